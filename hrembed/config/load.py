@@ -1,0 +1,158 @@
+"""A YAML file and `--set` options to one frozen settings object, all problems at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hrembed.config.source import Path1, Source, parse, scalar
+from hrembed.errors import ConfigError
+from hrembed.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_config(path: Path, schema: type[Model], overrides: Sequence[str] = ()) -> Model:
+    """Read, override and validate a config.
+
+    Args:
+        path: YAML (or JSON) file.
+        schema: What the file must hold.
+        overrides: `key.path=value` texts, applied in order; the value is read as YAML.
+
+    Returns:
+        Frozen settings with every default filled in.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds mistakes; all of them are listed as
+            `file:line: key: what is wrong`.
+    """
+    source = parse(_read(path), str(path))
+    for text in overrides:
+        _override(source.values, text)
+    try:
+        return schema.model_validate(source.values)
+    except ValidationError as err:
+        raise _explain(err, schema, source, overrides) from None
+
+
+def _read(path: Path) -> str:
+    if path.is_dir():
+        raise ConfigError(f"config '{path}' is a folder, not a file", hint=f"did you mean '{path}/config.yaml'?")
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"config '{path}' does not exist", hint="leave it out to run on the embedded default"
+        ) from None
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"config '{path}' is not UTF-8 text (byte {err.start})") from None
+    except OSError as err:
+        raise ConfigError(f"config '{path}' cannot be read: {err.strerror}") from None
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"`--set {text}`: write it as key.path=value, for example `--set train.epochs=2`")
+    place: Any = values
+    for part in parts[:-1]:
+        place = _step(place, part, text)
+    last = parts[-1]
+    if isinstance(place, list):
+        place[_index(place, last, text)] = scalar(value)
+    else:
+        place[last] = scalar(value)
+
+
+def _step(place: Any, part: str, text: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, part, text)]
+    inner = place.get(part)
+    if inner is None:
+        inner = place[part] = {}
+    if not isinstance(inner, dict | list):
+        raise ConfigError(f"`--set {text}`: '{part}' holds a value, not a section")
+    return inner
+
+
+def _index(place: list[Any], part: str, text: str) -> int:
+    if not part.isdigit() or int(part) >= len(place):
+        raise ConfigError(f"`--set {text}`: '{part}' is not an index of a list of {len(place)}")
+    return int(part)
+
+
+def _explain(
+    err: ValidationError, schema: type[BaseModel], source: Source, overrides: Sequence[str]
+) -> ConfigError:
+    set_keys = {text.partition("=")[0].strip() for text in overrides}
+    rows = []
+    for problem in err.errors():
+        loc = tuple(part for part in problem["loc"] if _is_real(part, source.values, problem["loc"]))
+        dotted = ".".join(str(part) for part in loc)
+        place = f"--set {dotted}" if dotted in set_keys else source.where(loc)
+        text = _phrase(dict(problem), schema, loc)
+        rows.append(f"{place}: {dotted}: {text}" if dotted else f"{place}: {text}")
+    if len(rows) == 1:
+        return ConfigError(rows[0])
+    return ConfigError("\n  ".join([f"{source.name}: {len(rows)} problems", *rows]))
+
+
+def _is_real(part: str | int, values: Any, loc: Path1) -> bool:
+    """Drop the tags that pydantic inserts into a path for members of a union."""
+    if part == loc[-1] or isinstance(part, int):
+        return True
+    return _holds(values, part)
+
+
+def _holds(values: Any, key: str) -> bool:
+    if isinstance(values, dict):
+        return key in values or any(_holds(inner, key) for inner in values.values())
+    return isinstance(values, list) and any(_holds(inner, key) for inner in values)
+
+
+def _phrase(problem: Mapping[str, Any], schema: type[BaseModel], loc: Path1) -> str:
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"unknown key{nearest(str(loc[-1]), _known_keys(schema, loc[:-1]))}"
+    if kind == "missing":
+        return "is required"
+    if kind == "value_error":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    message = str(problem["msg"])
+    given = problem["input"]
+    guess = nearest(str(given), _literal_names(problem)) if kind == "literal_error" else ""
+    shown = "" if isinstance(given, dict | list) else f", got {given!r}"
+    return f"{message[0].lower()}{message[1:]}{shown}{guess}"
+
+
+def _literal_names(problem: Mapping[str, Any]) -> list[str]:
+    expected = str(problem.get("ctx", {}).get("expected", ""))
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
+
+
+def _known_keys(schema: type[BaseModel], path: Path1) -> list[str]:
+    """Field names of the section at `path`; those of all variants where a union stands there."""
+    found: list[type[BaseModel]] = [schema]
+    for part in path:
+        if isinstance(part, int):
+            continue
+        found = [
+            inner
+            for model in found
+            if part in model.model_fields
+            for inner in _models_in(model.model_fields[part].annotation)
+        ]
+    return [name for model in found for name in model.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

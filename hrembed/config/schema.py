@@ -1,0 +1,287 @@
+"""What each command's config may hold: one frozen model per command.
+
+The descriptions are the documentation: `docs/config.md` is generated from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from hrembed.errors import ConfigError
+from hrembed.metrics.names import parse_metric
+from hrembed.models.refs import parse_ref
+from hrembed.registry import names, nearest
+
+
+class Section(BaseModel):
+    """A block of settings: unknown keys are errors, values cannot change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _checked_ref(ref: str) -> str:
+    try:
+        parse_ref(ref)
+    except ConfigError as err:
+        raise ValueError(f"{err}{'; ' + err.hint if err.hint else ''}") from None
+    return ref
+
+
+def _checked_metric(name: str) -> str:
+    try:
+        metric = parse_metric(name)
+        if metric.name not in names("metric"):
+            known = ", ".join(names("metric"))
+            raise ConfigError(f"unknown metric '{name}'{nearest(metric.name, names('metric'))}", hint=f"known: {known}")
+    except ConfigError as err:
+        raise ValueError(f"{err}{'; ' + err.hint if err.hint else ''}") from None
+    return name
+
+
+class ModelSection(Section):
+    """Which model, and how it is loaded."""
+
+    ref: str = Field(
+        default="minilm",
+        description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `bm25` or `tfidf`.",
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Number format of the weights; half precision only where you ask for it."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=8, le=131072, description="Cut texts after this many tokens; null keeps the model's own limit."
+    )
+    batch_size: int = Field(default=32, ge=1, description="Texts encoded at once.")
+    query_prompt: str = Field(default="", description="Put in front of every query.")
+    document_prompt: str = Field(default="", description="Put in front of every document.")
+    trust_remote_code: bool = Field(
+        default=False, description="Run Python code that comes with the model. Only for sources you trust."
+    )
+
+    _ref = field_validator("ref")(_checked_ref)
+
+
+class TaskSection(Section):
+    """A retrieval task in BEIR layout."""
+
+    path: str = Field(
+        default="shipped:hr-core/ad-profile",
+        description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; `shipped:NAME` for one of ours.",
+    )
+    split: str = Field(default="test", min_length=1, description="Name of the qrels file, without `.tsv`.")
+
+
+class BootstrapSection(Section):
+    """How intervals are computed."""
+
+    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Bootstrap resamples.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Level of every interval.")
+    seed: int = Field(default=13, ge=0, description="Seed of the resampling.")
+
+
+class EvalConfig(Section):
+    """`hrembed eval`: score models on retrieval tasks."""
+
+    models: tuple[ModelSection, ...] = Field(
+        default=(ModelSection(),), min_length=1, description="Models; the first is the reference of the comparisons."
+    )
+    baselines: tuple[Literal["bm25", "tfidf"], ...] = Field(
+        default=("bm25", "tfidf"), description="Lexical baselines scored beside the models."
+    )
+    tasks: tuple[TaskSection, ...] = Field(default=(TaskSection(),), min_length=1, description="Tasks to score on.")
+    metrics: tuple[str, ...] = Field(
+        default=("ndcg@10", "map", "mrr@10", "recall@100"), min_length=1, description="Metrics; the first is the headline."
+    )
+    bootstrap: BootstrapSection = BootstrapSection()
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_checked_metric(value) for value in values)
+
+
+class LoraMethod(Section):
+    """Low-rank adapters on every layer."""
+
+    name: Literal["lora"] = Field(default="lora", description="Train low-rank adapters, keep the model's weights.")
+    rank: int = Field(default=16, ge=1, le=1024, description="Rank of the adapters.")
+    alpha: float = Field(default=32, gt=0, description="Scale; the update is multiplied by alpha / rank.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
+    targets: Literal["all-linear", "attention"] = Field(
+        default="all-linear", description="Which linear layers get adapters."
+    )
+
+
+class TopLayersMethod(Section):
+    """The last layers of the encoder."""
+
+    name: Literal["top-layers"] = Field(description="Train the last layers, freeze everything below.")
+    layers: int = Field(default=2, ge=1, description="How many of the last layers are trained.")
+
+
+class PairsSection(Section):
+    """Training pairs."""
+
+    path: str = Field(
+        default="shipped:hr-core/pairs/train.jsonl",
+        description="JSONL with `anchor`, `positive` and optional `group`, `kind`.",
+    )
+    kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
+    limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many pairs.")
+
+
+class TrainSection(Section):
+    """How to train."""
+
+    epochs: int = Field(default=2, ge=1, le=1000, description="Passes over the pairs.")
+    batch_size: int = Field(default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative.")
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak step size of AdamW.")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps with a rising step size.")
+    temperature: float = Field(default=0.05, gt=0, le=1, description="Cosines are divided by it in the loss.")
+    max_tokens: int = Field(default=128, ge=8, le=8192, description="Cut training texts after this many tokens.")
+    evaluations: int = Field(default=4, ge=1, description="Dev scores during training, the last at its end.")
+    seed: int = Field(default=13, ge=0, description="Seed of batches, dropout and new weights.")
+
+
+class FinetuneConfig(Section):
+    """`hrembed finetune`: adapt a model to pairs, and say whether it helped."""
+
+    model: ModelSection = ModelSection()
+    pairs: PairsSection = PairsSection()
+    method: Annotated[LoraMethod | TopLayersMethod, Field(discriminator="name")] = LoraMethod()
+    train: TrainSection = TrainSection()
+    dev: TaskSection = TaskSection(split="dev")
+    metric: str = Field(default="ndcg@10", description="Dev metric by which the best checkpoint is kept.")
+    bootstrap: BootstrapSection = BootstrapSection()
+
+    _metric = field_validator("metric")(_checked_metric)
+
+    @model_validator(mode="after")
+    def _trainable(self) -> FinetuneConfig:
+        if self.model.ref in {"bm25", "tfidf"}:
+            raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
+        return self
+
+
+class StimuliSection(Section):
+    """What is shown to the model."""
+
+    jobs: str = Field(default="shipped:hr-core/audit/jobs.jsonl", description="JSONL with `_id` and `text`.")
+    resumes: str = Field(
+        default="shipped:hr-core/audit/resumes.jsonl", description="JSONL with `_id` and `text` holding `{name}`."
+    )
+    names: str = Field(
+        default="shipped:names/us-census-2020.csv", description="CSV with `name` and one column for each group attribute."
+    )
+    attributes: tuple[str, ...] = Field(
+        default=("gender", "race"), min_length=1, description="Columns of the names table that are compared."
+    )
+    names_per_cell: int | None = Field(
+        default=None, ge=2, description="Use the first so many names of each combination of attributes; null uses all."
+    )
+
+
+class LimitsSection(Section):
+    """Engineering choices, not law: where a difference starts to matter."""
+
+    gap: float = Field(
+        default=0.2, gt=0, description="Largest mean score gap, in standard deviations of a job's scores over nameless résumés."
+    )
+    impact_ratio: float = Field(default=0.8, gt=0, lt=1, description="Smallest ratio of selection rates.")
+
+
+class AuditConfig(Section):
+    """`hrembed bias-audit`: the same résumés under different names."""
+
+    model: ModelSection = ModelSection()
+    stimuli: StimuliSection = StimuliSection()
+    cuts: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.05, 0.1, 0.2, 0.5), min_length=1, description="Shares of the candidates that are selected for a job."
+    )
+    headline_cut: float = Field(default=0.1, gt=0, lt=1, description="The cut that the verdict looks at.")
+    limits: LimitsSection = LimitsSection()
+    fail_on: Literal["fail", "fail-or-inconclusive", "never"] = Field(
+        default="fail", description="Which verdict ends the command with exit code 5 (fail) or 6 (inconclusive)."
+    )
+    bootstrap: BootstrapSection = BootstrapSection()
+
+    @model_validator(mode="after")
+    def _headline(self) -> AuditConfig:
+        if self.headline_cut not in self.cuts:
+            raise ValueError(f"`headline_cut` {self.headline_cut} is not one of `cuts` {list(self.cuts)}; add it there")
+        return self
+
+
+class ScoresSection(Section):
+    """Where leaderboard scores come from."""
+
+    path: str | None = Field(
+        default=None, description="Parquet with model, revision, task, split, subset, main_score, mteb_version."
+    )
+    results_dir: str | None = Field(default=None, description="A local mteb results folder, in place of `path`.")
+    tasks: tuple[str, ...] = Field(default=(), description="Tasks that count, by name; empty means by type.")
+    task_types: tuple[str, ...] = Field(
+        default=("Retrieval",), description="mteb task types that count when `tasks` is empty."
+    )
+    benchmark: str = Field(default="MTEB(eng, v2)", description="Benchmark whose tasks of these types count.")
+
+    @model_validator(mode="after")
+    def _one(self) -> ScoresSection:
+        if self.path and self.results_dir:
+            raise ValueError("give `path` or `results_dir`, not both")
+        return self
+
+
+class ConstraintsSection(Section):
+    """What a model must fulfil; a fact that is not known fails a constraint that asks for it."""
+
+    licences: tuple[Literal["permissive", "copyleft", "non-commercial", "unknown"], ...] = Field(
+        default=("permissive",), description="Accepted licence classes; empty accepts all."
+    )
+    max_parameters: int | None = Field(default=None, ge=1, description="Most parameters.")
+    max_dimension: int | None = Field(default=None, ge=1, description="Longest vector.")
+    min_max_tokens: int | None = Field(default=None, ge=1, description="Shortest acceptable text limit, in tokens.")
+    languages: tuple[str, ...] = Field(default=("eng-Latn",), description="Languages that must be listed, as `eng-Latn`.")
+    open_weights: bool | None = Field(default=True, description="Whether weights must be public; null does not ask.")
+
+
+class ProbeSection(Section):
+    """Measuring models on this machine, on the user's own task."""
+
+    models: tuple[ModelSection, ...] = Field(
+        default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")), description="Models to measure."
+    )
+    task: TaskSection = TaskSection(split="dev")
+    metric: str = Field(default="ndcg@10", description="What is measured.")
+
+    _metric = field_validator("metric")(_checked_metric)
+
+
+class SelectConfig(Section):
+    """`hrembed select`: from the leaderboard to the model that fits."""
+
+    scores: ScoresSection = ScoresSection()
+    constraints: ConstraintsSection = ConstraintsSection(max_parameters=150_000_000)
+    shortlist: int = Field(default=10, ge=1, description="Length of the ranked list.")
+    probe: ProbeSection = ProbeSection()
+    bootstrap: BootstrapSection = BootstrapSection()
+
+
+class DemoConfig(Section):
+    """`hrembed demo`: select, finetune, eval and bias-audit in a row."""
+
+    select: SelectConfig = SelectConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    eval: EvalConfig = Field(default=EvalConfig(), description="The tuned model and its base are added to `models`.")
+    audit: AuditConfig = AuditConfig(fail_on="never")
+
+
+SCHEMAS: dict[str, type[Section]] = {
+    "select": SelectConfig,
+    "finetune": FinetuneConfig,
+    "eval": EvalConfig,
+    "bias-audit": AuditConfig,
+    "demo": DemoConfig,
+}

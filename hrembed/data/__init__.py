@@ -1,0 +1,1 @@
+"""Reading pairs and tasks, and the shipped corpus."""

@@ -1,0 +1,254 @@
+"""Build `data/hr-core` from its source sentences: `python -m hrembed.data.hr_core data/hr-core`.
+
+Everything is deterministic: the same sources give byte-equal files on every machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hrembed.data.compose import Occupation, Skill, Split, compose_ad, compose_profile
+from hrembed.errors import DataError
+from hrembed.files import write_jsonl, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+SEED = "hr-core 1"
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+ADS, PROFILES, TRAIN_PROFILE_PAIRS = 4, 5, 8
+SHARES = {"dev": 0.15, "test": 0.25}
+AUDIT_FAMILIES = (
+    "cleaning-facilities-and-security",
+    "finance-and-insurance",
+    "nursing-and-personal-care",
+    "software-and-it",
+    "vehicle-and-machinery-maintenance",
+)
+
+
+def build(folder: Path) -> dict[str, int]:
+    """Write splits, pairs, tasks, audit stimuli and `bias-language` beside `folder/source`.
+
+    Returns:
+        Number of rows written, by file.
+
+    Raises:
+        DataError: The sources break a rule of the corpus.
+    """
+    occupations = read_occupations(folder / "source" / "families")
+    splits = split_occupations(occupations)
+    for old in SPLITS:
+        shutil.rmtree(folder / old, ignore_errors=True)
+    rows = "".join(f"{o.id},{o.family},{o.title},{splits[o.id]}\n" for o in occupations)
+    write_text(folder / "occupations.csv", "id,family,title,split\n" + rows)
+    counts: Counter[str] = Counter()
+    for split in SPLITS:
+        side = [o for o in occupations if splits[o.id] == split]
+        if split == "train":
+            counts += _write(folder / "pairs" / "train.jsonl", training_pairs(side))
+        else:
+            counts += _write_tasks(folder / split, side, split)
+    counts += _write_audit(folder / "audit", [o for o in occupations if splits[o.id] == "test"])
+    counts += _write_bias_language(folder)
+    return dict(counts)
+
+
+def read_occupations(folder: Path) -> list[Occupation]:
+    """Read every family, sorted by id.
+
+    Raises:
+        DataError: A text stands twice anywhere, or a neighbour is not mutual.
+    """
+    found = [
+        Occupation(
+            id=raw["id"],
+            family=path.stem,
+            title=raw["title"],
+            neighbour=raw["neighbour"],
+            titles=tuple(raw["titles"]),
+            skills=tuple(Skill(s["name"], s["phrase"]) for s in raw["skills"]),
+            duties=tuple(raw["duties"]),
+            achievements=tuple(raw["achievements"]),
+            qualification=raw["qualification"],
+        )
+        for path in sorted(folder.glob("*.yaml"))
+        for raw in yaml.safe_load(path.read_text(encoding="utf-8"))["occupations"]
+    ]
+    _check(found)
+    return sorted(found, key=lambda o: o.id)
+
+
+def _check(occupations: Sequence[Occupation]) -> None:
+    by_id = {o.id: o for o in occupations}
+    for o in occupations:
+        other = by_id.get(o.neighbour)
+        if other is None or other.neighbour != o.id or other.family != o.family:
+            raise DataError(f"{o.family}: the neighbour of '{o.id}' must name it back, in the same family")
+    texts = Counter(normalise(text) for o in occupations for text in texts_of(o))
+    twice = [text for text, count in texts.items() if count > 1]
+    if twice:
+        raise DataError(f"a text stands twice in the sources: '{twice[0]}'")
+
+
+def texts_of(occupation: Occupation) -> list[str]:
+    """Every text that belongs to an occupation alone."""
+    o = occupation
+    skills = [text for skill in o.skills for text in skill]
+    return [o.title, *o.titles, *skills, *o.duties, *o.achievements, o.qualification]
+
+
+def normalise(text: str) -> str:
+    """Lower-case letters and digits with single spaces: how texts are compared."""
+    return " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
+def split_occupations(occupations: Sequence[Occupation]) -> dict[str, Split]:
+    """Give every pair of neighbours one side, spread evenly over the families.
+
+    Returns:
+        Occupation id to side: 25 % test, 15 % dev, the rest train.
+    """
+    families: dict[str, list[tuple[str, str]]] = {}
+    for o in sorted(occupations, key=lambda o: o.id):
+        if o.id < o.neighbour:
+            families.setdefault(o.family, []).append((o.id, o.neighbour))
+    rng = Random(f"{SEED} split")
+    for pairs in families.values():
+        rng.shuffle(pairs)
+    # Round by round over shuffled families: the first pairs go to test, the next ones to dev.
+    order = sorted(families)
+    rng.shuffle(order)
+    depth = max(len(pairs) for pairs in families.values())
+    queue = [families[name][n] for n in range(depth) for name in order if n < len(families[name])]
+    test = round(SHARES["test"] * len(queue))
+    dev = round(SHARES["dev"] * len(queue))
+    sides: list[Split] = ["test"] * test + ["dev"] * dev + ["train"] * (len(queue) - test - dev)
+    return {id_: side for pair, side in zip(queue, sides, strict=True) for id_ in pair}
+
+
+def ads_of(o: Occupation, split: Split) -> list[str]:
+    """Distinct ads of an occupation, always the same ones."""
+    return _distinct(lambda rng: compose_ad(o, split, rng), ADS, f"{SEED} ad {o.id}")
+
+
+def profiles_of(o: Occupation, split: Split) -> list[str]:
+    """Distinct profiles of an occupation, always the same ones."""
+    return _distinct(lambda rng: compose_profile(o, split, rng), PROFILES, f"{SEED} profile {o.id}")
+
+
+def _distinct(make: Any, count: int, seed: str) -> list[str]:
+    rng, found = Random(seed), dict[str, None]()
+    while len(found) < count:
+        found[make(rng)] = None
+    return list(found)
+
+
+def training_pairs(occupations: Sequence[Occupation]) -> list[dict[str, str]]:
+    """Pairs of three kinds: title to canonical title, described skill to skill, ad to profile."""
+    rows = []
+    for o in occupations:
+        rng = Random(f"{SEED} pairs {o.id}")
+        both = [(ad, profile) for ad in ads_of(o, "train") for profile in profiles_of(o, "train")]
+        rows += [_pair(t, o.title, o.id, "title") for t in o.titles]
+        rows += [_pair(s.phrase, s.name, o.id, "skill") for s in o.skills]
+        rows += [_pair(ad, profile, o.id, "ad-profile") for ad, profile in rng.sample(both, TRAIN_PROFILE_PAIRS)]
+    return rows
+
+
+def _pair(anchor: str, positive: str, group: str, kind: str) -> dict[str, str]:
+    return {"anchor": anchor, "positive": positive, "group": group, "kind": kind}
+
+
+def _write_tasks(folder: Path, side: Sequence[Occupation], split: Split) -> Counter[str]:
+    titles = {f"{o.id}": o.title for o in side}
+    title_queries = {f"{o.id}-{n}": (t, o.id) for o in side for n, t in enumerate(o.titles)}
+    title_qrels = {q: {group: 1} for q, (_, group) in title_queries.items()}
+    counts = _write_task(folder / "title", split, title_queries, {k: (v, k) for k, v in titles.items()}, title_qrels)
+
+    skills = {f"{o.id}-{n}": (s.name, o.id) for o in side for n, s in enumerate(o.skills)}
+    phrases = {f"{o.id}-{n}": (s.phrase, o.id) for o in side for n, s in enumerate(o.skills)}
+    counts += _write_task(folder / "skill", split, phrases, skills, {key: {key: 1} for key in phrases})
+
+    ads = {f"ad-{o.id}-{n}": (text, o.id) for o in side for n, text in enumerate(ads_of(o, split))}
+    profiles = {f"profile-{o.id}-{n}": (text, o.id) for o in side for n, text in enumerate(profiles_of(o, split))}
+    neighbour = {o.id: o.neighbour for o in side}
+    qrels = {
+        query: {
+            doc: 2 if other == group else 1
+            for doc, (_, other) in profiles.items()
+            if other in {group, neighbour[group]}
+        }
+        for query, (_, group) in ads.items()
+    }
+    return counts + _write_task(folder / "ad-profile", split, ads, profiles, qrels)
+
+
+def _write_task(
+    folder: Path,
+    split: str,
+    queries: Mapping[str, tuple[str, str]],
+    documents: Mapping[str, tuple[str, str]],
+    qrels: Mapping[str, Mapping[str, int]],
+) -> Counter[str]:
+    counts = _write(folder / "queries.jsonl", _texts(queries)) + _write(folder / "corpus.jsonl", _texts(documents))
+    lines = [f"{q}\t{d}\t{grade}\n" for q, judged in qrels.items() for d, grade in judged.items()]
+    write_text(folder / "qrels" / f"{split}.tsv", "query-id\tcorpus-id\tscore\n" + "".join(lines))
+    return counts
+
+
+def _texts(texts: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"_id": key, "text": text, "group": group} for key, (text, group) in texts.items()]
+
+
+def _write_audit(folder: Path, test: Sequence[Occupation]) -> Counter[str]:
+    chosen = [o for o in test if o.family in AUDIT_FAMILIES]
+    jobs = [
+        {"_id": f"job-{o.id}", "text": compose_ad(o, "test", Random(f"{SEED} audit job {o.id}")), "occupation": o.id}
+        for o in chosen
+    ]
+    resumes = [
+        {
+            "_id": f"resume-{o.id}",
+            "text": compose_profile(o, "test", Random(f"{SEED} audit resume {o.id}"), header="{name}"),
+            "occupation": o.id,
+        }
+        for o in chosen
+    ]
+    return _write(folder / "jobs.jsonl", jobs) + _write(folder / "resumes.jsonl", resumes)
+
+
+def _write_bias_language(folder: Path) -> Counter[str]:
+    sides: dict[str, list[dict[str, str]]] = {split: [] for split in SPLITS}
+    for path in sorted((folder / "source" / "bias-language").glob("*.yaml")):
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        kind, pairs = raw["kind"], list(enumerate(raw["pairs"]))
+        Random(f"{SEED} bias {kind}").shuffle(pairs)
+        test, dev = round(SHARES["test"] * len(pairs)), round(SHARES["dev"] * len(pairs))
+        for place, (n, pair) in enumerate(pairs):
+            side = "test" if place < test else "dev" if place < test + dev else "train"
+            both = {"group": f"{kind}-{n}", "source": pair["source"], "kind": kind}
+            sides[side].append({"text": pair["biased"], "label": "biased", **both})
+            sides[side].append({"text": pair["neutral"], "label": "neutral", **both})
+    counts: Counter[str] = Counter()
+    for split, rows in sides.items():
+        counts += _write(folder / "bias-language" / f"{split}.jsonl", rows)
+    return counts
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    content = list(rows)
+    write_jsonl(path, content)
+    return Counter({f"{path.parent.parent.name}/{path.parent.name}/{path.name}": len(content)})
+
+
+if __name__ == "__main__":
+    for name, count in sorted(build(Path(sys.argv[1])).items()):
+        sys.stdout.write(f"{count:6} {name}\n")

@@ -1,0 +1,132 @@
+"""Writing files whole or not at all, and naming them by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import HrembedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that replaces it when the block ends well.
+
+    A file or a folder may be written there. When the block fails, what was written is removed and
+    whatever `path` held before is still there.
+
+    Raises:
+        HrembedError: The system refuses (full disk, no permission); the message names the path.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if path.is_dir():
+            shutil.rmtree(path)
+        part.replace(path)
+    except BaseException as err:
+        _remove(part)
+        if isinstance(err, OSError):
+            raise cannot_write(path, err) from err
+        raise
+
+
+def cannot_write(path: Path, err: OSError) -> HrembedError:
+    """Phrase a refusal of the operating system for the user."""
+    return HrembedError(
+        f"cannot write '{path}': {err.strerror or err}",
+        hint="free some space, or choose another folder with `--runs-dir`",
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    with writing(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with sorted keys and two spaces; NaN and infinities become null.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    write_text(path, json_text(content) + "\n")
+
+
+def json_text(content: Any) -> str:
+    """The project's one JSON form: sorted keys, two spaces, undefined numbers as null."""
+    return json.dumps(_plain(content), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, keys in the order given.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    write_text(path, "".join(json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write a table of equally long columns.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with writing(path) as part:
+        pq.write_table(pa.table(dict(columns)), part)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file; of a folder, over the names and hashes of all files in it, sorted."""
+    if not path.is_dir():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    lines = [
+        f"{item.relative_to(path).as_posix()} {sha256(item)}"
+        for item in sorted(path.rglob("*"))
+        if item.is_file()
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy scalars, tuples and paths into what JSON knows."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

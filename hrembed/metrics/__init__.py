@@ -1,0 +1,1 @@
+"""Pure numbers: arrays and an rng in, values out."""

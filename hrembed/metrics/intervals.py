@@ -1,0 +1,134 @@
+"""Intervals for means over queries that may share a group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from hrembed.types import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hrembed.types import Floats
+
+_CHUNK = 2_000_000  # resampled counts held in memory at once: 16 MB
+
+
+class Difference(NamedTuple):
+    """A paired difference and whether it can be told from nothing.
+
+    Attributes:
+        estimate: Mean of `candidate - reference` with its interval.
+        better: Items on which the candidate scored higher.
+        worse: Items on which it scored lower.
+    """
+
+    estimate: Estimate
+    better: int
+    worse: int
+
+
+def mean_interval(
+    values: Floats,
+    groups: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    unit: str = "queries",
+) -> Estimate:
+    """Estimate a mean with a percentile bootstrap over groups.
+
+    Undefined (NaN) values are left out and not counted. Values of one group are resampled together, since queries
+    of one occupation succeed and fail together; an empty group name stands for a group of its own.
+    The percentiles are widened for the small number of groups, without which 20 groups
+    give 92 % coverage in place of 95 %. With fewer than two groups the ends are NaN.
+
+    Args:
+        values: One number per item, shape (n,).
+        groups: Group of each item, length n.
+        rng: Source of the resamples.
+        confidence: Level, in (0, 1).
+        resamples: Number of resamples, 1 or more.
+        unit: Word for what was counted.
+
+    Returns:
+        Mean, ends of the interval, and the number of groups.
+
+    Raises:
+        ValueError: The lengths differ.
+
+    Source:
+        Field & Welsh (2007), doi:10.1111/j.1467-9868.2007.00593.x, for the cluster bootstrap; Hesterberg (2015),
+        doi:10.1080/00031305.2015.1089789, section 5.3, for the expanded percentile interval.
+    """
+    if len(groups) != len(values):
+        raise ValueError(f"{len(values)} values but {len(groups)} groups")
+    defined = np.flatnonzero(~np.isnan(values))
+    if defined.size == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0, unit)
+    sums, sizes = _by_group(values[defined], [groups[i] or f"#{i}" for i in defined])
+    mean = float(sums.sum() / sizes.sum())
+    if len(sums) < 2:
+        return Estimate(mean, np.nan, np.nan, len(sums), unit)
+    draws = _resampled_means(sums, sizes, resamples, rng)
+    low, high = np.quantile(draws, expanded_tails(len(sums), confidence))
+    return Estimate(mean, float(low), float(high), len(sums), unit)
+
+
+def paired_difference(
+    candidate: Floats,
+    reference: Floats,
+    groups: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    unit: str = "queries",
+) -> Difference:
+    """Estimate the mean of `candidate - reference` over the same items.
+
+    Items undefined on either side are left out. Arguments and method are those of `mean_interval`.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if candidate.shape != reference.shape:
+        raise ValueError(f"candidate {candidate.shape} and reference {reference.shape} differ in shape")
+    delta = candidate - reference
+    estimate = mean_interval(delta, groups, rng=rng, confidence=confidence, resamples=resamples, unit=unit)
+    return Difference(estimate, int((delta > 0).sum()), int((delta < 0).sum()))
+
+
+def expanded_tails(n: int, confidence: float) -> tuple[float, float]:
+    """Return the two quantile levels of a percentile interval, widened for n units.
+
+    Args:
+        n: Independent units, 2 or more.
+        confidence: Level, in (0, 1).
+
+    Source:
+        Hesterberg (2015), doi:10.1080/00031305.2015.1089789, section 5.3.
+    """
+    quantile = stats.t.ppf((1 + confidence) / 2, df=n - 1)
+    tail = float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * quantile))
+    return tail, 1 - tail
+
+
+def _by_group(values: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    return np.bincount(index, weights=values), np.bincount(index).astype(np.float64)
+
+
+def _resampled_means(sums: Floats, sizes: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    n = len(sums)
+    step = max(1, _CHUNK // n)
+    even = np.full(n, 1.0 / n)
+    draws = [
+        rng.multinomial(n, even, size=min(step, resamples - start)).astype(np.float64)
+        for start in range(0, resamples, step)
+    ]
+    return np.concatenate([(counts @ sums) / (counts @ sizes) for counts in draws])

@@ -1,0 +1,53 @@
+"""The grammar of model references; nothing is loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hrembed.errors import ConfigError
+from hrembed.registry import names, nearest
+
+CATALOGUE = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+SCHEMES = ("hf", "path", "run")
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A reference taken apart.
+
+    Attributes:
+        scheme: `catalogue`, `lexical`, `hf`, `path` or `run`.
+        target: Catalogue name, lexical name, Hub id, folder or run id.
+        revision: Hub revision, or None.
+    """
+
+    scheme: str
+    target: str
+    revision: str | None = None
+
+
+def parse_ref(text: str) -> ModelRef:
+    """Read `minilm`, `bm25`, `hf:ORG/NAME@REVISION`, `path:DIR` or `run:ID`.
+
+    Raises:
+        ConfigError: No such form or name; the hint lists what is known.
+    """
+    known = [*CATALOGUE, *names("lexical")]
+    if text in CATALOGUE:
+        return ModelRef("catalogue", text)
+    if text in names("lexical"):
+        return ModelRef("lexical", text)
+    scheme, colon, target = text.partition(":")
+    if not colon or scheme not in SCHEMES:
+        raise ConfigError(
+            f"unknown model '{text}'{nearest(text, known)}",
+            hint=f"known: {', '.join(known)}, hf:ORG/NAME@REVISION, path:DIR, run:ID",
+        )
+    if not target:
+        raise ConfigError(f"model '{text}' names nothing after '{scheme}:'")
+    if scheme != "hf":
+        return ModelRef(scheme, target)
+    name, _, revision = target.partition("@")
+    if name.count("/") != 1 or not all(name.split("/")):
+        raise ConfigError(f"model '{text}': write a Hub model as hf:ORG/NAME or hf:ORG/NAME@REVISION")
+    return ModelRef("hf", name, revision or None)

@@ -1,0 +1,67 @@
+"""What can be named in a config: name -> "module:attribute", plus entry points of other packages."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BUILTIN: dict[str, dict[str, str]] = {
+    "metric": {
+        "ndcg": "hrembed.metrics.ranking:ndcg",
+        "map": "hrembed.metrics.ranking:average_precision",
+        "mrr": "hrembed.metrics.ranking:reciprocal_rank",
+        "recall": "hrembed.metrics.ranking:recall",
+    },
+    "method": {
+        "lora": "hrembed.training.methods:apply_lora",
+        "top-layers": "hrembed.training.methods:apply_top_layers",
+    },
+    "lexical": {
+        "bm25": "hrembed.models.lexical:Bm25",
+        "tfidf": "hrembed.models.lexical:TfIdf",
+    },
+}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Phrase the closest known name as a question, or return an empty text."""
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Names of a kind, sorted, without importing any of them."""
+    return tuple(sorted(_table(kind)))
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Import and return the object registered as `name`.
+
+    Raises:
+        ConfigError: No such name; the message gives the closest one and the hint lists all.
+    """
+    table = _table(kind)
+    if name not in table:
+        raise ConfigError(
+            f"unknown {kind} '{name}'{nearest(name, table)}", hint=f"known: {', '.join(sorted(table))}"
+        )
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _table(kind: str) -> dict[str, str]:
+    found = {point.name: point.value for point in entry_points(group=f"hrembed.{kind}")}
+    clash = sorted(found.keys() & BUILTIN[kind].keys())
+    if clash:
+        raise ConfigError(
+            f"an installed plugin redefines the built-in {kind} '{clash[0]}'",
+            hint=f"uninstall the package that registers '{found[clash[0]]}'",
+        )
+    return {**BUILTIN[kind], **found}

@@ -1,0 +1,1 @@
+"""Fine-tuning on top of `SentenceTransformerTrainer`."""
