@@ -67,10 +67,15 @@ class TaskSection(Section):
     """A retrieval task in BEIR layout."""
 
     path: str = Field(
-        default="shipped:hr-core/ad-profile",
+        default="shipped:hr-core/test/ad-profile",
         description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; `shipped:NAME` for one of ours.",
     )
-    split: str = Field(default="test", min_length=1, description="Name of the qrels file, without `.tsv`.")
+    split: str | None = Field(
+        default=None, min_length=1, description="Name of the qrels file, without `.tsv`; null when there is only one."
+    )
+
+
+_DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
 
 
 class BootstrapSection(Section):
@@ -152,7 +157,7 @@ class FinetuneConfig(Section):
     pairs: PairsSection = PairsSection()
     method: Annotated[LoraMethod | TopLayersMethod, Field(discriminator="name")] = LoraMethod()
     train: TrainSection = TrainSection()
-    dev: TaskSection = TaskSection(split="dev")
+    dev: TaskSection = _DEV
     metric: str = Field(default="ndcg@10", description="Dev metric by which the best checkpoint is kept.")
     bootstrap: BootstrapSection = BootstrapSection()
 
@@ -253,7 +258,7 @@ class ProbeSection(Section):
     models: tuple[ModelSection, ...] = Field(
         default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")), description="Models to measure."
     )
-    task: TaskSection = TaskSection(split="dev")
+    task: TaskSection = _DEV
     metric: str = Field(default="ndcg@10", description="What is measured.")
 
     _metric = field_validator("metric")(_checked_metric)

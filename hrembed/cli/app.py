@@ -1,0 +1,179 @@
+"""The command line: parses, prints and exits; everything else is in `stages`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hrembed import __version__
+from hrembed.errors import HrembedError
+
+app = typer.Typer(
+    help="Choose, fine-tune, evaluate and bias-audit text-embedding models for hiring.\n\n"
+    "Every command reads one YAML file (or its built-in default) and writes one folder below `runs/`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Config = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML config; the embedded default without it.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Where run folders go.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
+
+
+@app.command(epilog="Example: hrembed select --set constraints.max_parameters=40000000")
+def select(
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Shortlist models by facts and leaderboard scores, and measure those at hand on your task."""
+    from hrembed.stages.select import run_select
+
+    _run("select", run_select, config, overrides, runs_dir, as_json, quiet)
+
+
+@app.command(epilog='Example: hrembed finetune --set "method={name: top-layers, layers: 2}"')
+def finetune(
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune a model on pairs, keep the best checkpoint, and compare it with its base."""
+    from hrembed.stages.finetune import run_finetune
+
+    _run("finetune", run_finetune, config, overrides, runs_dir, as_json, quiet)
+
+
+@app.command("eval", epilog="Example: hrembed eval --set models.0.ref=run:latest")
+def evaluate(
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score models on retrieval tasks, with intervals, paired differences, BM25 and TF-IDF."""
+    from hrembed.stages.evaluate import run_evaluate
+
+    _run("eval", run_evaluate, config, overrides, runs_dir, as_json, quiet)
+
+
+@app.command("bias-audit", epilog="Example: hrembed bias-audit --set model.ref=run:latest --set fail_on=never")
+def bias_audit(
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score the same résumés under different names, and judge the gaps between groups."""
+    from hrembed.stages.bias_audit import run_bias_audit
+
+    _run("bias-audit", run_bias_audit, config, overrides, runs_dir, as_json, quiet)
+
+
+@app.command(epilog="Example: hrembed demo --runs-dir /tmp/hrembed-demo")
+def demo(
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run all four commands on the shipped corpus and real weights; about five minutes on two cores."""
+    from hrembed.stages.demo import run_demo
+
+    _run("demo", run_demo, config, overrides, runs_dir, as_json, quiet)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"hrembed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Declare what belongs to no command."""
+
+
+def _run(
+    command: str,
+    stage: Any,
+    config: Path | None,
+    overrides: list[str] | None,
+    runs_dir: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Load the config, run the stage, show what came out."""
+    from hrembed.cli.render import Terminal
+    from hrembed.config.load import load_config
+    from hrembed.config.schema import SCHEMAS
+    from hrembed.data.locate import shipped_root
+
+    path = config or shipped_root() / "configs" / f"{command}.yaml"
+    settings = load_config(path, SCHEMAS[command], overrides or ())
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    result = stage(settings, runs_dir, terminal)
+    terminal.show(result)
+    if result.failure is not None:
+        raise result.failure
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    _prepare()
+    try:
+        app(args=None if argv is None else list(argv), prog_name="hrembed")
+    except HrembedError as err:
+        print(f"hrembed: error: {err}", file=sys.stderr)
+        if err.hint:
+            print(f"hint: {err.hint}", file=sys.stderr)
+        return err.exit_code
+    except KeyboardInterrupt:
+        print("hrembed: interrupted; the run folder says so", file=sys.stderr)
+        return 130
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    return 0
+
+
+def entry_point() -> None:
+    """Console script."""
+    sys.exit(main())
+
+
+def _prepare() -> None:
+    """Make SIGTERM end like Ctrl-C, and keep the libraries' own chatter off the terminal."""
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _terminate)
+    logging.raiseExceptions = False  # a log that cannot be written must not hide the error that matters
+    log = logging.getLogger("hrembed")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,72 @@
+"""Tables for people, one JSON object for machines, progress for whoever waits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hrembed.files import json_text
+
+from hrembed.types import StageResult
+
+
+class Terminal:
+    """The `Progress` of the command line: bars and notes on stderr, the result on stdout."""
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self._as_json = as_json
+        self._quiet = quiet
+        self._err = Console(stderr=True, quiet=quiet, highlight=False)
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Callable[[int, str], None]]:
+        """Show a bar that vanishes when done; nothing when stderr is no terminal."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        disabled = self._quiet or not self._err.is_terminal
+        with Progress(*columns, console=self._err, transient=True, disable=disabled) as progress:
+            task = progress.add_task(label, total=total, note="")
+            yield lambda steps, note: progress.update(task, advance=steps, note=note)
+
+    def note(self, text: str) -> None:
+        """Print a line on stderr."""
+        self._err.print(text, markup=False)
+
+    def show(self, result: StageResult) -> None:
+        """Print the result on stdout."""
+        if self._as_json:
+            print(json_text({"run": result.run, "status": result.status, "metrics": result.metrics}))
+            return
+        if self._quiet:
+            print(result.run)
+            return
+        wide = None if sys.stdout.isatty() else 160
+        console = Console(width=wide, highlight=False)
+        for title, rows in result.tables.items():
+            console.print(table_of(title, rows))
+        notice = result.metrics.get("notice")
+        if notice:
+            console.print(notice, markup=False)
+        console.print(f"{result.status}: {result.run}", markup=False, soft_wrap=True)
+
+
+def table_of(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
+    """Draw rows as a table; a column stands where any row has a value."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(row.get(column, "") for column in columns))
+    return table

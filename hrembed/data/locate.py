@@ -1,0 +1,32 @@
+"""Where data comes from: the user's path, or what ships with hrembed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrembed.errors import DataError
+
+SHIPPED = "shipped:"
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped_root() -> Path:
+    """Folder that holds `configs` and `data`: inside the installed package, or the checkout."""
+    inside = _PACKAGE / "shipped"
+    return inside if inside.is_dir() else _PACKAGE.parent
+
+
+def locate(reference: str) -> Path:
+    """Turn `shipped:NAME` or a path into a path that exists.
+
+    Raises:
+        DataError: Nothing is there.
+    """
+    if reference.startswith(SHIPPED):
+        path = shipped_root() / "data" / reference.removeprefix(SHIPPED)
+    else:
+        path = Path(reference).expanduser()
+    if not path.exists():
+        hint = f"shipped data lies in '{shipped_root() / 'data'}'" if reference.startswith(SHIPPED) else ""
+        raise DataError(f"'{reference}' does not exist", hint=hint)
+    return path

