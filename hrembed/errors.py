@@ -6,7 +6,7 @@
   - ModelError             4  a model cannot be found, loaded or trained
   - ThresholdError         5  the run finished, but a limit in the config was not met
   - InconclusiveError      6  the run finished without a verdict, and the config asks to fail then
-  - Interrupted          130  Ctrl-C or SIGTERM
+  - StoppedError         130  Ctrl-C or SIGTERM
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class InconclusiveError(HrembedError):
     exit_code = 6
 
 
-class Interrupted(HrembedError):
+class StoppedError(HrembedError):
     """The user or the system asked the command to stop."""
 
     exit_code = 130

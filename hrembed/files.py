@@ -91,8 +91,8 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in rows))
 
 
-def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write a table of equally long columns.
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write a table of equally long columns: lists or one-dimensional arrays.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -110,9 +110,7 @@ def sha256(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     lines = [
-        f"{item.relative_to(path).as_posix()} {sha256(item)}"
-        for item in sorted(path.rglob("*"))
-        if item.is_file()
+        f"{item.relative_to(path).as_posix()} {sha256(item)}" for item in sorted(path.rglob("*")) if item.is_file()
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

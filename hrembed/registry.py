@@ -49,9 +49,7 @@ def resolve(kind: str, name: str) -> Any:
     """
     table = _table(kind)
     if name not in table:
-        raise ConfigError(
-            f"unknown {kind} '{name}'{nearest(name, table)}", hint=f"known: {', '.join(sorted(table))}"
-        )
+        raise ConfigError(f"unknown {kind} '{name}'{nearest(name, table)}", hint=f"known: {', '.join(sorted(table))}")
     module, _, attribute = table[name].partition(":")
     return getattr(import_module(module), attribute)
 

@@ -7,8 +7,8 @@ sex of their bearers, surnames with the shares of race and ethnicity. Columns: n
 pcthispanic, and for first names pctmale, pctfemale.
 
 A name stands for a group when at least `RACE` percent of its bearers are of that group (first name and surname) and
-at least `SEX` percent of one sex. All groups draw their first names at the same points of the log-frequency scale, so that no
-group has rarer names than another; surnames likewise.
+at least `SEX` percent of one sex. All groups draw their first names at the same points of the log-frequency scale,
+so that no group has rarer names than another; surnames likewise.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ SOURCE = "US Census Bureau 2020 first names and surnames"
 
 def matched(rows: list[dict[str, str]], count: int) -> list[dict[str, str]]:
     """Pick `count` rows nearest to evenly spaced points of log frequency, each row once."""
-    points = [
-        math.log(LOWEST) + (math.log(HIGHEST) - math.log(LOWEST)) * (n + 0.5) / count for n in range(count)
-    ]
+    points = [math.log(LOWEST) + (math.log(HIGHEST) - math.log(LOWEST)) * (n + 0.5) / count for n in range(count)]
     left, chosen = list(rows), []
     for point in points:
         best = min(left, key=lambda row: (abs(math.log(float(row["count"])) - point), row["name"]))

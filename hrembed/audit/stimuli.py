@@ -47,7 +47,9 @@ def choose_names(rows: Sequence[Mapping[str, str]], attributes: Sequence[str], p
     if per_cell is not None:
         short = [cell for cell, found in cells.items() if len(found) < per_cell]
         if short:
-            raise DataError(f"only {len(cells[short[0]])} names are {' '.join(short[0])}; `names_per_cell` asks for {per_cell}")
+            raise DataError(
+                f"only {len(cells[short[0]])} names are {' '.join(short[0])}; `names_per_cell` asks for {per_cell}"
+            )
     chosen = [row for cell in sorted(cells) for row in cells[cell][:per_cell]]
     groups = {attribute: tuple(row[attribute] for row in chosen) for attribute in attributes}
     for attribute, found in groups.items():

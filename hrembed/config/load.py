@@ -88,9 +88,7 @@ def _index(place: list[Any], part: str, text: str) -> int:
     return int(part)
 
 
-def _explain(
-    err: ValidationError, schema: type[BaseModel], source: Source, overrides: Sequence[str]
-) -> ConfigError:
+def _explain(err: ValidationError, schema: type[BaseModel], source: Source, overrides: Sequence[str]) -> ConfigError:
     set_keys = {text.partition("=")[0].strip() for text in overrides}
     rows = []
     for problem in err.errors():

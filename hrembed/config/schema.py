@@ -48,10 +48,14 @@ class ModelSection(Section):
         description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `bm25` or `tfidf`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="Number format of the weights; half precision only where you ask for it."
+        default="float32",
+        description="Number format of the weights; half precision only where you ask for it.",
     )
     max_tokens: int | None = Field(
-        default=None, ge=8, le=131072, description="Cut texts after this many tokens; null keeps the model's own limit."
+        default=None,
+        ge=8,
+        le=131072,
+        description="Cut texts after this many tokens; null keeps the model's own limit.",
     )
     batch_size: int = Field(default=32, ge=1, description="Texts encoded at once.")
     query_prompt: str = Field(default="", description="Put in front of every query.")
@@ -71,7 +75,9 @@ class TaskSection(Section):
         description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; `shipped:NAME` for one of ours.",
     )
     split: str | None = Field(
-        default=None, min_length=1, description="Name of the qrels file, without `.tsv`; null when there is only one."
+        default=None,
+        min_length=1,
+        description="Name of the qrels file, without `.tsv`; null when there is only one.",
     )
 
 
@@ -90,14 +96,18 @@ class EvalConfig(Section):
     """`hrembed eval`: score models on retrieval tasks."""
 
     models: tuple[ModelSection, ...] = Field(
-        default=(ModelSection(),), min_length=1, description="Models; the first is the reference of the comparisons."
+        default=(ModelSection(),),
+        min_length=1,
+        description="Models; the first is the reference of the comparisons.",
     )
     baselines: tuple[Literal["bm25", "tfidf"], ...] = Field(
         default=("bm25", "tfidf"), description="Lexical baselines scored beside the models."
     )
     tasks: tuple[TaskSection, ...] = Field(default=(TaskSection(),), min_length=1, description="Tasks to score on.")
     metrics: tuple[str, ...] = Field(
-        default=("ndcg@10", "map", "mrr@10", "recall@100"), min_length=1, description="Metrics; the first is the headline."
+        default=("ndcg@10", "map", "mrr@10", "recall@100"),
+        min_length=1,
+        description="Metrics; the first is the headline.",
     )
     bootstrap: BootstrapSection = BootstrapSection()
 
@@ -108,7 +118,7 @@ class EvalConfig(Section):
 
 
 class LoraMethod(Section):
-    """Low-rank adapters on every layer."""
+    """Low-rank adapters on the encoder's layers."""
 
     name: Literal["lora"] = Field(default="lora", description="Train low-rank adapters, keep the model's weights.")
     rank: int = Field(default=16, ge=1, le=1024, description="Rank of the adapters.")
@@ -116,6 +126,11 @@ class LoraMethod(Section):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
     targets: Literal["all-linear", "attention"] = Field(
         default="all-linear", description="Which linear layers get adapters."
+    )
+    layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Adapters on this many of the last layers only, which is faster; null for all.",
     )
 
 
@@ -141,7 +156,9 @@ class TrainSection(Section):
     """How to train."""
 
     epochs: int = Field(default=2, ge=1, le=1000, description="Passes over the pairs.")
-    batch_size: int = Field(default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative.")
+    batch_size: int = Field(
+        default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative."
+    )
     learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak step size of AdamW.")
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps with a rising step size.")
     temperature: float = Field(default=0.05, gt=0, le=1, description="Cosines are divided by it in the loss.")
@@ -175,16 +192,20 @@ class StimuliSection(Section):
 
     jobs: str = Field(default="shipped:hr-core/audit/jobs.jsonl", description="JSONL with `_id` and `text`.")
     resumes: str = Field(
-        default="shipped:hr-core/audit/resumes.jsonl", description="JSONL with `_id` and `text` holding `{name}`."
+        default="shipped:hr-core/audit/resumes.jsonl",
+        description="JSONL with `_id` and `text` holding `{name}`.",
     )
     names: str = Field(
-        default="shipped:names/us-census-2020.csv", description="CSV with `name` and one column for each group attribute."
+        default="shipped:names/us-census-2020.csv",
+        description="CSV with `name` and one column for each group attribute.",
     )
     attributes: tuple[str, ...] = Field(
         default=("gender", "race"), min_length=1, description="Columns of the names table that are compared."
     )
     names_per_cell: int | None = Field(
-        default=None, ge=2, description="Use the first so many names of each combination of attributes; null uses all."
+        default=None,
+        ge=2,
+        description="Use the first so many names of each combination of attributes; null uses all.",
     )
 
 
@@ -192,7 +213,9 @@ class LimitsSection(Section):
     """Engineering choices, not law: where a difference starts to matter."""
 
     gap: float = Field(
-        default=0.2, gt=0, description="Largest mean score gap, in standard deviations of a job's scores over nameless résumés."
+        default=0.2,
+        gt=0,
+        description="Largest mean score gap, in standard deviations of a job's scores over nameless résumés.",
     )
     impact_ratio: float = Field(default=0.8, gt=0, lt=1, description="Smallest ratio of selection rates.")
 
@@ -203,12 +226,15 @@ class AuditConfig(Section):
     model: ModelSection = ModelSection()
     stimuli: StimuliSection = StimuliSection()
     cuts: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        default=(0.05, 0.1, 0.2, 0.5), min_length=1, description="Shares of the candidates that are selected for a job."
+        default=(0.05, 0.1, 0.2, 0.5),
+        min_length=1,
+        description="Shares of the candidates that are selected for a job.",
     )
     headline_cut: float = Field(default=0.1, gt=0, lt=1, description="The cut that the verdict looks at.")
     limits: LimitsSection = LimitsSection()
     fail_on: Literal["fail", "fail-or-inconclusive", "never"] = Field(
-        default="fail", description="Which verdict ends the command with exit code 5 (fail) or 6 (inconclusive)."
+        default="fail",
+        description="Which verdict ends the command with exit code 5 (fail) or 6 (inconclusive).",
     )
     bootstrap: BootstrapSection = BootstrapSection()
 
@@ -223,7 +249,8 @@ class ScoresSection(Section):
     """Where leaderboard scores come from."""
 
     path: str | None = Field(
-        default=None, description="Parquet with model, revision, task, split, subset, main_score, mteb_version."
+        default=None,
+        description="Parquet with model, revision, task, split, subset, main_score, mteb_version.",
     )
     results_dir: str | None = Field(default=None, description="A local mteb results folder, in place of `path`.")
     tasks: tuple[str, ...] = Field(default=(), description="Tasks that count, by name; empty means by type.")
@@ -248,7 +275,9 @@ class ConstraintsSection(Section):
     max_parameters: int | None = Field(default=None, ge=1, description="Most parameters.")
     max_dimension: int | None = Field(default=None, ge=1, description="Longest vector.")
     min_max_tokens: int | None = Field(default=None, ge=1, description="Shortest acceptable text limit, in tokens.")
-    languages: tuple[str, ...] = Field(default=("eng-Latn",), description="Languages that must be listed, as `eng-Latn`.")
+    languages: tuple[str, ...] = Field(
+        default=("eng-Latn",), description="Languages that must be listed, as `eng-Latn`."
+    )
     open_weights: bool | None = Field(default=True, description="Whether weights must be public; null does not ask.")
 
 
@@ -256,7 +285,8 @@ class ProbeSection(Section):
     """Measuring models on this machine, on the user's own task."""
 
     models: tuple[ModelSection, ...] = Field(
-        default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")), description="Models to measure."
+        default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")),
+        description="Models to measure.",
     )
     task: TaskSection = _DEV
     metric: str = Field(default="ndcg@10", description="What is measured.")

@@ -8,8 +8,10 @@ training, development and test, so that no boilerplate can be learned on one sid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from random import Random
 
 Split = Literal["train", "dev", "test"]
 
@@ -68,12 +70,24 @@ AD_FRAMES: dict[Split, tuple[Frame, ...]] = {
         ),
     ),
     "dev": (
-        Frame("Job opening - {title}", "Skills we look for: {skills}.", "Interviews take place within two weeks."),
-        Frame("Our team is growing and needs a {title}.", "Ideally you know {skills}.", "Questions? Just call us."),
+        Frame(
+            "Job opening - {title}",
+            "Skills we look for: {skills}.",
+            "Interviews take place within two weeks.",
+        ),
+        Frame(
+            "Our team is growing and needs a {title}.",
+            "Ideally you know {skills}.",
+            "Questions? Just call us.",
+        ),
         Frame("{title} / start asap", "Needed: {skills}.", "Fixed term, extension likely."),
     ),
     "test": (
-        Frame("Position: {title}.", "Essential criteria: {skills}.", "The closing date is at the end of the month."),
+        Frame(
+            "Position: {title}.",
+            "Essential criteria: {skills}.",
+            "The closing date is at the end of the month.",
+        ),
         Frame("Join us as {title}", "It helps if you are at home with {skills}.", "No cover letter needed."),
         Frame("{title}, full time.", "Experience in {skills} a must.", "Shift premium paid."),
         Frame(
@@ -96,7 +110,11 @@ PROFILE_FRAMES: dict[Split, tuple[Frame, ...]] = {
     ),
     "test": (
         Frame("Applicant summary.", "Day-to-day work included {skills}.", "Notice period six weeks."),
-        Frame("With {years} years behind me, ready for the next step.", "Strengths: {skills}.", "Happy to relocate."),
+        Frame(
+            "With {years} years behind me, ready for the next step.",
+            "Strengths: {skills}.",
+            "Happy to relocate.",
+        ),
         Frame("Exp: {years} y.", "Familiar: {skills}.", "Refs on request."),
     ),
 }

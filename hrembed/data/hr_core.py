@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hrembed.data.compose import Occupation, Skill, Split, compose_ad, compose_profile
+from hrembed.data.compose import Occupation, Skill, compose_ad, compose_profile
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hrembed.data.compose import Split
+
 SEED = "hr-core 1"
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-ADS, PROFILES, TRAIN_PROFILE_PAIRS = 4, 5, 8
+ADS, PROFILES, TRAIN_PROFILE_PAIRS = 4, 5, 4
 SHARES = {"dev": 0.15, "test": 0.25}
 AUDIT_FAMILIES = (
     "cleaning-facilities-and-security",
@@ -130,8 +132,10 @@ def split_occupations(occupations: Sequence[Occupation]) -> dict[str, Split]:
     queue = [families[name][n] for n in range(depth) for name in order if n < len(families[name])]
     test = round(SHARES["test"] * len(queue))
     dev = round(SHARES["dev"] * len(queue))
-    sides: list[Split] = ["test"] * test + ["dev"] * dev + ["train"] * (len(queue) - test - dev)
-    return {id_: side for pair, side in zip(queue, sides, strict=True) for id_ in pair}
+    side: dict[int, Split] = {
+        n: "test" if n < test else "dev" if n < test + dev else "train" for n in range(len(queue))
+    }
+    return {id_: side[n] for n, pair in enumerate(queue) for id_ in pair}
 
 
 def ads_of(o: Occupation, split: Split) -> list[str]:
@@ -211,7 +215,11 @@ def _texts(texts: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
 def _write_audit(folder: Path, test: Sequence[Occupation]) -> Counter[str]:
     chosen = [o for o in test if o.family in AUDIT_FAMILIES]
     jobs = [
-        {"_id": f"job-{o.id}", "text": compose_ad(o, "test", Random(f"{SEED} audit job {o.id}")), "occupation": o.id}
+        {
+            "_id": f"job-{o.id}",
+            "text": compose_ad(o, "test", Random(f"{SEED} audit job {o.id}")),
+            "occupation": o.id,
+        }
         for o in chosen
     ]
     resumes = [
@@ -233,13 +241,13 @@ def _write_bias_language(folder: Path) -> Counter[str]:
         Random(f"{SEED} bias {kind}").shuffle(pairs)
         test, dev = round(SHARES["test"] * len(pairs)), round(SHARES["dev"] * len(pairs))
         for place, (n, pair) in enumerate(pairs):
-            side = "test" if place < test else "dev" if place < test + dev else "train"
+            split = "test" if place < test else "dev" if place < test + dev else "train"
             both = {"group": f"{kind}-{n}", "source": pair["source"], "kind": kind}
-            sides[side].append({"text": pair["biased"], "label": "biased", **both})
-            sides[side].append({"text": pair["neutral"], "label": "neutral", **both})
+            sides[split].append({"text": pair["biased"], "label": "biased", **both})
+            sides[split].append({"text": pair["neutral"], "label": "neutral", **both})
     counts: Counter[str] = Counter()
-    for split, rows in sides.items():
-        counts += _write(folder / "bias-language" / f"{split}.jsonl", rows)
+    for name, rows in sides.items():
+        counts += _write(folder / "bias-language" / f"{name}.jsonl", rows)
     return counts
 
 

@@ -74,7 +74,9 @@ def _read_qrels(file: Path, queries: set[str], documents: set[str]) -> dict[str,
         if line == 1 and cells[-1] == "score":
             continue
         if len(cells) != 3:
-            raise DataError(f"{file}:{line}: expected query-id, corpus-id, score split by tabs, found {len(cells)} cells")
+            raise DataError(
+                f"{file}:{line}: expected query-id, corpus-id, score split by tabs, found {len(cells)} cells"
+            )
         query, document, grade = cells
         if query not in queries:
             raise DataError(f"{file}:{line}: query '{query}' is not in queries.jsonl")

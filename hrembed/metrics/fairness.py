@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hrembed.types import Bools, Floats, Ints
 
@@ -125,7 +125,12 @@ def _gap(values: Floats, cells: dict[str, list[Ints]], first: str, second: str, 
 
 
 def permutation_p(
-    values: Floats, groups: Sequence[str], strata: Sequence[str], *, rng: np.random.Generator, resamples: int = 2000
+    values: Floats,
+    groups: Sequence[str],
+    strata: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
 ) -> float:
     """Test whether any two groups differ, by shuffling group labels within strata.
 
@@ -208,9 +213,7 @@ def impact_ratios(
     if not pairs:
         return []
     reach = _simultaneous_reach(center, moved, confidence)
-    return [
-        Contrast(a, b, *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)
-    ]
+    return [Contrast(a, b, *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
 
 
 def _unlog(center: float, reach: float) -> tuple[float, float, float]:
@@ -244,15 +247,17 @@ def _mean(values: Floats, cells: list[Ints]) -> float:
 
 def _cells(groups: Sequence[str], strata: Sequence[str]) -> dict[str, list[Ints]]:
     """Positions of each group, by stratum where every stratum holds every group twice or more."""
-    group_of, stratum_of = np.asarray(groups), np.asarray(strata)
-    labels = [str(label) for label in np.unique(group_of)]
     crossed = {
-        label: [np.flatnonzero((group_of == label) & (stratum_of == stratum)) for stratum in np.unique(stratum_of)]
-        for label in labels
+        label: [_where(zip(groups, strata, strict=True), (label, stratum)) for stratum in sorted(set(strata))]
+        for label in sorted(set(groups))
     }
     if all(len(cell) >= 2 for cells in crossed.values() for cell in cells):
         return crossed
-    return {label: [np.flatnonzero(group_of == label)] for label in labels}
+    return {label: [_where(groups, label)] for label in crossed}
+
+
+def _where(items: Iterable[object], wanted: object) -> Ints:
+    return np.array([n for n, item in enumerate(items) if item == wanted], dtype=np.int64)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

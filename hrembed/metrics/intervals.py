@@ -67,10 +67,9 @@ def mean_interval(
     """
     if len(groups) != len(values):
         raise ValueError(f"{len(values)} values but {len(groups)} groups")
-    defined = np.flatnonzero(~np.isnan(values))
-    if defined.size == 0:
+    if np.isnan(values).all():
         return Estimate(np.nan, np.nan, np.nan, 0, unit)
-    sums, sizes = _by_group(values[defined], [groups[i] or f"#{i}" for i in defined])
+    sums, sizes = _by_group(values, groups)
     mean = float(sums.sum() / sizes.sum())
     if len(sums) < 2:
         return Estimate(mean, np.nan, np.nan, len(sums), unit)
@@ -119,8 +118,12 @@ def expanded_tails(n: int, confidence: float) -> tuple[float, float]:
 
 
 def _by_group(values: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
-    _, index = np.unique(np.asarray(groups), return_inverse=True)
-    return np.bincount(index, weights=values), np.bincount(index).astype(np.float64)
+    """Sum and number of the defined values of each group; an empty name is a group of its own."""
+    labels = np.array([group or f"#{n}" for n, group in enumerate(groups)])
+    defined = ~np.isnan(values)
+    _, index = np.unique(labels[defined], return_inverse=True)
+    sums = np.bincount(index, weights=values[defined]).astype(np.float64)
+    return sums, np.bincount(index).astype(np.float64)
 
 
 def _resampled_means(sums: Floats, sizes: Floats, resamples: int, rng: np.random.Generator) -> Floats:
@@ -135,7 +138,12 @@ def _resampled_means(sums: Floats, sizes: Floats, resamples: int, rng: np.random
 
 
 def sign_flip_p(
-    candidate: Floats, reference: Floats, groups: Sequence[str], *, rng: np.random.Generator, resamples: int = 10_000
+    candidate: Floats,
+    reference: Floats,
+    groups: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 10_000,
 ) -> float:
     """Test a paired difference by flipping the sign of whole groups.
 
@@ -156,10 +164,9 @@ def sign_flip_p(
         Smucker, Allan & Carterette (2007), doi:10.1145/1321440.1321528; Phipson & Smyth (2010) for the +1.
     """
     delta = candidate - reference
-    defined = np.flatnonzero(~np.isnan(delta))
-    if defined.size == 0:
+    if np.isnan(delta).all():
         return float("nan")
-    sums, _ = _by_group(delta[defined], [groups[i] or f"#{i}" for i in defined])
+    sums, _ = _by_group(delta, groups)
     signs = rng.integers(0, 2, size=(resamples, len(sums)), dtype=np.int8).astype(np.float64) * 2 - 1
     reached = int((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum())
     return (reached + 1) / (resamples + 1)

@@ -119,10 +119,11 @@ def _depth(ranked: Floats, k: int | None) -> int:
         raise ValueError(f"ranked must have shape (Q, D), got {ranked.shape}")
     if k is not None and k < 1:
         raise ValueError(f"k must be 1 or more, got {k}")
-    return ranked.shape[1] if k is None else min(k, ranked.shape[1])
+    return int(ranked.shape[1] if k is None else min(k, ranked.shape[1]))
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
     """Divide, with NaN wherever nothing can be found."""
     found = np.full(top.shape, np.nan)
-    return np.divide(top, bottom, out=found, where=bottom > 0, dtype=np.float64)
+    np.divide(top, bottom, out=found, where=bottom > 0)
+    return found

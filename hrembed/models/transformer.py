@@ -50,7 +50,9 @@ def load_model(
         # Any library below may fail in its own way on a damaged folder; the user needs one message.
         raise ModelError(
             f"the model in '{folder}' does not load: {_first_line(err)}",
-            hint="set `trust_remote_code: true` if it needs its own code and you trust it" if "remote" in str(err) else "",
+            hint="set `trust_remote_code: true` if it needs its own code and you trust it"
+            if "remote" in str(err)
+            else "",
         ) from err
     if max_tokens is not None:
         limit = model.max_seq_length

@@ -30,7 +30,11 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, object]:
     """Operating system, processor kind and usable cores."""
-    return {"platform": platform.platform(), "machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
 
 
 def git_state() -> dict[str, object] | None:

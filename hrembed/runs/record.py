@@ -10,15 +10,15 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrembed.errors import HrembedError, Interrupted, ModelError
+from hrembed.errors import HrembedError, ModelError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
 from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 FORMAT = 1
 _log = logging.getLogger("hrembed")
@@ -52,7 +52,7 @@ class Run:
         """Write `timings.json`: numbers that differ from run to run."""
         write_json(self.path / "timings.json", timings)
 
-    def write_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    def write_table(self, name: str, columns: Mapping[str, Any]) -> None:
         """Write the rows behind the numbers as `<name>.parquet`."""
         write_parquet(self.path / f"{name}.parquet", columns)
 
@@ -97,7 +97,7 @@ def open_run(root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapp
         yield run
         _close(run, "ok", None, started)
     except BaseException as err:
-        stopped = isinstance(err, KeyboardInterrupt | Interrupted)
+        stopped = isinstance(err, KeyboardInterrupt | StoppedError)
         # On a full disk the closing fails as well; the first error is the one that matters.
         with suppress(HrembedError):
             _close(run, "interrupted" if stopped else "failed", f"{type(err).__name__}: {err}", started)

@@ -109,7 +109,9 @@ def tabulate(rows: Sequence[dict[str, Any]], tasks: Collection[str], source: str
         cells.setdefault(key, {}).setdefault(row["task"], []).append(float(row["main_score"]))
         newest[key] = max(newest.get(key, ()), _version(row["mteb_version"]))
     if not cells:
-        raise DataError(f"'{source}' has no scores for {', '.join(sorted(tasks)[:3])}{' ...' if len(tasks) > 3 else ''}")
+        raise DataError(
+            f"'{source}' has no scores for {', '.join(sorted(tasks)[:3])}{' ...' if len(tasks) > 3 else ''}"
+        )
     chosen: dict[str, tuple[str, str]] = {}
     for key in sorted(cells, key=lambda key: (len(cells[key]), newest[key], key)):
         chosen[key[0]] = key

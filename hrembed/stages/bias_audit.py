@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.audit.stimuli import NAME_SLOT, Names, choose_names, fill, stimuli_hash
+from hrembed.audit.stimuli import NAME_SLOT, choose_names, fill, stimuli_hash
 from hrembed.audit.verdict import judge, overall
 from hrembed.data.locate import locate
 from hrembed.data.read import read_names, read_records
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.audit.stimuli import Names
     from hrembed.audit.verdict import Verdict
     from hrembed.config.schema import AuditConfig
     from hrembed.metrics.fairness import Contrast
@@ -105,7 +106,12 @@ def _scores(
 def _compare(
     config: AuditConfig, names: Names, attribute: str, effects: Floats, rates: Mapping[float, Floats]
 ) -> Finding:
-    groups, strata, bootstrap, limits = names.groups[attribute], names.strata(attribute), config.bootstrap, config.limits
+    groups, strata, bootstrap, limits = (
+        names.groups[attribute],
+        names.strata(attribute),
+        config.bootstrap,
+        config.limits,
+    )
     found = gaps(effects, groups, strata, confidence=bootstrap.confidence)
     ratios = {
         cut: impact_ratios(
@@ -201,7 +207,10 @@ def _tables(config: AuditConfig, findings: Sequence[Finding]) -> dict[str, list[
         for f in findings
         for cut, found in f.ratios.items()
     ]
-    return {"Score gaps between groups of names": gap_rows, "Impact ratios (worst pair; * decides)": ratio_rows}
+    return {
+        "Score gaps between groups of names": gap_rows,
+        "Impact ratios (worst pair; * decides)": ratio_rows,
+    }
 
 
 def _worst(contrasts: Sequence[Contrast]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrembed.models.refs import ModelRef, parse_ref
+from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import TransformerEncoder, folder_identity, load_model
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
@@ -13,6 +13,7 @@ from hrembed.runs.record import find_model
 
 if TYPE_CHECKING:
     from hrembed.config.schema import ModelSection
+    from hrembed.models.refs import ModelRef
     from hrembed.progress import Progress
     from hrembed.types import Encoder
 

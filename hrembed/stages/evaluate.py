@@ -9,11 +9,11 @@ import numpy as np
 
 from hrembed.config.schema import ModelSection
 from hrembed.metrics.fairness import holm
-from hrembed.metrics.intervals import mean_interval, paired_difference, sign_flip_p
+from hrembed.metrics.intervals import sign_flip_p
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import open_encoder
-from hrembed.stages.scoring import as_json, groups_of, open_task, score_task, shown
+from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
@@ -91,38 +91,19 @@ def _score_all(encoders: Mapping[str, Encoder], task: Task, metrics: Sequence[st
 
 
 def _estimates(scores: Scores, task: Task, bootstrap: BootstrapSection) -> dict[str, dict[str, Estimate]]:
-    groups = groups_of(task)
     return {
-        model: {
-            metric: mean_interval(
-                values,
-                groups,
-                rng=np.random.default_rng(bootstrap.seed),
-                confidence=bootstrap.confidence,
-                resamples=bootstrap.resamples,
-                unit="query groups" if any(groups) else "queries",
-            )
-            for metric, values in by_metric.items()
-        }
+        model: {metric: estimate(values, task, bootstrap) for metric, values in by_metric.items()}
         for model, by_metric in scores.items()
     }
 
 
 def _compare(scores: Scores, task: Task, config: EvalConfig) -> list[Comparison]:
     headline, (reference, *others) = config.metrics[0], scores
-    groups, bootstrap = groups_of(task), config.bootstrap
     found = []
     for model in others:
         sides = scores[model][headline], scores[reference][headline]
-        difference = paired_difference(
-            *sides,
-            groups,
-            rng=np.random.default_rng(bootstrap.seed),
-            confidence=bootstrap.confidence,
-            resamples=bootstrap.resamples,
-            unit="query groups" if any(groups) else "queries",
-        )
-        p_value = sign_flip_p(*sides, groups, rng=np.random.default_rng(bootstrap.seed))
+        difference = compare(*sides, task, config.bootstrap)
+        p_value = sign_flip_p(*sides, groups_of(task), rng=np.random.default_rng(config.bootstrap.seed))
         found.append(Comparison(task.name, model, reference, difference, p_value))
     return found
 
@@ -167,7 +148,9 @@ def _rows(scores: Mapping[str, Scores], tasks: Sequence[Task]) -> dict[str, list
     return columns
 
 
-def _score_tables(estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> dict[str, list[dict[str, str]]]:
+def _score_tables(
+    estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
+) -> dict[str, list[dict[str, str]]]:
     return {
         f"{task}": [{"model": model, **{m: shown(value) for m, value in row.items()}} for model, row in models.items()]
         for task, models in estimates.items()

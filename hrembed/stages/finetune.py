@@ -11,13 +11,12 @@ from hrembed.data.locate import locate
 from hrembed.data.read import read_pairs
 from hrembed.errors import DataError
 from hrembed.files import write_text
-from hrembed.metrics.intervals import mean_interval, paired_difference
 from hrembed.models.transformer import TransformerEncoder, load_model
 from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import identity, model_folder
-from hrembed.stages.scoring import as_json, groups_of, open_task, score_task, shown
+from hrembed.stages.scoring import as_json, compare, estimate, open_task, score_task, shown
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.methods import count_parameters
 from hrembed.training.trainer import Recipe, check_saved, sample_vectors, train
@@ -46,7 +45,7 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         Base against tuned on the dev task; the model is in `model/` of the run folder.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; `checkpoints/last` holds the weights of that moment.
+        StoppedError: Ctrl-C or SIGTERM; `checkpoints/last` holds the weights of that moment.
         HrembedError: Data or model are not usable.
     """
     progress = progress or Silent()
@@ -149,31 +148,20 @@ def _keep_best(config: FinetuneConfig, run: Run, pairs: Sequence[Pair], history:
 
 
 def _metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, history: History) -> dict[str, Any]:
-    groups, bootstrap = groups_of(task), config.bootstrap
-
-    def estimate(values: Floats) -> Estimate:
-        rng = np.random.default_rng(bootstrap.seed)
-        return mean_interval(values, groups, rng=rng, confidence=bootstrap.confidence, resamples=bootstrap.resamples)
-
-    difference = paired_difference(
-        tuned,
-        base,
-        groups,
-        rng=np.random.default_rng(bootstrap.seed),
-        confidence=bootstrap.confidence,
-        resamples=bootstrap.resamples,
-    )
+    bootstrap = config.bootstrap
+    before, after = estimate(base, task, bootstrap), estimate(tuned, task, bootstrap)
+    difference = compare(tuned, base, task, bootstrap)
     return {
         "verdict": verdict(difference.estimate),
         "task": task.name,
         "metric": config.metric,
         "confidence": bootstrap.confidence,
-        "base": as_json(estimate(base)),
-        "tuned": as_json(estimate(tuned)),
+        "base": as_json(before),
+        "tuned": as_json(after),
         "difference": as_json(difference.estimate),
         "shown": {
-            "base": shown(estimate(base)),
-            "tuned": shown(estimate(tuned)),
+            "base": shown(before),
+            "tuned": shown(after),
             "difference": shown(difference.estimate, sign=True),
         },
         "steps": history.steps,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from hrembed.data.locate import locate
 from hrembed.data.read import read_task
+from hrembed.metrics.intervals import mean_interval, paired_difference
 from hrembed.metrics.names import parse_metric
 from hrembed.metrics.ranking import rank_gains
 from hrembed.registry import resolve
@@ -15,9 +16,16 @@ from hrembed.registry import resolve
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hrembed.config.schema import TaskSection
+    from hrembed.config.schema import BootstrapSection, TaskSection
+    from hrembed.metrics.intervals import Difference
     from hrembed.runs.record import Run
     from hrembed.types import Encoder, Estimate, Floats, Task
+
+
+class _Options(TypedDict):
+    confidence: float
+    resamples: int
+    unit: str
 
 
 def open_task(section: TaskSection, run: Run) -> Task:
@@ -60,6 +68,27 @@ def gain_matrix(task: Task) -> Floats:
 def groups_of(task: Task) -> list[str]:
     """Group of each query; queries of one group are resampled together."""
     return [query.group for query in task.queries]
+
+
+def estimate(values: Floats, task: Task, bootstrap: BootstrapSection) -> Estimate:
+    """Mean of a metric over the queries of a task, with its interval."""
+    return mean_interval(
+        values, groups_of(task), rng=np.random.default_rng(bootstrap.seed), **_options(task, bootstrap)
+    )
+
+
+def compare(candidate: Floats, reference: Floats, task: Task, bootstrap: BootstrapSection) -> Difference:
+    """Paired difference of two models on the queries of a task."""
+    rng = np.random.default_rng(bootstrap.seed)
+    return paired_difference(candidate, reference, groups_of(task), rng=rng, **_options(task, bootstrap))
+
+
+def _options(task: Task, bootstrap: BootstrapSection) -> _Options:
+    return {
+        "confidence": bootstrap.confidence,
+        "resamples": bootstrap.resamples,
+        "unit": "query groups" if any(groups_of(task)) else "queries",
+    }
 
 
 def as_json(estimate: Estimate) -> Mapping[str, object]:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hrembed.data.locate import locate
 from hrembed.errors import DataError
-from hrembed.metrics.intervals import mean_interval, paired_difference
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.selection.facts import Limits, broken_limits, licence_class, registry_facts
 from hrembed.selection.ranking import rank_models
 from hrembed.selection.scores import read_parquet, read_results_dir, tasks_of
 from hrembed.stages.encoders import open_encoder
-from hrembed.stages.scoring import as_json, groups_of, open_task, score_task, shown
+from hrembed.stages.scoring import as_json, compare, estimate, open_task, score_task, shown
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from hrembed.config.schema import SelectConfig
     from hrembed.metrics.intervals import Difference
@@ -112,12 +111,12 @@ def _score_facts(table: ScoreTable | None, facts: Sequence[Facts], fitting: Sequ
     """Say what of the table could be used, so that nobody is dropped in silence."""
     if table is None:
         return None
-    complete = np.isfinite(table.scores).all(axis=1)
+    complete = [bool(row.all()) for row in np.isfinite(table.scores)]
     known, fits = {fact.name for fact in facts}, {fact.name for fact in fitting}
     return {
         "tasks": list(table.tasks),
         "models": len(table.models),
-        "complete": int(complete.sum()),
+        "complete": sum(complete),
         "complete_but_not_in_registry": sum(c and m not in known for m, c in zip(table.models, complete, strict=True)),
         "complete_and_fitting": sum(c and m in fits for m, c in zip(table.models, complete, strict=True)),
     }
@@ -125,9 +124,7 @@ def _score_facts(table: ScoreTable | None, facts: Sequence[Facts], fitting: Sequ
 
 def _leaderboard(config: SelectConfig, table: ScoreTable, fitting: Sequence[Facts]) -> list[dict[str, Any]]:
     by_name = {fact.name: fact for fact in fitting}
-    keep = [
-        n for n, model in enumerate(table.models) if model in by_name and np.isfinite(table.scores[n]).all()
-    ]
+    keep = [n for n, model in enumerate(table.models) if model in by_name and np.isfinite(table.scores[n]).all()]
     if not keep:
         raise DataError("no model fulfils the constraints and has a score on every task", hint="loosen `constraints`")
     bootstrap = config.bootstrap
@@ -168,20 +165,10 @@ def _probe(config: SelectConfig, runs_dir: Path, run: Run, progress: Progress) -
         values = score_task(encoder, task, [config.probe.metric])[config.probe.metric]
         measured[encoder.name] = values, texts / (time.perf_counter() - started)
     best = max(measured, key=lambda name: float(np.nanmean(measured[name][0])))
-    bootstrap, groups = config.bootstrap, groups_of(task)
     found = []
     for name, (values, speed) in measured.items():
-        options = {"confidence": bootstrap.confidence, "resamples": bootstrap.resamples}
-        estimate = mean_interval(values, groups, rng=np.random.default_rng(bootstrap.seed), **options)  # type: ignore[arg-type]
-        difference = paired_difference(
-            values,
-            measured[best][0],
-            groups,
-            rng=np.random.default_rng(bootstrap.seed),
-            confidence=bootstrap.confidence,
-            resamples=bootstrap.resamples,
-        )
-        found.append(Probed(name, values, estimate, None if name == best else difference, speed))
+        difference = None if name == best else compare(values, measured[best][0], task, config.bootstrap)
+        found.append(Probed(name, values, estimate(values, task, config.bootstrap), difference, speed))
     return sorted(found, key=lambda row: -row.estimate.value)
 
 
@@ -197,7 +184,10 @@ def _pick(probed: Sequence[Probed]) -> dict[str, Any]:
 
 
 def _tables(
-    config: SelectConfig, leaderboard: Sequence[Mapping[str, Any]], fitting: Sequence[Facts], probed: Sequence[Probed]
+    config: SelectConfig,
+    leaderboard: Sequence[Mapping[str, Any]],
+    fitting: Sequence[Facts],
+    probed: Sequence[Probed],
 ) -> dict[str, list[dict[str, str]]]:
     tables = {}
     if leaderboard:

@@ -7,30 +7,52 @@ from typing import Any
 
 from hrembed.errors import ConfigError
 
-_ATTENTION = ["query", "key", "value", "q_proj", "k_proj", "v_proj", "q", "k", "v"]
+_ATTENTION = {"query", "key", "value", "q_proj", "k_proj", "v_proj", "q", "k", "v", "qkv", "Wqkv"}
 
 
-def apply_lora(model: Any, *, rank: int, alpha: float, dropout: float, targets: str) -> None:
-    """Put low-rank adapters on a Sentence Transformers model, in place.
+def apply_lora(model: Any, *, rank: int, alpha: float, dropout: float, targets: str, layers: int | None = None) -> None:
+    """Put low-rank adapters on the encoder layers of a Sentence Transformers model, in place.
+
+    Args:
+        model: The model.
+        rank: Rank of the adapters.
+        alpha: The update is multiplied by alpha / rank.
+        dropout: Dropout in front of the adapters.
+        targets: `all-linear`, or `attention` for its input projections only.
+        layers: How many of the last layers get adapters; None for all. No gradient flows below them.
+
+    Raises:
+        ConfigError: The model has fewer layers, or no such targets.
 
     Source:
         Hu et al. (2022), LoRA, arXiv:2106.09685.
     """
     from peft import LoraConfig
 
-    modules = "all-linear" if targets == "all-linear" else _present(model, _ATTENTION)
     model.add_adapter(
         LoraConfig(
-            task_type="FEATURE_EXTRACTION", r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=modules
+            task_type="FEATURE_EXTRACTION",
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=dropout,
+            target_modules=_linear_names(model[0].model, targets, layers),
         )
     )
 
 
-def _present(model: Any, names: list[str]) -> list[str]:
-    ends = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    found = [name for name in names if name in ends]
+def _linear_names(backbone: Any, targets: str, layers: int | None) -> list[str]:
+    from torch.nn import Linear
+
+    chosen = {id(part) for block in _last_layers(backbone, layers) for part in block.modules()}
+    found = [
+        name
+        for name, part in backbone.named_modules()
+        if isinstance(part, Linear)
+        and id(part) in chosen
+        and (targets == "all-linear" or name.rpartition(".")[2] in _ATTENTION)
+    ]
     if not found:
-        raise ConfigError("`method.targets: attention` finds no attention layers in this model; use all-linear")
+        raise ConfigError(f"`method.targets: {targets}` finds no such layers in this model; use all-linear")
     return found
 
 
@@ -40,24 +62,25 @@ def apply_top_layers(model: Any, *, layers: int) -> None:
     Raises:
         ConfigError: The model has no such stack of layers, or fewer of them.
     """
-    stack = _layer_stack(model[0])
-    if layers > len(stack):
-        raise ConfigError(f"`method.layers` is {layers}, but the model has {len(stack)} layers")
+    blocks = _last_layers(model[0].model, layers)
     for parameter in model[0].parameters():
         parameter.requires_grad = False
-    for layer in list(stack)[-layers:]:
-        for parameter in layer.parameters():
+    for block in blocks:
+        for parameter in block.parameters():
             parameter.requires_grad = True
 
 
-def _layer_stack(module: Any) -> Any:
-    """Return the longest list of equal blocks: the encoder's layers in every transformer we know."""
+def _last_layers(backbone: Any, layers: int | None) -> list[Any]:
+    """Return the last blocks of the encoder: of its longest list of equal modules; all for None."""
     from torch.nn import ModuleList
 
-    stacks = [part for part in module.modules() if isinstance(part, ModuleList) and len({type(b) for b in part}) == 1]
-    if not stacks:
-        raise ConfigError("`method.name: top-layers` needs a transformer with a stack of layers; use lora")
-    return max(stacks, key=len)
+    lists = [list(part) for part in backbone.modules() if isinstance(part, ModuleList)]
+    stack = max((blocks for blocks in lists if len({type(b) for b in blocks}) == 1), key=len, default=[])
+    if not stack:
+        raise ConfigError("this model has no stack of layers that hrembed could train; name a transformer")
+    if layers is not None and layers > len(stack):
+        raise ConfigError(f"`method.layers` is {layers}, but the model has {len(stack)} layers")
+    return stack[-layers:] if layers is not None else stack
 
 
 def count_parameters(model: Any) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrembed.errors import Interrupted, ModelError
+from hrembed.errors import ModelError, StoppedError
 from hrembed.files import writing
 from hrembed.training.batches import schedule
 from hrembed.training.methods import plain_copy
@@ -87,7 +87,7 @@ def train(
         Losses and dev scores.
 
     Raises:
-        Interrupted: `stop_requested` said so.
+        StoppedError: `stop_requested` said so.
         ModelError: The loss is not finite, or no batch has two pairs.
     """
     batches = schedule(
@@ -100,7 +100,7 @@ def train(
         watcher = _watcher(model, pairs, history, recipe.evaluations, score_dev, stop_requested, checkpoints, advance)
         _trainer(model, pairs, recipe, batches, checkpoints, watcher).train()
     if stop_requested():
-        raise Interrupted(f"stopped after {len(history.losses)} of {history.steps} steps", hint="")
+        raise StoppedError(f"stopped after {len(history.losses)} of {history.steps} steps", hint="")
     return history
 
 
@@ -111,6 +111,10 @@ def _trainer(
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from transformers import PrinterCallback
+
+    class Trainer(SentenceTransformerTrainer):
+        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+            """Leave out the generated card: the run writes its own, and examples of the data stay private."""
 
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
@@ -127,7 +131,7 @@ def _trainer(
         dataloader_pin_memory=False,
         batch_sampler=_planned(batches),
     )
-    trainer = SentenceTransformerTrainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_dict({"anchor": [p.anchor for p in pairs], "positive": [p.positive for p in pairs]}),
