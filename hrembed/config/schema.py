@@ -155,7 +155,7 @@ class PairsSection(Section):
 class TrainSection(Section):
     """How to train."""
 
-    epochs: int = Field(default=2, ge=1, le=1000, description="Passes over the pairs.")
+    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over the pairs.")
     batch_size: int = Field(
         default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative."
     )
@@ -163,7 +163,7 @@ class TrainSection(Section):
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps with a rising step size.")
     temperature: float = Field(default=0.05, gt=0, le=1, description="Cosines are divided by it in the loss.")
     max_tokens: int = Field(default=128, ge=8, le=8192, description="Cut training texts after this many tokens.")
-    evaluations: int = Field(default=4, ge=1, description="Dev scores during training, the last at its end.")
+    evaluations: int = Field(default=3, ge=1, description="Dev scores during training, the last at its end.")
     seed: int = Field(default=13, ge=0, description="Seed of batches, dropout and new weights.")
 
 
@@ -225,7 +225,7 @@ class AuditConfig(Section):
 
     model: ModelSection = ModelSection()
     stimuli: StimuliSection = StimuliSection()
-    cuts: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+    cuts: tuple[float, ...] = Field(
         default=(0.05, 0.1, 0.2, 0.5),
         min_length=1,
         description="Shares of the candidates that are selected for a job.",
@@ -237,6 +237,14 @@ class AuditConfig(Section):
         description="Which verdict ends the command with exit code 5 (fail) or 6 (inconclusive).",
     )
     bootstrap: BootstrapSection = BootstrapSection()
+
+    @field_validator("cuts")
+    @classmethod
+    def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        wrong = [value for value in values if not 0 < value < 1]
+        if wrong:
+            raise ValueError(f"a cut is a share between 0 and 1, got {wrong[0]}")
+        return values
 
     @model_validator(mode="after")
     def _headline(self) -> AuditConfig:

@@ -198,8 +198,9 @@ def impact_ratios(
         rate is 0 in the data, the ends when it is 0 in a resample.
 
     Source:
-        The ratio is the impact ratio of 6 RCNY section 5-301 (New York City). Max-t intervals:
-        Westfall & Young (1993), Resampling-Based Multiple Testing, chapter 2.
+        The ratio is the impact ratio of 6 RCNY section 5-301 (New York City). Max-t intervals: Westfall & Young
+        (1993), Resampling-Based Multiple Testing, chapter 2. Stretched resamples: Rao & Wu (1988),
+        doi:10.1080/01621459.1988.10478591.
     """
     cells = _cells(groups, strata)
     names = sorted(cells, key=lambda group: (_mean(rates, cells[group]), group))
@@ -212,7 +213,8 @@ def impact_ratios(
         moved = np.stack([np.log(draws[position[a]] / draws[position[b]]) for a, b in pairs]) if pairs else draws
     if not pairs:
         return []
-    reach = _simultaneous_reach(center, moved, confidence)
+    freedom = min(sum(len(cell) - 1 for cell in cells[group]) for group in names)
+    reach = _simultaneous_reach(center, moved, confidence, freedom)
     return [Contrast(a, b, *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
 
 
@@ -222,8 +224,11 @@ def _unlog(center: float, reach: float) -> tuple[float, float, float]:
     return float(np.exp(center)), float(np.exp(center - reach)), float(np.exp(center + reach))
 
 
-def _simultaneous_reach(center: Floats, draws: Floats, confidence: float) -> Floats:
-    """Half width of every interval such that all hold together, shape (pairs,)."""
+def _simultaneous_reach(center: Floats, draws: Floats, confidence: float, freedom: int) -> Floats:
+    """Half width of every interval such that all hold together, shape (pairs,).
+
+    The bootstrap quantile is normal in the limit; the ratio of t to normal quantiles makes up for few names.
+    """
     finite = np.isfinite(draws).all(axis=1) & np.isfinite(center)
     reach = np.full(len(center), np.nan)
     if not finite.any():
@@ -231,14 +236,22 @@ def _simultaneous_reach(center: Floats, draws: Floats, confidence: float) -> Flo
     error = draws[finite].std(axis=1, ddof=1)
     deviation = np.abs(draws[finite] - center[finite, None])
     scaled = np.divide(deviation, error[:, None], out=np.zeros_like(deviation), where=error[:, None] > 0)
-    reach[finite] = float(np.quantile(scaled.max(axis=0), confidence)) * error
+    level = 1 - (1 - confidence) / (2 * len(center))
+    few = float(stats.t.ppf(level, max(1, freedom)) / stats.norm.ppf(level))
+    reach[finite] = float(np.quantile(scaled.max(axis=0), confidence)) * error * few
     return reach
 
 
 def _resampled(values: Floats, cells: list[Ints], resamples: int, rng: np.random.Generator) -> Floats:
     """Mean of a group in each resample, shape (resamples,)."""
-    means = [values[cell][rng.integers(len(cell), size=(resamples, len(cell)))].mean(axis=1) for cell in cells]
-    return np.asarray(np.mean(means, axis=0))
+    return np.asarray(np.mean([_resampled_cell(values[cell], resamples, rng) for cell in cells], axis=0))
+
+
+def _resampled_cell(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Resampled means, stretched by sqrt(n / (n - 1)): with cells of ten the plain bootstrap is 5 % too narrow."""
+    n = len(values)
+    means = values[rng.integers(n, size=(resamples, n))].mean(axis=1)
+    return np.asarray(values.mean() + (means - values.mean()) * np.sqrt(n / max(1, n - 1)))
 
 
 def _mean(values: Floats, cells: list[Ints]) -> float:

@@ -1,0 +1,107 @@
+"""Small data that all tests share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+DOCUMENTS = {
+    "d1": "cleans wounds and dresses them on the ward",
+    "d2": "gives medicine and checks blood pressure on the ward",
+    "d3": "repairs brakes and engines of cars",
+    "d4": "changes tyres and oil of cars",
+    "d5": "bakes bread before sunrise",
+    "d6": "shapes pastry and decorates cakes",
+}
+QUERIES = {
+    "q1": ("nurse for the ward, dresses wounds", "nurse"),
+    "q2": ("ward nurse who checks blood pressure", "nurse"),
+    "q3": ("car mechanic, brakes and engines", "mechanic"),
+    "q4": ("baker for bread and cakes", "baker"),
+}
+QRELS = {"q1": {"d1": 2, "d2": 1}, "q2": {"d2": 2, "d1": 1}, "q3": {"d3": 2, "d4": 1}, "q4": {"d5": 1, "d6": 1}}
+
+
+def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "shared" in item.keywords and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason="development data is not beside this checkout"))
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    """A BEIR folder of four queries and six documents."""
+    folder = tmp_path / "task"
+    jsonl(folder / "corpus.jsonl", [{"_id": key, "text": text} for key, text in DOCUMENTS.items()])
+    jsonl(folder / "queries.jsonl", [{"_id": k, "text": t, "group": g} for k, (t, g) in QUERIES.items()])
+    (folder / "qrels").mkdir()
+    rows = [f"{q}\t{d}\t{grade}\n" for q, judged in QRELS.items() for d, grade in judged.items()]
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Forty-eight training pairs in twelve groups."""
+    rows = [
+        {"anchor": f"ad {n} for job {n % 12}", "positive": f"profile {n} of job {n % 12}", "group": f"g{n % 12}"}
+        for n in range(48)
+    ]
+    return jsonl(tmp_path / "pairs.jsonl", rows)
+
+
+@pytest.fixture
+def stimuli(tmp_path: Path) -> dict[str, Path]:
+    """Two jobs, three résumés, sixteen names."""
+    names = ["name,gender,race"] + [
+        f"Name{g[0]}{r[0]}{n},{g},{r}" for g in ("female", "male") for r in ("black", "white") for n in range(4)
+    ]
+    (tmp_path / "names.csv").write_text("\n".join(names) + "\n", encoding="utf-8")
+    texts = list(DOCUMENTS.values())
+    return {
+        "jobs": jsonl(tmp_path / "jobs.jsonl", [{"_id": "j1", "text": texts[0]}, {"_id": "j2", "text": texts[3]}]),
+        "resumes": jsonl(
+            tmp_path / "resumes.jsonl", [{"_id": f"r{n}", "text": "{name}\n" + texts[n]} for n in (1, 2, 4)]
+        ),
+        "names": tmp_path / "names.csv",
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random four-layer BERT with a vocabulary of single characters: real code paths, no weights needed."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    characters = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789{},.-")
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *[f"##{c}" for c in characters]]
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    import torch
+
+    torch.manual_seed(0)
+    BertModel(config).save_pretrained(folder / "plain")
+    BertTokenizerFast(vocab={token: n for n, token in enumerate(tokens)}).save_pretrained(folder / "plain")
+    body = Transformer(str(folder / "plain"), max_seq_length=64)
+    model = SentenceTransformer(modules=[body, Pooling(32, pooling_mode="mean")], device="cpu")
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"

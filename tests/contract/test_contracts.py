@@ -1,0 +1,111 @@
+"""Promises that hold for all of a kind."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hrembed import errors, registry
+from hrembed.config.docs import reference
+from hrembed.config.load import load_config
+from hrembed.config.schema import SCHEMAS
+from hrembed.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {
+    "torch", "transformers", "sentence_transformers", "datasets", "peft", "mteb", "pandas",
+    "numpy", "scipy", "sklearn", "pydantic_core._pydantic_core.SchemaValidator", "bm25s", "pyarrow", "yaml",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("argv", [["--help"], *([command, "--help"] for command in SCHEMAS)], ids=" ".join)
+def test_help_imports_nothing_heavy(argv):
+    code = (
+        f"import sys; from hrembed.cli.app import main; main({argv!r}); print(','.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage: hrembed" in done.stdout
+    assert HEAVY.isdisjoint(done.stderr.strip().split(","))
+
+
+def test_every_command_says_what_it_does_and_shows_an_example(capsys):
+    from hrembed.cli.app import main
+
+    for command in SCHEMAS:
+        assert main([command, "--help"]) == 0
+        assert f"Example: hrembed {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, table in registry.BUILTIN.items() for name in table])
+def test_every_registered_name_can_be_imported(kind, name):
+    assert callable(registry.resolve(kind, name))
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown metric 'ndgc' \(did you mean 'ndcg'\?\)"):
+        registry.resolve("metric", "ndgc")
+
+
+def test_every_shipped_config_is_valid_and_says_how_it_is_used():
+    files = sorted((ROOT / "configs").rglob("*.yaml"))
+    assert [file.stem for file in files] == sorted(SCHEMAS)
+    for file in files:
+        load_config(file, SCHEMAS[file.stem])
+        head = file.read_text(encoding="utf-8").splitlines()[:2]
+        assert head[0].startswith("# ")
+        assert f"hrembed {file.stem}" in head[1] or file.stem == "demo"
+
+
+def test_the_reference_of_settings_is_the_generated_one():
+    assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == reference(), "run `make docs`"
+
+
+def test_every_error_stands_in_the_tree_with_its_code():
+    tree = errors.__doc__ or ""
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.HrembedError)]
+    assert len(classes) == 7
+    for cls in classes:
+        line = next(line for line in tree.splitlines() if f" {cls.__name__} " in line)
+        assert f" {cls.exit_code} " in line
+
+
+def test_modules_and_functions_stay_small():
+    for path in sorted((ROOT / "hrembed").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                if body:
+                    length = (body[-1].end_lineno or 0) - body[0].lineno + 1
+                    assert length <= 40, f"{path}:{node.lineno} {node.name} has {length} lines"
+
+
+def test_the_tested_set_is_pinned_and_torch_stays_in_its_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().split() if "==" in line}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {text.split(">")[0].split("=")[0].split("<")[0].lower() for text in wanted}
+    assert names <= pinned
+    assert any(text.startswith("torch") and text.endswith("<2.14") for text in project["dependencies"])
+
+
+def test_the_wheel_carries_data_and_configs(tmp_path: Path):
+    import zipfile
+
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    shipped = {f"configs/{name}.yaml" for name in SCHEMAS} | {
+        "data/hr-core/test/ad-profile/corpus.jsonl",
+        "data/hr-core/pairs/train.jsonl",
+        "data/names/us-census-2020.csv",
+    }
+    assert {f"hrembed/shipped/{name}" for name in shipped} <= names
