@@ -15,6 +15,7 @@ from hrembed.config.schema import (
     BootstrapSection,
     ConstraintsSection,
     EvalConfig,
+    LimitsSection,
     ModelSection,
     ProbeSection,
     ScoresSection,
@@ -139,7 +140,8 @@ def test_too_few_names_are_inconclusive_and_end_with_six_on_request(audit_config
     # Every second name of each group holds a word of a job: large spread, few names.
     noisy = [row if n % 2 else row.replace("Name", "wounds ward Name") for n, row in enumerate(rows)]
     stimuli["names"].write_text("\n".join([rows[0], *noisy[1:]]) + "\n", encoding="utf-8")
-    result = run_bias_audit(audit_config.model_copy(update={"fail_on": "fail-or-inconclusive"}), tmp_path)
+    strict = {"fail_on": "fail-or-inconclusive", "limits": LimitsSection(gap=0.01)}
+    result = run_bias_audit(audit_config.model_copy(update=strict), tmp_path)
     assert result.status == "inconclusive"
     assert isinstance(result.failure, InconclusiveError)
 
