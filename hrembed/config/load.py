@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,29 +63,41 @@ def _override(values: dict[str, Any], text: str) -> None:
     if not equals or not all(parts):
         raise ConfigError(f"`--set {text}`: write it as key.path=value, for example `--set train.epochs=2`")
     place: Any = values
-    for part in parts[:-1]:
-        place = _step(place, part, text)
-    last = parts[-1]
+    for part, following in pairwise(parts):
+        place = _step(place, part, following, text)
+    _put(place, parts[-1], scalar(value), text)
+
+
+def _put(place: Any, part: str, value: Any, text: str) -> None:
     if isinstance(place, list):
-        place[_index(place, last, text)] = scalar(value)
+        index = _index(place, part, text)
+        place[index : index + 1] = [value]
     else:
-        place[last] = scalar(value)
+        place[part] = value
 
 
-def _step(place: Any, part: str, text: str) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, part, text)]
-    inner = place.get(part)
+def _step(place: Any, part: str, following: str, text: str) -> Any:
+    """Go one level down; a section or list item that is not there yet is made."""
+    inner = _get(place, part, text)
     if inner is None:
-        inner = place[part] = {}
+        inner = [] if following.isdigit() else {}
+        _put(place, part, inner, text)
     if not isinstance(inner, dict | list):
         raise ConfigError(f"`--set {text}`: '{part}' holds a value, not a section")
     return inner
 
 
+def _get(place: Any, part: str, text: str) -> Any:
+    if isinstance(place, list):
+        index = _index(place, part, text)
+        return place[index] if index < len(place) else None
+    return place.get(part)
+
+
 def _index(place: list[Any], part: str, text: str) -> int:
-    if not part.isdigit() or int(part) >= len(place):
-        raise ConfigError(f"`--set {text}`: '{part}' is not an index of a list of {len(place)}")
+    """Read a position in a list; the one after the last is allowed, and appends."""
+    if not part.isdigit() or int(part) > len(place):
+        raise ConfigError(f"`--set {text}`: '{part}' is not a position in a list of {len(place)}")
     return int(part)
 
 

@@ -83,11 +83,19 @@ def test_set_overrides_values_sections_and_list_items(tmp_path: Path):
     assert (config.models[0].ref, config.bootstrap.seed, config.metrics) == ("bm25", 5, ("map",))
 
 
+def test_set_after_the_last_item_appends(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  - ref: minilm\n", encoding="utf-8")
+    config = load_config(file, EvalConfig, ["models.1.ref=bm25", "metrics.0=map"])
+    assert [model.ref for model in config.models] == ["minilm", "bm25"]
+    assert config.metrics == ("map",)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("models.0.ref", "write it as key.path=value"),
-        ("models.3.ref=bm25", "'3' is not an index of a list of 1"),
+        ("models.3.ref=bm25", "'3' is not a position in a list of 1"),
         ("models.0.ref.x=1", "'ref' holds a value, not a section"),
         ("bootstrap.sed=1", r"--set bootstrap.sed: bootstrap.sed: unknown key \(did you mean 'seed'\?\)"),
     ],

@@ -1,0 +1,31 @@
+# Everything runs in .venv, which every target makes first where it is missing or out of date.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test check docs data
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/hrembed demo
+
+test: setup
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit tests/contract
+
+docs: setup
+	$(BIN)/python -m hrembed.config.docs docs/config.md
+
+data: setup
+	$(BIN)/python -m hrembed.data.hr_core data/hr-core
