@@ -27,13 +27,9 @@ SEED = "hr-core 1"
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 ADS, PROFILES, TRAIN_PROFILE_PAIRS = 4, 5, 4
 SHARES = {"dev": 0.15, "test": 0.25}
-AUDIT_FAMILIES = (
-    "cleaning-facilities-and-security",
-    "finance-and-insurance",
-    "nursing-and-personal-care",
-    "software-and-it",
-    "vehicle-and-machinery-maintenance",
-)
+# One family held by women, one held by men, one of desks; each gives a pair of neighbouring occupations.
+AUDIT_FAMILIES = ("construction-trades", "nursing-and-personal-care", "software-and-it")
+AUDIT_RESUMES = 2
 
 
 def build(folder: Path) -> dict[str, int]:
@@ -213,24 +209,20 @@ def _texts(texts: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _write_audit(folder: Path, test: Sequence[Occupation]) -> Counter[str]:
+    """Write a job per occupation, and several résumés: near-equal applicants, between whom a name could decide."""
     chosen = [o for o in test if o.family in AUDIT_FAMILIES]
-    jobs = [
-        {
-            "_id": f"job-{o.id}",
-            "text": compose_ad(o, "test", Random(f"{SEED} audit job {o.id}")),
-            "occupation": o.id,
-        }
+    jobs = {o.id: compose_ad(o, "test", Random(f"{SEED} audit job {o.id}")) for o in chosen}
+    resumes = {
+        (o.id, n): compose_profile(o, "test", Random(f"{SEED} audit resume {o.id} {n}"), header="{name}")
         for o in chosen
-    ]
-    resumes = [
-        {
-            "_id": f"resume-{o.id}",
-            "text": compose_profile(o, "test", Random(f"{SEED} audit resume {o.id}"), header="{name}"),
-            "occupation": o.id,
-        }
-        for o in chosen
-    ]
-    return _write(folder / "jobs.jsonl", jobs) + _write(folder / "resumes.jsonl", resumes)
+        for n in range(AUDIT_RESUMES)
+    }
+    return _write(
+        folder / "jobs.jsonl", [{"_id": f"job-{id_}", "text": text, "occupation": id_} for id_, text in jobs.items()]
+    ) + _write(
+        folder / "resumes.jsonl",
+        [{"_id": f"resume-{id_}-{n}", "text": text, "occupation": id_} for (id_, n), text in resumes.items()],
+    )
 
 
 def _write_bias_language(folder: Path) -> Counter[str]:

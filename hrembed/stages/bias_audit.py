@@ -192,7 +192,7 @@ def _tables(config: AuditConfig, findings: Sequence[Finding]) -> dict[str, list[
             "groups": f"{c.first} - {c.second}",
             "mean score gap (SD)": f"{c.value:+.3f} [{c.low:+.3f}, {c.high:+.3f}]",
             "smallest gap seen with 80 % power": f"{c.detectable:.3f}",
-            "verdict": f.gap_verdict,
+            "verdict": judge([c], -config.limits.gap, config.limits.gap),
         }
         for f in findings
         for c in f.gaps

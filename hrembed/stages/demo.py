@@ -50,14 +50,15 @@ def run_demo(config: DemoConfig, runs_dir: Path, progress: Progress | None = Non
     stages = {"select": selected, "finetune": tuned, "eval": evaluated, "bias-audit": audited}
     metrics = {name: {"run": stage.run, "status": stage.status} for name, stage in stages.items()}
     tables = {
-        "On occupations that were never trained on": _scores(evaluated.metrics),
+        "On occupations that were never trained on": _scores(evaluated.metrics, tuned_ref.ref),
         "Bias audit of the tuned model": _audit(audited.metrics),
         "Runs": [{"command": name, "outcome": stage.status, "folder": stage.run} for name, stage in stages.items()],
     }
     return StageResult(str(runs_dir), audited.status, {**metrics, "eval_metrics": evaluated.metrics}, tables)
 
 
-def _scores(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:
+    """One row per task and model; the run id of the tuned model stands in the table of runs."""
     rows = []
     differences = {(d["task"], d["model"]): d for d in metrics["differences"]}
     for task, models in metrics["scores"].items():
@@ -67,9 +68,9 @@ def _scores(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             rows.append(
                 {
                     "task": task,
-                    "model": model,
+                    "model": "tuned" if model == tuned else model,
                     metric: _interval(score, ""),
-                    "difference to the base": _interval(found["difference"], "+") if found else "base",
+                    "difference to the base": _interval(found["difference"], "+") if found else "(the base)",
                     "p (Holm)": f"{found['p_holm']:.4f}" if found else "",
                 }
             )
