@@ -100,8 +100,8 @@ def test_top_layers_train_these_and_nothing_else(tiny_config: FinetuneConfig, ti
 
 def changed_layers(base: Path, tuned: Path) -> set[str]:
     before, after = load_file(base / "model.safetensors"), load_file(tuned / "model.safetensors")
-    assert before.keys() == after.keys()
-    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert before.keys() - after.keys() <= {"embeddings.position_ids"}  # a counter that old checkpoints store
+    changed = [name for name in after if not np.array_equal(before[name], after[name])]
     return {".".join(name.removeprefix("bert.").split(".")[:3]) for name in changed}
 
 
@@ -188,19 +188,17 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
 @pytest.mark.parametrize(
     "method", ["{name: lora, rank: 8, layers: 3}", "{name: top-layers, layers: 2}"], ids=["lora", "top-layers"]
 )
-def test_real_weights_learn_titles(tmp_path: Path, capsys, method):
-    """A short real run: the loss falls, and the base was scored first."""
+def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, method):
+    """A short real run of each method beats the base on occupations that it never saw."""
     argv = [
         "finetune", "--runs-dir", str(tmp_path), "--json", "--set", f"method={method}",
-        "--set", "pairs.kinds=[skill]", "--set", "train.learning_rate=5e-4", "--set", "train.evaluations=1",
-        "--set", "dev.path=shipped:hr-core/dev/skill",
+        "--set", "pairs.kinds=[ad-profile]", "--set", "pairs.limit=160", "--set", "train.evaluations=1",
+        "--set", f"train.learning_rate={'1e-3' if 'lora' in method else '1e-4'}",
     ]  # fmt: skip
     assert main(argv) == 0
     content = json.loads(capsys.readouterr().out)
-    losses = content["metrics"]["loss_history"]
-    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
-    assert content["metrics"]["base"]["value"] == pytest.approx(0.416, abs=0.01)
+    assert content["metrics"]["base"]["value"] == pytest.approx(0.5855, abs=0.005)
+    assert content["metrics"]["difference"]["value"] > 0.05
     assert content["status"] == "better"
-    base = locate_weights(parse_ref("minilm"))
-    layers = changed_layers(base, Path(content["run"]) / "model")
+    layers = changed_layers(locate_weights(parse_ref("minilm")), Path(content["run"]) / "model")
     assert layers == {f"encoder.layer.{n}" for n in ((3, 4, 5) if "lora" in method else (4, 5))}
