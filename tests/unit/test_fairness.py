@@ -105,6 +105,15 @@ def test_impact_ratio_intervals_hold_together():
     assert 0.90 <= jointly / 300 <= 0.99
 
 
+def test_resampled_means_spread_as_much_as_the_standard_error_says():
+    """Cells of three: the plain bootstrap would spread sqrt(2 / 3) as much."""
+    from hrembed.metrics.fairness import _resampled_cell
+
+    values = np.array([0.0, 0.3, 0.9])
+    draws = _resampled_cell(values, 40_000, np.random.default_rng(0))
+    assert draws.std() == pytest.approx(values.std(ddof=1) / np.sqrt(3), rel=0.02)
+
+
 def test_impact_ratio_puts_the_lower_rate_on_top_and_is_undefined_without_selection():
     rates = np.array([0.1, 0.2] * 40)
     (contrast,) = impact_ratios(rates, GENDER, RACE, rng=np.random.default_rng(0))

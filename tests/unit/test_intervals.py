@@ -82,6 +82,21 @@ def test_paired_difference_counts_better_and_worse():
     assert result.estimate.value == pytest.approx(0.0)
 
 
+def test_large_groups_weigh_more():
+    """The mean is over queries, also in the resamples: 20 groups of nine at 1, 20 of one at 0."""
+    values = np.array([1.0] * 180 + [0.0] * 20)
+    groups = [f"large{n // 9}" for n in range(180)] + [f"small{n}" for n in range(20)]
+    estimate = mean_interval(values, groups, rng=np.random.default_rng(0))
+    assert estimate.value == pytest.approx(0.9)
+    assert estimate.low < 0.9 < estimate.high
+    assert estimate.low > 0.8
+
+
+def test_the_p_value_is_never_zero():
+    ones, groups = np.ones(30), [f"g{n}" for n in range(30)]
+    assert sign_flip_p(ones, 0 * ones, groups, rng=np.random.default_rng(0), resamples=99) == pytest.approx(0.01)
+
+
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="2 values but 1 groups"):
         mean_interval(np.zeros(2), ["a"], rng=np.random.default_rng(0))

@@ -72,6 +72,14 @@ def test_equal_scores_keep_the_column_order():
     assert rank_gains(scores, gains).tolist() == [[1.0, 3.0, 2.0, 4.0]]
 
 
+def test_many_equal_scores_keep_the_column_order_too():
+    """NumPy's default sort keeps a few equal scores in order, and mixes many."""
+    scores = np.tile([0.1, 0.5, 0.3], 200)[None, :]
+    places = rank_gains(scores, np.arange(600.0)[None, :])[0]
+    for start in (0, 200, 400):
+        assert (np.diff(places[start : start + 200]) > 0).all()
+
+
 def test_scores_that_are_not_numbers_are_refused():
     with pytest.raises(ValueError, match="1 of 2 scores are not finite"):
         rank_gains(np.array([[0.1, np.nan]]), np.zeros((1, 2)))

@@ -20,6 +20,7 @@ def contrast(low: float, high: float) -> Contrast:
         ([(-0.1, 0.1), (-0.2, 0.2)], "pass"),
         ([(-0.1, 0.3)], "inconclusive"),  # may be small, may be large
         ([(0.1, 0.19)], "pass"),  # real, but too small to matter
+        ([(0.1, 0.5)], "inconclusive"),  # the estimate is beyond the limit, the interval is not
         ([(0.25, 0.4)], "fail"),
         ([(-0.4, -0.25)], "fail"),
         ([(-0.1, 0.1), (0.25, 0.4)], "fail"),

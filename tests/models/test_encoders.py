@@ -1,0 +1,94 @@
+"""Encoders: one shared suite, and what makes two of them the same."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hrembed.config.schema import ModelSection
+from hrembed.errors import ModelError
+from hrembed.models.transformer import TransformerEncoder, load_model
+from hrembed.progress import Silent
+from hrembed.stages.encoders import open_encoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hrembed.types import Encoder
+
+QUERIES = ["nurse for the ward", "car mechanic", "nurse for the ward"]
+DOCUMENTS = ["dresses wounds on the ward", "repairs the engines of a car", "bakes bread", "zzz"]
+
+
+@pytest.fixture(params=["bm25", "tfidf", "tiny"])
+def encoder(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) -> Encoder:
+    ref = f"path:{tiny_model}" if request.param == "tiny" else request.param
+    return open_encoder(ModelSection(ref=ref), tmp_path, Silent())
+
+
+def test_every_encoder_scores_each_query_against_each_document(encoder: Encoder):
+    scores = encoder.similarity(QUERIES, DOCUMENTS)
+    assert scores.shape == (3, 4)
+    assert np.isfinite(scores).all()
+    assert scores[0] == pytest.approx(scores[2])  # equal texts, equal scores
+    assert scores == pytest.approx(encoder.similarity(QUERIES, DOCUMENTS))
+    turned = encoder.similarity(QUERIES[::-1], DOCUMENTS[::-1])
+    assert scores == pytest.approx(turned[::-1, ::-1], abs=1e-5)
+    assert encoder.name
+    assert encoder.identity
+
+
+def test_a_lexical_query_without_known_words_scores_zero(tmp_path: Path):
+    for ref in ("bm25", "tfidf"):
+        scores = open_encoder(ModelSection(ref=ref), tmp_path, Silent()).similarity(["qqq"], DOCUMENTS)
+        assert (scores == 0).all()
+
+
+def test_vectors_are_unit_rows_in_the_order_of_the_texts(tiny_model: Path, tmp_path: Path):
+    encoder = open_encoder(ModelSection(ref=f"path:{tiny_model}", batch_size=2), tmp_path, Silent())
+    assert isinstance(encoder, TransformerEncoder)
+    vectors = encoder.encode(DOCUMENTS, "document")
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
+    model = load_model(tiny_model)
+    for text, vector in zip(DOCUMENTS, vectors, strict=True):
+        alone = model.encode(text, normalize_embeddings=True)
+        assert vector == pytest.approx(alone, abs=1e-5)
+
+
+def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: Path):
+    plain, prompted = (
+        open_encoder(ModelSection(ref=f"path:{tiny_model}", query_prompt=prompt), tmp_path, Silent())
+        for prompt in ("", "query: ")
+    )
+    assert isinstance(plain, TransformerEncoder)
+    assert isinstance(prompted, TransformerEncoder)
+    assert np.abs(plain.encode(QUERIES, "query") - prompted.encode(QUERIES, "query")).max() > 1e-3
+    assert plain.encode(QUERIES, "document") == pytest.approx(prompted.encode(QUERIES, "document"))
+
+
+def test_the_identity_is_that_of_weights_and_settings_not_of_the_name(tiny_model: Path, tmp_path: Path):
+    def identity(folder: Path, **settings: object) -> str:
+        return open_encoder(ModelSection(ref=f"path:{folder}", **settings), tmp_path, Silent()).identity
+
+    base = identity(tiny_model)
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    assert identity(copy) == base
+    assert identity(copy, query_prompt="query: ") != base
+    assert identity(copy, max_tokens=16) != base
+    load_model(copy).half().save_pretrained(str(copy), create_model_card=False)
+    assert identity(copy) != base
+
+
+def test_vectors_that_are_not_numbers_are_refused(tiny_model: Path, tmp_path: Path):
+    import torch
+
+    model = load_model(tiny_model)
+    with torch.no_grad():
+        model[0].model.encoder.layer[0].output.dense.weight.fill_(float("nan"))
+    encoder = TransformerEncoder(model, name="broken", identity="x")
+    with pytest.raises(ModelError, match="model 'broken' gives NaN or infinite vectors for 4 of 4 texts"):
+        encoder.encode(DOCUMENTS, "document")
