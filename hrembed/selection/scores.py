@@ -27,11 +27,13 @@ class ScoreTable:
         models: Row names.
         tasks: Column names.
         scores: Shape (models, tasks), in [0, 1]; NaN where a model was not measured.
+        filled: For each model, tasks whose score comes from another revision than the others.
     """
 
     models: tuple[str, ...]
     tasks: tuple[str, ...]
     scores: Floats
+    filled: tuple[int, ...]
 
 
 def read_parquet(path: Path, tasks: Collection[str]) -> ScoreTable:
@@ -92,37 +94,44 @@ def _task_rows(file: Path) -> Iterable[dict[str, Any]]:
 
 
 def tabulate(rows: Sequence[dict[str, Any]], tasks: Collection[str], source: str) -> ScoreTable:
-    """Average splits and subsets of each model and task; where there are several revisions, take one.
+    """Average splits and subsets of each model and task; where there are several revisions, prefer one.
 
-    The revision that covers most of the tasks is taken, then the one with the newest mteb, so that
-    scores of different weights are never mixed.
+    The revision that covers most of the tasks comes first, then the one with the newest mteb. Others (older
+    weights, or `external`: what a model card says of itself) only fill its gaps, and how often is counted.
 
     Raises:
         DataError: None of the tasks is there.
     """
-    cells: dict[tuple[str, str], dict[str, list[float]]] = {}
+    cells: dict[str, dict[str, dict[str, list[float]]]] = {}  # model -> revision -> task -> scores
     newest: dict[tuple[str, str], tuple[int, ...]] = {}
     for row in rows:
         if row["task"] not in tasks or row["main_score"] is None:
             continue
-        key = (str(row["model"]), str(row["revision"]))
-        cells.setdefault(key, {}).setdefault(row["task"], []).append(float(row["main_score"]))
-        newest[key] = max(newest.get(key, ()), _version(row["mteb_version"]))
+        model, revision = str(row["model"]), str(row["revision"])
+        of_revision = cells.setdefault(model, {}).setdefault(revision, {})
+        of_revision.setdefault(row["task"], []).append(float(row["main_score"]))
+        newest[model, revision] = max(newest.get((model, revision), ()), _version(row["mteb_version"]))
     if not cells:
         raise DataError(
             f"'{source}' has no scores for {', '.join(sorted(tasks)[:3])}{' ...' if len(tasks) > 3 else ''}"
         )
-    chosen: dict[str, tuple[str, str]] = {}
-    for key in sorted(cells, key=lambda key: (len(cells[key]), newest[key], key)):
-        chosen[key[0]] = key
-    models, columns = sorted(chosen, key=str.casefold), sorted(tasks)
-    scores = np.full((len(models), len(columns)), np.nan)
-    for row_number, model in enumerate(models):
-        for column, task in enumerate(columns):
-            found = cells[chosen[model]].get(task)
-            if found:
-                scores[row_number, column] = np.mean(found)
-    return ScoreTable(tuple(models), tuple(columns), scores)
+    models, columns = sorted(cells, key=str.casefold), sorted(tasks)
+    merged = [_merge(cells[model], {r: newest[model, r] for r in cells[model]}, columns) for model in models]
+    scores = np.array([row for row, _ in merged])
+    return ScoreTable(tuple(models), tuple(columns), scores, tuple(filled for _, filled in merged))
+
+
+def _merge(
+    found: dict[str, dict[str, list[float]]], newest: dict[str, tuple[int, ...]], tasks: Sequence[str]
+) -> tuple[list[float], int]:
+    """Return one score per task (NaN where there is none), and how many come from another than the first revision."""
+    order = sorted(found, key=lambda revision: (len(found[revision]), newest[revision], revision), reverse=True)
+    sources = [next((revision for revision in order if task in found[revision]), None) for task in tasks]
+    scores = [
+        float(np.mean(found[source][task])) if source is not None else float("nan")
+        for task, source in zip(tasks, sources, strict=True)
+    ]
+    return scores, sum(source not in {order[0], None} for source in sources)
 
 
 def _version(text: str | None) -> tuple[int, ...]:

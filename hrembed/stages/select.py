@@ -134,7 +134,13 @@ def _leaderboard(config: SelectConfig, table: ScoreTable, fitting: Sequence[Fact
         confidence=bootstrap.confidence,
         resamples=bootstrap.resamples,
     )
-    rows = [_leaderboard_row(by_name[table.models[keep[n]]], ranking, int(n), table.tasks) for n in ranking.order]
+    rows = [
+        {
+            **_leaderboard_row(by_name[table.models[keep[n]]], ranking, int(n), table.tasks),
+            "tasks_of_other_revisions": table.filled[keep[n]],
+        }
+        for n in ranking.order
+    ]
     return rows[: config.shortlist]
 
 
@@ -200,6 +206,7 @@ def _tables(
                 "parameters": f"{(row['parameters'] or 0) / 1e6:,.0f} M",
                 "licence": row["licence"] or "unknown",
                 "trained on": _seen(row["trained_on_these_tasks"]),
+                "from other revisions": str(row["tasks_of_other_revisions"]),
             }
             for row in leaderboard
         ]

@@ -26,7 +26,7 @@ def test_subsets_are_averaged_and_missing_tasks_stay_missing():
     assert np.isnan(table.scores[0, 1])
 
 
-def test_revisions_are_never_mixed_and_the_fuller_then_newer_one_counts():
+def test_the_fuller_then_newer_revision_counts_and_others_fill_gaps_that_are_counted():
     rows = [
         row("a", "t", 0.1, revision="old"),
         row("a", "u", 0.1, revision="old"),
@@ -34,7 +34,13 @@ def test_revisions_are_never_mixed_and_the_fuller_then_newer_one_counts():
     ]
     assert tabulate(rows, {"t", "u"}, "f").scores[0].tolist() == pytest.approx([0.1, 0.1])
     rows.append(row("a", "u", 0.9, revision="new", version="2.10.0"))
-    assert tabulate(rows, {"t", "u"}, "f").scores[0].tolist() == pytest.approx([0.9, 0.9])
+    table = tabulate(rows, {"t", "u", "v"}, "f")
+    assert table.scores[0, :2].tolist() == pytest.approx([0.9, 0.9])
+    assert np.isnan(table.scores[0, 2])
+    assert table.filled == (0,)
+    table = tabulate([*rows, row("a", "v", 0.5, revision="external")], {"t", "u", "v"}, "f")
+    assert table.scores[0].tolist() == pytest.approx([0.9, 0.9, 0.5])
+    assert table.filled == (1,)
 
 
 def test_no_score_for_the_tasks_is_an_error():
