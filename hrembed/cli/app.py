@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,74 +32,53 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON obj
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
 
 
-@app.command(epilog="Example: hrembed select --set constraints.max_parameters=40000000")
-def select(
-    config: Config = None,
-    overrides: Set = None,
-    runs_dir: RunsDir = Path("runs"),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Shortlist models by facts and leaderboard scores, and measure those at hand on your task."""
-    from hrembed.stages.select import run_select
-
-    _run("select", run_select, config, overrides, runs_dir, as_json, quiet)
-
-
-@app.command(epilog='Example: hrembed finetune --set "method={name: top-layers, layers: 2}"')
-def finetune(
-    config: Config = None,
-    overrides: Set = None,
-    runs_dir: RunsDir = Path("runs"),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Fine-tune a model on pairs, keep the best checkpoint, and compare it with its base."""
-    from hrembed.stages.finetune import run_finetune
-
-    _run("finetune", run_finetune, config, overrides, runs_dir, as_json, quiet)
-
-
-@app.command("eval", epilog="Example: hrembed eval --set models.0.ref=run:latest")
-def evaluate(
-    config: Config = None,
-    overrides: Set = None,
-    runs_dir: RunsDir = Path("runs"),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Score models on retrieval tasks, with intervals, paired differences, BM25 and TF-IDF."""
-    from hrembed.stages.evaluate import run_evaluate
-
-    _run("eval", run_evaluate, config, overrides, runs_dir, as_json, quiet)
+# Command: its stage as "module:function", what it does, an example that a test runs.
+COMMANDS = {
+    "select": (
+        "hrembed.stages.select:run_select",
+        "Shortlist models by facts and leaderboard scores, and measure those at hand on your task.",
+        "hrembed select --set constraints.max_parameters=40000000",
+    ),
+    "finetune": (
+        "hrembed.stages.finetune:run_finetune",
+        "Fine-tune a model on pairs, keep the best checkpoint, and compare it with its base.",
+        'hrembed finetune --set "method={name: top-layers, layers: 2}"',
+    ),
+    "eval": (
+        "hrembed.stages.evaluate:run_evaluate",
+        "Score models on retrieval tasks, with intervals, paired differences, BM25 and TF-IDF.",
+        "hrembed eval --set models.1.ref=run:latest",
+    ),
+    "bias-audit": (
+        "hrembed.stages.bias_audit:run_bias_audit",
+        "Score the same résumés under different names, and judge the gaps between groups.",
+        "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
+    ),
+    "demo": (
+        "hrembed.stages.demo:run_demo",
+        "Run all four commands on the shipped corpus and real weights; about four minutes on two cores.",
+        "hrembed demo --runs-dir demo-runs",
+    ),
+}
 
 
-@app.command("bias-audit", epilog="Example: hrembed bias-audit --set model.ref=run:latest --set fail_on=never")
-def bias_audit(
-    config: Config = None,
-    overrides: Set = None,
-    runs_dir: RunsDir = Path("runs"),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Score the same résumés under different names, and judge the gaps between groups."""
-    from hrembed.stages.bias_audit import run_bias_audit
+def _add_command(name: str, stage: str, summary: str, example: str) -> None:
+    """All commands take the same arguments; only what they run differs."""
 
-    _run("bias-audit", run_bias_audit, config, overrides, runs_dir, as_json, quiet)
+    def command(
+        config: Config = None,
+        overrides: Set = None,
+        runs_dir: RunsDir = Path("runs"),
+        as_json: AsJson = False,
+        quiet: Quiet = False,
+    ) -> None:
+        _run(name, stage, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
+
+    app.command(name, help=summary, epilog=f"Example: {example}")(command)
 
 
-@app.command(epilog="Example: hrembed demo --runs-dir /tmp/hrembed-demo")
-def demo(
-    config: Config = None,
-    overrides: Set = None,
-    runs_dir: RunsDir = Path("runs"),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run all four commands on the shipped corpus and real weights; about five minutes on two cores."""
-    from hrembed.stages.demo import run_demo
-
-    _run("demo", run_demo, config, overrides, runs_dir, as_json, quiet)
+for _name, _row in COMMANDS.items():
+    _add_command(_name, *_row)
 
 
 def _show_version(asked: bool) -> None:
@@ -119,10 +99,11 @@ def _root(
 
 def _run(
     command: str,
-    stage: Any,
+    stage: str,
     config: Path | None,
-    overrides: list[str] | None,
+    overrides: list[str],
     runs_dir: Path,
+    *,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -133,9 +114,10 @@ def _run(
     from hrembed.data.locate import shipped_root
 
     path = config or shipped_root() / "configs" / f"{command}.yaml"
-    settings = load_config(path, SCHEMAS[command], overrides or ())
+    settings = load_config(path, SCHEMAS[command], overrides)
+    module, _, function = stage.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    result = stage(settings, runs_dir, terminal)
+    result = getattr(import_module(module), function)(settings, runs_dir, terminal)
     terminal.show(result)
     if result.failure is not None:
         raise result.failure

@@ -181,9 +181,8 @@ def impact_ratios(
 ) -> list[Contrast]:
     """Compare the selection rate of every two groups as a ratio, lower over higher.
 
-    Names are resampled within group and stratum. The intervals are on the log scale and hold for all
-    pairs at once (the bootstrap distribution of the largest standardised deviation), so that picking
-    the worst pair afterwards is allowed.
+    Names are resampled within group and stratum. The intervals are on the log scale and hold for all pairs at
+    once, so that picking the worst pair afterwards is allowed.
 
     Args:
         rates: Selection rate of each name, shape (N,), in [0, 1].
@@ -194,28 +193,26 @@ def impact_ratios(
         resamples: Number of resamples.
 
     Returns:
-        One contrast per pair, `first` the group with the lower rate. Value and ends are NaN when a
-        rate is 0 in the data, the ends when it is 0 in a resample.
+        One contrast per pair, `first` the group with the lower rate; empty with one group. Value and ends
+        are NaN when a rate is 0 in the data, the ends when it is 0 in a resample.
 
     Source:
-        The ratio is the impact ratio of 6 RCNY section 5-301 (New York City). Max-t intervals: Westfall & Young
-        (1993), Resampling-Based Multiple Testing, chapter 2. Stretched resamples: Rao & Wu (1988),
-        doi:10.1080/01621459.1988.10478591.
+        Impact ratio: 6 RCNY section 5-301. Max-t intervals: Westfall & Young (1993), Resampling-Based Multiple
+        Testing, chapter 2. Stretched resamples: Rao & Wu (1988), doi:10.1080/01621459.1988.10478591.
     """
     cells = _cells(groups, strata)
-    names = sorted(cells, key=lambda group: (_mean(rates, cells[group]), group))
-    pairs = list(combinations(names, 2))
-    point = np.array([_mean(rates, cells[group]) for group in names])
-    draws = np.stack([_resampled(rates, cells[group], resamples, rng) for group in names])
-    position = {group: n for n, group in enumerate(names)}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        center = np.array([np.log(point[position[a]] / point[position[b]]) for a, b in pairs])
-        moved = np.stack([np.log(draws[position[a]] / draws[position[b]]) for a, b in pairs]) if pairs else draws
-    if not pairs:
+    if len(cells) < 2:
         return []
+    names = sorted(cells, key=lambda group: (_mean(rates, cells[group]), group))
+    pairs = list(combinations(range(len(names)), 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        point = np.log([_mean(rates, cells[group]) for group in names])
+        draws = np.log([_resampled(rates, cells[group], resamples, rng) for group in names])
+        center = np.array([point[a] - point[b] for a, b in pairs])
+        moved = np.array([draws[a] - draws[b] for a, b in pairs])
     freedom = min(sum(len(cell) - 1 for cell in cells[group]) for group in names)
     reach = _simultaneous_reach(center, moved, confidence, freedom)
-    return [Contrast(a, b, *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
+    return [Contrast(names[a], names[b], *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
 
 
 def _unlog(center: float, reach: float) -> tuple[float, float, float]:

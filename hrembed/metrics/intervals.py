@@ -42,14 +42,13 @@ def mean_interval(
 ) -> Estimate:
     """Estimate a mean with a percentile bootstrap over groups.
 
-    Undefined (NaN) values are left out and not counted. Values of one group are resampled together, since queries
-    of one occupation succeed and fail together; an empty group name stands for a group of its own.
-    The percentiles are widened for the small number of groups, without which 20 groups
-    give 92 % coverage in place of 95 %. With fewer than two groups the ends are NaN.
+    Undefined (NaN) values are left out and not counted. With fewer than two groups the ends are NaN. The
+    percentiles are widened for few groups.
 
     Args:
         values: One number per item, shape (n,).
-        groups: Group of each item, length n.
+        groups: Group of each item, length n; those of one group are resampled together, since queries of one
+            occupation succeed and fail together. An empty name stands for a group of its own.
         rng: Source of the resamples.
         confidence: Level, in (0, 1).
         resamples: Number of resamples, 1 or more.

@@ -76,20 +76,7 @@ def open_run(root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapp
     text = json_text(config)
     run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
     started = time.monotonic()
-    run.manifest = {
-        "format": FORMAT,
-        "command": command,
-        "status": "started",
-        "error": None,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seeds": dict(seeds),
-        "versions": versions(),
-        "machine": machine(),
-        "working_directory_git": git_state(),
-        "inputs": {},
-        "outputs": {},
-        "models": {},
-    }
+    run.manifest = _first_manifest(command, seeds)
     write_text(run.path / "config.yaml", text + "\n")
     write_json(run.path / "manifest.json", run.manifest)
     handler = _log_file(run.path / "log.txt")
@@ -105,6 +92,23 @@ def open_run(root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapp
     finally:
         _log.removeHandler(handler)
         handler.close()
+
+
+def _first_manifest(command: str, seeds: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "command": command,
+        "status": "started",
+        "error": None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seeds": dict(seeds),
+        "versions": versions(),
+        "machine": machine(),
+        "working_directory_git": git_state(),
+        "inputs": {},
+        "outputs": {},
+        "models": {},
+    }
 
 
 def _new_folder(parent: Path, digest: str) -> Path:

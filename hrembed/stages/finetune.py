@@ -58,17 +58,7 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         model = _load(config, folder)
         base = _score(config, model, task, progress)
         trainable, total = _apply_method(config, model)
-        with deferred_stop(progress.note) as stop_requested:
-            history = train(
-                model,
-                pairs,
-                _recipe(config),
-                base_score=float(np.nanmean(base)),
-                score_dev=lambda plain: float(np.nanmean(_score(config, plain, task, Silent()))),
-                stop_requested=stop_requested,
-                checkpoints=run.path / "checkpoints",
-                progress=progress,
-            )
+        history = _train(config, model, pairs, task, float(np.nanmean(base)), run, progress)
         tuned = _score(config, _keep_best(config, run, pairs, history), task, progress)
         metrics = _metrics(config, base, tuned, task, history)
         metrics["parameters"] = {"trainable": trainable, "all": total}
@@ -78,6 +68,22 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         write_text(run.path / "model" / "README.md", _model_card(config, metrics, run))
         run.add_model("tuned", identity(config.model, run.path / "model"))
     return StageResult(str(run.path), metrics["verdict"], metrics, {"Dev task, base against tuned": _table(metrics)})
+
+
+def _train(
+    config: FinetuneConfig, model: Any, pairs: Sequence[Pair], task: Task, base: float, run: Run, progress: Progress
+) -> History:
+    with deferred_stop(progress.note) as stop_requested:
+        return train(
+            model,
+            pairs,
+            _recipe(config),
+            base_score=base,
+            score_dev=lambda plain: float(np.nanmean(_score(config, plain, task, Silent()))),
+            stop_requested=stop_requested,
+            checkpoints=run.path / "checkpoints",
+            progress=progress,
+        )
 
 
 def _open_pairs(config: FinetuneConfig, run: Run) -> list[Pair]:

@@ -71,7 +71,9 @@ def train(
     checkpoints: Path,
     progress: Progress,
 ) -> History:
-    """Train in place, and leave `checkpoints/last`, `checkpoints/best` and, for LoRA, `checkpoints/best-adapter`.
+    """Train in place, and return losses and dev scores.
+
+    Leaves `checkpoints/last`, `checkpoints/best` and, for LoRA, `checkpoints/best-adapter`.
 
     Args:
         model: A Sentence Transformers model whose trainable parameters are already chosen.
@@ -82,9 +84,6 @@ def train(
         stop_requested: Asked after every step; True saves `checkpoints/last` and stops.
         checkpoints: Folder for the checkpoints, each a plain Sentence Transformers model.
         progress: Told about every step.
-
-    Returns:
-        Losses and dev scores.
 
     Raises:
         StoppedError: `stop_requested` said so.
@@ -97,10 +96,10 @@ def train(
         raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
     history = History(len(batches), dev=[(0, base_score)])
     with progress.bar("training", len(batches)) as advance:
-        watcher = _watcher(model, pairs, history, recipe.evaluations, score_dev, stop_requested, checkpoints, advance)
-        _trainer(model, pairs, recipe, batches, checkpoints, watcher).train()
+        watch = Watch(model, pairs, history, recipe.evaluations, score_dev, stop_requested, checkpoints, advance)
+        _trainer(model, pairs, recipe, batches, checkpoints, _callback(watch)).train()
     if stop_requested():
-        raise StoppedError(f"stopped after {len(history.losses)} of {history.steps} steps", hint="")
+        raise StoppedError(f"stopped after {len(history.losses)} of {history.steps} steps")
     return history
 
 
@@ -156,51 +155,67 @@ def _planned(batches: list[Batch]) -> Any:
     return Planned
 
 
-def _watcher(
-    model: Any,
-    pairs: Sequence[Pair],
-    history: History,
-    evaluations: int,
-    score_dev: Callable[[Any], float],
-    stop_requested: Callable[[], bool],
-    checkpoints: Path,
-    advance: Callable[[int, str], None],
-) -> Any:
-    """Build the callback that scores, keeps and stops."""
+@dataclass
+class Watch:
+    """What happens between steps: score, keep, stop."""
+
+    model: Any
+    pairs: Sequence[Pair]
+    history: History
+    evaluations: int
+    score_dev: Callable[[Any], float]
+    stop_requested: Callable[[], bool]
+    checkpoints: Path
+    advance: Callable[[int, str], None]
+
+    def loss(self, step: int, loss: float) -> None:
+        """Take note of a loss.
+
+        Raises:
+            ModelError: It is not finite.
+        """
+        if not np.isfinite(loss):
+            raise ModelError(f"the loss is {loss} at step {step}", hint="lower `train.learning_rate`")
+        self.history.losses.append(loss)
+        self.advance(1, f"loss {loss:.3f}  dev {self.history.dev[-1][1]:.3f}")
+
+    def step_ended(self, step: int) -> bool:
+        """Score the model where that is due; return whether to stop now."""
+        due = {round(self.history.steps * n / self.evaluations) for n in range(1, self.evaluations + 1)}
+        if step in due and not self.stop_requested():
+            self._evaluate(step)
+        if self.stop_requested():
+            save(plain_copy(self.model), self.checkpoints / "last")
+            return True
+        return False
+
+    def _evaluate(self, step: int) -> None:
+        plain = plain_copy(self.model)
+        save(plain, self.checkpoints / "last")
+        score = self.score_dev(plain)
+        _log.info("step %d of %d: dev %.4f", step, self.history.steps, score)
+        if all(score > earlier for _, earlier in self.history.dev[1:]):
+            self.history.best_step = step
+            self.history.best_vectors = sample_vectors(plain, self.pairs)
+            save(plain, self.checkpoints / "best")
+            save_adapter(self.model, self.checkpoints / "best-adapter")
+        self.history.dev.append((step, score))
+
+
+def _callback(watch: Watch) -> Any:
+    """Connect a `Watch` to the trainer."""
     from transformers import TrainerCallback
 
-    due = {round(history.steps * n / evaluations) for n in range(1, evaluations + 1)}
-
-    class Watcher(TrainerCallback):
+    class Callback(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-            if "loss" not in logs:
-                return
-            loss = float(logs["loss"])
-            if not np.isfinite(loss):
-                raise ModelError(f"the loss is {loss} at step {state.global_step}", hint="lower `train.learning_rate`")
-            history.losses.append(loss)
-            advance(1, f"loss {loss:.3f}  dev {history.dev[-1][1]:.3f}")
+            if "loss" in logs:
+                watch.loss(state.global_step, float(logs["loss"]))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step in due and not stop_requested():
-                self._evaluate(state.global_step)
-            if stop_requested():
+            if watch.step_ended(state.global_step):
                 control.should_training_stop = True
-                save(plain_copy(model), checkpoints / "last")
 
-        def _evaluate(self, step: int) -> None:
-            plain = plain_copy(model)
-            save(plain, checkpoints / "last")
-            score = score_dev(plain)
-            _log.info("step %d of %d: dev %.4f", step, history.steps, score)
-            if all(score > earlier for _, earlier in history.dev[1:]):
-                history.best_step = step
-                history.best_vectors = sample_vectors(plain, pairs)
-                save(plain, checkpoints / "best")
-                save_adapter(model, checkpoints / "best-adapter")
-            history.dev.append((step, score))
-
-    return Watcher()
+    return Callback()
 
 
 def save(model: Any, folder: Path) -> None:
