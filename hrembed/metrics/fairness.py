@@ -179,10 +179,9 @@ def impact_ratios(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> list[Contrast]:
-    """Compare the selection rate of every two groups as a ratio, lower over higher.
+    """Compare the selection rate of every two groups as a ratio, lower over higher, all pairs at once.
 
-    Names are resampled within group and stratum. The intervals are on the log scale and hold for all pairs at
-    once, so that picking the worst pair afterwards is allowed.
+    Names are resampled within group and stratum. Picking the worst pair afterwards is allowed.
 
     Args:
         rates: Selection rate of each name, shape (N,), in [0, 1].
@@ -197,8 +196,7 @@ def impact_ratios(
         are NaN when a rate is 0 in the data, the ends when it is 0 in a resample.
 
     Source:
-        Impact ratio: 6 RCNY section 5-301. Max-t intervals: Westfall & Young (1993), Resampling-Based Multiple
-        Testing, chapter 2. Stretched resamples: Rao & Wu (1988), doi:10.1080/01621459.1988.10478591.
+        6 RCNY section 5-301 for the ratio; Westfall & Young (1993), Resampling-Based Multiple Testing, for max-t.
     """
     cells = _cells(groups, strata)
     if len(cells) < 2:
@@ -210,7 +208,7 @@ def impact_ratios(
         draws = np.log([_resampled(rates, cells[group], resamples, rng) for group in names])
         center = np.array([point[a] - point[b] for a, b in pairs])
         moved = np.array([draws[a] - draws[b] for a, b in pairs])
-    freedom = min(sum(len(cell) - 1 for cell in cells[group]) for group in names)
+    freedom = min(sum(len(cell) - 1 for cell in own) for own in cells.values())
     reach = _simultaneous_reach(center, moved, confidence, freedom)
     return [Contrast(names[a], names[b], *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
 
@@ -245,7 +243,10 @@ def _resampled(values: Floats, cells: list[Ints], resamples: int, rng: np.random
 
 
 def _resampled_cell(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Resampled means, stretched by sqrt(n / (n - 1)): with cells of ten the plain bootstrap is 5 % too narrow."""
+    """Resampled means, stretched by sqrt(n / (n - 1)): with cells of ten the plain bootstrap is 5 % too narrow.
+
+    Source: Rao & Wu (1988), doi:10.1080/01621459.1988.10478591.
+    """
     n = len(values)
     means = values[rng.integers(n, size=(resamples, n))].mean(axis=1)
     return np.asarray(values.mean() + (means - values.mean()) * np.sqrt(n / max(1, n - 1)))

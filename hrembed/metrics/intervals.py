@@ -42,15 +42,14 @@ def mean_interval(
 ) -> Estimate:
     """Estimate a mean with a percentile bootstrap over groups.
 
-    Undefined (NaN) values are left out and not counted. With fewer than two groups the ends are NaN. The
-    percentiles are widened for few groups.
+    Undefined (NaN) values are left out and not counted. With fewer than two groups the ends are NaN.
 
     Args:
         values: One number per item, shape (n,).
-        groups: Group of each item, length n; those of one group are resampled together, since queries of one
-            occupation succeed and fail together. An empty name stands for a group of its own.
+        groups: Group of each item, length n; a group is resampled as a whole, since queries of one occupation
+            succeed and fail together. An empty name stands for a group of its own.
         rng: Source of the resamples.
-        confidence: Level, in (0, 1).
+        confidence: Level, in (0, 1); the percentiles are widened for few groups.
         resamples: Number of resamples, 1 or more.
         unit: Word for what was counted.
 
@@ -61,8 +60,7 @@ def mean_interval(
         ValueError: The lengths differ.
 
     Source:
-        Field & Welsh (2007), doi:10.1111/j.1467-9868.2007.00593.x, for the cluster bootstrap; Hesterberg (2015),
-        doi:10.1080/00031305.2015.1089789, section 5.3, for the expanded percentile interval.
+        Field & Welsh (2007), doi:10.1111/j.1467-9868.2007.00593.x; Hesterberg (2015), section 5.3.
     """
     if len(groups) != len(values):
         raise ValueError(f"{len(values)} values but {len(groups)} groups")

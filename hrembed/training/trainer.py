@@ -89,9 +89,8 @@ def train(
         StoppedError: `stop_requested` said so.
         ModelError: The loss is not finite, or no batch has two pairs.
     """
-    batches = schedule(
-        pairs, batch_size=recipe.batch_size, epochs=recipe.epochs, rng=np.random.default_rng(recipe.seed)
-    )
+    rng = np.random.default_rng(recipe.seed)
+    batches = schedule(pairs, batch_size=recipe.batch_size, epochs=recipe.epochs, rng=rng)
     if not batches:
         raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
     history = History(len(batches), dev=[(0, base_score)])
