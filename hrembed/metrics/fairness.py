@@ -199,15 +199,13 @@ def impact_ratios(
         6 RCNY section 5-301 for the ratio; Westfall & Young (1993), Resampling-Based Multiple Testing, for max-t.
     """
     cells = _cells(groups, strata)
-    if len(cells) < 2:
-        return []
     names = sorted(cells, key=lambda group: (_mean(rates, cells[group]), group))
     pairs = list(combinations(range(len(names)), 2))
+    first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     with np.errstate(divide="ignore", invalid="ignore"):
         point = np.log([_mean(rates, cells[group]) for group in names])
         draws = np.log([_resampled(rates, cells[group], resamples, rng) for group in names])
-        center = np.array([point[a] - point[b] for a, b in pairs])
-        moved = np.array([draws[a] - draws[b] for a, b in pairs])
+        center, moved = point[first] - point[second], draws[first] - draws[second]
     freedom = min(sum(len(cell) - 1 for cell in own) for own in cells.values())
     reach = _simultaneous_reach(center, moved, confidence, freedom)
     return [Contrast(names[a], names[b], *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
@@ -226,7 +224,7 @@ def _simultaneous_reach(center: Floats, draws: Floats, confidence: float, freedo
     """
     finite = np.isfinite(draws).all(axis=1) & np.isfinite(center)
     reach = np.full(len(center), np.nan)
-    if not finite.any():
+    if not finite.any():  # nothing to compare, or nobody selected
         return reach
     error = draws[finite].std(axis=1, ddof=1)
     deviation = np.abs(draws[finite] - center[finite, None])

@@ -67,12 +67,18 @@ def mean_interval(
     if np.isnan(values).all():
         return Estimate(np.nan, np.nan, np.nan, 0, unit)
     sums, sizes = _by_group(values, groups)
-    mean = float(sums.sum() / sizes.sum())
+    low, high = _ends(sums, sizes, confidence, resamples, rng)
+    return Estimate(float(sums.sum() / sizes.sum()), low, high, len(sums), unit)
+
+
+def _ends(
+    sums: Floats, sizes: Floats, confidence: float, resamples: int, rng: np.random.Generator
+) -> tuple[float, float]:
     if len(sums) < 2:
-        return Estimate(mean, np.nan, np.nan, len(sums), unit)
+        return np.nan, np.nan
     draws = _resampled_means(sums, sizes, resamples, rng)
     low, high = np.quantile(draws, expanded_tails(len(sums), confidence))
-    return Estimate(mean, float(low), float(high), len(sums), unit)
+    return float(low), float(high)
 
 
 def paired_difference(
