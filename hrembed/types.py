@@ -116,6 +116,11 @@ class Encoder(Protocol):
         """Hash of everything that decides the vectors."""
         ...
 
+    @property
+    def source(self) -> str:
+        """Where it was read: a folder, or a package with its version."""
+        ...
+
     def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
         """Similarity of each query to each document, shape (Q, D), higher is closer."""
         ...

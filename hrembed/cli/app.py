@@ -32,37 +32,42 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON obj
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
 
 
-# Command: its stage as "module:function", what it does, an example that a test runs.
+# Command: its stage as "module:function", what it does in short, the rest of it, an example.
 COMMANDS = {
     "select": (
         "hrembed.stages.select:run_select",
-        "Shortlist models by facts and leaderboard scores, and measure those at hand on your task.",
+        "Shortlist models, and measure those at hand on your task.",
+        "Models are filtered by the facts that come with mteb and ranked by leaderboard scores, with rank intervals.",
         "hrembed select --set constraints.max_parameters=40000000",
     ),
     "finetune": (
         "hrembed.stages.finetune:run_finetune",
-        "Fine-tune a model on pairs, keep the best checkpoint, and compare it with its base.",
+        "Fine-tune a model on pairs, and compare it with its base.",
+        "The base is scored first, the best checkpoint is kept, and the paired difference decides the verdict.",
         'hrembed finetune --set "method={name: top-layers, layers: 2}"',
     ),
     "eval": (
         "hrembed.stages.evaluate:run_evaluate",
-        "Score models on retrieval tasks, with intervals, paired differences, BM25 and TF-IDF.",
+        "Score models on retrieval tasks, with intervals.",
+        "The first model is the reference of all paired differences; BM25 and TF-IDF are scored beside it.",
         "hrembed eval --set models.1.ref=run:latest",
     ),
     "bias-audit": (
         "hrembed.stages.bias_audit:run_bias_audit",
-        "Score the same résumés under different names, and judge the gaps between groups.",
+        "Score the same résumés under different names.",
+        "Score gaps and impact ratios between groups of names are judged: pass, fail (exit code 5) or inconclusive.",
         "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
     ),
     "demo": (
         "hrembed.stages.demo:run_demo",
-        "Run all four commands on the shipped corpus and real weights; about four minutes on two cores.",
+        "Run all four on the shipped corpus and real weights.",
+        "About four minutes on two cores; ends in one table.",
         "hrembed demo --runs-dir demo-runs",
     ),
 }
 
 
-def _add_command(name: str, stage: str, summary: str, example: str) -> None:
+def _add_command(name: str, stage: str, summary: str, more: str, example: str) -> None:
     """All commands take the same arguments; only what they run differs."""
 
     def command(
@@ -74,7 +79,7 @@ def _add_command(name: str, stage: str, summary: str, example: str) -> None:
     ) -> None:
         _run(name, stage, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
 
-    app.command(name, help=summary, epilog=f"Example: {example}")(command)
+    app.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
 
 for _name, _row in COMMANDS.items():

@@ -105,6 +105,8 @@ def _explain(err: ValidationError, schema: type[BaseModel], source: Source, over
     set_keys = {text.partition("=")[0].strip() for text in overrides}
     rows = []
     for problem in err.errors():
+        if problem["type"] == "too_short" and _has_bad_items(err, problem["loc"]):
+            continue
         loc = tuple(part for part in problem["loc"] if _is_real(part, source.values, problem["loc"]))
         dotted = ".".join(str(part) for part in loc)
         place = f"--set {dotted}" if dotted in set_keys else source.where(loc)
@@ -113,6 +115,11 @@ def _explain(err: ValidationError, schema: type[BaseModel], source: Source, over
     if len(rows) == 1:
         return ConfigError(rows[0])
     return ConfigError("\n  ".join([f"{source.name}: {len(rows)} problems", *rows]))
+
+
+def _has_bad_items(err: ValidationError, loc: Path1) -> bool:
+    """Tell a list that is too short from one whose items pydantic dropped because they are wrong."""
+    return any(other["loc"][: len(loc)] == loc and len(other["loc"]) > len(loc) for other in err.errors())
 
 
 def _is_real(part: str | int, values: Any, loc: Path1) -> bool:
@@ -136,7 +143,7 @@ def _phrase(problem: Mapping[str, Any], schema: type[BaseModel], loc: Path1) -> 
         return "is required"
     if kind == "value_error":
         return str(problem["msg"]).removeprefix("Value error, ")
-    message = str(problem["msg"])
+    message = str(problem["msg"]).replace("Tuple ", "List ").removesuffix(" after validation, not 0")
     given = problem["input"]
     guess = nearest(str(given), _literal_names(problem)) if kind == "literal_error" else ""
     shown = "" if isinstance(given, dict | list) else f", got {given!r}"

@@ -27,6 +27,8 @@ class Bm25:
         """Name and version of the implementation."""
         return f"bm25s {version('bm25s')}"
 
+    source = identity
+
     def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
         """Score every document for every query, shape (Q, D); 0 where no word is shared."""
         import bm25s
@@ -53,6 +55,8 @@ class TfIdf:
     def identity(self) -> str:
         """Name and version of the implementation."""
         return f"scikit-learn {version('scikit-learn')} tf-idf 1-2 sublinear"
+
+    source = identity
 
     def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
         """Score every document for every query, shape (Q, D), in [0, 1]."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hrembed.types import Floats
 
 _log = logging.getLogger("hrembed")
-_CHUNK = 8  # batches between two steps of the progress bar
 
 
 def load_model(
@@ -74,6 +73,7 @@ class TransformerEncoder:
         *,
         name: str,
         identity: str,
+        source: str = "memory",
         batch_size: int = 32,
         prompts: tuple[str, str] = ("", ""),
         progress: Progress | None = None,
@@ -84,6 +84,7 @@ class TransformerEncoder:
         self._progress = progress or Silent()
         self.name = name
         self.identity = identity
+        self.source = source
 
     def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
         """Cosine of each query and document, shape (Q, D), float32, in [-1, 1] up to rounding.
@@ -100,7 +101,7 @@ class TransformerEncoder:
             ModelError: A vector is not finite.
         """
         distinct = sorted(dict.fromkeys(texts), key=len, reverse=True)
-        step = self._batch_size * _CHUNK
+        step = self._batch_size
         parts = []
         with self._progress.bar(f"{self.name}: {side} vectors", len(distinct)) as advance:
             for start in range(0, len(distinct), step):

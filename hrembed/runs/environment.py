@@ -30,11 +30,8 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, object]:
     """Operating system, processor kind and usable cores."""
-    return {
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-    }
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"platform": platform.platform(), "machine": platform.machine(), "cores": usable}
 
 
 def git_state() -> dict[str, object] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,9 +39,9 @@ class Run:
         """Record a file or folder that the run reads, with its hash."""
         self.manifest["inputs"][name] = {"path": path.as_posix(), "sha256": sha256(path)}
 
-    def add_model(self, name: str, identity: str) -> None:
-        """Record a model by the hash of everything that decides its vectors."""
-        self.manifest["models"][name] = identity
+    def add_model(self, name: str, identity: str, source: str) -> None:
+        """Record a model by the hash of everything that decides its vectors, and by where it was read."""
+        self.manifest["models"][name] = {"identity": identity, "source": source}
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write `metrics.json`: numbers that the same config gives again, no timings."""
@@ -150,34 +149,48 @@ def _log_file(path: Path) -> logging.Handler:
     return handler
 
 
+def latest_run(root: Path) -> str:
+    """Return the id of the newest finetune run that ended well.
+
+    Raises:
+        ModelError: There is none.
+    """
+    ended = [name for name in _finetune_runs(root) if _manifest(root / "finetune" / name).get("status") == "ok"]
+    if not ended:
+        raise ModelError(
+            f"there is no finished finetune run in '{root / 'finetune'}'", hint="run `hrembed finetune` first"
+        )
+    return ended[-1]
+
+
 def find_model(root: Path, run_id: str) -> Path:
     """Find the model folder of a finetune run, and check that it is whole.
 
     Args:
         root: Folder of all runs.
-        run_id: Name of the run folder, or `latest` for the newest one that ended well.
+        run_id: Name of the run folder.
 
     Raises:
         ModelError: No such run, it did not end well, or its weights changed since.
     """
-    parent = root / "finetune"
-    present = sorted(folder.name for folder in parent.glob("*") if (folder / "manifest.json").exists())
-    if run_id == "latest":
-        ended = [name for name in present if _manifest(parent / name).get("status") == "ok"]
-        if not ended:
-            raise ModelError(f"there is no finished finetune run in '{parent}'", hint="run `hrembed finetune` first")
-        run_id = ended[-1]
-    if not re.fullmatch(r"[\w.-]+", run_id) or run_id not in present:
+    present = _finetune_runs(root)
+    folder = root / "finetune" / run_id
+    if run_id not in present:
         listed = f"; the newest is '{present[-1]}'" if present else ""
-        raise ModelError(f"there is no finetune run '{run_id}' in '{parent}'{listed}")
-    manifest = _manifest(parent / run_id)
+        raise ModelError(f"there is no finetune run '{run_id}' in '{folder.parent}'{listed}")
+    manifest = _manifest(folder)
     if manifest.get("status") != "ok":
         raise ModelError(
             f"run '{run_id}' ended with status '{manifest.get('status')}' and has no final model",
-            hint=f"its last checkpoint is path:{parent / run_id / 'checkpoints' / 'last'}, if there is one",
+            hint=f"its last checkpoint is path:{folder / 'checkpoints' / 'last'}, if there is one",
         )
-    _verify(parent / run_id, manifest)
-    return parent / run_id / "model"
+    _verify(folder, manifest)
+    return folder / "model"
+
+
+def _finetune_runs(root: Path) -> list[str]:
+    """Run ids, oldest first."""
+    return sorted(file.parent.name for file in (root / "finetune").glob("*/manifest.json"))
 
 
 def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ from hrembed.errors import DataError, InconclusiveError, ModelError, ThresholdEr
 from hrembed.metrics.fairness import gaps, holm, impact_ratios, name_effects, permutation_p, selection_rates
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.stages.encoders import open_encoder
+from hrembed.stages.encoders import open_encoder, pinned
+from hrembed.stages.scoring import shown
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ NOTICE = (
     "Test data made by swapping names; by itself not a bias audit under New York City Local Law 144. "
     "The limits are engineering choices, not law."
 )
+
+GAP_UNIT = "standard deviations of a job's nameless scores"
 
 
 class Finding(NamedTuple):
@@ -61,11 +64,12 @@ def run_bias_audit(config: AuditConfig, runs_dir: Path, progress: Progress | Non
         HrembedError: Data or model are not usable.
     """
     progress = progress or Silent()
+    config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(runs_dir, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
         jobs, resumes, names = _open_stimuli(config, run)
         encoder = open_encoder(config.model, runs_dir, progress)
-        run.add_model(encoder.name, encoder.identity)
+        run.add_model(encoder.name, encoder.identity, encoder.source)
         nameless, named = fill(resumes, names.names)
         scores, plain = _scores(encoder, jobs, resumes, nameless, named)
         effects = name_effects(scores, plain)
@@ -146,7 +150,7 @@ def _as_metrics(
             "ratio_verdict": f.ratio_verdict,
             "p_value": f.p_value,
             "p_holm": p_holm,
-            "gaps": [_contrast(c, "standard deviations of a job's nameless scores") for c in f.gaps],
+            "gaps": [_contrast(c, GAP_UNIT) for c in f.gaps],
             "impact_ratios": {str(cut): [_contrast(c, "ratio") for c in found] for cut, found in f.ratios.items()},
         }
         for f, p_holm in zip(findings, adjusted, strict=True)
@@ -190,7 +194,7 @@ def _tables(config: AuditConfig, findings: Sequence[Finding]) -> dict[str, list[
         {
             "attribute": f.attribute,
             "groups": f"{c.first} - {c.second}",
-            "mean score gap (SD)": f"{c.value:+.3f} [{c.low:+.3f}, {c.high:+.3f}]",
+            "mean score gap (SD)": shown(_contrast(c, GAP_UNIT), sign=True),
             "smallest gap seen with 80 % power": f"{c.detectable:.3f}",
             "verdict": judge([c], -config.limits.gap, config.limits.gap),
         }
@@ -218,7 +222,7 @@ def _worst(contrasts: Sequence[Contrast]) -> dict[str, str]:
     worst = min(contrasts, key=lambda c: -1.0 if np.isnan(c.value) else c.value)
     return {
         "groups": f"{worst.first} / {worst.second}",
-        "impact ratio": f"{worst.value:.3f} [{worst.low:.3f}, {worst.high:.3f}]",
+        "impact ratio": shown(_contrast(worst, "ratio")),
     }
 
 

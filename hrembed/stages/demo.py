@@ -10,6 +10,7 @@ from hrembed.progress import Silent
 from hrembed.stages.bias_audit import run_bias_audit
 from hrembed.stages.evaluate import run_evaluate
 from hrembed.stages.finetune import run_finetune
+from hrembed.stages.scoring import shown
 from hrembed.stages.select import run_select
 from hrembed.types import StageResult
 
@@ -69,17 +70,12 @@ def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:
                 {
                     "task": task,
                     "model": "tuned" if model == tuned else model,
-                    metric: _interval(score, ""),
-                    "difference to the base": _interval(found["difference"], "+") if found else "(the base)",
+                    metric: shown(score),
+                    "difference to the base": shown(found["difference"], sign=True) if found else "(the base)",
                     "p (Holm)": f"{found['p_holm']:.4f}" if found else "",
                 }
             )
     return rows
-
-
-def _interval(estimate: Mapping[str, Any], sign: str) -> str:
-    low, high = estimate["interval"]
-    return f"{estimate['value']:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def _audit(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -93,9 +89,9 @@ def _audit(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
         rows.append(
             {
                 "attribute": attribute,
-                "widest score gap (SD)": f"{widest['first']} - {widest['second']} {_interval(widest, '+')}",
+                "widest score gap (SD)": f"{widest['first']} - {widest['second']} {shown(widest, sign=True)}",
                 f"lowest impact ratio, top {metrics['headline_cut']:.0%}": (
-                    f"{lowest['first']} / {lowest['second']} {_interval(lowest, '')}"
+                    f"{lowest['first']} / {lowest['second']} {shown(lowest)}"
                 ),
                 "verdict": f"{found['gap_verdict']} / {found['ratio_verdict']}",
             }

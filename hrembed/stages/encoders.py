@@ -9,7 +9,7 @@ from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import TransformerEncoder, folder_identity, load_model
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
-from hrembed.runs.record import find_model
+from hrembed.runs.record import find_model, latest_run
 
 if TYPE_CHECKING:
     from hrembed.config.schema import ModelSection
@@ -28,6 +28,17 @@ def model_folder(section: ModelSection, runs_dir: Path) -> Path:
     if ref.scheme == "run":
         return find_model(runs_dir, ref.target)
     return locate_weights(ref, trust_remote_code=section.trust_remote_code)
+
+
+def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
+    """Put the id of the newest run in place of `run:latest`, so that the recorded config can be repeated.
+
+    Raises:
+        ModelError: There is no finished run.
+    """
+    if section.ref != "run:latest":
+        return section
+    return section.model_copy(update={"ref": f"run:{latest_run(runs_dir)}"})
 
 
 def open_encoder(section: ModelSection, runs_dir: Path, progress: Progress) -> Encoder:
@@ -51,6 +62,7 @@ def open_encoder(section: ModelSection, runs_dir: Path, progress: Progress) -> E
         model,
         name=short_name(ref),
         identity=identity(section, folder),
+        source=str(folder),
         batch_size=section.batch_size,
         prompts=(section.query_prompt, section.document_prompt),
         progress=progress,

@@ -12,7 +12,7 @@ from hrembed.metrics.fairness import holm
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.stages.encoders import open_encoder
+from hrembed.stages.encoders import open_encoder, pinned
 from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
 from hrembed.types import StageResult
 
@@ -56,13 +56,14 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
         HrembedError: Data or models are not usable.
     """
     progress = progress or Silent()
+    config = config.model_copy(update={"models": tuple(pinned(section, runs_dir) for section in config.models)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(runs_dir, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
         tasks = [open_task(section, run) for section in config.tasks]
         sections = [*config.models, *(ModelSection(ref=name) for name in config.baselines)]
         encoders = _named([open_encoder(section, runs_dir, progress) for section in sections])
         for name, encoder in encoders.items():
-            run.add_model(name, encoder.identity)
+            run.add_model(name, encoder.identity, encoder.source)
         scores = {task.name: _score_all(encoders, task, config.metrics) for task in tasks}
         estimates = {task.name: _estimates(scores[task.name], task, config.bootstrap) for task in tasks}
         comparisons = [c for task in tasks for c in _compare(scores[task.name], task, config)]
@@ -152,7 +153,9 @@ def _score_tables(
     estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
 ) -> dict[str, list[dict[str, str]]]:
     return {
-        f"{task}": [{"model": model, **{m: shown(value) for m, value in row.items()}} for model, row in models.items()]
+        f"{task}": [
+            {"model": model, **{m: shown(as_json(value)) for m, value in row.items()}} for model, row in models.items()
+        ]
         for task, models in estimates.items()
     }
 
@@ -164,7 +167,7 @@ def _difference_table(
         {
             "task": c.task,
             "model": f"{c.model} - {c.reference}",
-            f"difference in {metric}": shown(c.difference.estimate, sign=True),
+            f"difference in {metric}": shown(as_json(c.difference.estimate), sign=True),
             "better / worse": f"{c.difference.better} / {c.difference.worse}",
             "p (Holm)": f"{p:.4f}",
         }

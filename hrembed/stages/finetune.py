@@ -15,7 +15,7 @@ from hrembed.models.transformer import TransformerEncoder, load_model
 from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.runs.record import open_run
-from hrembed.stages.encoders import identity, model_folder
+from hrembed.stages.encoders import identity, model_folder, pinned
 from hrembed.stages.scoring import as_json, compare, estimate, open_task, score_task, shown
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.methods import count_parameters
@@ -49,12 +49,13 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         HrembedError: Data or model are not usable.
     """
     progress = progress or Silent()
+    config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
     with open_run(runs_dir, "finetune", config.model_dump(mode="json"), seeds=seeds) as run:
         pairs = _open_pairs(config, run)
         task = open_task(config.dev, run)
         folder = model_folder(config.model, runs_dir)
-        run.add_model("base", identity(config.model, folder))
+        run.add_model("base", identity(config.model, folder), str(folder))
         model = _load(config, folder)
         base = _score(config, model, task, progress)
         trainable, total = _apply_method(config, model)
@@ -66,7 +67,7 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         run.write_table("per_query", {"query": [q.id for q in task.queries], "base": base, "tuned": tuned})
         run.write_metrics(metrics)
         write_text(run.path / "model" / "README.md", _model_card(config, metrics, run))
-        run.add_model("tuned", identity(config.model, run.path / "model"))
+        run.add_model("tuned", identity(config.model, run.path / "model"), str(run.path / "model"))
     return StageResult(str(run.path), metrics["verdict"], metrics, {"Dev task, base against tuned": _table(metrics)})
 
 
@@ -165,11 +166,6 @@ def _metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, hi
         "base": as_json(before),
         "tuned": as_json(after),
         "difference": as_json(difference.estimate),
-        "shown": {
-            "base": shown(before),
-            "tuned": shown(after),
-            "difference": shown(difference.estimate, sign=True),
-        },
         "steps": history.steps,
         "best_step": history.best_step,
         "dev_history": [{"step": step, "score": score} for step, score in history.dev],
@@ -189,7 +185,9 @@ def _table(metrics: dict[str, Any]) -> list[dict[str, str]]:
         {
             "task": metrics["task"],
             "metric": metrics["metric"],
-            **metrics["shown"],
+            "base": shown(metrics["base"]),
+            "tuned": shown(metrics["tuned"]),
+            "difference": shown(metrics["difference"], sign=True),
             "verdict": metrics["verdict"],
             "kept step": f"{metrics['best_step']} of {metrics['steps']}",
         }
@@ -197,7 +195,6 @@ def _table(metrics: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _model_card(config: FinetuneConfig, metrics: dict[str, Any], run: Run) -> str:
-    shown_numbers = metrics["shown"]
     method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump().items())
     return f"""---
 library_name: sentence-transformers
@@ -210,8 +207,8 @@ Made by `hrembed finetune`, run `{run.path.name}`.
 * Method: {method}
 * Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
 * Pairs: {metrics["pairs"]:,} from `{config.pairs.path}` (SHA-256 `{run.manifest["inputs"]["pairs"]["sha256"]}`)
-* {metrics["metric"]} on `{metrics["task"]}`: base {shown_numbers["base"]}, tuned {shown_numbers["tuned"]},
-  difference {shown_numbers["difference"]}: **{metrics["verdict"]}**
+* {metrics["metric"]} on `{metrics["task"]}`: base {shown(metrics["base"])}, tuned {shown(metrics["tuned"])},
+  difference {shown(metrics["difference"], sign=True)}: **{metrics["verdict"]}**
 
 The dev task also chose the checkpoint, so its numbers flatter the tuned model a little; `hrembed eval` on a
 test split does not. Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def _options(task: Task, bootstrap: BootstrapSection) -> _Options:
     }
 
 
-def as_json(estimate: Estimate) -> Mapping[str, object]:
+def as_json(estimate: Estimate) -> dict[str, Any]:
     """Write an estimate as it stands in `metrics.json`."""
     return {
         "value": estimate.value,
@@ -101,7 +101,8 @@ def as_json(estimate: Estimate) -> Mapping[str, object]:
     }
 
 
-def shown(estimate: Estimate, *, sign: bool = False) -> str:
-    """Write an estimate for a table: `.712 [.680, .744]`."""
+def shown(entry: Mapping[str, Any], *, sign: bool = False) -> str:
+    """Write an entry of `metrics.json` for a table: `0.712 [0.680, 0.744]`, with a sign for differences."""
     form = "+.3f" if sign else ".3f"
-    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+    low, high = entry["interval"]
+    return f"{entry['value']:{form}} [{low:{form}}, {high:{form}}]"

@@ -15,7 +15,7 @@ from hrembed.runs.record import open_run
 from hrembed.selection.facts import Limits, broken_limits, licence_class, registry_facts
 from hrembed.selection.ranking import rank_models
 from hrembed.selection.scores import read_parquet, read_results_dir, tasks_of
-from hrembed.stages.encoders import open_encoder
+from hrembed.stages.encoders import open_encoder, pinned
 from hrembed.stages.scoring import as_json, compare, estimate, open_task, score_task, shown
 from hrembed.types import StageResult
 
@@ -66,6 +66,8 @@ def run_select(config: SelectConfig, runs_dir: Path, progress: Progress | None =
         HrembedError: Scores or task are not usable.
     """
     progress = progress or Silent()
+    probe = config.probe.model_copy(update={"models": tuple(pinned(m, runs_dir) for m in config.probe.models)})
+    config = config.model_copy(update={"probe": probe})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(runs_dir, "select", config.model_dump(mode="json"), seeds=seeds) as run:
         progress.note("reading model facts from the installed mteb")
@@ -166,7 +168,7 @@ def _probe(config: SelectConfig, runs_dir: Path, run: Run, progress: Progress) -
     measured: dict[str, tuple[Floats, float]] = {}
     for section in config.probe.models:
         encoder = open_encoder(section, runs_dir, progress)
-        run.add_model(encoder.name, encoder.identity)
+        run.add_model(encoder.name, encoder.identity, encoder.source)
         started = time.perf_counter()
         values = score_task(encoder, task, [config.probe.metric])[config.probe.metric]
         measured[encoder.name] = values, texts / (time.perf_counter() - started)
@@ -217,8 +219,8 @@ def _tables(
     tables[f"Measured here: {config.probe.metric}"] = [
         {
             "model": row.name,
-            "score": shown(row.estimate),
-            "to the best": "best" if row.difference is None else shown(row.difference.estimate, sign=True),
+            "score": shown(as_json(row.estimate)),
+            "to the best": "best" if row.difference is None else shown(as_json(row.difference.estimate), sign=True),
             "texts/s": f"{row.texts_per_second:,.0f}",
         }
         for row in probed

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +19,6 @@ from hrembed.progress import Silent
 from hrembed.stages.encoders import open_encoder
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from hrembed.types import Encoder
 
@@ -69,18 +73,51 @@ def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: P
     assert plain.encode(QUERIES, "document") == pytest.approx(prompted.encode(QUERIES, "document"))
 
 
-def test_the_identity_is_that_of_weights_and_settings_not_of_the_name(tiny_model: Path, tmp_path: Path):
-    def identity(folder: Path, **settings: object) -> str:
-        return open_encoder(ModelSection(ref=f"path:{folder}", **settings), tmp_path, Silent()).identity
+def identity(folder: Path, place: Path, **settings: object) -> str:
+    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), place, Silent()).identity
 
-    base = identity(tiny_model)
+
+def test_the_identity_is_that_of_weights_and_settings_not_of_the_name(tiny_model: Path, tmp_path: Path):
+    base = identity(tiny_model, tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(tiny_model, copy)
-    assert identity(copy) == base
-    assert identity(copy, query_prompt="query: ") != base
-    assert identity(copy, max_tokens=16) != base
+    assert identity(copy, tmp_path) == base
+    assert identity(copy, tmp_path, query_prompt="query: ") != base
+    assert identity(copy, tmp_path, max_tokens=16) != base
     load_model(copy).half().save_pretrained(str(copy), create_model_card=False)
-    assert identity(copy) != base
+    assert identity(copy, tmp_path) != base
+
+
+def hub(place: Path, model: Path) -> dict[str, str]:
+    """Lay a model out as the Hub's cache does, and return the environment that finds it without a network."""
+    repo = place / "hub" / "models--someone--tiny"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("0123abcd" * 5, encoding="utf-8")
+    shutil.copytree(model, repo / "snapshots" / ("0123abcd" * 5))
+    return {**os.environ, "HF_HOME": str(place), "HF_HUB_OFFLINE": "1"}
+
+
+def test_a_model_of_the_hub_is_found_in_its_cache_and_the_commit_recorded(tiny_model: Path, task: Path, tmp_path: Path):
+    command = [
+        sys.executable, "-m", "hrembed", "eval", "--runs-dir", str(tmp_path / "runs"), "--json",
+        "--set", "models=[{ref: hf:someone/tiny}]", "--set", "baselines=[]", "--set", f"tasks=[{{path: {task}}}]",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((Path(json.loads(done.stdout)["run"]) / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["models"]["hf:someone/tiny"]["source"].endswith("0123abcd" * 5)
+    assert manifest["models"]["hf:someone/tiny"]["identity"] == identity(tiny_model, tmp_path)
+
+
+def test_a_model_that_the_hub_does_not_give_is_named(tiny_model: Path, tmp_path: Path):
+    command = [
+        sys.executable, "-m", "hrembed", "eval", "--runs-dir", str(tmp_path / "runs"),
+        "--set", "models.0.ref=hf:someone/tiny@v9",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "cannot get 'someone/tiny' from the Hugging Face Hub" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_vectors_that_are_not_numbers_are_refused(tiny_model: Path, tmp_path: Path):

@@ -122,7 +122,7 @@ def test_a_tuned_model_can_be_named_by_its_run(tiny_config: FinetuneConfig, task
         models=(ModelSection(ref="run:latest", max_tokens=32),), baselines=(), tasks=(TaskSection(path=str(task)),)
     )
     metrics = read(run_evaluate(config, tmp_path).run)
-    score = metrics["scores"]["task/test"]["run:latest"]["ndcg@10"]["value"]
+    score = metrics["scores"]["task/test"][f"run:{run.name}"]["ndcg@10"]["value"]
     assert score == pytest.approx(read(str(run))["tuned"]["value"], abs=1e-6)
 
 

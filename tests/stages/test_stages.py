@@ -69,7 +69,7 @@ def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path)
     assert manifest["error"] is None
     assert manifest["seeds"] == {"bootstrap": 13}
     assert manifest["versions"]["sentence-transformers"]
-    assert manifest["models"]["bm25"].startswith("bm25s ")
+    assert manifest["models"]["bm25"]["identity"].startswith("bm25s ")
     assert manifest["inputs"]["task/test"]["sha256"] == sha256(Path(eval_config.tasks[0].path))
     assert set(manifest["outputs"]) == {"config.yaml", "metrics.json", "per_query.parquet"}
     for name, digest in manifest["outputs"].items():

@@ -107,6 +107,19 @@ def test_a_wrong_override_is_named(tmp_path: Path, override, message):
         load_config(file, EvalConfig, [override])
 
 
+def test_a_list_is_only_called_too_short_when_it_is(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  - ref: hf:nobody\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, EvalConfig)
+    assert str(caught.value).endswith(
+        "c.yaml:2: models.0.ref: model 'hf:nobody': write a Hub model as hf:ORG/NAME or hf:ORG/NAME@REVISION"
+    )
+    file.write_text("models: []\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"c.yaml:1: models: list should have at least 1 item$"):
+        load_config(file, EvalConfig)
+
+
 def test_settings_cannot_change_later():
     from pydantic import ValidationError
 
