@@ -19,7 +19,6 @@ from hrembed.progress import Silent
 from hrembed.stages.encoders import open_encoder
 
 if TYPE_CHECKING:
-
     from hrembed.types import Encoder
 
 QUERIES = ["nurse for the ward", "car mechanic", "nurse for the ward"]
