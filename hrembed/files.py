@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hrembed.errors import HrembedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 @contextmanager
@@ -103,6 +103,43 @@ def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
 
     with writing(path) as part:
         pq.write_table(pa.table(dict(columns)), part)
+
+
+@contextmanager
+def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Write a table row by row, in memory that does not grow with its length.
+
+    Args:
+        path: The file; it appears when the block ends well.
+        columns: Name to Arrow type, for example `string`.
+
+    Yields:
+        A function that takes the next row.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
+    waiting: list[Mapping[str, Any]] = []
+    with writing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+
+        def add(row: Mapping[str, Any]) -> None:
+            waiting.append(row)
+            if len(waiting) == _ROWS_AT_ONCE:
+                flush()
+
+        def flush() -> None:
+            writer.write_table(pa.table({name: [row[name] for row in waiting] for name in columns}, schema=schema))
+            waiting.clear()
+
+        yield add
+        flush()
+
+
+_ROWS_AT_ONCE = 20_000
 
 
 def sha256(path: Path) -> str:

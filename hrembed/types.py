@@ -38,14 +38,20 @@ class Pair:
     Attributes:
         anchor: The query side.
         positive: A text that is relevant to the anchor.
-        group: What both belong to; pairs of one group are never each other's negatives.
+        group: What both belong to; pairs of one group are never each other's negatives, and never split.
         kind: Name of the pair source, for example `title`; batches hold one kind.
+        anchor_id: Names the anchor text; one id never stands for two texts. Empty when unknown.
+        positive_id: The same for the positive.
+        family: What the group belongs to (a branch, a major group); splits hold every family's share.
     """
 
     anchor: str
     positive: str
     group: str = ""
     kind: str = "pair"
+    anchor_id: str = ""
+    positive_id: str = ""
+    family: str = ""
 
 
 @dataclass(frozen=True)

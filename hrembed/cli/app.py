@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hrembed import __version__
+from hrembed.cli import data
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_stage
 from hrembed.errors import HrembedError
 
 app = typer.Typer(
@@ -26,10 +27,6 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML config; the embedded default without it.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Where run folders go.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
 
 
 # Command: its stage as "module:function", what it does in short, the rest of it, an example.
@@ -77,13 +74,14 @@ def _add_command(name: str, stage: str, summary: str, more: str, example: str) -
         as_json: AsJson = False,
         quiet: Quiet = False,
     ) -> None:
-        _run(name, stage, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
+        run_stage(name, stage, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
 
     app.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
 
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
+app.add_typer(data.app, name="data")
 
 
 def _show_version(asked: bool) -> None:
@@ -100,32 +98,6 @@ def _root(
     ] = False,
 ) -> None:
     """Declare what belongs to no command."""
-
-
-def _run(
-    command: str,
-    stage: str,
-    config: Path | None,
-    overrides: list[str],
-    runs_dir: Path,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Load the config, run the stage, show what came out."""
-    from hrembed.cli.render import Terminal
-    from hrembed.config.load import load_config
-    from hrembed.config.schema import SCHEMAS
-    from hrembed.data.locate import shipped_root
-
-    path = config or shipped_root() / "configs" / f"{command}.yaml"
-    settings = load_config(path, SCHEMAS[command], overrides)
-    module, _, function = stage.partition(":")
-    terminal = Terminal(as_json=as_json, quiet=quiet)
-    result = getattr(import_module(module), function)(settings, runs_dir, terminal)
-    terminal.show(result)
-    if result.failure is not None:
-        raise result.failure
 
 
 def main(argv: Sequence[str] | None = None) -> int:

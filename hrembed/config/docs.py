@@ -29,7 +29,8 @@ def reference() -> str:
         if command != "demo":
             rows = "\n".join(_rows(schema, schema()))
             head = "| key | type | default | meaning |\n|---|---|---|---|"
-            parts.append(f"## `hrembed {command}`\n\n{head}\n{rows}\n")
+            words = command.replace("-", " ") if command.startswith("data-") else command
+            parts.append(f"## `hrembed {words}`\n\n{head}\n{rows}\n")
     return "\n".join(parts)
 
 

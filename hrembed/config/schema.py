@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from hrembed.config.data import (
+    DataAnonymiseConfig,
+    DataCheckConfig,
+    DataInspectConfig,
+    DataSplitConfig,
+    ImportEscoConfig,
+    ImportOnetConfig,
+    ImportTableConfig,
+)
+from hrembed.config.section import Section
 from hrembed.errors import ConfigError
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.registry import names, nearest
-
-
-class Section(BaseModel):
-    """A block of settings: unknown keys are errors, values cannot change later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _checked_ref(ref: str) -> str:
@@ -146,7 +150,8 @@ class PairsSection(Section):
 
     path: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",
-        description="JSONL with `anchor`, `positive` and optional `group`, `kind`.",
+        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`; or the folder of a "
+        "`data` run.",
     )
     kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
     limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many pairs.")
@@ -327,4 +332,11 @@ SCHEMAS: dict[str, type[Section]] = {
     "eval": EvalConfig,
     "bias-audit": AuditConfig,
     "demo": DemoConfig,
+    "data-import-onet": ImportOnetConfig,
+    "data-import-esco": ImportEscoConfig,
+    "data-import-table": ImportTableConfig,
+    "data-split": DataSplitConfig,
+    "data-inspect": DataInspectConfig,
+    "data-check": DataCheckConfig,
+    "data-anonymise": DataAnonymiseConfig,
 }

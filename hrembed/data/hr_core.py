@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hrembed.data.compose import Occupation, Skill, compose_ad, compose_profile
+from hrembed.data.text import normalise
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl, write_text
 
@@ -101,11 +102,6 @@ def texts_of(occupation: Occupation) -> list[str]:
     o = occupation
     skills = [text for skill in o.skills for text in skill]
     return [o.title, *o.titles, *skills, *o.duties, *o.achievements, o.qualification]
-
-
-def normalise(text: str) -> str:
-    """Lower-case letters and digits with single spaces: how texts are compared."""
-    return " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
 def split_occupations(occupations: Sequence[Occupation]) -> dict[str, Split]:

@@ -1,14 +1,14 @@
-"""JSONL, CSV and BEIR folders to records; every complaint names file and line."""
+"""BEIR folders, stimuli and name tables to records; every complaint names file and line."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
+from hrembed.data.rows import CellError, read_jsonl, text_cell
 from hrembed.errors import DataError
-from hrembed.types import Pair, Task, Text
+from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,32 +100,6 @@ def _grade(text: str, file: Path, line: int) -> int:
     return int(text)
 
 
-def read_pairs(file: Path, kinds: Sequence[str] = ()) -> list[Pair]:
-    """Read training pairs: JSONL with `anchor`, `positive` and optional `group`, `kind`.
-
-    Args:
-        file: The JSONL file.
-        kinds: Keep only these kinds; empty keeps all.
-
-    Raises:
-        DataError: Missing, empty or malformed, or none of the kinds asked for.
-    """
-    pairs = [
-        Pair(
-            anchor=_field(row, "anchor", file, line),
-            positive=_field(row, "positive", file, line),
-            group=str(row.get("group") or ""),
-            kind=str(row.get("kind") or "pair"),
-        )
-        for line, row in read_jsonl(file)
-    ]
-    unknown = set(kinds) - {pair.kind for pair in pairs}
-    if unknown:
-        present = ", ".join(sorted({pair.kind for pair in pairs}))
-        raise DataError(f"{file}: no pairs of kind '{sorted(unknown)[0]}'; it has {present}")
-    return [pair for pair in pairs if not kinds or pair.kind in kinds]
-
-
 def read_records(file: Path, required: str) -> list[Text]:
     """Read JSONL with `_id` and `text` where every text holds `required` (for example `{name}`).
 
@@ -169,37 +143,11 @@ def read_names(file: Path, attributes: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield (line number from 1, object) of a JSONL file; blank lines are skipped.
-
-    Raises:
-        DataError: Missing, not UTF-8, empty, or a line that is no JSON object.
-    """
-    empty = True
-    for line, text in _lines(file):
-        try:
-            row = json.loads(text, parse_constant=_refuse)
-        except ValueError as err:
-            reason = err.msg if isinstance(err, json.JSONDecodeError) else str(err)
-            raise DataError(f"{file}:{line}: not valid JSON: {reason}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{file}:{line}: expected an object, found {type(row).__name__}")
-        empty = False
-        yield line, row
-    if empty:
-        raise DataError(f"{file} is empty")
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a value")
-
-
 def _field(row: Mapping[str, Any], key: str, file: Path, line: int) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        problem = "is missing" if key not in row else f"must be a text that is not empty, found {value!r:.40}"
-        raise DataError(f"{file}:{line}: `{key}` {problem}")
-    return value
+    try:
+        return text_cell(row, key)
+    except CellError as err:
+        raise DataError(f"{file}:{line}: {err}") from None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.data.locate import locate
-from hrembed.data.read import read_pairs
+from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.errors import DataError
 from hrembed.files import write_text
 from hrembed.models.transformer import TransformerEncoder, load_model
@@ -88,7 +88,7 @@ def _train(
 
 
 def _open_pairs(config: FinetuneConfig, run: Run) -> list[Pair]:
-    path = locate(config.pairs.path)
+    path = pairs_file(locate(config.pairs.path))
     pairs = read_pairs(path, config.pairs.kinds)
     run.add_input("pairs", path)
     if config.pairs.limit is not None and config.pairs.limit < len(pairs):

@@ -10,8 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hrembed.data.hr_core import build, normalise, read_occupations, split_occupations, texts_of
-from hrembed.data.read import read_jsonl, read_names, read_pairs, read_task
+from hrembed.data.hr_core import build, read_occupations, split_occupations, texts_of
+from hrembed.data.pairs import read_pairs
+from hrembed.data.read import read_names, read_task
+from hrembed.data.rows import read_jsonl
+from hrembed.data.text import normalise
 
 ROOT = Path(__file__).resolve().parents[2] / "data"
 CORE = ROOT / "hr-core"

@@ -1,0 +1,53 @@
+"""What all commands share: their options, and how a stage is run and shown."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Where run folders go.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
+
+
+def run_stage(
+    command: str,
+    stage: str,
+    config: Path | None,
+    overrides: list[str],
+    runs_dir: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Load the config, run the stage, show what came out.
+
+    Args:
+        command: Key of the config's schema, and name of the default config.
+        stage: `module:function`.
+        config: The user's YAML file; None for the embedded default.
+        overrides: `key=value` texts.
+        runs_dir: Where run folders go.
+        as_json: Print one JSON object.
+        quiet: Print the run folder only.
+
+    Raises:
+        HrembedError: Whatever stopped the stage, or the limit that was not met.
+    """
+    from hrembed.cli.render import Terminal
+    from hrembed.config.load import load_config
+    from hrembed.config.schema import SCHEMAS
+    from hrembed.data.locate import shipped_root
+
+    path = config or shipped_root() / "configs" / f"{command}.yaml"
+    settings = load_config(path, SCHEMAS[command], overrides)
+    module, _, function = stage.partition(":")
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    result = getattr(import_module(module), function)(settings, runs_dir, terminal)
+    terminal.show(result)
+    if result.failure is not None:
+        raise result.failure

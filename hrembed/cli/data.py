@@ -1,0 +1,127 @@
+"""`hrembed data ...`: the argument is the data; settings come from `--config` and `--set`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_stage
+
+app = typer.Typer(
+    help="Import, split, inspect, check and anonymise training data.", no_args_is_help=True, rich_markup_mode=None
+)
+imports = typer.Typer(help="Turn taxonomies and tables into training pairs.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+Source = Annotated[str | None, typer.Argument(metavar="DATA", help="File or folder; without it, the config's.")]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML config; the embedded default without it.")]
+Against = Annotated[
+    list[str] | None, typer.Option("--against", metavar="TASK", help="Task folder that must stay unseen; repeatable.")
+]
+Personal = Annotated[bool, typer.Option("--personal", help="Also look for personal data.")]
+Fix = Annotated[bool, typer.Option("--fix", help="Write the training set again without the leaking rows.")]
+
+
+# Place, name: its stage, key of the argument, what it does, the rest of it, an example.
+COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
+    (imports, "onet"): (
+        "hrembed.stages.data_import:run_import_onet",
+        "source",
+        "Turn the O*NET database into training pairs.",
+        "Titles, descriptions, tasks, technologies, and ads with anonymous profiles composed from them. "
+        "Without an argument the official archive is downloaded.",
+        "hrembed data import onet db_29_3_text.zip",
+    ),
+    (imports, "esco"): (
+        "hrembed.stages.data_import:run_import_esco",
+        "source",
+        "Turn the ESCO classification into training pairs.",
+        "Reads the CSV files as the European Commission or as Tabiya publishes them.",
+        "hrembed data import esco esco-v1.2.0-en.zip --set kinds=[title,skill]",
+    ),
+    (imports, "table"): (
+        "hrembed.stages.data_import:run_import_table",
+        "source",
+        "Turn a table of your own into training pairs.",
+        "CSV, TSV, JSONL, Parquet or hf:ORG/NAME, streamed; rows that cannot be used are listed, not lost.",
+        'hrembed data import table jobs.csv --set "columns={anchor: title, positive: text, group: job_id}"',
+    ),
+    (app, "split"): (
+        "hrembed.stages.data_split:run_split",
+        "pairs",
+        "Split pairs by group into training, development and test.",
+        "Families keep their share on every side; development and test also become retrieval tasks.",
+        "hrembed data split runs/data-import-onet/ID --set test=0.2",
+    ),
+    (app, "inspect"): (
+        "hrembed.stages.data_inspect:run_inspect",
+        "source",
+        "Show what is in a set of pairs or a task.",
+        "Counts, lengths in tokens, duplicates, languages, group sizes, examples and a plot.",
+        "hrembed data inspect runs/data-import-onet/ID --set model=minilm",
+    ),
+    (app, "anonymise"): (
+        "hrembed.stages.data_anonymise:run_anonymise",
+        "source",
+        "Replace personal data by typed placeholders.",
+        "E-mail addresses, phone numbers, links, dates of birth and name lines; other rows stay as they are.",
+        "hrembed data anonymise profiles.jsonl --set fields=[text]",
+    ),
+}
+
+
+def _add_command(place: typer.Typer, name: str, row: tuple[str, str, str, str, str]) -> None:
+    stage, key, summary, more, example = row
+    schema = f"data-import-{name}" if place is imports else f"data-{name}"
+
+    def command(
+        source: Source = None,
+        config: Config = None,
+        overrides: Set = None,
+        runs_dir: RunsDir = Path("runs"),
+        as_json: AsJson = False,
+        quiet: Quiet = False,
+    ) -> None:
+        sets = [*_set(key, source), *(overrides or [])]
+        run_stage(schema, stage, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+
+    place.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
+
+
+for (_place, _name), _row in COMMANDS.items():
+    _add_command(_place, _name, _row)
+
+
+@app.command(
+    "check",
+    short_help="Look for leaks between training pairs and tasks.",
+    epilog="Example: hrembed data check pairs.jsonl --against tasks/titles --against tasks/ads --fix",
+)
+def check(
+    train: Source = None,
+    against: Against = None,
+    personal: Personal = False,
+    fix: Fix = False,
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for leaks between training pairs and tasks.
+
+    Tells documents, queries and relevant pairs apart, counts false negatives inside batches, and ends with exit code 3
+    when a limit is passed. `--fix` writes the cleaned set.
+    """
+    sets = [*_set("train", train), *_set("against", against or None)]
+    sets += [*_set("personal", personal or None), *_set("fix", "pairs" if fix else None), *(overrides or [])]
+    stage = "hrembed.stages.data_check:run_check"
+    run_stage("data-check", stage, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+
+
+def _set(key: str, value: Any) -> list[str]:
+    """Write an argument as an override; JSON is YAML, and quotes what needs quoting."""
+    return [] if value is None else [f"{key}={json.dumps(value)}"]

@@ -1,0 +1,81 @@
+"""Training pairs: read whole for training, written one at a time however many there are."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from hrembed.data.rows import CellError, key_cell, strictly, text_cell
+from hrembed.errors import DataError
+from hrembed.files import parquet_sink
+from hrembed.types import Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+PAIRS = "pairs.parquet"
+COLUMNS = tuple(field.name for field in fields(Pair))
+
+
+def pairs_file(path: Path) -> Path:
+    """Give the pairs of a run folder; any other path as it is."""
+    return path / PAIRS if path.is_dir() and (path / PAIRS).exists() else path
+
+
+def read_pairs(path: Path, kinds: Sequence[str] = ()) -> list[Pair]:
+    """Read training pairs: JSONL, CSV or Parquet with `anchor`, `positive` and the optional columns of `Pair`.
+
+    Args:
+        path: The file, or the folder of a run that wrote pairs.
+        kinds: Keep only these kinds; empty keeps all.
+
+    Raises:
+        DataError: Missing, empty or malformed, or none of the kinds asked for.
+    """
+    file = pairs_file(path)
+    pairs = [_strict(row.values, f"{file}:{row.number}") for row in strictly(file, ("anchor", "positive"))]
+    unknown = set(kinds) - {pair.kind for pair in pairs}
+    if unknown:
+        present = ", ".join(sorted({pair.kind for pair in pairs}))
+        raise DataError(f"{file}: no pairs of kind '{sorted(unknown)[0]}'; it has {present}")
+    return [pair for pair in pairs if not kinds or pair.kind in kinds]
+
+
+def _strict(values: Mapping[str, Any], where: str) -> Pair:
+    try:
+        return pair_of(values)
+    except CellError as err:
+        raise DataError(f"{where}: {err}") from None
+
+
+def pair_of(values: Mapping[str, Any]) -> Pair:
+    """Make a pair of a row with the names of `Pair`.
+
+    Raises:
+        CellError: A text is missing or blank, or an id is neither text nor whole number.
+    """
+    return Pair(
+        anchor=text_cell(values, "anchor"),
+        positive=text_cell(values, "positive"),
+        group=key_cell(values, "group"),
+        kind=key_cell(values, "kind") or "pair",
+        anchor_id=key_cell(values, "anchor_id"),
+        positive_id=key_cell(values, "positive_id"),
+        family=key_cell(values, "family"),
+    )
+
+
+@contextmanager
+def pair_sink(path: Path) -> Iterator[Callable[[Pair], None]]:
+    """Open a Parquet file of pairs that is there whole or not at all; call the result with each pair."""
+    with parquet_sink(path, dict.fromkeys(COLUMNS, "string")) as add:
+        yield lambda pair: add(asdict(pair))
+
+
+def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
+    """Write pairs that are at hand."""
+    with pair_sink(path) as add:
+        for pair in pairs:
+            add(pair)

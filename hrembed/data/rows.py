@@ -1,0 +1,399 @@
+"""Tables as streams of rows: CSV, JSONL, Parquet or a dataset of the Hub, each row read once and forgotten.
+
+A broken row is not the end of a table: it comes as a `Problem` that names row, column and reason, and the
+reader goes on with the next row. Whoever reads decides what that means.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from hrembed.errors import ConfigError, DataError
+from hrembed.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MAX_LINE = 4 * 2**20
+MAX_CELL = 2**20
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_JSON = {".jsonl", ".ndjson"}
+_BATCH = 2_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that could be read.
+
+    Attributes:
+        number: Line where it starts, from 1; in Parquet and Hub datasets the position of the row, from 1.
+        values: Column to value.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that could not be read or used.
+
+    Attributes:
+        number: As in `Row`.
+        column: Where it went wrong; empty when the whole row is meant.
+        reason: What is wrong, without the text itself.
+    """
+
+    number: int
+    column: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.number}: column '{self.column}': {self.reason}" if self.column else f"{self.number}: {self.reason}"
+        )
+
+
+class CellError(Exception):
+    """A value that cannot be used; caught by whoever reads rows, never by the user."""
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(f"column '{column}': {reason}")
+        self.column, self.reason = column, reason
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a text file is to be read.
+
+    Attributes:
+        delimiter: Between cells; None goes by the ending of the name (`.csv` comma, `.tsv` and `.txt` tab).
+        quoted: Whether double quotes group a cell; otherwise they are plain characters.
+        encoding: Any encoding that keeps ASCII as it is.
+    """
+
+    delimiter: str | None = None
+    quoted: bool = True
+    encoding: str = "utf-8"
+
+
+def read_rows(file: Path, wanted: Sequence[str], form: Form = Form()) -> Iterator[Row | Problem]:
+    """Stream the rows of a file; the ending of its name decides the format (`.gz` in addition is fine).
+
+    Args:
+        file: `.csv`, `.tsv`, `.txt`, `.jsonl`, `.ndjson` or `.parquet`.
+        wanted: Columns that must be there; in JSONL each row is asked, in the others the header.
+        form: Details of text files.
+
+    Raises:
+        DataError: The file is missing, of an unknown kind, or has no such column.
+        ConfigError: The encoding is unknown.
+    """
+    kind = Path(file.name.removesuffix(".gz")).suffix.lower()
+    if kind == ".parquet":
+        yield from _parquet_rows(file, wanted)
+    elif kind in _JSON:
+        with _opened(file) as stream:
+            yield from json_rows(stream, form)
+    elif kind in DELIMITERS:
+        with _opened(file) as stream:
+            yield from csv_rows(stream, str(file), wanted, form)
+    else:
+        known = ", ".join(sorted({*DELIMITERS, *_JSON, ".parquet"}))
+        raise DataError(
+            f"'{file}': the ending '{kind}' says no known format", hint=f"known: {known}, or these with .gz"
+        )
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    if file.is_dir():
+        raise DataError(f"'{file}' is a folder, not a file")
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            yield stream  # type: ignore[misc]
+    except FileNotFoundError:
+        raise DataError(f"'{file}' does not exist") from None
+    except (gzip.BadGzipFile, EOFError) as err:
+        raise DataError(f"'{file}' is not a whole gzip file: {err}") from None
+    except OSError as err:
+        raise DataError(f"'{file}' cannot be read: {err.strerror}") from None
+
+
+def csv_rows(stream: BinaryIO, name: str, wanted: Sequence[str], form: Form) -> Iterator[Row | Problem]:
+    """Stream the rows of delimited text; `name` is what messages call it.
+
+    Raises:
+        DataError: No header, a column that stands twice in it, or one that is wanted and missing.
+    """
+    delimiter = form.delimiter or DELIMITERS[Path(name.removesuffix(".gz")).suffix.lower()]
+    lines = _Lines(stream, form.encoding)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
+    csv.field_size_limit(MAX_CELL)
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    header = _header(reader, name, wanted, delimiter)
+    while True:
+        first = reader.line_num + 1
+        lines.cut = False
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as err:
+            yield Problem(first, _column_reached(lines.text, header, delimiter), str(err))
+            continue
+        if lines.cut:
+            yield Problem(first, _column_reached(lines.text, header, delimiter), _TOO_LONG)
+        elif cells:
+            yield _checked(first, cells, header, form.encoding)
+
+
+_TOO_LONG = f"the line is longer than {MAX_LINE:,} bytes"
+
+
+class _Lines:
+    """Decoded lines of a stream; over-long ones are cut, and remembered."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._raw = _raw_lines(stream)
+        self._encoding = _ascii_based(encoding)
+        self.cut = False
+        self.text = ""
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        number, raw, whole = next(self._raw)
+        self.cut = self.cut or not whole
+        self.text = raw.decode(self._encoding, "surrogateescape")
+        if number == 1:
+            self.text = self.text.removeprefix("\ufeff")
+        return self.text
+
+
+def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
+    """Yield number, bytes, and whether the line was short enough to be held whole."""
+    number = 0
+    while raw := stream.readline(MAX_LINE):
+        number += 1
+        whole = len(raw) < MAX_LINE or raw.endswith(b"\n")
+        yield number, raw, whole
+        while not whole:
+            rest = stream.readline(MAX_LINE)
+            whole = not rest or rest.endswith(b"\n")
+
+
+def _ascii_based(encoding: str) -> str:
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise ConfigError(f"unknown encoding '{encoding}'", hint="for example utf-8, cp1252, latin-1") from None
+    if name.startswith(("utf-16", "utf-32")):
+        raise ConfigError(f"encoding '{encoding}' cannot be read line by line", hint="save the file as UTF-8 first")
+    return name
+
+
+def _header(reader: Iterator[list[str]], name: str, wanted: Sequence[str], delimiter: str) -> list[str]:
+    try:
+        header = [cell.strip() for cell in next(reader)]
+    except StopIteration:
+        raise DataError(f"{name} is empty") from None
+    except csv.Error as err:
+        raise DataError(f"{name}:1: the header cannot be read: {err}") from None
+    twice = [column for n, column in enumerate(header) if column in header[:n]]
+    if twice:
+        raise DataError(f"{name}:1: column '{twice[0]}' stands twice in the header")
+    require_columns(name, header, wanted, delimiter)
+    return header
+
+
+def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], delimiter: str = "") -> None:
+    """Say which column is missing, and whether another delimiter would have found it.
+
+    Raises:
+        DataError: A wanted column is not present.
+    """
+    missing = [column for column in wanted if column not in present]
+    if not missing:
+        return
+    others = [mark for mark in ",;\t|" if mark != delimiter and len(present) == 1 and mark in present[0]]
+    where, listed = f"{name}:1" if delimiter else name, ", ".join(map(repr, present))[:300]
+    raise DataError(
+        f"{where}: no column '{missing[0]}'{nearest(missing[0], present)}; it has {listed}",
+        hint=f"cells seem to be split by {others[0]!r}, not {delimiter!r}: set `delimiter`" if others else "",
+    )
+
+
+def _checked(number: int, cells: list[str], header: Sequence[str], encoding: str) -> Row | Problem:
+    if len(cells) != len(header):
+        column = header[len(cells)] if len(cells) < len(header) else ""
+        return Problem(number, column, f"the row has {len(cells)} cells, the header {len(header)}")
+    for column, cell in zip(header, cells, strict=True):
+        if "\0" in cell:
+            return Problem(number, column, "holds a zero byte; is this a text file?")
+        broken = not cell.isascii() and _UNDECODED.search(cell)
+        if broken:
+            return Problem(number, column, _not_decoded(ord(broken.group()) - 0xDC00, encoding))
+    return Row(number, dict(zip(header, cells, strict=True)))
+
+
+_UNDECODED = re.compile(r"[\udc80-\udcff]")
+
+
+def _not_decoded(byte: int, encoding: str) -> str:
+    return f"byte 0x{byte:02X} is not {encoding}; set `encoding` (often cp1252) if the whole file is in another one"
+
+
+def _column_reached(text: str, header: Sequence[str], delimiter: str) -> str:
+    """Column in which the start of an over-long line ends; quotes are not looked at."""
+    return header[min(text[:65_536].count(delimiter), len(header) - 1)]
+
+
+def json_rows(stream: BinaryIO, form: Form = Form()) -> Iterator[Row | Problem]:
+    """Stream one JSON object a line; blank lines are skipped."""
+    encoding = _ascii_based(form.encoding)
+    for number, raw, whole in _raw_lines(stream):
+        if raw.isspace():
+            continue
+        yield _parsed(number, raw, encoding) if whole else Problem(number, _last_key(raw), _TOO_LONG)
+
+
+def _parsed(number: int, raw: bytes, encoding: str) -> Row | Problem:
+    try:
+        text = raw.decode(encoding)
+        row = json.loads(text.removeprefix("\ufeff") if number == 1 else text, parse_constant=_refuse)
+    except UnicodeDecodeError as err:
+        return Problem(number, _last_key(raw[: err.start]), _not_decoded(raw[err.start], encoding))
+    except json.JSONDecodeError as err:
+        return Problem(number, _last_key(raw[: err.pos]), f"not valid JSON: {err.msg}")
+    except (ValueError, RecursionError) as err:
+        return Problem(number, "", f"not valid JSON: {err}")
+    if not isinstance(row, dict):
+        return Problem(number, "", f"expected an object, found {type(row).__name__}")
+    return Row(number, row)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a value")
+
+
+def _last_key(before: bytes) -> str:
+    """Key whose value was being read where the text stops."""
+    keys = re.findall(rb'"([^"\\]{1,80})"\s*:', before[:65_536])
+    return keys[-1].decode("utf-8", "replace") if keys else ""
+
+
+def _parquet_rows(file: Path, wanted: Sequence[str]) -> Iterator[Row | Problem]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not file.is_file():
+        raise DataError(f"'{file}' does not exist" if not file.is_dir() else f"'{file}' is a folder, not a file")
+    try:
+        table = pq.ParquetFile(file)
+        require_columns(str(file), table.schema_arrow.names, wanted)
+        number = 0
+        for batch in table.iter_batches(_BATCH):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(number, values)
+    except (pa.ArrowException, OSError) as err:
+        raise DataError(f"'{file}' is not a Parquet file that can be read: {err}") from None
+
+
+def hub_rows(name: str, wanted: Sequence[str], *, subset: str | None, split: str) -> Iterator[Row | Problem]:
+    """Stream a dataset of the Hugging Face Hub; nothing is stored.
+
+    Args:
+        name: `ORG/NAME`, with `@REVISION` where one is meant.
+        wanted: Columns that must be there.
+        subset: Configuration of the dataset; None for its only one.
+        split: Which split.
+
+    Raises:
+        DataError: It cannot be reached, or has no such split or column.
+    """
+    from datasets import load_dataset
+
+    name, _, revision = name.partition("@")
+    try:
+        rows = load_dataset(name, subset, split=split, streaming=True, revision=revision or None)
+        for number, values in enumerate(rows, start=1):
+            if number == 1:
+                require_columns(f"hf:{name}", list(values), wanted)
+            yield Row(number, values)
+    except (OSError, ValueError) as err:
+        raise DataError(
+            f"dataset 'hf:{name}' cannot be read: {str(err).splitlines()[0] if str(err) else type(err).__name__}",
+            hint="is there a network, and is the name `hf:ORG/NAME`? a downloaded file works too",
+        ) from None
+
+
+def text_cell(values: Mapping[str, Any], column: str) -> str:
+    """Return a text that must be there.
+
+    Raises:
+        CellError: Missing, not a text, blank, or not encodable (half of a surrogate pair).
+    """
+    value = values.get(column)
+    if not isinstance(value, str) or not value.strip():
+        reason = (
+            "is missing" if column not in values else f"must be a text that is not empty, found {type(value).__name__}"
+        )
+        raise CellError(
+            column, "must be a text that is not empty, found a blank one" if isinstance(value, str) else reason
+        )
+    if len(value) > MAX_CELL:
+        raise CellError(column, f"is longer than {MAX_CELL:,} characters")
+    if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
+        raise CellError(column, "holds half of a character (a lone surrogate)")
+    return value
+
+
+def key_cell(values: Mapping[str, Any], column: str) -> str:
+    """Return an id or a label: a text or a whole number, empty where there is none.
+
+    Raises:
+        CellError: Something else.
+    """
+    value = values.get(column)
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise CellError(column, f"must be a text or a whole number, found {type(value).__name__}")
+    return text_cell(values, column).strip() if isinstance(value, str) and value.strip() else str(value).strip()
+
+
+def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield (line number from 1, object) of a JSONL file, and stop at the first broken line.
+
+    Raises:
+        DataError: Missing, empty, or a line that is no JSON object in UTF-8.
+    """
+    for row in strictly(file, ()):
+        yield row.number, row.values
+
+
+def strictly(file: Path, wanted: Sequence[str]) -> Iterator[Row]:
+    """Read a table of which every row is needed.
+
+    Raises:
+        DataError: As `read_rows`; the file is empty; or any row is broken.
+    """
+    empty = True
+    for row in read_rows(file, wanted):
+        if isinstance(row, Problem):
+            raise DataError(f"{file}:{row}")
+        empty = False
+        yield row
+    if empty:
+        raise DataError(f"{file} is empty")
