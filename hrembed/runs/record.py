@@ -36,8 +36,15 @@ class Run:
     manifest: dict[str, Any] = field(default_factory=dict)
 
     def add_input(self, name: str, path: Path) -> None:
-        """Record a file or folder that the run reads, with its hash."""
+        """Record a file or folder that the run reads, with its hash; what it must be credited for is passed on."""
         self.manifest["inputs"][name] = {"path": path.as_posix(), "sha256": sha256(path)}
+        for attribution in _attributions_of(path):
+            self.add_attribution(attribution)
+
+    def add_attribution(self, attribution: Mapping[str, str]) -> None:
+        """Record whom the outputs must credit: name, licence, attribution, url."""
+        if dict(attribution) not in self.manifest["attributions"]:
+            self.manifest["attributions"].append(dict(attribution))
 
     def add_model(self, name: str, identity: str, source: str) -> None:
         """Record a model by the hash of everything that decides its vectors, and by where it was read."""
@@ -107,6 +114,7 @@ def _first_manifest(command: str, seeds: Mapping[str, int]) -> dict[str, Any]:
         "inputs": {},
         "outputs": {},
         "models": {},
+        "attributions": [],
     }
 
 
@@ -197,6 +205,15 @@ def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
     for name, expected in manifest.get("outputs", {}).items():
         if name.startswith("model/") and (not (folder / name).exists() or sha256(folder / name) != expected):
             raise ModelError(f"'{folder / name}' is not what the run wrote: its SHA-256 differs from the manifest")
+
+
+def _attributions_of(path: Path) -> list[dict[str, str]]:
+    """Credits of the run that wrote a file; a task of a run lies up to three folders below its manifest."""
+    for folder in [path, *path.absolute().parents][:4]:
+        if (folder / "manifest.json").is_file():
+            found = _manifest(folder).get("attributions", [])
+            return list(found) if isinstance(found, list) else []
+    return []
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -212,4 +212,10 @@ Made by `hrembed finetune`, run `{run.path.name}`.
 
 The dev task also chose the checkpoint, so its numbers flatter the tuned model a little; `hrembed eval` on a
 test split does not. Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here.
-"""
+{_credits(run)}"""
+
+
+def _credits(run: Run) -> str:
+    """Whom the licences of the training data ask to name, in their words."""
+    lines = [f"* {credit['attribution']} <{credit['url']}>\n" for credit in run.manifest["attributions"]]
+    return "\n## Training data\n\n" + "".join(lines) if lines else ""

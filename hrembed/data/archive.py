@@ -1,0 +1,111 @@
+"""The files of a published release, read where they are: in a folder or inside a ZIP that is never unpacked."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, BinaryIO
+
+from hrembed.data.rows import Problem, csv_rows, read_rows
+from hrembed.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hrembed.data.rows import Form
+
+MAX_UNPACKED = 4 * 2**30
+
+
+class Release:
+    """A folder or ZIP whose files are found by name, wherever in it they lie.
+
+    Args:
+        path: The folder or the ZIP.
+
+    Raises:
+        DataError: Nothing is there, it is no ZIP, or the ZIP holds entries that no honest archive has.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members = _zip_members(path) if path.is_file() else _folder_members(path)
+
+    def find(self, *names: str) -> str | None:
+        """Return the first of these file names that the release holds; case does not matter."""
+        return next((name for name in names if name.lower() in self._members), None)
+
+    def need(self, *names: str) -> str:
+        """Return the first of these file names that the release holds.
+
+        Raises:
+            DataError: It holds none of them.
+        """
+        found = self.find(*names)
+        if found is None:
+            listed = ", ".join(sorted(Path(member).name for member in self._members.values())[:12]) or "nothing"
+            raise DataError(f"'{self.path}' has no file '{names[0]}'; it has {listed}")
+        return found
+
+    def rows(self, name: str, wanted: Sequence[str], form: Form) -> Iterator[Mapping[str, str]]:
+        """Yield the rows of a delimited file; a release is taken whole, so a broken row is an error.
+
+        Raises:
+            DataError: A column is missing or a row is broken; the message names file, row and column.
+        """
+        member = self._members[name.lower()]
+        if not self.path.is_file():
+            yield from _strict(read_rows(Path(member), wanted, form), member)
+            return
+        with _opened(self.path, member) as stream:
+            label = f"{self.path}/{member}"
+            yield from _strict(csv_rows(stream, label, wanted, form), label)
+
+
+def _strict(rows: Iterator[object], label: str) -> Iterator[Mapping[str, str]]:
+    for row in rows:
+        if isinstance(row, Problem):
+            raise DataError(f"{label}:{row}")
+        yield row.values  # type: ignore[attr-defined]
+
+
+def _folder_members(path: Path) -> dict[str, str]:
+    if not path.is_dir():
+        raise DataError(f"'{path}' does not exist", hint="give the folder or the ZIP of the release")
+    return {file.name.lower(): str(file) for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def _zip_members(path: Path) -> dict[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, OSError) as err:
+        raise DataError(f"'{path}' is not a whole ZIP archive: {err}") from None
+    for entry in entries:
+        reason = _suspicious(entry)
+        if reason:
+            raise DataError(f"'{path}': entry '{entry.filename}' {reason}; nothing of the archive was used")
+    if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
+        raise DataError(f"'{path}' would unpack to more than {MAX_UNPACKED // 2**30} GiB; nothing of it was used")
+    return {PurePosixPath(entry.filename).name.lower(): entry.filename for entry in entries}
+
+
+def _suspicious(entry: zipfile.ZipInfo) -> str:
+    """Say what is wrong with an entry; entries are only read, but such an archive is not to be trusted."""
+    posix, windows = PurePosixPath(entry.filename), PureWindowsPath(entry.filename)
+    if posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts):
+        return "points outside of the archive"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "is a symbolic link"
+    return "is encrypted" if entry.flag_bits & 1 else ""
+
+
+@contextmanager
+def _opened(path: Path, member: str) -> Iterator[BinaryIO]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+            yield stream  # type: ignore[misc]
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as err:
+        raise DataError(f"'{path}/{member}' cannot be read: {err}") from None

@@ -1,0 +1,140 @@
+"""ESCO: occupations and skills with all their labels, in the files of the Commission or of Tabiya."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from hrembed.data.rows import Form
+from hrembed.data.taxonomy import Concept, Phrase, Source, distinct, phrase, without_common
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hrembed.data.archive import Release
+    from hrembed.data.taxonomy import Counts
+
+SOURCE = Source(
+    name="ESCO",
+    licence="reuse with attribution (Commission Decision 2011/833/EU)",
+    attribution="This product uses the ESCO classification of the European Commission. hrembed has modified it.",
+    url="https://esco.ec.europa.eu/en/use-esco/download",
+)
+FILE_NAME = "ESCO dataset - v1.2.0 - classification - en - csv.zip"
+_CSV = Form(delimiter=",")
+# Column: its name in the official files, its name in Tabiya's.
+_URI, _ISCO = ("conceptUri", "ORIGINURI"), ("iscoGroup", "ISCOGROUPCODE")
+_LABEL, _OTHERS, _ABOUT = (
+    ("preferredLabel", "PREFERREDLABEL"),
+    ("altLabels", "ALTLABELS"),
+    ("description", "DESCRIPTION"),
+)
+_OCCUPATIONS = ("occupations_en.csv", "occupations.csv")
+_SKILLS = ("skills_en.csv", "skills.csv")
+_RELATIONS = ("occupationSkillRelations_en.csv", "occupation_to_skill_relations.csv")
+_LABELS = ("skill_labels.csv.gz", "skill_labels.csv")
+
+
+def read_occupations(release: Release, max_occupations: int, counts: Counts) -> list[Concept]:
+    """Read all occupations, with their skills where the release says them.
+
+    The family is the sub-major group of ISCO-08, the first two digits.
+
+    Args:
+        release: The CSV files.
+        max_occupations: Labels of more occupations are dropped.
+        counts: Told what was read and what was dropped.
+
+    Raises:
+        DataError: The file of occupations or one of its columns is missing, or a row is broken.
+    """
+    name = release.need(*_OCCUPATIONS)
+    form = _OCCUPATIONS.index(name)
+    columns = [names[form] for names in (_URI, _ISCO, _LABEL, _OTHERS, _ABOUT)]
+    skills = _skills_of_occupations(release, form)
+    concepts = []
+    for row in release.rows(name, columns, _CSV):
+        uri, isco, label, others, about = (row[column] for column in columns)
+        labels = [label, *_split(others)]
+        titles = distinct(labels)
+        counts.add("occupation labels read", len(labels))
+        counts.add("occupation labels dropped: same words twice in one occupation", len(labels) - len(titles))
+        key = _uuid(uri)
+        concepts.append(
+            Concept(
+                id=f"esco:{key}",
+                family=isco[:2],
+                titles=tuple(phrase("esco:label", title) for title in titles),
+                description=Phrase(f"esco:{key}:description", about.strip()) if about.strip() else None,
+                tools=tuple(skills.get(row["ID"] if form else uri, ())),
+            )
+        )
+    counts.add("occupations", len(concepts))
+    return without_common(concepts, "titles", max_occupations, counts, "occupation labels")
+
+
+def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Concept]:
+    """Read all skills with their labels; the preferred one is first.
+
+    Returns:
+        No skills when the release has no file of them.
+
+    Raises:
+        DataError: A column is missing, a row is broken, or a skill has no preferred label.
+    """
+    found = _labels_of_skills(release)
+    concepts = []
+    for key, labels in found.items():
+        kept = distinct(labels)
+        counts.add("skill labels read", len(labels))
+        counts.add("skill labels dropped: same words twice in one skill", len(labels) - len(kept))
+        titles = [Phrase(f"esco:skill:{key}", kept[0]), *(phrase(f"esco:skill:{key}", label) for label in kept[1:])]
+        concepts.append(Concept(id=f"esco-skill:{key}", family="", titles=tuple(titles)))
+    counts.add("skills", len(concepts))
+    return without_common(concepts, "titles", max_skills, counts, "skill labels")
+
+
+def _labels_of_skills(release: Release) -> dict[str, list[str]]:
+    """Skill to its labels, the preferred one first."""
+    name = release.find(*_SKILLS)
+    if name:
+        form = _SKILLS.index(name)
+        columns = [names[form] for names in (_URI, _LABEL, _OTHERS)]
+        rows = ([row[column] for column in columns] for row in release.rows(name, columns, _CSV))
+        return {_uuid(uri): [label, *_split(others)] for uri, label, others in rows}
+    name = release.find(*_LABELS)
+    if not name:
+        return {}
+    preferred: dict[str, str] = {}
+    others_of: Mapping[str, list[str]] = defaultdict(list)
+    for row in release.rows(name, ("skill_id", "label_type", "label"), _CSV):
+        if row["label_type"] == "preferredLabel":
+            preferred[row["skill_id"]] = row["label"]
+        else:
+            others_of[row["skill_id"]].append(row["label"])
+    return {key: [label, *others_of[key]] for key, label in preferred.items()}
+
+
+def _skills_of_occupations(release: Release, form: int) -> dict[str, list[Phrase]]:
+    """Occupation (URI, or Tabiya's id) to the preferred labels of its skills."""
+    relations, skills = release.find(_RELATIONS[form]), release.find(_SKILLS[form])
+    if not relations or not skills:
+        return {}
+    key, label = ("ID" if form else _URI[0]), _LABEL[form]
+    rows = release.rows(skills, (_URI[form], key, label), _CSV)
+    names = {row[key]: Phrase(f"esco:skill:{_uuid(row[_URI[form]])}", row[label].strip()) for row in rows}
+    occupation, skill = ("OCCUPATIONID", "SKILLID") if form else ("occupationUri", "skillUri")
+    found: dict[str, list[Phrase]] = defaultdict(list)
+    for row in release.rows(relations, (occupation, skill), _CSV):
+        if row[skill] in names:
+            found[row[occupation]].append(names[row[skill]])
+    return found
+
+
+def _split(labels: str) -> Sequence[str]:
+    """Alternative labels stand on lines of their own, in some releases between bars."""
+    return [label for line in labels.splitlines() for label in line.split(" | ") if label.strip()]
+
+
+def _uuid(uri: str) -> str:
+    return uri.rstrip("/").rpartition("/")[2]

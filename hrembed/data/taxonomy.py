@@ -1,0 +1,198 @@
+"""Occupations and skills of a taxonomy to training pairs, drawn evenly.
+
+Every kind of pair is capped per group, and every text of a group is drawn about equally often: an
+occupation with hundreds of titles weighs as much as one with a dozen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import product
+from random import Random
+from typing import TYPE_CHECKING, TypeVar
+
+from hrembed.data.text import normalise
+from hrembed.types import Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a taxonomy comes from, in the words that its licence asks for.
+
+    Attributes:
+        name: Short name.
+        licence: Name of the licence or the terms.
+        attribution: Sentence that must go with everything made from it.
+        url: Where it is published.
+    """
+
+    name: str
+    licence: str
+    attribution: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A text with the id under which the taxonomy, or its content, knows it."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Concept:
+    """An occupation or a skill.
+
+    Attributes:
+        id: Group of all its pairs.
+        family: What it belongs to; empty when the taxonomy does not say.
+        titles: Its names, the preferred one first, no two with the same words.
+        description: What it is; None when the taxonomy does not say.
+        tasks: What its people do.
+        tools: Technologies or skills that it needs.
+        related: Ids of concepts so close that their people could be meant; a relevance of 1 where its own is 2.
+    """
+
+    id: str
+    family: str
+    titles: tuple[Phrase, ...]
+    description: Phrase | None = None
+    tasks: tuple[Phrase, ...] = ()
+    tools: tuple[Phrase, ...] = ()
+    related: tuple[str, ...] = ()
+
+
+@dataclass
+class Counts:
+    """What was read and what every filter took away, in the order in which it happened."""
+
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def add(self, step: str, number: int) -> None:
+        """Count something."""
+        self.steps[step] = self.steps.get(step, 0) + number
+
+
+def phrase(prefix: str, text: str) -> Phrase:
+    """Give a text an id made of its content: the same text has the same id in every release."""
+    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return Phrase(f"{prefix}:{digest}", text)
+
+
+def distinct(texts: Iterable[str]) -> list[str]:
+    """Keep the first of texts with the same words; drop those without any."""
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(normalise(text), text.strip())
+    found.pop("", None)
+    return list(found.values())
+
+
+def without_common(concepts: Sequence[Concept], part: str, limit: int, counts: Counts, label: str) -> list[Concept]:
+    """Drop texts that many concepts share: "machine operator" names 43 occupations and tells none of them.
+
+    Args:
+        concepts: All of them.
+        part: `titles` or `tools`. The first title of a concept always stays.
+        limit: Most concepts that a text may belong to.
+        counts: Told how many texts went.
+        label: What they are called there.
+    """
+    shared = Counter(normalise(item.text) for concept in concepts for item in getattr(concept, part))
+    keep_first = part == "titles"
+    kept = []
+    for concept in concepts:
+        items = getattr(concept, part)
+        left = tuple(
+            item for n, item in enumerate(items) if (keep_first and n == 0) or shared[normalise(item.text)] <= limit
+        )
+        counts.add(f"{label} dropped: of more than {limit} occupations or skills", len(items) - len(left))
+        kept.append(Concept(**{**vars(concept), part: left}))
+    return kept
+
+
+def pairs_of(concept: Concept, kind: str, limit: int, seed: str) -> list[Pair]:
+    """Draw pairs of one kind from one concept.
+
+    Args:
+        concept: The occupation or skill.
+        kind: `title`, `description`, `task`, `technology`, `occupation-skill` or `skill`.
+        limit: Most pairs.
+        seed: Of the draw.
+
+    Returns:
+        Distinct pairs; none when the concept has nothing of this kind.
+    """
+    drawn = list(BUILDERS[kind](concept, limit, Random(f"{seed} {kind} {concept.id}")))
+    return [
+        Pair(a.text, p.text, concept.id, kind, anchor_id=a.id, positive_id=p.id, family=concept.family)
+        for a, p in drawn
+    ]
+
+
+def within(items: Sequence[Item], limit: int, rng: Random) -> list[tuple[Item, Item]]:
+    """Draw distinct unordered pairs of different items, so that each item is drawn about equally often."""
+    possible = len(items) * (len(items) - 1) // 2
+    if limit >= possible:
+        every = [(a, b) for n, a in enumerate(items) for b in items[n + 1 :]]
+        return [pair if rng.random() < 0.5 else pair[::-1] for pair in every]
+    found: dict[frozenset[int], tuple[int, int]] = {}
+    while len(found) < limit:
+        ring = rng.sample(range(len(items)), len(items))
+        for pair in zip(ring, [*ring[1:], ring[0]], strict=True):
+            if len(found) < limit:
+                found.setdefault(frozenset(pair), pair)
+    return [(items[a], items[b]) for a, b in found.values()]
+
+
+def across(left: Sequence[Item], right: Sequence[Item], limit: int, rng: Random) -> list[tuple[Item, Item]]:
+    """Draw distinct pairs of one item of each side, so that each item is drawn about equally often."""
+    if 2 * limit >= len(left) * len(right):
+        every = list(product(left, right))
+        return rng.sample(every, min(limit, len(every)))
+    found: dict[tuple[int, int], None] = {}
+    while len(found) < limit:
+        rows, columns = (rng.sample(range(len(side)), len(side)) for side in (left, right))
+        for n in range(max(len(left), len(right))):
+            if len(found) < limit:
+                found[rows[n % len(left)], columns[n % len(right)]] = None
+    return [(left[a], right[b]) for a, b in found]
+
+
+def _titles(concept: Concept, limit: int, rng: Random) -> list[tuple[Phrase, Phrase]]:
+    return within(concept.titles, limit, rng)
+
+
+def _descriptions(concept: Concept, limit: int, rng: Random) -> list[tuple[Phrase, Phrase]]:
+    return across(concept.titles, [concept.description], limit, rng) if concept.description else []
+
+
+def _tasks(concept: Concept, limit: int, rng: Random) -> list[tuple[Phrase, Phrase]]:
+    return across(concept.titles, concept.tasks, limit, rng)
+
+
+def _tools(concept: Concept, limit: int, rng: Random) -> list[tuple[Phrase, Phrase]]:
+    return across(concept.titles, concept.tools, limit, rng)
+
+
+def _labels(concept: Concept, limit: int, rng: Random) -> Iterator[tuple[Phrase, Phrase]]:
+    preferred, *others = concept.titles
+    return ((other, preferred) for other in rng.sample(others, min(limit, len(others))))
+
+
+BUILDERS: dict[str, Callable[[Concept, int, Random], Iterable[tuple[Phrase, Phrase]]]] = {
+    "title": _titles,
+    "description": _descriptions,
+    "task": _tasks,
+    "technology": _tools,
+    "occupation-skill": _tools,
+    "skill": _labels,
+}

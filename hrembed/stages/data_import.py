@@ -1,0 +1,175 @@
+"""`hrembed data import`: taxonomies and tables to training pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrembed.data import esco, onet
+from hrembed.data.archive import Release
+from hrembed.data.download import by_hand, download
+from hrembed.data.pairs import PAIRS, pair_sink
+from hrembed.data.taxonomy import Counts, pairs_of
+from hrembed.errors import DataError
+from hrembed.files import write_parquet
+from hrembed.progress import Silent
+from hrembed.runs.record import open_run
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hrembed.config.data import ImportEscoConfig, ImportOnetConfig
+    from hrembed.data.taxonomy import Concept
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.types import Pair
+
+RELATED = "related.parquet"
+_Builders = dict[
+    str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]
+]  # kind -> concepts, how to pair one
+
+
+def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Build pairs from the O*NET text database.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+
+    Returns:
+        Counts by kind; the pairs are in `pairs.parquet`, related occupations in `related.parquet`.
+
+    Raises:
+        DataError: The release is not there, or a file of it is missing or broken.
+    """
+    progress = progress or Silent()
+    path = _onet_source(config, progress)
+    counts = Counts()
+    with open_run(runs_dir, "data-import-onet", config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+        run.add_input("release", path)
+        run.add_attribution(vars(onet.source(config.release)))
+        concepts = onet.read_onet(Release(path), config.max_occupations, counts)
+        specific = onet.without_common_tools(concepts, counts)
+        builders: _Builders = {kind: (specific, _drawn(kind, config.per_group, config.seed)) for kind in config.kinds}
+        if "ad-profile" in builders:
+            builders["ad-profile"] = (concepts, _composed(config))
+        kinds = _write_pairs(run.path / PAIRS, builders, progress)
+        _write_related(run.path / RELATED, concepts)
+        metrics = _finish(run, kinds, counts)
+    return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+
+
+def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Build pairs from the CSV files of ESCO.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances, and which kinds the source has no file for.
+
+    Returns:
+        Counts by kind; the pairs are in `pairs.parquet`.
+
+    Raises:
+        DataError: The release is not there, or a file of it is missing or broken.
+    """
+    progress = progress or Silent()
+    path = _esco_source(config)
+    counts = Counts()
+    with open_run(runs_dir, "data-import-esco", config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+        run.add_input("release", path)
+        run.add_attribution(vars(esco.SOURCE))
+        release = Release(path)
+        occupations = esco.read_occupations(release, config.max_occupations, counts)
+        skills = esco.read_skills(release, config.max_occupations, counts) if "skill" in config.kinds else []
+        builders: _Builders = {
+            kind: (skills if kind == "skill" else occupations, _drawn(kind, config.per_group, config.seed))
+            for kind in config.kinds
+        }
+        kinds = _write_pairs(run.path / PAIRS, builders, progress)
+        for kind in [kind for kind, found in kinds.items() if not found["pairs"]]:
+            progress.note(f"no pairs of kind '{kind}': '{path}' has no file that they could be made of")
+        metrics = _finish(run, kinds, counts)
+    return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+
+
+def _onet_source(config: ImportOnetConfig, progress: Progress) -> Path:
+    if config.source is not None:
+        return Path(config.source).expanduser()
+    target = Path(config.downloads) / onet.file_name(config.release)
+    if not target.exists():
+        download(onet.download_url(config.release), target, progress)
+    return target
+
+
+def _esco_source(config: ImportEscoConfig) -> Path:
+    """ESCO is handed out through a form that mails a link, so it cannot be downloaded for the user."""
+    if config.source is not None:
+        return Path(config.source).expanduser()
+    target = Path(config.downloads) / esco.FILE_NAME
+    if not target.exists():
+        raise DataError(
+            "no source is named, and ESCO has no address to download from: its site mails a link to whoever asks",
+            hint=f"choose version 1.2.0, classification, English, CSV; then {by_hand(esco.SOURCE.url, target)}",
+        )
+    return target
+
+
+def _drawn(kind: str, limit: int, seed: int) -> Callable[[Concept], list[Pair]]:
+    return lambda concept: pairs_of(concept, kind, limit, str(seed))
+
+
+def _composed(config: ImportOnetConfig) -> Callable[[Concept], list[Pair]]:
+    return lambda concept: onet.ads_and_profiles(
+        concept, config.ads, config.profiles, config.per_group, str(config.seed)
+    )
+
+
+def _write_pairs(
+    path: Path,
+    builders: _Builders,
+    progress: Progress,
+) -> dict[str, dict[str, int]]:
+    """Write all kinds one after the other, and count pairs and groups of each."""
+    total = sum(len(concepts) for concepts, _ in builders.values())
+    found = {}
+    with pair_sink(path) as add, progress.bar("building pairs", total) as advance:
+        for kind, (concepts, build) in builders.items():
+            sizes: Counter[str] = Counter()
+            for concept in concepts:
+                pairs = build(concept)
+                sizes[concept.id] = len(pairs)
+                for pair in pairs:
+                    add(pair)
+                advance(1, kind)
+            found[kind] = _sizes(sizes.values())
+    return found
+
+
+def _sizes(sizes: Iterable[int]) -> dict[str, int]:
+    some = [size for size in sizes if size]
+    return {"pairs": sum(some), "groups": len(some), "largest_group": max(some, default=0)}
+
+
+def _write_related(path: Path, concepts: Sequence[Concept]) -> None:
+    rows = [(concept.id, other) for concept in concepts for other in concept.related]
+    write_parquet(path, {"group": [a for a, _ in rows], "related": [b for _, b in rows]})
+
+
+def _finish(run: Run, kinds: dict[str, dict[str, int]], counts: Counts) -> dict[str, Any]:
+    metrics = {"kinds": kinds, "pairs": sum(kind["pairs"] for kind in kinds.values()), "counts": counts.steps}
+    run.write_metrics(metrics)
+    return metrics
+
+
+def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+    kinds = [
+        {"kind": kind, **{name.replace("_", " "): f"{value:,}" for name, value in found.items()}}
+        for kind, found in metrics["kinds"].items()
+    ]
+    steps = [{"step": step, "number": f"{number:,}"} for step, number in metrics["counts"].items()]
+    return {"Pairs": kinds, "What was read and dropped": steps}
