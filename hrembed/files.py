@@ -16,6 +16,8 @@ from hrembed.errors import HrembedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from hrembed.types import Bools
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
@@ -140,6 +142,28 @@ def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[M
 
 
 _ROWS_AT_ONCE = 20_000
+
+
+def filter_parquet(source: Path, target: Path, keep: Bools) -> None:
+    """Copy the rows of a Parquet file for which `keep`, shape (rows,), is true; the file is only moved when all are.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with writing(target) as part:
+        if keep.all():
+            source.replace(part)
+            return
+        file = pq.ParquetFile(source)
+        start = 0
+        with pq.ParquetWriter(part, file.schema_arrow, compression="zstd") as writer:
+            for batch in file.iter_batches(_ROWS_AT_ONCE):
+                chosen = batch.filter(pa.array(keep[start : start + batch.num_rows]))
+                writer.write_batch(chosen)
+                start += batch.num_rows
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ class Progress(Protocol):
     """Shows bars and notes to whoever started the work."""
 
     def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
-        """Open a bar of `total` steps; call the result with (steps done, short note)."""
+        """Open a bar of `total` steps (0 when unknown); call the result with (steps done, short note)."""
         ...
 
     def note(self, text: str) -> None:

@@ -31,7 +31,7 @@ class Terminal:
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Callable[[int, str], None]]:
-        """Show a bar that vanishes when done; nothing when stderr is no terminal."""
+        """Show a bar that vanishes when done; nothing when stderr is no terminal. A total of 0 is unknown."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -42,7 +42,7 @@ class Terminal:
         )
         disabled = self._quiet or not self._err.is_terminal
         with Progress(*columns, console=self._err, transient=True, disable=disabled) as progress:
-            task = progress.add_task(label, total=total, note="")
+            task = progress.add_task(label, total=total or None, note="")
             yield lambda steps, note: progress.update(task, advance=steps, note=note)
 
     def note(self, text: str) -> None:

@@ -107,6 +107,10 @@ class DataSplitConfig(Section):
     pairs: str = Field(default=_PAIRS, description="Pairs file, or the folder of a run that wrote one.")
     dev: float = Field(default=0.15, ge=0, lt=1, description="Share of the groups that go to the development side.")
     test: float = Field(default=0.25, ge=0, lt=1, description="Share of the groups that go to the test side.")
+    by_pair: tuple[str, ...] = Field(
+        default=("skill",),
+        description="Kinds of which only the paired documents answer a query; of the others all of its group do.",
+    )
     task_queries: int = Field(default=1000, ge=1, description="Most queries of each evaluation task.")
     seed: int = Field(default=13, ge=0, description="Seed of the split.")
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hrembed.data.compose import Occupation, Skill, compose_ad, compose_profile
+from hrembed.data.tasks import write_task
 from hrembed.data.text import normalise
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl, write_text
+from hrembed.types import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -152,15 +154,31 @@ def training_pairs(occupations: Sequence[Occupation]) -> list[dict[str, str]]:
     rows = []
     for o in occupations:
         rng = Random(f"{SEED} pairs {o.id}")
-        both = [(ad, profile) for ad in ads_of(o, "train") for profile in profiles_of(o, "train")]
-        rows += [_pair(t, o.title, o.id, "title") for t in o.titles]
-        rows += [_pair(s.phrase, s.name, o.id, "skill") for s in o.skills]
-        rows += [_pair(ad, profile, o.id, "ad-profile") for ad, profile in rng.sample(both, TRAIN_PROFILE_PAIRS)]
+        ads, profiles = enumerate(ads_of(o, "train")), list(enumerate(profiles_of(o, "train")))
+        both = [(ad, profile) for ad in ads for profile in profiles]
+        rows += [_pair(o, "title", (f"title-{n}", text), ("title", o.title)) for n, text in enumerate(o.titles)]
+        rows += [
+            _pair(o, "skill", (f"phrase-{n}", skill.phrase), (f"skill-{n}", skill.name))
+            for n, skill in enumerate(o.skills)
+        ]
+        rows += [
+            _pair(o, "ad-profile", (f"ad-{a}", ad), (f"profile-{p}", profile))
+            for (a, ad), (p, profile) in rng.sample(both, TRAIN_PROFILE_PAIRS)
+        ]
     return rows
 
 
-def _pair(anchor: str, positive: str, group: str, kind: str) -> dict[str, str]:
-    return {"anchor": anchor, "positive": positive, "group": group, "kind": kind}
+def _pair(o: Occupation, kind: str, anchor: tuple[str, str], positive: tuple[str, str]) -> dict[str, str]:
+    """One row; both sides come as what they are and their text."""
+    return {
+        "anchor": anchor[1],
+        "positive": positive[1],
+        "group": o.id,
+        "kind": kind,
+        "anchor_id": f"{o.id}/{anchor[0]}",
+        "positive_id": f"{o.id}/{positive[0]}",
+        "family": o.family,
+    }
 
 
 def _write_tasks(folder: Path, side: Sequence[Occupation], split: Split) -> Counter[str]:
@@ -194,14 +212,11 @@ def _write_task(
     documents: Mapping[str, tuple[str, str]],
     qrels: Mapping[str, Mapping[str, int]],
 ) -> Counter[str]:
-    counts = _write(folder / "queries.jsonl", _texts(queries)) + _write(folder / "corpus.jsonl", _texts(documents))
-    lines = [f"{q}\t{d}\t{grade}\n" for q, judged in qrels.items() for d, grade in judged.items()]
-    write_text(folder / "qrels" / f"{split}.tsv", "query-id\tcorpus-id\tscore\n" + "".join(lines))
-    return counts
-
-
-def _texts(texts: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"_id": key, "text": text, "group": group} for key, (text, group) in texts.items()]
+    """Write a task of id to text and group, and count its rows by file."""
+    sides = [[Text(key, text, group) for key, (text, group) in side.items()] for side in (queries, documents)]
+    write_task(folder, split, sides[0], sides[1], qrels)
+    place = "/".join(folder.parts[-2:])
+    return Counter({f"{place}/queries.jsonl": len(queries), f"{place}/corpus.jsonl": len(documents)})
 
 
 def _write_audit(folder: Path, test: Sequence[Occupation]) -> Counter[str]:

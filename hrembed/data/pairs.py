@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hrembed.data.rows import CellError, key_cell, strictly, text_cell
+from hrembed.data.rows import CellError, Problem, key_cell, read_rows, strictly, text_cell
 from hrembed.errors import DataError
-from hrembed.files import parquet_sink
+from hrembed.files import parquet_sink, write_parquet
 from hrembed.types import Pair
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAIRS = "pairs.parquet"
+RELATED = "related.parquet"
 COLUMNS = tuple(field.name for field in fields(Pair))
 
 
@@ -71,7 +72,7 @@ def pair_of(values: Mapping[str, Any]) -> Pair:
 def pair_sink(path: Path) -> Iterator[Callable[[Pair], None]]:
     """Open a Parquet file of pairs that is there whole or not at all; call the result with each pair."""
     with parquet_sink(path, dict.fromkeys(COLUMNS, "string")) as add:
-        yield lambda pair: add(asdict(pair))
+        yield lambda pair: add(vars(pair))
 
 
 def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
@@ -79,3 +80,25 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
     with pair_sink(path) as add:
         for pair in pairs:
             add(pair)
+
+
+def write_related(path: Path, related: Mapping[str, Sequence[str]]) -> None:
+    """Write which groups are related to which, beside the pairs; the order within a group is kept."""
+    rows = [(group, other) for group, others in related.items() for other in others]
+    write_parquet(path, {"group": [group for group, _ in rows], "related": [other for _, other in rows]})
+
+
+def read_related(pairs: Path) -> dict[str, list[str]]:
+    """Read `related.parquet` that lies beside a pairs file; empty when there is none.
+
+    Raises:
+        DataError: It is no Parquet file with `group` and `related`.
+    """
+    file = pairs.parent / RELATED
+    found: dict[str, list[str]] = {}
+    if file.exists():
+        for row in read_rows(file, ("group", "related")):
+            if isinstance(row, Problem):
+                raise DataError(f"{file}:{row}")
+            found.setdefault(row.values["group"], []).append(row.values["related"])
+    return found

@@ -270,7 +270,7 @@ def json_rows(stream: BinaryIO, form: Form = Form()) -> Iterator[Row | Problem]:
 def _parsed(number: int, raw: bytes, encoding: str) -> Row | Problem:
     try:
         text = raw.decode(encoding)
-        row = json.loads(text.removeprefix("\ufeff") if number == 1 else text, parse_constant=_refuse)
+        row = _JSON_DECODER.decode(text.removeprefix("\ufeff") if number == 1 else text)
     except UnicodeDecodeError as err:
         return Problem(number, _last_key(raw[: err.start]), _not_decoded(raw[err.start], encoding))
     except json.JSONDecodeError as err:
@@ -284,6 +284,9 @@ def _parsed(number: int, raw: bytes, encoding: str) -> Row | Problem:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a value")
+
+
+_JSON_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _last_key(before: bytes) -> str:
@@ -342,21 +345,15 @@ def text_cell(values: Mapping[str, Any], column: str) -> str:
     """Return a text that must be there.
 
     Raises:
-        CellError: Missing, not a text, blank, or not encodable (half of a surrogate pair).
+        CellError: Missing, not a text, blank, too long, or not encodable (half of a surrogate pair).
     """
     value = values.get(column)
-    if not isinstance(value, str) or not value.strip():
-        reason = (
-            "is missing" if column not in values else f"must be a text that is not empty, found {type(value).__name__}"
-        )
-        raise CellError(
-            column, "must be a text that is not empty, found a blank one" if isinstance(value, str) else reason
-        )
-    if len(value) > MAX_CELL:
-        raise CellError(column, f"is longer than {MAX_CELL:,} characters")
-    if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
-        raise CellError(column, "holds half of a character (a lone surrogate)")
-    return value
+    if not isinstance(value, str) or not value or value.isspace():
+        if column not in values:
+            raise CellError(column, "is missing")
+        found = "a blank one" if isinstance(value, str) else "nothing" if value is None else type(value).__name__
+        raise CellError(column, f"must be a text that is not empty, found {found}")
+    return _sound(value, column)
 
 
 def key_cell(values: Mapping[str, Any], column: str) -> str:
@@ -366,11 +363,21 @@ def key_cell(values: Mapping[str, Any], column: str) -> str:
         CellError: Something else.
     """
     value = values.get(column)
-    if value is None or value == "":
+    if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, str):
+        return _sound(value.strip(), column)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise CellError(column, f"must be a text or a whole number, found {type(value).__name__}")
-    return text_cell(values, column).strip() if isinstance(value, str) and value.strip() else str(value).strip()
+    return str(value)
+
+
+def _sound(value: str, column: str) -> str:
+    if len(value) > MAX_CELL:
+        raise CellError(column, f"is longer than {MAX_CELL:,} characters")
+    if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
+        raise CellError(column, "holds half of a character (a lone surrogate)")
+    return value
 
 
 def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

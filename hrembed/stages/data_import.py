@@ -9,24 +9,28 @@ from typing import TYPE_CHECKING, Any
 from hrembed.data import esco, onet
 from hrembed.data.archive import Release
 from hrembed.data.download import by_hand, download
-from hrembed.data.pairs import PAIRS, pair_sink
+from hrembed.data.locate import locate
+from hrembed.data.pairs import PAIRS, RELATED, pair_sink, write_related
+from hrembed.data.rows import Form, hub_rows, read_rows
+from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
 from hrembed.errors import DataError
-from hrembed.files import write_parquet
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from hrembed.config.data import ImportEscoConfig, ImportOnetConfig
+    from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig
+    from hrembed.data.rows import Problem, Row
+    from hrembed.data.table import Imported
     from hrembed.data.taxonomy import Concept
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.types import Pair
 
-RELATED = "related.parquet"
+_HUB = "hf:"
 _Builders = dict[
     str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]
 ]  # kind -> concepts, how to pair one
@@ -58,7 +62,7 @@ def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress
         if "ad-profile" in builders:
             builders["ad-profile"] = (concepts, _composed(config))
         kinds = _write_pairs(run.path / PAIRS, builders, progress)
-        _write_related(run.path / RELATED, concepts)
+        write_related(run.path / RELATED, {concept.id: concept.related for concept in concepts})
         metrics = _finish(run, kinds, counts)
     return StageResult(str(run.path), "ok", metrics, _tables(metrics))
 
@@ -95,6 +99,55 @@ def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress
             progress.note(f"no pairs of kind '{kind}': '{path}' has no file that they could be made of")
         metrics = _finish(run, kinds, counts)
     return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+
+
+def run_import_table(config: ImportTableConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Build pairs from a table of the user's own, streamed.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+
+    Returns:
+        Counts; the pairs are in `pairs.parquet`, rows that could not be used in `rejected.jsonl`.
+
+    Raises:
+        DataError: The table is missing, has no such column, or more rows were rejected than the config allows;
+            the usable rows are written all the same.
+    """
+    progress = progress or Silent()
+    columns = config.columns.model_dump()
+    with open_run(runs_dir, "data-import-table", config.model_dump(mode="json"), seeds={}) as run:
+        rows = _table_rows(config, [column for column in columns.values() if column], run)
+        with progress.bar("reading rows", 0) as advance:
+            found = import_table(rows, columns, config.kind, run.path, advance)
+        metrics = {name: value for name, value in vars(found).items() if name != "first"}
+        run.write_metrics(metrics)
+        _judge(found, config, run)
+    table = [{"what": name, "rows": f"{value:,}"} for name, value in metrics.items()]
+    return StageResult(str(run.path), "ok", metrics, {"Table": table})
+
+
+def _table_rows(config: ImportTableConfig, wanted: list[str], run: Run) -> Iterator[Row | Problem]:
+    if config.source.startswith(_HUB):
+        return hub_rows(config.source.removeprefix(_HUB), wanted, subset=config.subset, split=config.split)
+    path = locate(config.source)
+    run.add_input("table", path)
+    return read_rows(path, wanted, Form(config.delimiter, encoding=config.encoding))
+
+
+def _judge(found: Imported, config: ImportTableConfig, run: Run) -> None:
+    """Refuse a table with too many bad rows, after all good ones are safe."""
+    if found.first is not None and found.rejected > config.max_rejected:
+        more = f" ({found.rejected:,} rows were rejected)" if found.rejected > 1 else ""
+        raise DataError(
+            f"{config.source}:{found.first}{more}",
+            hint=f"all of them are listed in '{run.path / REJECTED}'; the {found.pairs:,} good rows are in "
+            f"'{run.path / PAIRS}', accept that with `--set max_rejected={found.rejected}`",
+        )
+    if not found.pairs:
+        raise DataError(f"{config.source}: no row to import")
 
 
 def _onet_source(config: ImportOnetConfig, progress: Progress) -> Path:
@@ -153,11 +206,6 @@ def _write_pairs(
 def _sizes(sizes: Iterable[int]) -> dict[str, int]:
     some = [size for size in sizes if size]
     return {"pairs": sum(some), "groups": len(some), "largest_group": max(some, default=0)}
-
-
-def _write_related(path: Path, concepts: Sequence[Concept]) -> None:
-    rows = [(concept.id, other) for concept in concepts for other in concept.related]
-    write_parquet(path, {"group": [a for a, _ in rows], "related": [b for _, b in rows]})
 
 
 def _finish(run: Run, kinds: dict[str, dict[str, int]], counts: Counts) -> dict[str, Any]:

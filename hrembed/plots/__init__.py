@@ -1,0 +1,1 @@
+"""Pictures of results: PNG files that a report can hold."""

@@ -1,0 +1,134 @@
+"""`hrembed data split`: pairs to sides by group, and the held-out sides to retrieval tasks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from hrembed.data.locate import locate
+from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
+from hrembed.data.split import GRADED_KINDS, SIDES, assign_groups, build_task, group_of, shared_pairs
+from hrembed.data.tasks import write_task
+from hrembed.errors import DataError
+from hrembed.progress import Silent
+from hrembed.runs.record import open_run
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hrembed.config.data import DataSplitConfig
+    from hrembed.data.split import Side
+    from hrembed.progress import Progress
+    from hrembed.types import Pair
+
+
+def run_split(config: DataSplitConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Split pairs so that no group, and no relevant pair of texts, stands on two sides.
+
+    The run folder gets `train/pairs.parquet`, `dev/pairs.parquet`, `test/pairs.parquet`, and for each
+    kind of pair a task folder such as `test/title`.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+
+    Returns:
+        Groups and pairs of every side, and the tasks.
+
+    Raises:
+        DataError: The pairs are missing or malformed, or too few groups to fill every side.
+    """
+    progress = progress or Silent()
+    with open_run(runs_dir, "data-split", config.model_dump(mode="json"), seeds={"split": config.seed}) as run:
+        file = pairs_file(locate(config.pairs))
+        run.add_input("pairs", file)
+        pairs, related = read_pairs(file), read_related(file)
+        sides = _divide(pairs, config)
+        held_out = [*sides["dev"], *sides["test"]]
+        shown = set(shared_pairs(sides["train"], held_out))
+        sides["train"] = [pair for n, pair in enumerate(sides["train"]) if n not in shown]
+        for side in SIDES:
+            if sides[side]:
+                write_pairs(run.path / side / PAIRS, sides[side])
+                _write_related(run.path / side, sides[side], related)
+        tasks = _write_tasks(run.path, sides, related, config, progress)
+        metrics = {
+            "sides": {side: _counts(sides[side]) for side in SIDES},
+            "dropped_from_train": len(shown),
+            "tasks": tasks,
+        }
+        run.write_metrics(metrics)
+    return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+
+
+def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[Side, list[Pair]]:
+    side_of = assign_groups(pairs, dev=config.dev, test=config.test, seed=config.seed)
+    sides: dict[Side, list[Pair]] = {side: [] for side in SIDES}
+    for pair in pairs:
+        sides[side_of[group_of(pair)]].append(pair)
+    shares: dict[Side, float] = {"train": 1, "dev": config.dev, "test": config.test}
+    bare = [side for side in SIDES if shares[side] and not sides[side]]
+    if bare:
+        raise DataError(
+            f"{config.pairs}: {len(side_of)} groups are too few to give any to the side '{bare[0]}'",
+            hint="raise its share, or fill the column `group` with smaller groups",
+        )
+    return sides
+
+
+def _write_related(folder: Path, pairs: Sequence[Pair], related: Mapping[str, Sequence[str]]) -> None:
+    present = {group_of(pair) for pair in pairs}
+    kept = {group: [other for other in related.get(group, ()) if other in present] for group in sorted(present)}
+    if any(kept.values()):
+        write_related(folder / RELATED, kept)
+
+
+def _write_tasks(
+    folder: Path,
+    sides: Mapping[Side, Sequence[Pair]],
+    related: Mapping[str, Sequence[str]],
+    config: DataSplitConfig,
+    progress: Progress,
+) -> dict[str, dict[str, int]]:
+    """Write one task for each kind and held-out side; a kind without any query is left out."""
+    found = {}
+    for side in SIDES[1:]:
+        kinds: dict[str, list[Pair]] = defaultdict(list)
+        for pair in sides[side]:
+            kinds[pair.kind].append(pair)
+        for kind, some in sorted(kinds.items()):
+            graded = related if kind in GRADED_KINDS else {}
+            task = build_task(
+                some, graded, by_pair=kind in config.by_pair, max_queries=config.task_queries, seed=config.seed
+            )
+            if not task.queries:
+                progress.note(f"no task '{side}/{kind}': no query has a relevant document of its own")
+                continue
+            write_task(folder / side / kind, side, task.queries, task.documents, task.qrels)
+            judged = sum(map(len, task.qrels.values()))
+            sizes = {"queries": len(task.queries), "documents": len(task.documents), "judgements": judged}
+            found[f"{side}/{kind}"] = sizes
+    return found
+
+
+def _counts(pairs: Sequence[Pair]) -> dict[str, Any]:
+    return {
+        "pairs": len(pairs),
+        "groups": len({group_of(pair) for pair in pairs}),
+        "families": len({pair.family for pair in pairs}),
+        "kinds": dict(sorted(Counter(pair.kind for pair in pairs).items())),
+    }
+
+
+def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+    sides = [
+        {"side": side, **{key: f"{found[key]:,}" for key in ("pairs", "groups", "families")}}
+        for side, found in metrics["sides"].items()
+    ]
+    tasks = [{"task": task, **{k: f"{v:,}" for k, v in sizes.items()}} for task, sizes in metrics["tasks"].items()]
+    dropped = [{"training pairs dropped": f"{metrics['dropped_from_train']:,}",
+                "why": "both texts also stand in one group of another side"}]  # fmt: skip
+    return {"Sides": sides, "Retrieval tasks": tasks, "Overlap": dropped}
