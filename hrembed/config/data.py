@@ -101,6 +101,15 @@ class ImportTableConfig(Section):
     )
 
 
+class NearSection(Section):
+    """When two texts count as the same although they are not equal."""
+
+    min_words: int = Field(default=5, ge=2, description="Shorter texts are only compared for equality.")
+    max_changed: float = Field(
+        default=0.2, gt=0, le=0.5, description="Share of the words that may be replaced, added or missing."
+    )
+
+
 class DataSplitConfig(Section):
     """`hrembed data split`: pairs to a training, a development and a test side."""
 
@@ -112,6 +121,7 @@ class DataSplitConfig(Section):
         description="Kinds of which only the paired documents answer a query; of the others all of its group do.",
     )
     task_queries: int = Field(default=1000, ge=1, description="Most queries of each evaluation task.")
+    near: NearSection = NearSection()
     seed: int = Field(default=13, ge=0, description="Seed of the split.")
 
     @model_validator(mode="after")
@@ -132,15 +142,6 @@ class DataInspectConfig(Section):
         default=2000, ge=0, description="Texts of four words or more whose language is guessed; 0 for none."
     )
     seed: int = Field(default=13, ge=0, description="Seed of the sample.")
-
-
-class NearSection(Section):
-    """When two texts count as the same although they are not equal."""
-
-    min_words: int = Field(default=5, ge=2, description="Shorter texts are only compared for equality.")
-    max_changed: float = Field(
-        default=0.2, gt=0, le=0.5, description="Share of the words that may be replaced, added or missing."
-    )
 
 
 class LeakLimits(Section):

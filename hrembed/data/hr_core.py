@@ -16,10 +16,10 @@ import yaml
 
 from hrembed.data.compose import Occupation, Skill, compose_ad, compose_profile
 from hrembed.data.tasks import write_task
-from hrembed.data.text import normalise
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl, write_text
-from hrembed.types import Text
+from hrembed.text import normalise
+from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -213,8 +213,8 @@ def _write_task(
     qrels: Mapping[str, Mapping[str, int]],
 ) -> Counter[str]:
     """Write a task of id to text and group, and count its rows by file."""
-    sides = [[Text(key, text, group) for key, (text, group) in side.items()] for side in (queries, documents)]
-    write_task(folder, split, sides[0], sides[1], qrels)
+    asked, found = (tuple(Text(key, *of) for key, of in side.items()) for side in (queries, documents))
+    write_task(folder, split, Task(folder.name, asked, found, qrels))
     place = "/".join(folder.parts[-2:])
     return Counter({f"{place}/queries.jsonl": len(queries), f"{place}/corpus.jsonl": len(documents)})
 

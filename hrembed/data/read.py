@@ -43,6 +43,26 @@ def read_task(folder: Path, split: str | None = None) -> Task:
     )
 
 
+def read_every_split(folder: Path, name: str) -> Task:
+    """Read a BEIR folder with the judgements of all its splits.
+
+    Args:
+        folder: The task.
+        name: What messages and tables call it.
+
+    Raises:
+        DataError: As `read_task`.
+    """
+    splits: list[str | None] = [file.stem for file in sorted((folder / "qrels").glob("*.tsv"))]
+    tasks = [read_task(folder, split) for split in splits or [None]]
+    queries = {query.id: query for task in tasks for query in task.queries}
+    qrels: dict[str, dict[str, int]] = {}
+    for task in tasks:
+        for query, judged in task.qrels.items():
+            qrels.setdefault(query, {}).update(judged)
+    return Task(name, tuple(queries.values()), tasks[0].documents, qrels)
+
+
 def _qrels_file(folder: Path, split: str | None) -> Path:
     if not (folder / "qrels").is_dir():
         raise DataError(f"task '{folder}' has no folder `qrels`", hint="it holds one `<split>.tsv` for each split")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
-from hrembed.data.text import normalise
-from hrembed.types import Text
+from hrembed.text import normalise
+from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,15 +19,6 @@ Side = Literal["train", "dev", "test"]
 SIDES: tuple[Side, ...] = ("train", "dev", "test")
 # A profile of a related occupation is half an answer to an ad; a title or a task of it is none.
 GRADED_KINDS = frozenset({"ad-profile"})
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A retrieval task as it is written: queries, documents, and query id to document id to grade."""
-
-    queries: tuple[Text, ...]
-    documents: tuple[Text, ...]
-    qrels: Mapping[str, Mapping[str, int]]
 
 
 def group_of(pair: Pair) -> str:
@@ -68,33 +58,22 @@ def _evenly(items: Sequence[str], share: float, rng: Random) -> list[str]:
     return [item for n, item in enumerate(items) if int((n + 1) * share + start) > int(n * share + start)]
 
 
-def shared_pairs(train: Sequence[Pair], held_out: Iterable[Pair]) -> list[int]:
-    """Positions of training pairs whose two texts also belong to one held-out group.
-
-    A title such as "Team leader" may stand in many groups; when both texts of a training pair stand in one held-out
-    group, training would show the answer.
-    """
-    groups: dict[str, set[str]] = defaultdict(set)
-    for pair in held_out:
-        for text in (pair.anchor, pair.positive):
-            groups[normalise(text)].add(group_of(pair))
-    nothing: set[str] = set()
-    return [
-        n
-        for n, pair in enumerate(train)
-        if not groups.get(normalise(pair.anchor), nothing).isdisjoint(groups.get(normalise(pair.positive), nothing))
-    ]
-
-
 def build_task(
-    pairs: Sequence[Pair], related: Mapping[str, Iterable[str]], *, by_pair: bool, max_queries: int, seed: int
-) -> Parts:
+    name: str,
+    pairs: Sequence[Pair],
+    related: Mapping[str, Iterable[str]],
+    *,
+    by_pair: bool,
+    max_queries: int,
+    seed: int,
+) -> Task:
     """Make a retrieval task of the pairs of one kind: anchors search, positives are found.
 
     A text that stands on both sides is used on one of them only, decided by a hash of it. Queries without a
     relevant document are left out.
 
     Args:
+        name: Of the task.
         pairs: Pairs of one kind and side.
         related: Group to its related groups; empty where relevance has one grade. Otherwise documents of a
             query's own groups have grade 2, those of related groups grade 1.
@@ -109,7 +88,8 @@ def build_task(
     grades = _by_pair(pairs, documents) if by_pair else _by_group(queries, documents, related)
     chosen = _in_turns({text: groups for text, groups in queries.items() if grades.get(text)}, max_queries, seed)
     ids = _ids(pairs)
-    return Parts(
+    return Task(
+        name,
         tuple(Text(ids[text], text, min(queries[text])) for text in chosen),
         tuple(Text(ids[text], text, min(groups)) for text, groups in documents.items()),
         {ids[text]: {ids[document]: grade for document, grade in grades[text].items()} for text in chosen},

@@ -13,7 +13,7 @@ from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
-from hrembed.data.text import normalise
+from hrembed.text import normalise
 from hrembed.types import Pair
 
 if TYPE_CHECKING:

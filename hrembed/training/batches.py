@@ -6,8 +6,10 @@ texts are one way to break that, texts of the same occupation the other, more co
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
+
+from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +24,9 @@ Batch = list[int]
 def schedule(pairs: Sequence[Pair], *, batch_size: int, epochs: int, rng: np.random.Generator) -> list[Batch]:
     """Plan all steps of a training run.
 
-    A batch holds pairs of one kind, and no two pairs of one group or with an equal text. Every pair
-    is used once per epoch, unless it would stand alone in its batch and have no negatives.
+    A batch holds pairs of one kind, and no two pairs with an equal text or of one group; a text that stands in
+    several groups counts for all of them. Every pair is used once per epoch, unless it would stand alone in its
+    batch and have no negatives.
 
     Args:
         pairs: Training pairs.
@@ -34,39 +37,54 @@ def schedule(pairs: Sequence[Pair], *, batch_size: int, epochs: int, rng: np.ran
     Returns:
         Positions into `pairs`, one list per step.
     """
-    return [batch for _ in range(epochs) for batch in _epoch(pairs, batch_size, rng)]
+    keys, kinds = _keys(pairs), [pair.kind for pair in pairs]
+    return [batch for _ in range(epochs) for batch in _epoch(keys, kinds, batch_size, rng)]
 
 
-def _epoch(pairs: Sequence[Pair], batch_size: int, rng: np.random.Generator) -> list[Batch]:
-    kinds: dict[str, Batch] = defaultdict(list)
-    for position in rng.permutation(len(pairs)):
-        kinds[pairs[position].kind].append(int(position))
-    batches = [batch for kind in sorted(kinds) for batch in _fill(pairs, kinds[kind], batch_size)]
+def _epoch(
+    keys: Sequence[frozenset[str]], kinds: Sequence[str], batch_size: int, rng: np.random.Generator
+) -> list[Batch]:
+    of_kind: dict[str, Batch] = defaultdict(list)
+    for position in rng.permutation(len(keys)):
+        of_kind[kinds[position]].append(int(position))
+    batches = [batch for kind in sorted(of_kind) for batch in _fill(keys, of_kind[kind], batch_size)]
     return [batches[position] for position in rng.permutation(len(batches))]
 
 
-def _fill(pairs: Sequence[Pair], positions: Batch, batch_size: int) -> list[Batch]:
+def _fill(keys: Sequence[frozenset[str]], positions: Batch, batch_size: int) -> list[Batch]:
     """Take pairs in order; whoever clashes with the open batch waits for the next one."""
     batches: list[Batch] = []
-    waiting = positions
+    waiting = deque(positions)
     while waiting:
         batch: Batch = []
         taken: set[str] = set()
-        left: Batch = []
-        for position in waiting:
-            keys = _keys(pairs[position])
-            if len(batch) < batch_size and taken.isdisjoint(keys):
+        clashing: Batch = []
+        while waiting and len(batch) < batch_size:
+            position = waiting.popleft()
+            if taken.isdisjoint(keys[position]):
                 batch.append(position)
-                taken |= keys
+                taken |= keys[position]
             else:
-                left.append(position)
+                clashing.append(position)
+        waiting.extendleft(reversed(clashing))
         if len(batch) > 1:
             batches.append(batch)
-        waiting = left
     return batches
 
 
-def _keys(pair: Pair) -> set[str]:
-    """Everything that another pair of the batch must not have."""
-    texts = {f"text:{pair.anchor.casefold()}", f"text:{pair.positive.casefold()}"}
-    return texts | ({f"group:{pair.group}"} if pair.group else set())
+def _keys(pairs: Sequence[Pair]) -> list[frozenset[str]]:
+    """For each pair, everything that another pair of its batch must not have.
+
+    A text that stands in several groups ("Team leader") brings all of them: it is relevant to each.
+    """
+    forms = {text: normalise(text) for pair in pairs for text in (pair.anchor, pair.positive)}
+    groups: dict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        for text in (pair.anchor, pair.positive):
+            groups[forms[text]] |= {pair.group} if pair.group else set()
+    found = []
+    for pair in pairs:
+        texts = {forms[pair.anchor], forms[pair.positive]}
+        own = {f"group:{group}" for text in texts for group in groups[text]}
+        found.append(frozenset({f"text:{text}" for text in texts} | own))
+    return found

@@ -14,7 +14,7 @@ from hrembed.data.hr_core import build, read_occupations, split_occupations, tex
 from hrembed.data.pairs import read_pairs
 from hrembed.data.read import read_names, read_task
 from hrembed.data.rows import read_jsonl
-from hrembed.data.text import normalise
+from hrembed.text import normalise
 
 ROOT = Path(__file__).resolve().parents[2] / "data"
 CORE = ROOT / "hr-core"
