@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 from xxhash import xxh32_intdigest
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 # a band with a probability of 0.999; sets with 0.2 with one of 0.05.
 _BANDS, _ROWS = 32, 4
 _AT_ONCE = 5_000
+Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,50 @@ def near_matches(
     Source: Broder (1997), On the resemblance and containment of documents; Leskovec, Rajaraman, Ullman, Mining of
         Massive Datasets, section 3.4 (banding).
     """
-    from datasketch import MinHashLSH
-
-    index = MinHashLSH(num_perm=_BANDS * _ROWS, params=(_BANDS, _ROWS))
     words = [target.split() for target in targets]
     long = [n for n, target in enumerate(words) if len(target) >= near.min_words]
-    for n, signature in zip(long, _signatures([words[n] for n in long]), strict=True):
-        index.insert(n, signature, check_duplication=False)
+    index = _Bands([words[n] for n in long])
     for start in range(0, len(texts), _AT_ONCE):
         some = {n: texts[n].split() for n in range(start, min(start + _AT_ONCE, len(texts)))}
-        asking = [n for n, text in some.items() if len(text) >= near.min_words] if long else []
-        for n, signature in zip(asking, _signatures([some[n] for n in asking]), strict=True):
-            for target in index.query(signature):
-                if texts[n] != targets[target] and _is_near(some[n], words[target], near.max_changed):
-                    yield n, target
+        asking = [n for n, text in some.items() if len(text) >= near.min_words]
+        for place, hit in index.candidates([some[n] for n in asking]):
+            n, target = asking[place], long[hit]
+            if texts[n] != targets[target] and _is_near(some[n], words[target], near.max_changed):
+                yield n, target
         advance(len(some), "")
 
 
-def _signatures(texts: Sequence[Sequence[str]]) -> list[Any]:
+class _Bands:
+    """Signatures of texts cut into bands, each band sorted, so that equal bands are found by bisection."""
+
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+        keys = _band_keys(texts)
+        self._order = np.argsort(keys, axis=1)
+        self._sorted = np.take_along_axis(keys, self._order, axis=1)
+
+    def candidates(self, texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+        """Yield (position in `texts`, position in the index) of all that share a band, each once."""
+        found: set[tuple[int, int]] = set()
+        for keys, order, known in zip(_band_keys(texts), self._order, self._sorted, strict=True):
+            first, last = np.searchsorted(known, keys, "left"), np.searchsorted(known, keys, "right")
+            for n in np.flatnonzero(last > first).tolist():
+                found.update((n, hit) for hit in order[first[n] : last[n]].tolist())
+        yield from sorted(found)
+
+
+def _band_keys(texts: Sequence[Sequence[str]]) -> Keys:
+    """Hash every band of every text's signature, shape (bands, texts)."""
     from datasketch import MinHash
 
+    if not texts:
+        return np.zeros((_BANDS, 0), dtype=np.uint64)
     words = [[word.encode() for word in set(text)] for text in texts]
-    return MinHash.bulk(words, num_perm=_BANDS * _ROWS, hashfunc=xxh32_intdigest) if words else []
+    signatures = MinHash.bulk(words, num_perm=_BANDS * _ROWS, hashfunc=xxh32_intdigest)
+    values = np.stack([signature.hashvalues for signature in signatures]).astype(np.uint64)
+    # A random odd multiplier for each row of a band; the sum wraps around, as it should.
+    multipliers = np.random.default_rng(1).integers(1, 2**63, _ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    keys: Keys = (values.reshape(len(texts), _BANDS, _ROWS) * multipliers).sum(axis=2).T
+    return keys
 
 
 def _is_near(one: Sequence[str], other: Sequence[str], max_changed: float) -> bool:

