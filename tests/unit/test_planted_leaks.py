@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -88,6 +89,7 @@ def test_planted_leaks_are_found(tasks, rows):
         start = len(clean) + n * PLANTED
         rates[kind] = sum(row in leaking for row in range(start, start + PLANTED)) / PLANTED
     false = sum(row < len(clean) for row in touched) / len(clean)
+    sys.stdout.write(f"{rows:,} rows: {rates}, clean rows flagged {false:.4%}, {seconds:.1f} s\n")
     assert rates["exact"] == rates["case and punctuation"] == rates["same group"] == 1
     assert rates["one word"] >= 0.95
     assert false < 0.005
