@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 # 32 bands of 4 rows: sets with a Jaccard similarity of 0.67, five words of which one was replaced, meet in
 # a band with a probability of 0.999; sets with 0.2 with one of 0.05.
 _BANDS, _ROWS = 32, 4
-_AT_ONCE = 5_000
+_AT_ONCE, _GATHERED = 50_000, 64  # the second so small that its words stay in the cache
+Signatures = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.uint64]
 
 
@@ -85,17 +86,33 @@ class _Bands:
 
 def _band_keys(texts: Sequence[Sequence[str]]) -> Keys:
     """Hash every band of every text's signature, shape (bands, texts)."""
-    from datasketch import MinHash
-
     if not texts:
         return np.zeros((_BANDS, 0), dtype=np.uint64)
-    words = [[word.encode() for word in set(text)] for text in texts]
-    signatures = MinHash.bulk(words, num_perm=_BANDS * _ROWS, hashfunc=xxh32_intdigest)
-    values = np.stack([signature.hashvalues for signature in signatures]).astype(np.uint64)
     # A random odd multiplier for each row of a band; the sum wraps around, as it should.
     multipliers = np.random.default_rng(1).integers(1, 2**63, _ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    keys: Keys = (values.reshape(len(texts), _BANDS, _ROWS) * multipliers).sum(axis=2).T
+    values = _signatures(texts).astype(np.uint64).reshape(len(texts), _BANDS, _ROWS)
+    keys: Keys = (values * multipliers).sum(axis=2).T
     return keys
+
+
+def _signatures(texts: Sequence[Sequence[str]]) -> Signatures:
+    """MinHash of every text, shape (texts, bands · rows).
+
+    The signature of a union is the smaller of the two at every place, so each distinct word is hashed once and a
+    text is the minimum over its words.
+    """
+    from datasketch import MinHash
+
+    number: dict[str, int] = {}
+    words = [[number.setdefault(word, len(number)) for word in set(text)] for text in texts]
+    single = MinHash.bulk([[word.encode()] for word in number], num_perm=_BANDS * _ROWS, hashfunc=xxh32_intdigest)
+    of_word = np.stack([signature.hashvalues for signature in single])
+    found = np.empty((len(texts), _BANDS * _ROWS), dtype=of_word.dtype)
+    for start in range(0, len(texts), _GATHERED):
+        some = words[start : start + _GATHERED]
+        starts = np.cumsum([0, *map(len, some[:-1])])
+        np.minimum.reduceat(of_word[np.concatenate(some)], starts, out=found[start : start + len(some)])
+    return found
 
 
 def _is_near(one: Sequence[str], other: Sequence[str], max_changed: float) -> bool:

@@ -154,6 +154,8 @@ def test_normalised_texts_keep_what_tells_skills_apart():
     assert normalise("  Senior-Developer (C++), .NET & C#! ") == "senior developer c++ net c#"
     assert normalise("Straße") == normalise("STRASSE")
     assert normalise("—…!") == ""
+    printable = "".join(map(chr, range(128)))
+    assert normalise(printable) == normalise(printable + "\u2026"), "ASCII takes a path of its own"
 
 
 def test_false_negatives_are_counted_by_group_and_avoided_by_our_batches():
