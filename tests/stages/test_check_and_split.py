@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from hrembed.cli.app import main
-from hrembed.data.pairs import read_pairs, write_related
+from hrembed.data.pairs import read_pairs, read_related, write_related
 from hrembed.data.read import read_task
 
 from conftest import DOCUMENTS, QUERIES, jsonl
@@ -58,6 +58,9 @@ def test_held_out_sides_are_tasks_that_can_be_read(capsys, tmp_path, occupations
     assert (len(task.queries), len(task.documents)) == (5, 5)
     grades = [sorted(judged.values()) for judged in task.qrels.values()]
     assert grades == [[1, 1, 1, 1, 2]] * 5  # related occupations of the same side
+    present = {pair.group for pair in read_pairs(folder / "test")}
+    related = read_related(folder / "test" / "pairs.parquet")
+    assert set(related) == present == {other for others in related.values() for other in others}
     assert metrics["tasks"]["test/ad-profile"] == {"queries": 5, "documents": 5, "judgements": 25}
 
 

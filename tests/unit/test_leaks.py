@@ -83,6 +83,13 @@ def test_short_texts_are_only_compared_for_equality():
     assert found_by(leaks(Pair("car-mechanic", OTHER)), "queries") == {"exact": 1}
 
 
+def test_a_short_text_is_not_near_a_long_one():
+    count = lambda steps, note: None  # noqa: E731
+    four, five = "one two three four", "one two three four five"
+    assert list(near_matches([five + " six"], [five], NEAR, count)) == [(0, 0)]
+    assert not list(near_matches([four], [five], NEAR, count)) + list(near_matches([five], [four], NEAR, count))
+
+
 def test_ids_count_but_plain_numbers_do_not():
     assert found_by(leaks(Pair("x", "y", anchor_id="q1", positive_id="d1")), "pairs") == {"id": 1}
     numbered = Task("n", (Text("1", QUERY),), (Text("2", ANSWER),), {"1": {"2": 1}})
@@ -170,5 +177,6 @@ def test_false_negatives_are_counted_by_group_and_avoided_by_our_batches():
     assert together == (5, 12)
     assert false_negatives(pairs, [[0, 3], [2, 3]]).share == 0
     assert false_negatives(pairs, []).share is None
+    assert false_negatives([Pair("Cook", "Cooks"), Pair("Chef", "cooks!")], [[0, 1]]) == (2, 2)
     batches = schedule(pairs, batch_size=4, epochs=5, rng=np.random.default_rng(0))
     assert false_negatives(pairs, batches).false == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 
 import pytest
@@ -81,6 +82,18 @@ def test_related_groups_are_half_an_answer():
     found = answers(task_of(AD, {"a": ["b"]}))
     assert found["ad a0"] == {"profile a0": 2, "profile a1": 2, "profile b0": 1, "profile b1": 1}
     assert found["ad b0"] == {"profile b0": 2, "profile b1": 2}
+
+
+def test_a_document_of_the_own_group_is_a_whole_answer_even_if_it_is_also_a_related_one():
+    shared = [*AD, Pair("ad c9", "profile a0", "c", "ad-profile")]
+    assert answers(task_of(shared, {"a": ["c"]}))["ad a0"]["profile a0"] == 2
+
+
+def test_a_query_without_any_document_is_left_out():
+    asking = [f"t{n}" for n in range(40) if hashlib.sha256(f"t{n}".encode()).digest()[0] % 2][:2]
+    ring = [Pair(asking[0], asking[1], "g"), Pair(asking[1], asking[0], "g")]
+    assert not task_of(ring).queries
+    assert {query.text for query in task_of([*ring, *AD]).queries} == {pair.anchor for pair in AD}
 
 
 def test_by_pair_only_the_paired_document_answers():
