@@ -33,6 +33,11 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path, monkeypatch, capsy
             assert main(shlex.split(line)[1:]) == 0, f"{line}\n{capsys.readouterr().err}"
     assert sorted(folder.name for folder in (tmp_path / "runs").iterdir()) == [
         "bias-audit",
+        "data-anonymise",
+        "data-check",
+        "data-import-table",
+        "data-inspect",
+        "data-split",
         "eval",
         "finetune",
         "select",
