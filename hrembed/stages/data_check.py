@@ -15,6 +15,7 @@ from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
+from hrembed.stages.data_anonymise import as_metrics, scan, table
 from hrembed.training.batches import schedule
 from hrembed.types import StageResult
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hrembed.config.data import DataCheckConfig
     from hrembed.data.leaks import Leaks, What
     from hrembed.data.negatives import Negatives
+    from hrembed.data.redact import Found
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.types import Pair, Task
@@ -62,21 +64,18 @@ def run_check(config: DataCheckConfig, runs_dir: Path, progress: Progress | None
         pairs, tasks = read_pairs(file), _open_tasks(config, run)
         leaks = _leaks(config, pairs, tasks, progress)
         negatives = _negatives(config, pairs)
-        metrics: dict[str, Any] = {
-            "rows": len(pairs),
-            "tasks": {found.task: _as_metrics(found) for found in leaks},
-            "false_negatives": {name: _counted(found) for name, found in negatives.items()},
-        }
+        personal = scan(file, ("anchor", "positive"), config.personal_data, progress) if config.personal else None
+        metrics = _metrics(pairs, leaks, negatives, personal)
         run.write_table("flagged", _flagged(leaks))
         if config.fix != "none":
             metrics["removed"] = _fix(config, run, file, pairs, leaks)
-        problems = _problems(config, leaks, negatives)
+        problems = _problems(config, leaks, negatives) + _personal_problem(config, personal)
         metrics["verdict"] = "; ".join(problems) or "no limit of the config is passed"
         metrics["notice"] = f"Verdict: {metrics['verdict']}."
         run.write_metrics(metrics)
     failure = DataError(f"{config.train}: {metrics['verdict']}", hint=_hint(config, run)) if problems else None
-    status = "leaks" if problems else "clean"
-    return StageResult(str(run.path), status, metrics, _tables(metrics), failure)
+    status = "limits passed" if problems else "clean"
+    return StageResult(str(run.path), status, metrics, _tables(metrics, personal), failure)
 
 
 def _open_tasks(config: DataCheckConfig, run: Run) -> list[Task]:
@@ -138,10 +137,31 @@ def _problems(config: DataCheckConfig, leaks: Sequence[Leaks], negatives: Mappin
     return said
 
 
+def _personal_problem(config: DataCheckConfig, found: Found | None) -> list[str]:
+    limit = config.limits.personal
+    if found is None or limit is None or found.counts.total() <= limit:
+        return []
+    return [f"{found.counts.total():,} pieces of personal data in {found.touched:,} rows (limit {limit:,})"]
+
+
 def _hint(config: DataCheckConfig, run: Run) -> str:
     if config.fix == "none":
-        return f"the rows are listed in '{run.path / 'flagged.parquet'}'; `--fix` writes a set without them"
+        return (
+            f"leaking rows are listed in '{run.path / 'flagged.parquet'}'; `--fix` writes a set without them, "
+            "`hrembed data anonymise` one without personal data"
+        )
     return f"the cleaned set is '{run.path / CLEANED}'; check it once more"
+
+
+def _metrics(
+    pairs: Sequence[Pair], leaks: Sequence[Leaks], negatives: Mapping[str, Negatives], personal: Found | None
+) -> dict[str, Any]:
+    metrics: dict[str, Any] = {
+        "rows": len(pairs),
+        "tasks": {found.task: _as_metrics(found) for found in leaks},
+        "false_negatives": {name: _counted(found) for name, found in negatives.items()},
+    }
+    return metrics | ({"personal": as_metrics(personal)} if personal is not None else {})
 
 
 def _as_metrics(found: Leaks) -> dict[str, Any]:
@@ -170,7 +190,7 @@ def _flagged(leaks: Sequence[Leaks]) -> dict[str, list[Any]]:
     return {name: [row[n] for row in rows] for n, name in enumerate(names)}
 
 
-def _tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+def _tables(metrics: Mapping[str, Any], personal: Found | None) -> dict[str, list[dict[str, str]]]:
     leaks = [
         {
             "task": task,
@@ -190,4 +210,5 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         }
         for name, entry in metrics["false_negatives"].items()
     ]
-    return {"What of the tasks occurs in training": leaks, "In-batch negatives that are relevant": negatives}
+    tables = {"What of the tasks occurs in training": leaks, "In-batch negatives that are relevant": negatives}
+    return tables | ({"Personal data in anchors and positives": table(personal)} if personal is not None else {})

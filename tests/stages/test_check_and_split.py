@@ -134,6 +134,22 @@ def test_a_set_that_leaks_everywhere_is_not_emptied(capsys, tmp_path, task):
     assert "every row leaks" in capsys.readouterr().err
 
 
+def test_personal_data_is_counted_by_row_and_never_shown(capsys, tmp_path, task):
+    rows = [
+        {"anchor": "driver wanted", "positive": "drives lorries"},
+        {"anchor": "x", "positive": "mail jo@example.org"},
+    ]
+    file = jsonl(tmp_path / "t.jsonl", rows)
+    words = ["check", str(file), "--against", str(task), "--personal"]
+    folder, metrics, said = run(capsys, tmp_path / "runs", *words, code=3)
+    assert metrics["personal"]["types"]["email"] == {"count": 1, "rows": 1}
+    assert "1 pieces of personal data in 1 rows (limit 0)" in said
+    assert "example.org" not in said + (folder / "metrics.json").read_text() + (folder / "log.txt").read_text()
+    run(capsys, tmp_path / "runs", *words, "--set", "limits.personal=1")
+    _, metrics, _ = run(capsys, tmp_path / "runs", *words[:-1])
+    assert "personal" not in metrics
+
+
 def test_all_splits_of_a_task_count(capsys, tmp_path, leaking, task):
     qrels = task / "qrels"
     (qrels / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq3\td3\t1\n", encoding="utf-8")

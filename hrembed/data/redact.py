@@ -1,0 +1,397 @@
+"""Files without personal data: placeholders in, everything else as it was, and back again where a map was kept.
+
+In CSV and JSONL only the characters of a finding change, and a row without any keeps its
+bytes. Everything streams; a broken row stops the work, since it cannot be said to be clean.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hrembed.data.personal import TYPES, replaced
+from hrembed.data.rows import DELIMITERS, Problem, Row, read_rows
+from hrembed.errors import DataError
+from hrembed.files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from hrembed.data.personal import Finder, Finding
+    from hrembed.data.rows import Form
+
+FINDINGS = {"row": "int64", "field": "string", "type": "string", "start": "int64", "end": "int64"}
+_FIRST_ROWS = 5
+_TAGS = {type_: type_.upper().replace("-", "_") for type_ in TYPES}
+_NUMBERED = re.compile(rf"\[({'|'.join(_TAGS.values())})_([0-9]+)\]".encode())
+_MAX_DIGITS = 9
+_BATCH = 10_000
+
+
+@dataclass
+class Found:
+    """What a file holds, in numbers; the findings themselves go to a sink.
+
+    Attributes:
+        rows: Rows of the file.
+        touched: Rows with any finding.
+        counts: Findings of each type.
+        rows_with: Rows with a finding of each type.
+        first_rows: Numbers of the first few of these rows.
+    """
+
+    rows: int = 0
+    touched: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    rows_with: Counter[str] = field(default_factory=Counter)
+    first_rows: dict[str, list[int]] = field(default_factory=dict)
+
+
+class Reader:
+    """Looks at the chosen columns of row after row, and counts.
+
+    Args:
+        finder: Finds personal data in a text.
+        fields: Columns to look at, where a row has them.
+        add: Takes each finding as a row of `FINDINGS`; never the text that was found.
+        advance: Told after each row.
+    """
+
+    def __init__(
+        self,
+        finder: Finder,
+        fields: Sequence[str],
+        add: Callable[[Mapping[str, Any]], None] = lambda row: None,
+        advance: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.found = Found()
+        self.fields = fields
+        self._finder, self._add, self._advance = finder, add, advance
+
+    def look(self, row: Row, where: str) -> dict[str, list[Finding]]:
+        """Find what a row holds: column to findings, only columns with any.
+
+        Raises:
+            DataError: A column holds something that is no text.
+        """
+        seen = {name: self._finder.find(text) for name, text in _texts(row, self.fields, where)}
+        holding = {name: findings for name, findings in seen.items() if findings}
+        self._count(row.number, holding)
+        self._advance()
+        return holding
+
+    def _count(self, number: int, holding: Mapping[str, Sequence[Finding]]) -> None:
+        found = self.found
+        found.rows += 1
+        found.touched += bool(holding)
+        for name, findings in holding.items():
+            for each in findings:
+                self._add({"row": number, "field": name, "type": each.type, "start": each.start, "end": each.end})
+        types = Counter(each.type for findings in holding.values() for each in findings)
+        found.counts += types
+        for type_ in types:
+            found.rows_with[type_] += 1
+            first = found.first_rows.setdefault(type_, [])
+            first += [number] * (len(first) < _FIRST_ROWS)
+
+
+class Placeholders:
+    """Gives the placeholder of a value: the same for all of a type, or numbered so that there is a way back.
+
+    Args:
+        above: Type to the highest number that the file already uses, for numbered placeholders; None for plain ones.
+
+    Attributes:
+        originals: Numbered placeholder to what stood there; empty for plain ones.
+    """
+
+    def __init__(self, above: Mapping[str, int] | None = None) -> None:
+        self.originals: dict[str, str] = {}
+        self._given: dict[tuple[str, str], str] = {}
+        self._last = None if above is None else Counter(above)
+
+    def __call__(self, finding: Finding, original: str) -> str:
+        """Say what replaces a finding."""
+        tag, key = _TAGS[finding.type], (finding.type, original)
+        if self._last is None:
+            return f"[{tag}]"
+        if key not in self._given:
+            self._last[finding.type] += 1
+            self._given[key] = f"[{tag}_{self._last[finding.type]}]"
+            self.originals[self._given[key]] = original
+        return self._given[key]
+
+
+def survey(file: Path, fields: Sequence[str], learn: Callable[[str], None], form: Form) -> int:
+    """Read a file once, give `learn` every text of the columns, and count the rows.
+
+    Raises:
+        DataError: A row cannot be read, the file is empty, or has none of the columns.
+        ConfigError: The encoding is unknown.
+    """
+    rows, columns = 0, dict[str, None]()
+    for row in _rows(file, form):
+        rows += 1
+        columns.update(dict.fromkeys(row.values))
+        for _, text in _texts(row, fields, f"{file}:{row.number}"):
+            learn(text)
+    if not rows:
+        raise DataError(f"{file} is empty")
+    if not any(name in columns for name in fields):
+        listed = ", ".join(map(repr, columns))[:300]
+        raise DataError(f"{file}: no column {' or '.join(map(repr, fields))}; it has {listed}", hint="set `fields`")
+    return rows
+
+
+def _rows(file: Path, form: Form) -> Iterator[Row]:
+    for row in read_rows(file, (), form):
+        if isinstance(row, Problem):
+            raise DataError(f"{file}:{row}")
+        yield row
+
+
+def _texts(row: Row, fields: Iterable[str], where: str) -> Iterator[tuple[str, str]]:
+    """Give the texts of a row; what is no text might hide personal data, and is refused."""
+    for name in fields:
+        value = row.values.get(name)
+        if isinstance(value, str):
+            yield name, value
+        elif value is not None:
+            raise DataError(f"{where}: column '{name}': must be a text, found {type(value).__name__}")
+
+
+def scan(file: Path, reader: Reader, form: Form) -> Found:
+    """Look at every row without writing anything.
+
+    Raises:
+        DataError: A row cannot be read.
+    """
+    for row in _rows(file, form):
+        reader.look(row, f"{file}:{row.number}")
+    return reader.found
+
+
+def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders, form: Form) -> Found:
+    """Write a file again with placeholders.
+
+    CSV and JSONL keep every byte outside the findings; Parquet keeps its schema and all other values. `originals` of
+    the placeholders then holds what stood in the file, in the file's own spelling (a JSON text may be escaped).
+
+    Raises:
+        DataError: A row cannot be read, holds a column twice, or its encoding cannot be written back.
+    """
+    if _kind(file) == ".parquet":
+        _redact_parquet(file, target, reader, placeholders)
+        return reader.found
+    encoding = "utf-8" if form.encoding.lower().replace("_", "-") == "utf-8-sig" else form.encoding
+    delimiter = _delimiter(file, form) if _kind(file) in DELIMITERS else ""
+    with _sink(target) as out:
+        for row, record in _records(file, form):
+            if row is not None:
+                where = f"{file}:{row.number}"
+                holding = reader.look(row, where)
+                text = record.decode(encoding)
+                cells = _csv_cells(text, list(row.values), delimiter) if delimiter else _json_cells(text, where)
+                if holding and text.encode(encoding) != record:
+                    raise DataError(f"{where}: cannot be written back in {encoding}", hint="save the file as UTF-8")
+                record = _edited(text, cells, holding, placeholders).encode(encoding) if holding else record
+            out.write(record)
+    return reader.found
+
+
+def _kind(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).suffix.lower()
+
+
+@contextmanager
+def _sink(target: Path) -> Iterator[BinaryIO]:
+    with writing(target) as part, part.open("wb") as raw:
+        if target.suffix == ".gz":
+            # Name and time of writing stay out of the header, so the same rows give the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                yield packed  # type: ignore[misc]
+        else:
+            yield raw
+
+
+def _source(file: Path) -> BinaryIO:
+    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
+
+
+def _records(file: Path, form: Form) -> Iterator[tuple[Row | None, bytes]]:
+    """Yield each row with its bytes, up to where the next row begins; first None with what stands above all rows."""
+    with _source(file) as lines:
+        at, row = 1, None
+        for following in _rows(file, form):
+            yield row, b"".join(islice(lines, following.number - at))
+            at, row = following.number, following
+        yield row, b"".join(lines)
+
+
+# Where a text begins and ends in a record, and how one character of it is written there.
+_Cell = tuple[int, int, re.Pattern[str]]
+_PLAIN = re.compile(r"[\s\S]")
+_QUOTED = re.compile(r'""|[\s\S]')
+_ESCAPED = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[\s\S]")
+
+
+def _delimiter(file: Path, form: Form) -> str:
+    delimiter = form.delimiter or DELIMITERS[_kind(file)]
+    if delimiter.isalnum() or delimiter in '[]_"':
+        raise DataError(f"'{file}': placeholders cannot be told from cells that {delimiter!r} divides")
+    return delimiter
+
+
+def _csv_cells(text: str, columns: Sequence[str], delimiter: str) -> dict[str, _Cell]:
+    shape = re.compile(rf'"[^"]*(?:""[^"]*)*"|[^{re.escape(delimiter)}\r\n]*')
+    cells, at = {}, 0
+    for name in columns:
+        start, end = shape.match(text, at).span()  # type: ignore[union-attr]  # it matches nothing as well
+        quoted = text.startswith('"', start, end)
+        cells[name] = (start + quoted, end - quoted, _QUOTED if quoted else _PLAIN)
+        at = end + 1
+    return cells
+
+
+def _json_cells(text: str, where: str) -> dict[str, _Cell]:
+    """Walk over the keys of an object that is known to be valid; the cell of a value that is no text means nothing.
+
+    Raises:
+        DataError: A key stands twice: whoever reads the row sees only one of the two.
+    """
+    decoder, cells = json.JSONDecoder(), dict[str, _Cell]()
+    at = _behind_space(text, text.index("{") + 1)
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at)
+        if key in cells:
+            raise DataError(f"{where}: column '{key}': stands twice in the row")
+        at = _behind_space(text, _behind_space(text, at) + 1)
+        _, end = decoder.raw_decode(text, at)
+        cells[key] = (at + 1, end - 1, _ESCAPED)
+        at = _behind_space(text, end)
+        at = _behind_space(text, at + 1) if text[at] == "," else at
+    return cells
+
+
+def _behind_space(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _edited(
+    text: str, cells: Mapping[str, _Cell], holding: Mapping[str, Sequence[Finding]], placeholders: Placeholders
+) -> str:
+    parts, at = [], 0
+    for name in sorted(holding, key=lambda name: cells[name][0]):
+        start, end, character = cells[name]
+        parts += [text[at:start], replaced(character.findall(text, start, end), holding[name], placeholders)]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _redact_parquet(file: Path, target: Path, reader: Reader, placeholders: Placeholders) -> None:
+    def clean(texts: dict[str, list[str]], first: int) -> set[str]:
+        changed = set()
+        for n, values in enumerate(zip(*texts.values(), strict=True)):
+            row = Row(first + n, dict(zip(texts, values, strict=True)))
+            for name, findings in reader.look(row, f"{file}:{row.number}").items():
+                texts[name][n] = replaced(texts[name][n], findings, placeholders)
+                changed.add(name)
+        return changed
+
+    _rewrite_parquet(file, target, clean, reader.fields)
+
+
+def _rewrite_parquet(
+    file: Path, target: Path, change: Callable[[dict[str, list[Any]], int], set[str]], fields: Collection[str] = ()
+) -> None:
+    """Write a Parquet file again.
+
+    `change` is given columns (without `fields` all of them) and the number of the first row, and says which it changed.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as source, writing(target) as part:
+        schema, first = source.schema_arrow, 1
+        # The items of lists keep their name only like this.
+        with pq.ParquetWriter(part, schema, compression="zstd", use_compliant_nested_type=False) as writer:
+            for batch in source.iter_batches(_BATCH):
+                texts = {
+                    name: batch.column(name).to_pylist() for name in schema.names if name in (fields or schema.names)
+                }
+                for name in sorted(change(texts, first)):
+                    at = schema.get_field_index(name)
+                    column = pa.array(texts[name], type=schema.field(at).type)
+                    batch = batch.set_column(at, schema.field(at), column)
+                writer.write_batch(batch)
+                first += batch.num_rows
+
+
+def numbers_in_use(file: Path) -> Counter[str]:
+    """Highest number of each type among the numbered placeholders that a file already holds, anywhere in it.
+
+    Raises:
+        DataError: A number is too long to count on from.
+    """
+    highest: Counter[str] = Counter()
+    for raw in _raw_texts(file):
+        for tag, number in _NUMBERED.findall(raw):
+            type_ = tag.decode().lower().replace("_", "-")
+            if len(number) > _MAX_DIGITS:
+                raise DataError(f"'{file}' holds a placeholder for {type_} with a number of {len(number)} digits")
+            highest[type_] = max(highest[type_], int(number))
+    return highest
+
+
+def _raw_texts(file: Path) -> Iterator[bytes]:
+    if _kind(file) != ".parquet":
+        with _source(file) as lines:
+            yield from lines
+        return
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as source:
+        for batch in source.iter_batches(_BATCH):
+            for column in batch.columns:
+                yield from (value.encode() for value in column.to_pylist() if isinstance(value, str))
+
+
+def restore(file: Path, target: Path, originals: Mapping[str, str], encoding: str = "utf-8") -> None:
+    """Undo `redact` with numbered placeholders.
+
+    CSV and JSONL come back byte for byte, Parquet value for value.
+
+    Args:
+        file: What `redact` wrote.
+        target: Where to write.
+        originals: Numbered placeholder to what stood there: the content of `map.json`.
+        encoding: Of the file, where it is text.
+
+    Raises:
+        HrembedError: The target cannot be written.
+    """
+    known = {placeholder.encode(): original.encode(encoding) for placeholder, original in originals.items()}
+
+    def undo(raw: bytes) -> bytes:
+        return _NUMBERED.sub(lambda match: known.get(match.group(), match.group()), raw)
+
+    def undo_columns(texts: dict[str, list[Any]], _: int) -> set[str]:
+        before = dict(texts)
+        for name, values in before.items():
+            texts[name] = [undo(value.encode()).decode() if isinstance(value, str) else value for value in values]
+        return {name for name in texts if texts[name] != before[name]}
+
+    if _kind(file) == ".parquet":
+        _rewrite_parquet(file, target, undo_columns)
+        return
+    with _source(file) as lines, _sink(target) as out:
+        out.writelines(map(undo, lines))

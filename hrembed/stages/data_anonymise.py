@@ -1,0 +1,144 @@
+"""`hrembed data anonymise`: personal data out, typed placeholders in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hrembed.data.locate import locate
+from hrembed.data.pairs import pairs_file
+from hrembed.data.personal import TYPES, Finder, Vocabulary
+from hrembed.data.redact import FINDINGS, Placeholders, Reader, numbers_in_use, redact, survey
+from hrembed.data.redact import scan as scan_file
+from hrembed.data.rows import Form, read_jsonl, strictly
+from hrembed.files import json_text, parquet_sink, writing
+from hrembed.progress import Silent
+from hrembed.runs.record import open_run
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from hrembed.config.data import DataAnonymiseConfig, PersonalSection
+    from hrembed.data.redact import Found
+    from hrembed.progress import Progress
+
+# What the run itself writes; a source of that name is written with a prefix.
+_TAKEN = {"log.txt", "findings.parquet"}
+_AT_ONCE = 500
+
+
+def run_anonymise(config: DataAnonymiseConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Write a table again with placeholders in place of personal data.
+
+    Rows without any stay as they are. `findings.parquet` lists where something stood, never what.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+
+    Returns:
+        Counts of each type; the cleaned table is in the run folder under its own name.
+
+    Raises:
+        HrembedError: The table, a row of it or a setting is not usable.
+    """
+    progress = progress or Silent()
+    with open_run(runs_dir, "data-anonymise", config.model_dump(mode="json"), seeds={}) as run:
+        source = pairs_file(locate(config.source))
+        run.add_input("source", source)
+        form = Form(config.delimiter, encoding=config.encoding)
+        finder, rows = prepared(source, config.fields, config.personal_data, form)
+        placeholders = Placeholders(numbers_in_use(source) if config.keep_map else None)
+        target = run.path / (f"cleaned-{source.name}" if source.name in _TAKEN else source.name)
+        with parquet_sink(run.path / "findings.parquet", FINDINGS) as add, progress.bar("Replacing", rows) as advance:
+            reader = Reader(finder, config.fields, add, _now_and_then(advance))
+            found = redact(source, target, reader, placeholders, form)
+        metrics = {"file": target.name, "fields": list(config.fields), **as_metrics(found)}
+        if config.keep_map:
+            _write_map(run.path / "map.json", placeholders.originals)
+            progress.note(f"{run.path / 'map.json'} turns the placeholders back: it is personal data, keep it apart")
+        run.write_metrics(metrics)
+    return StageResult(str(run.path), "ok", metrics, {f"Personal data in {target.name}": table(found)})
+
+
+def scan(path: Path, fields: Sequence[str], section: PersonalSection, progress: Progress) -> Found:
+    """Count the personal data of a table without writing anything.
+
+    Args:
+        path: The table; of a pairs file the fields are `("anchor", "positive")`.
+        fields: Columns to look at, where the table has them.
+        section: What counts as personal data.
+        progress: Told what advances.
+
+    Raises:
+        DataError: A row cannot be read, the file is empty, or has none of the columns.
+        ConfigError: A region or the encoding is unknown.
+    """
+    finder, rows = prepared(path, fields, section, Form())
+    with progress.bar("Looking for personal data", rows) as advance:
+        return scan_file(path, Reader(finder, fields, advance=_now_and_then(advance)), Form())
+
+
+def prepared(path: Path, fields: Sequence[str], section: PersonalSection, form: Form) -> tuple[Finder, int]:
+    """Read a table once: make a finder that knows its ordinary words, and count its rows.
+
+    Raises:
+        DataError: A row cannot be read, the file is empty, or has none of the columns.
+        ConfigError: A region or the encoding is unknown.
+    """
+    vocabulary = Vocabulary()
+    if "name" not in section.types:
+        return Finder(section.types, section.regions), survey(path, fields, lambda text: None, form)
+    for text in _shipped_texts():
+        vocabulary.add(text)
+    names = strictly(locate("shipped:names/us-census-2020.csv"), ("name",))
+    given_names = {row.values["name"].split()[0].lower() for row in names}
+    finder = Finder(section.types, section.regions, vocabulary, given_names)
+    return finder, survey(path, fields, vocabulary.add, form)
+
+
+def _shipped_texts() -> Iterator[str]:
+    for file in sorted(locate("shipped:hr-core").rglob("*.jsonl")):
+        for _, values in read_jsonl(file):
+            yield from (text for key, text in values.items() if key in {"text", "anchor", "positive"})
+
+
+def as_metrics(found: Found) -> dict[str, Any]:
+    """Give counts as `metrics.json` holds them."""
+    types = {type_: {"count": found.counts[type_], "rows": found.rows_with[type_]} for type_ in TYPES}
+    return {"rows": found.rows, "rows_with_any": found.touched, "findings": found.counts.total(), "types": types}
+
+
+def table(found: Found) -> list[dict[str, str]]:
+    """Give counts and the first rows of each type, for people."""
+    return [
+        {
+            "type": type_,
+            "count": f"{found.counts[type_]:,}",
+            "rows": f"{found.rows_with[type_]:,} of {found.rows:,}",
+            "first rows": ", ".join(map(str, found.first_rows.get(type_, []))),
+        }
+        for type_ in TYPES
+    ]
+
+
+def _now_and_then(advance: Callable[[int, str], None]) -> Callable[[], None]:
+    """Pass on every so many rows: drawing a bar costs more than a row."""
+    rows = 0
+
+    def count() -> None:
+        nonlocal rows
+        rows += 1
+        if rows % _AT_ONCE == 0:
+            advance(_AT_ONCE, "")
+
+    return count
+
+
+def _write_map(path: Path, originals: Mapping[str, str]) -> None:
+    """Write the map, which nobody but its owner may read at any moment."""
+    with writing(path) as part:
+        part.touch(mode=0o600, exist_ok=False)
+        part.write_text(json_text(dict(originals)) + "\n", encoding="utf-8")

@@ -1,0 +1,356 @@
+"""What counts as personal data, example by example; and that replacing can be undone exactly."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hrembed.data.personal import TYPES, Finder, Finding, Vocabulary, replaced
+from hrembed.data.redact import Placeholders, Reader, numbers_in_use, redact, restore
+from hrembed.data.rows import Form
+from hrembed.errors import ConfigError, DataError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ORDINARY = Vocabulary()
+ORDINARY.add(
+    "registered nurse candidate profile senior java developer team hunter page manager experienced summary period "
+    "applicant baker data engineer the of case loan officer reached worked"
+)
+FINDER = Finder(TYPES, ("US", "GB"), ORDINARY, frozenset({"grace", "latoya", "case"}))
+
+# The text with the piece that must be found between ⟦ and ⟧.
+HITS = {
+    "email": [
+        "⟦jane.doe@example.org⟧",
+        "Mail: ⟦Jane.Doe+cv@mail.example.co.uk⟧.",
+        "mailto:⟦jane@example.org⟧",
+        "<⟦jane_doe-88@sub.host.museum⟧>",
+        "⟦jürgen.groß@müller-söhne.de⟧",
+        "('⟦o'brien@example.ie⟧')",
+        "⟦jane (at) host (dot) com⟧",
+        "⟦j.doe[at]uni-bonn[dot]de⟧, gern per Mail",
+        "⟦jane {at} example.org⟧",
+        "⟦jane.doe @ example.org⟧",
+        "⟦jane dot doe at gmail dot com⟧",
+        "reach me: ⟦jdoe at gmail dot com⟧",
+        "⟦jane@xn--mller-kva.de⟧",
+    ],
+    "phone": [
+        "⟦(202) 555-0123⟧",
+        "⟦202.555.0147⟧",
+        "⟦202-555-0147 ext. 12⟧, mornings",
+        "⟦+1 (202) 555-0147⟧",
+        "⟦2025550147⟧ or none",
+        "⟦020 7946 0958⟧ 2015-2019",
+        "⟦07700 900123⟧",
+        "⟦07700900123⟧",
+        "⟦+44 (0)20 7946 0958⟧",
+        "⟦0044 20 7946 0958⟧",
+        "⟦+49 30 901820⟧",
+        "⟦030 / 901820⟧",
+        "⟦(030) 901820⟧",
+        "⟦0171 1234567⟧ 12.03.1987",
+        "⟦+33 6 12 34 56 78⟧",
+        "⟦06.12.34.56.78⟧",
+        "⟦+91 98765 43210⟧",
+        "Mobile: ⟦98765 43210⟧",
+        "Phone: ⟦555-0123⟧",
+        "Tel ⟦555 0123⟧ 2015-2019",
+        "Telefon (privat): ⟦901820⟧",
+        "☎ ⟦90 18 20⟧",
+        "M: ⟦07700 900123⟧ | E: none",
+        "call me on ⟦555-0123⟧",
+        "Mob. ⟦98765-43210⟧",
+    ],
+    "link": [
+        "⟦https://www.linkedin.com/in/jane-doe-12345678/⟧.",
+        "(⟦https://example.org/wiki/Doe_(cook)⟧)",
+        "[LinkedIn](⟦https://linkedin.com/in/janedoe⟧)",
+        "<a href=\"⟦http://example.org/?a=1&b=2⟧\">",
+        "⟦www.janedoe.com⟧, updated weekly",
+        "⟦linkedin.com/in/janedoe⟧",
+        "⟦de.linkedin.com/in/janedoe⟧",
+        "code: ⟦github.com/jdoe⟧!",
+        "⟦xing.com/profile/Jane_Doe⟧",
+        "⟦x.com/jdoe⟧",
+        "⟦stackoverflow.com/users/1234/jdoe⟧",
+        "⟦medium.com/@jdoe⟧",
+        "⟦bit.ly/3xYz⟧",
+        "⟦orcid.org/0000-0002-1825-0097⟧",
+        "ORCID iD: ⟦0000-0002-1825-0097⟧",
+        "⟦janedoe.github.io⟧ shows more",
+        "Portfolio: ⟦janedoe.design⟧",
+        "Website: ⟦jane-doe.co.uk/work⟧",
+        "Twitter: ⟦@jdoe⟧",
+        "LinkedIn: ⟦/in/jane-doe⟧",
+    ],
+    "birth-date": [
+        "DOB: ⟦12/03/1987⟧",
+        "D.O.B. ⟦12.3.87⟧",
+        "Date of birth (dd/mm/yyyy): ⟦12/03/1987⟧",
+        "Date of birth\n⟦12 March 1987⟧",
+        "Date and place of birth: Leeds, ⟦12 March 1987⟧",
+        "Born on ⟦March 12th, 1987⟧ in Leeds",
+        "Born: ⟦1987-03-12⟧",
+        "born in Leeds on ⟦the 12th of March 1987⟧".replace("⟦the ", "the ⟦"),
+        "Birthday \u2013 ⟦Mar 12, 1987⟧",
+        "geb. ⟦12.03.1987⟧",
+        "geboren am ⟦12. März 1987⟧ in Köln",
+        "Geburtsdatum: ⟦12.03.1987⟧",
+        "né le ⟦12 mars 1987⟧",
+        "née le ⟦1er avril 1990⟧",
+        "Date de naissance : ⟦12/03/1987⟧",
+        "fecha de nacimiento: ⟦12 de marzo de 1987⟧",
+        "Year of birth: ⟦1987⟧",
+    ],
+    "name": [
+        "Name: ⟦Jane Miller⟧",
+        "**Full name:** ⟦Jane Miller⟧\nNurse",
+        "full name: ⟦jane miller⟧",
+        "Name: ⟦Priya⟧",
+        "About\nName: ⟦Jane Miller⟧, Leeds",
+        "Name: ⟦Jane Miller⟧ Email: none",
+        "Candidate: ⟦Priya Raman⟧",
+        "⟦Priya Raman⟧\nNurse with",
+        "\n\n  ⟦Siobhán O\u2019Neill⟧\nNurse",
+        "⟦MR JOHN O'BRIEN⟧\nNurse",
+        "⟦Dr. Anne-Marie van der Berg⟧, PhD\nNurse",
+        "⟦J. Okafor⟧\nNurse",
+        "⟦Jermaine T. McKay⟧\nNurse",
+        "**⟦Jermaine McKay⟧**\n\nNurse",
+        "# ⟦Priya Raman⟧\nNurse",
+        "CV - ⟦Priya Raman⟧\nNurse",
+        "⟦Grace Hunter⟧\nNurse",
+        "⟦Priya Raman⟧ | Leeds | 07700 900123",
+    ],
+}  # fmt: skip
+
+CLEAN = [
+    # phone
+    "2015-2019", "2015 \u2013 2019 and 2010-2012", "01/2015 - 03/2019", "01.02.2015 - 31.12.2019",
+    "01.02.15 - 31.12.19",
+    "$ 45,000 - 60,000", "EUR 50.000 - 65.000", "60 000 - 75 000 EUR", "£850,000 and 1 200 000", "grew by +15 000 000",
+    "ISO 9001 27001", "ISO 13485:2016", "11-1011.00", "29-1141.00 and 29-1141.04", "24/7", "09.00-17.30 24/7",
+    "C++11 2003 2011", "401(k), 29 CFR 1910.1200", "ISBN 978-3-16-148410-0", "Mobile 2015-2019", "phone 24/7",
+    "Mobile 20 000 000 users", "call centre 2015-2019", "phone 100 000 customers", "SQL Server 2012 2016 2019",
+    "room 101, 1,200 beds", "10.0.0.1 and 192.168.100.20", "012345678", "0.71 to 0.83", "2015 2016 2017",
+    # link
+    "ASP.NET, Node.js, .NET, socket.io, Vue.js", "Website: ASP.NET, Node.js", "and/or", "TCP/IP, CI/CD, PL/SQL",
+    "Salesforce.com, Monday.com", "GitHub, GitLab and LinkedIn Recruiter", "i.e.the",
+    # e-mail
+    "Engineer @ Booking.com", "worked at amazon dot com", "the team at yahoo.com", "rated @ 12.5",
+    "@Component, @angular/core",
+    # birth date
+    "Born leader. Joined 12 March 2015", "joined 12/03/2015", "Born to lead since 12/2015", "a firm born in 2012",
+    "DOB: [BIRTH_DATE]\nStarted 01/02/2015", "Date of birth: on request; employed since 2015",
+    # name
+    "Registered Nurse\nwith", "Anonymised Profile\nwith", "Curriculum Vitae\nwith", "Candidate: Experienced Nurse",
+    "Senior Java Developer\nwith", "Case Manager\nwith", "Priya Raman", "Chief Executives", "{name}\nExp: 3 y.",
+    "The nurse Jane Miller\nwith", "Project name: Big Thing", "iPhone Android\nwith", "[NAME]\nRegistered Nurse",
+    "", " ", "\n\n", "\ud800 x",
+]  # fmt: skip
+
+
+def cases() -> list[tuple[str, str]]:
+    return [(type_, text) for type_, texts in HITS.items() for text in texts]
+
+
+@pytest.mark.parametrize(("type_", "marked"), cases())
+def test_is_found_to_the_letter(type_, marked):
+    before, rest = marked.split("⟦")
+    piece, after = rest.split("⟧")
+    text = before + piece + after
+    expected = Finding(type_, len(before), len(before) + len(piece))
+    assert expected in FINDER.find(text), FINDER.find(text)
+    assert [f for f in FINDER.find(text) if f.type == type_] == [expected]
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_is_left_alone(text):
+    assert FINDER.find(text) == []
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_only_the_types_asked_for_are_found(type_):
+    finder = Finder([type_], ("US", "GB"), ORDINARY)
+    text = " ".join(["Name: Priya Raman\n", *(t[0].replace("⟦", "").replace("⟧", "") for t in HITS.values())])
+    assert {finding.type for finding in finder.find(text)} == {type_}
+
+
+def test_other_regions_bring_their_national_numbers():
+    text = "98765 43210"
+    assert Finder(["phone"], ("US",)).find(text) == []
+    assert Finder(["phone"], ("in",)).find(text) == [Finding("phone", 0, 11)]
+
+
+@pytest.mark.parametrize(("code", "guess"), [("UK", "'GB'"), ("USA", "'US'")])
+def test_an_unknown_region_gets_the_nearest(code, guess):
+    with pytest.raises(ConfigError, match=rf"unknown region '{code}' \(did you mean {guess}\?\)"):
+        Finder(TYPES, (code,))
+
+
+def test_of_two_that_overlap_the_first_names_the_type_and_covers_both():
+    link = "linkedin.com/in/jane-202-555-0123"
+    assert FINDER.find(link) == [Finding("link", 0, len(link))]
+    glued = "202-555-0123.jane@example.org"
+    (finding,) = FINDER.find(glued)
+    assert (finding.start, finding.end) == (0, len(glued))
+
+
+def test_findings_are_sorted_and_apart():
+    text = "Priya Raman\nDOB 12/03/1987, jane@example.org, 202-555-0123, github.com/jdoe"
+    found = FINDER.find(text)
+    assert [finding.type for finding in found] == ["name", "birth-date", "email", "phone", "link"]
+    cleaned = replaced(text, found, lambda finding, original: f"[{finding.type}]")
+    assert cleaned == "[name]\nDOB [birth-date], [email], [phone], [link]"
+
+
+@pytest.mark.parametrize(("type_", "marked"), cases())
+def test_nothing_is_found_in_what_was_replaced(type_, marked):
+    text = marked.replace("⟦", "").replace("⟧", "")
+    for placeholders in (Placeholders(), Placeholders({})):
+        cleaned = replaced(text, FINDER.find(text), placeholders)
+        assert FINDER.find(cleaned) == [], cleaned
+
+
+def test_ordinary_words_are_learned_but_not_from_addresses():
+    vocabulary = Vocabulary()
+    vocabulary.add("A wonderful zymologist. jane.okafor@okafor.example, jane (at) okafor.org, okafor.de")
+    vocabulary.add("see github.com/okafor or https://okafor.example/?of=jane")
+    assert "zymologist" in vocabulary
+    assert "jane" not in vocabulary
+    assert "okafor" not in vocabulary
+    finder = Finder(["name"], vocabulary=vocabulary)
+    assert finder.find("Wonderful Zymologist\nx") == []
+    assert finder.find("Jane Okafor\nx") == [Finding("name", 0, 11)]
+
+
+def test_the_vocabulary_has_a_bound():
+    vocabulary = Vocabulary(limit=100)
+    for n in range(50):
+        vocabulary.add(" ".join(f"word{chr(97 + n % 26)}{chr(97 + k)}{chr(97 + n // 26)}" for k in range(26)))
+    assert len(vocabulary) == 100
+
+
+HARD = ["a", "1 ", "0", "12-", " ", "\n", "(", "at ", "a@", "a.", "+1 ", "Name: ", "dob ", "http://)", "Jane "]
+
+
+@pytest.mark.parametrize("piece", HARD)
+def test_the_time_grows_with_the_length_only(piece):
+    """A quadratic rule would take 16 times as long on the longer text, and minutes on a cell of a megabyte."""
+
+    def seconds(length: int) -> float:
+        text = piece * (length // len(piece))
+        start = time.process_time()
+        FINDER.find(text)
+        Vocabulary().add(text)
+        return time.process_time() - start
+
+    seconds(1_000)
+    assert seconds(80_000) < 8 * max(seconds(20_000), 0.05)
+
+
+# --- there and back ---------------------------------------------------------------------------------------------------
+PIECES = st.sampled_from(
+    [
+        "jane@example.org", "josé@example.org", "Jane Miller", "\n", "\r\n", '"', "\\", ",", ";", "é", "😀",
+        "\u2028", "[", "]",
+        "[EMAIL_1]", "[EMAIL]", "[PHONE_3]", "[EMAIL_", "_2]", "DOB: 12/03/1987", "202-555-0123",
+        "https://x.org/a", " ", "0",
+        "Tel: ", "Name: ", "EMAIL_7", "\\u0041", "[LINK_0002]",
+    ]
+)  # fmt: skip
+TEXTS = st.lists(PIECES | st.text(max_size=5).filter(lambda t: "\0" not in t), max_size=8).map("".join)
+ROWS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4)
+THOROUGH = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def encodable(text: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def there_and_back(source: Path) -> bytes:
+    """Redact with a map, check the result, restore, and give what came back."""
+    cleaned, back = source.with_name(f"cleaned-{source.name}"), source.with_name(f"back-{source.name}")
+    placeholders = Placeholders(numbers_in_use(source))
+    found = redact(source, cleaned, Reader(FINDER, ("text",)), placeholders, Form())
+    again = redact(cleaned, back, Reader(FINDER, ("text",)), Placeholders(), Form())
+    assert again.rows == found.rows
+    restore(cleaned, back, placeholders.originals)
+    return back.read_bytes()
+
+
+@THOROUGH
+@given(ROWS, st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n"]), st.booleans())
+def test_jsonl_comes_back_byte_for_byte(tmp_path, rows, ascii_only, end, last):
+    lines = [json.dumps({"other": b, "text": a, "n": [1.50, {"text": b}]}, ensure_ascii=ascii_only) for a, b in rows]
+    raw = (end.join(lines) + (end if last else "")).encode("utf-8", "surrogatepass" if ascii_only else "replace")
+    source = tmp_path / "rows.jsonl"
+    source.write_bytes(raw)
+    assert there_and_back(source) == raw
+    for line, cleaned in zip(rows_of(raw), rows_of((tmp_path / "cleaned-rows.jsonl").read_bytes()), strict=True):
+        assert {**cleaned, "text": ""} == {**line, "text": ""}
+        assert cleaned["text"] == line["text"] or FINDER.find(line["text"])
+
+
+def rows_of(raw: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in raw.split(b"\n") if line.strip()]
+
+
+@THOROUGH
+@given(ROWS, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]), st.sampled_from(["\n", "\r\n"]))
+def test_csv_comes_back_byte_for_byte(tmp_path, rows, quoting, end):
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, quoting=quoting, lineterminator=end)
+    writer.writerow(["other", "text"])
+    # Python's writer leaves a lone carriage return unquoted, and no reader takes that.
+    writer.writerows([(b.replace("\r", ""), a.replace("\r", "")) for a, b in rows])
+    if not encodable(stream.getvalue()):
+        return
+    source = tmp_path / "rows.csv"
+    source.write_bytes(stream.getvalue().encode())
+    assert there_and_back(source) == source.read_bytes()
+    before, after = (
+        list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+        for path in (source, tmp_path / "cleaned-rows.csv")
+    )
+    assert [row[:1] for row in before] == [row[:1] for row in after]
+
+
+@THOROUGH
+@given(ROWS)
+def test_parquet_comes_back_value_for_value(tmp_path, rows):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [row for row in rows if encodable("".join(row))] or [("", "")]
+    table = pa.table({"text": [a for a, _ in rows], "other": [b for _, b in rows], "n": [1.5] * len(rows)})
+    source = tmp_path / "rows.parquet"
+    pq.write_table(table, source)
+    there_and_back(source)
+    assert pq.read_table(tmp_path / "back-rows.parquet").equals(table)
+    assert pq.read_table(tmp_path / "cleaned-rows.parquet").drop("text").equals(table.drop("text"))
+
+
+def test_equal_values_get_equal_numbers_above_those_in_use():
+    placeholders = Placeholders({"email": 4})
+    email, phone = Finding("email", 0, 1), Finding("phone", 0, 1)
+    given_out = [placeholders(email, "a"), placeholders(phone, "a"), placeholders(email, "b"), placeholders(email, "a")]
+    assert given_out == ["[EMAIL_5]", "[PHONE_1]", "[EMAIL_6]", "[EMAIL_5]"]
+    assert placeholders.originals == {"[EMAIL_5]": "a", "[PHONE_1]": "a", "[EMAIL_6]": "b"}
+    assert Placeholders()(email, "a") == "[EMAIL]"
+
+
+def test_a_number_too_long_to_count_on_from_is_refused(tmp_path):
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"text": "[EMAIL_1234567890]"}\n')
+    with pytest.raises(DataError, match="placeholder for email with a number of 10 digits"):
+        numbers_in_use(source)
