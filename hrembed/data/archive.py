@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import stat
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO
@@ -81,7 +84,7 @@ def _zip_members(path: Path) -> dict[str, str]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    except (zipfile.BadZipFile, OSError) as err:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
         raise DataError(f"'{path}' is not a whole ZIP archive: {err}") from None
     for entry in entries:
         reason = _suspicious(entry)
@@ -106,6 +109,10 @@ def _suspicious(entry: zipfile.ZipInfo) -> str:
 def _opened(path: Path, member: str) -> Iterator[BinaryIO]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-            yield stream  # type: ignore[misc]
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as err:
+            if not member.endswith(".gz"):
+                yield stream  # type: ignore[misc]
+                return
+            with gzip.open(stream) as unpacked:
+                yield unpacked  # type: ignore[misc]
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as err:
         raise DataError(f"'{path}/{member}' cannot be read: {err}") from None

@@ -5,6 +5,7 @@ Texts are compared by their position in a list of distinct texts, so that a mill
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,31 @@ def spread(values: Ints | Floats) -> dict[str, float | None]:
     if not len(values):
         return dict.fromkeys(names)
     return dict(zip(names, np.percentile(values, [0, 50, 95, 100]).tolist(), strict=True))
+
+
+def sample_rows(texts: Sequence[str], sides: Mapping[str, Ints], *, characters: int, seed: int) -> dict[str, Ints]:
+    """Draw rows whose texts can be measured in reasonable time.
+
+    Rows are drawn, not distinct texts: a text that stands in every third row counts for a third.
+
+    Args:
+        texts: Distinct texts.
+        sides: Side to the position of each of its rows in `texts`, shape (n,).
+        characters: With more than this in the distinct texts, rows are left out until about so many are left.
+        seed: Seed of the sample.
+
+    Returns:
+        Side to its rows, ascending; all of them when there is room.
+    """
+    sizes = np.fromiter(map(len, texts), dtype=np.int64)
+    if sizes.sum() <= characters:
+        return {side: np.arange(len(rows)) for side, rows in sides.items()}
+    share = characters / sum(int(sizes[rows].sum()) for rows in sides.values())
+    rng = np.random.default_rng(seed)
+    return {
+        side: np.sort(rng.choice(len(rows), math.ceil(len(rows) * share), replace=False))
+        for side, rows in sides.items()
+    }
 
 
 def measure(lengths: Ints, limit: int | None) -> dict[str, Any]:

@@ -51,7 +51,7 @@ _AT_HOST = _any(
     rf"(?P<sign>[@\uff20]{_HOST})",
     rf"(?P<bracket>{_AT}{_DOTTED})",
     # `jane.doe @ example.org`, `jane at gmail dot com`; but also `Engineer @ Booking.com`, `team at yahoo.com`.
-    rf"(?P<spaced>[ \t](?:@|at)[ \t]{{1,3}}{_DOTTED})",
+    rf"(?P<spaced>(?:[ \t](?:@|at)[ \t]{{1,3}}|@[ \t]{{1,3}}|[ \t]@){_DOTTED})",
 )
 _BEFORE = {
     "sign": re.compile(r"\w[\w.+%'&-]{0,63}$"),
@@ -74,7 +74,8 @@ _PROFILE_HOSTS = (
     r"dev\.to|hashnode\.com|substack\.com|researchgate\.net|academia\.edu|orcid\.org|scholar\.google\.[a-z.]{2,6}|"
     r"publons\.com|kaggle\.com|huggingface\.co|hackerrank\.com|leetcode\.com|codepen\.io|codewars\.com|topcoder\.com|"
     r"npmjs\.com|bit\.ly|tinyurl\.com|goo\.gl|linktr\.ee|about\.me|calendly\.com|wellfound\.com|angel\.co|upwork\.com|"
-    r"fiverr\.com|indeed\.com|glassdoor\.com|sites\.google\.com|docs\.google\.com|drive\.google\.com|mastodon\.social"
+    r"fiverr\.com|indeed\.com|glassdoor\.com|sites\.google\.com|docs\.google\.com|drive\.google\.com|mastodon\.social|"
+    r"keybase\.io|notion\.so|read\.cv|polywork\.com|imdb\.com|vk\.com"
 )
 _OWN_HOSTS = (
     r"(?:github|gitlab)\.io|(?:wordpress|blogspot|medium|substack|tumblr|wixsite|weebly|myportfolio|squarespace)\.com|"
@@ -94,7 +95,7 @@ _LINK = _any(
 )
 _LABELLED_LINK = _any(
     r"(?<!\w)(?:(?:personal )?(?:web ?)?(?:site|page)|home ?page|(?:online )?portfolio|blog|site web|url)[ \t]*"
-    r"[:\uff1a][ \t]*"
+    r"[:\uff1a\u2013-][ \t]*"
     rf"(?P<site>{_NO_SITE}{_HOST}(?:[/?#]{_BEHIND_SLASH})?)",
     rf"(?<!\w)(?:{_HANDLE_OF})[ \t]*[:\uff1a]?[ \t]*(?P<handle>@[\w.-]{{2,}}\w|/?(?:in|pub|profile|u)/[\w%-]+)",
     r"(?<!\w)orcid(?:[ \t]+id)?[ \t]*[:\uff1a]?[ \t]*(?P<orcid>\d{4}-\d{4}-\d{4}-\d{3}[\dX])",
@@ -102,6 +103,8 @@ _LABELLED_LINK = _any(
 
 # --- phone numbers ----------------------------------------------------------------------------------------------------
 _GAP = r"[ \u00a0\u2009\u202f.\-\u2010\u2011\u2013/()]"
+# One digit more; the end of a sentence is no gap.
+_DIGIT = rf"(?:(?!\. ){_GAP}){{0,3}}\d"
 _DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
 _TIME = r"[0-2]?\d[.:h][0-5]\d"
 _AMOUNT = r"\d+(?:[.,']\d+)*(?:[ ]\d{3}(?![ .-]?\d))?"
@@ -122,16 +125,16 @@ _EXTENSION = r"(?:[ ]{0,2},?[ ]?(?:ext\.?|extension|x|durchwahl|dw\.?|poste)[ ]?
 _FREE, _ENDS = r"(?<![\w.,:#+-])", r"(?!\w|[.,:/-]\d)"
 _OWN_SHAPES = _any(
     rf"{_FREE}(?:\+?1[ .-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-/])[2-9]\d\d[ .-]\d{{4}}{_EXTENSION}{_ENDS}",
-    rf"{_FREE}\(?0[1-9](?:{_GAP}{{0,3}}\d){{7,10}}{_EXTENSION}{_ENDS}",
-    rf"{_FREE}00[ ]?[1-9](?:{_GAP}{{0,3}}\d){{7,13}}{_EXTENSION}{_ENDS}",
+    rf"{_FREE}\(?0[1-9](?:{_DIGIT}){{7,10}}{_EXTENSION}{_ENDS}",
+    rf"{_FREE}00[ ]?[1-9](?:{_DIGIT}){{7,13}}{_EXTENSION}{_ENDS}",
 )
 _NINE_BARE_DIGITS = re.compile(r"\d{9}")
 _LABELLED_PHONE = _any(
     r"(?:(?<!\w)(?:tel(?:e(?:phone|fon|fono|foon|fone)|éphone|éfono)?|phone|ph|mobile|mobil|mobiltelefon|mob|cell|"
     r"cellular|cell ?phone|handy|handynummer|fax|whats ?app|portable|móvil|celular|gsm|rufnummer|landline|"
-    r"(?:call|text|ring|reach)(?: me)?(?: (?:on|at))?)\b|[☎☏📞📱✆]\ufe0f?|(?<!\w)[TMPHCF](?=[ ]?[:.]))"
+    r"contact(?=[ ]?:)|(?:call|text|ring|reach)(?: me)?(?: (?:on|at))?)\b|[☎☏📞📱✆]\ufe0f?|(?<!\w)[TMPHCF](?=[ ]?[:.]))"
     r"\.?(?:[ \t]*(?:number|nummer|num|no|nr|#)(?!\w)\.?)?(?:[ \t]*\([\w ]{1,12}\))?[ \t]*[:.=)\-\u2013]{0,2}[ \t]*"
-    rf"(?P<number>\+?\(?\d(?:{_GAP}{{0,3}}\d){{5,16}}){_EXTENSION}(?!\w)"
+    rf"(?P<number>\+?\(?\d(?:{_DIGIT}){{5,16}}){_EXTENSION}(?!\w)"
 )
 _SEVEN_DIGITS = re.compile(r"\d(?:[^\w\n]{0,4}\d){6}")
 
@@ -165,8 +168,9 @@ _NAME_LABEL = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _NAME_LINE = re.compile(rf"{_NAME_LABEL.pattern}[^\n]*", _NAME_LABEL.flags)
+_TOP = r"(?:curriculum vitae|resume|résumé|cv|lebenslauf|(?:personal|contact) (?:information|details|data))"
 _FIRST_LINE = re.compile(
-    rf"\s*{_MARKUP}(?:(?:curriculum vitae|resume|résumé|cv|lebenslauf)(?: of)?[ \t]*[:\u2013|-]?[ \t]+)?", re.I
+    rf"(?:[\W_]*{_TOP}[^\w\n]*\n)?[\W_]*(?:{_TOP}(?: of)?[ \t]*[:\u2013|-]?[ \t]+)?", re.IGNORECASE
 )
 _HONORIFIC = r"(?P<titles>(?:(?:mr|mrs|ms|miss|mx|dr|prof|professor|herr|frau|sir|dame)\b\.?[ ]?(?:-?ing\.[ ])?){0,3})"
 _PERSON = re.compile(r"(?:mrs?|ms|miss|mx|dr|herr|frau)\b", re.IGNORECASE)
@@ -254,11 +258,11 @@ class Finder:
 
     def _is_address(self, local: str, host: str) -> bool:
         """Decide on words around a free-standing `@` or `at`."""
-        sign, name = host.split(maxsplit=1)
+        sign, name = host.lstrip()[:1], re.split(r"@|[aA][tT]", host, maxsplit=1)[1]
         if not (local + name).islower():
-            return False
+            return "AT" in host and " DOT " in name
         marked = re.search(r"[._\d]| dot ", local) is not None
-        if _PROVIDER.match(name):
+        if _PROVIDER.match(name.lstrip()):
             return marked or local not in self._vocabulary
         return marked and (sign == "@" or " dot " in name)
 
@@ -333,11 +337,10 @@ def _library_phones(text: str, regions: Sequence[str]) -> Iterator[tuple[int, in
     """
     from phonenumbers import Leniency, PhoneNumberMatcher
 
-    for match in PhoneNumberMatcher(text, None, leniency=Leniency.POSSIBLE, max_tries=len(text)):
-        if match.raw_string.lstrip("(\uff08").startswith(("+", "\uff0b")) and not text[: match.start][-1:].isalnum():
-            yield match.start, match.end
-    for region in regions:
-        for match in PhoneNumberMatcher(text, region, leniency=Leniency.STRICT_GROUPING, max_tries=len(text)):
+    # Without a region only numbers with `+` are seen.
+    kinds = [(None, Leniency.POSSIBLE), *((region, Leniency.STRICT_GROUPING) for region in regions)]
+    for region, leniency in kinds:
+        for match in PhoneNumberMatcher(text, region, leniency=leniency, max_tries=len(text)):
             yield match.start, match.end
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hrembed.types import Bools
+
 PARTS = 64
 _WAITING = 100_000
 _RECORD = np.dtype([("key", "u8"), ("value", "u8"), ("position", "i8"), ("number", "i8")])
@@ -59,11 +61,20 @@ class Repeats:
             with (self._folder / f"{part}.bin").open("ab") as stream:
                 records[parts == part].tofile(stream)
 
-    def found(self) -> Iterator[Repeat]:
-        """Yield every entry whose key was added before, in the order of the hash."""
+    def found(self, among: Bools | None = None) -> Iterator[Repeat]:
+        """Yield every entry whose key was added before, in the order of the hash.
+
+        Args:
+            among: Shape (positions,); entries at positions where it is false count as never added.
+        """
         self._flush()
         for file in sorted(self._folder.glob("*.bin")):
-            records = np.sort(np.fromfile(file, dtype=_RECORD), order=("key", "position"))
+            records = np.fromfile(file, dtype=_RECORD)
+            if among is not None:
+                records = records[among[records["position"]]]
+            records = np.sort(records, order=("key", "position"))
+            if not len(records):
+                continue
             starts = np.flatnonzero(np.diff(records["key"], prepend=records["key"][0] - 1))
             first = records[np.repeat(starts, np.diff(starts, append=len(records)))]
             for n in np.flatnonzero(first["position"] != records["position"]):

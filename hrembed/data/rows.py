@@ -1,4 +1,4 @@
-"""Tables as streams of rows: CSV, JSONL, Parquet or a dataset of the Hub, each row read once and forgotten.
+"""Tables as streams of rows: CSV, JSONL or Parquet, each row read once and forgotten.
 
 A broken row is not the end of a table: it comes as a `Problem` that names row, column and reason, and the
 reader goes on with the next row. Whoever reads decides what that means.
@@ -11,6 +11,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ MAX_LINE = 4 * 2**20
 MAX_CELL = 2**20
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _JSON = {".jsonl", ".ndjson"}
-_BATCH = 2_000
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,12 @@ def read_rows(file: Path, wanted: Sequence[str], form: Form = Form()) -> Iterato
         ConfigError: The encoding is unknown.
     """
     kind = Path(file.name.removesuffix(".gz")).suffix.lower()
+    if file.is_dir():
+        raise DataError(f"'{file}' is a folder, not a file")
     if kind == ".parquet":
-        yield from _parquet_rows(file, wanted)
+        from hrembed.data.parquet import parquet_rows
+
+        yield from parquet_rows(file, wanted)
     elif kind in _JSON:
         with _opened(file) as stream:
             yield from json_rows(stream, form)
@@ -115,14 +119,12 @@ def read_rows(file: Path, wanted: Sequence[str], form: Form = Form()) -> Iterato
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
-    if file.is_dir():
-        raise DataError(f"'{file}' is a folder, not a file")
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             yield stream  # type: ignore[misc]
     except FileNotFoundError:
         raise DataError(f"'{file}' does not exist") from None
-    except (gzip.BadGzipFile, EOFError) as err:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as err:
         raise DataError(f"'{file}' is not a whole gzip file: {err}") from None
     except OSError as err:
         raise DataError(f"'{file}' cannot be read: {err.strerror}") from None
@@ -133,51 +135,59 @@ def csv_rows(stream: BinaryIO, name: str, wanted: Sequence[str], form: Form) -> 
 
     Raises:
         DataError: No header, a column that stands twice in it, or one that is wanted and missing.
+        ConfigError: The encoding is unknown, or the delimiter is a quote or a line break.
     """
     delimiter = form.delimiter or DELIMITERS[Path(name.removesuffix(".gz")).suffix.lower()]
+    if delimiter in '"\r\n':
+        raise ConfigError(f"{delimiter!r} cannot stand between cells", hint="for example ',', ';' or a tab")
     lines = _Lines(stream, form.encoding)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header = _header(reader, name, wanted, delimiter)
+    header = _header(reader, name, form.encoding)
+    require_columns(name, header, wanted, delimiter)
     while True:
-        first = reader.line_num + 1
-        lines.cut = False
+        first = lines.begin_row()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as err:
-            yield Problem(first, _column_reached(lines.text, header, delimiter), str(err))
+            yield Problem(first, _column_reached(lines.row, header, delimiter, quoted=form.quoted), str(err))
             continue
-        if lines.cut:
-            yield Problem(first, _column_reached(lines.text, header, delimiter), _TOO_LONG)
-        elif cells:
-            yield _checked(first, cells, header, form.encoding)
+        if cells:
+            yield _checked(first, lines.row, cells, header, form.encoding)
 
 
 _TOO_LONG = f"the line is longer than {MAX_LINE:,} bytes"
 
 
 class _Lines:
-    """Decoded lines of a stream; over-long ones are cut, and remembered."""
+    """Decoded lines of a stream, and all that was read of the present row; an over-long line is an error."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._raw = _raw_lines(stream)
         self._encoding = _ascii_based(encoding)
-        self.cut = False
-        self.text = ""
+        self._number = 0
+        self.row = ""
+
+    def begin_row(self) -> int:
+        """Forget the last row; give the number of the next line."""
+        self.row = ""
+        return self._number + 1
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        number, raw, whole = next(self._raw)
-        self.cut = self.cut or not whole
-        self.text = raw.decode(self._encoding, "surrogateescape")
-        if number == 1:
-            self.text = self.text.removeprefix("\ufeff")
-        return self.text
+        self._number, raw, whole = next(self._raw)
+        text = raw.decode(self._encoding, "surrogateescape")
+        if self._number == 1:
+            text = text.removeprefix("\ufeff")
+        self.row += text
+        if not whole:
+            raise csv.Error(_TOO_LONG)
+        return text
 
 
 def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
@@ -192,27 +202,35 @@ def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
             whole = not rest or rest.endswith(b"\n")
 
 
+_ASCII = bytes(range(128))
+
+
 def _ascii_based(encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
-    except LookupError:
-        raise ConfigError(f"unknown encoding '{encoding}'", hint="for example utf-8, cp1252, latin-1") from None
-    if name.startswith(("utf-16", "utf-32")):
+        keeps_ascii = _ASCII.decode(name, "surrogateescape") == _ASCII.decode()
+    except UnicodeError:
+        keeps_ascii = False
+    except (LookupError, ValueError):
+        raise ConfigError(f"unknown encoding {encoding!r}", hint="for example utf-8, cp1252, latin-1") from None
+    if not keeps_ascii:
         raise ConfigError(f"encoding '{encoding}' cannot be read line by line", hint="save the file as UTF-8 first")
     return name
 
 
-def _header(reader: Iterator[list[str]], name: str, wanted: Sequence[str], delimiter: str) -> list[str]:
+def _header(reader: Iterator[list[str]], name: str, encoding: str) -> list[str]:
     try:
         header = [cell.strip() for cell in next(reader)]
     except StopIteration:
         raise DataError(f"{name} is empty") from None
     except csv.Error as err:
         raise DataError(f"{name}:1: the header cannot be read: {err}") from None
-    twice = [column for n, column in enumerate(header) if column in header[:n]]
-    if twice:
-        raise DataError(f"{name}:1: column '{twice[0]}' stands twice in the header")
-    require_columns(name, header, wanted, delimiter)
+    if not header:
+        raise DataError(f"{name}:1: the line is blank, the names of the columns must be there")
+    for n, column in enumerate(header, start=1):
+        reason = _spoiled(column, encoding)
+        if reason:
+            raise DataError(f"{name}:1: column {n} of the header: {reason}")
     return header
 
 
@@ -220,42 +238,59 @@ def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], de
     """Say which column is missing, and whether another delimiter would have found it.
 
     Raises:
-        DataError: A wanted column is not present.
+        DataError: A wanted column is not present, or a column stands twice.
     """
+    where = f"{name}:1" if delimiter else name
+    twice = [column for n, column in enumerate(present) if column in present[:n]]
+    if twice:
+        raise DataError(f"{where}: column '{twice[0]}' stands twice in the header")
     missing = [column for column in wanted if column not in present]
     if not missing:
         return
     others = [mark for mark in ",;\t|" if mark != delimiter and len(present) == 1 and mark in present[0]]
-    where, listed = f"{name}:1" if delimiter else name, ", ".join(map(repr, present))[:300]
+    listed = ", ".join(map(repr, present))[:300]
     raise DataError(
         f"{where}: no column '{missing[0]}'{nearest(missing[0], present)}; it has {listed}",
         hint=f"cells seem to be split by {others[0]!r}, not {delimiter!r}: set `delimiter`" if others else "",
     )
 
 
-def _checked(number: int, cells: list[str], header: Sequence[str], encoding: str) -> Row | Problem:
+def _checked(number: int, text: str, cells: list[str], header: Sequence[str], encoding: str) -> Row | Problem:
     if len(cells) != len(header):
         column = header[len(cells)] if len(cells) < len(header) else ""
         return Problem(number, column, f"the row has {len(cells)} cells, the header {len(header)}")
-    for column, cell in zip(header, cells, strict=True):
-        if "\0" in cell:
-            return Problem(number, column, "holds a zero byte; is this a text file?")
-        broken = not cell.isascii() and _UNDECODED.search(cell)
-        if broken:
-            return Problem(number, column, _not_decoded(ord(broken.group()) - 0xDC00, encoding))
+    if _spoiled(text, encoding):  # one look at the row is faster than one at each cell
+        for column, cell in zip(header, cells, strict=True):
+            reason = _spoiled(cell, encoding)
+            if reason:
+                return Problem(number, column, reason)
     return Row(number, dict(zip(header, cells, strict=True)))
 
 
+_ZERO = "holds a zero byte; is this a text file?"
 _UNDECODED = re.compile(r"[\udc80-\udcff]")
+
+
+def _spoiled(cell: str, encoding: str) -> str:
+    if "\0" in cell:
+        return _ZERO
+    found = None if cell.isascii() else _UNDECODED.search(cell)
+    return _not_decoded(ord(found.group()) - 0xDC00, encoding) if found else ""
 
 
 def _not_decoded(byte: int, encoding: str) -> str:
     return f"byte 0x{byte:02X} is not {encoding}; set `encoding` (often cp1252) if the whole file is in another one"
 
 
-def _column_reached(text: str, header: Sequence[str], delimiter: str) -> str:
-    """Column in which the start of an over-long line ends; quotes are not looked at."""
-    return header[min(text[:65_536].count(delimiter), len(header) - 1)]
+def _column_reached(row: str, header: Sequence[str], delimiter: str, *, quoted: bool) -> str:
+    """Column behind the last whole cell of a row that goes wrong."""
+    mark = re.escape(delimiter)
+    plain = rf"[^{mark}\r\n]*"
+    cell = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|(?!"){plain}){mark}' if quoted else plain + mark)
+    done = n = 0
+    while n < len(header) - 1 and (found := cell.match(row, done)):
+        done, n = found.end(), n + 1
+    return header[n]
 
 
 def json_rows(stream: BinaryIO, form: Form = Form()) -> Iterator[Row | Problem]:
@@ -295,52 +330,6 @@ def _last_key(before: bytes) -> str:
     return keys[-1].decode("utf-8", "replace") if keys else ""
 
 
-def _parquet_rows(file: Path, wanted: Sequence[str]) -> Iterator[Row | Problem]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not file.is_file():
-        raise DataError(f"'{file}' does not exist" if not file.is_dir() else f"'{file}' is a folder, not a file")
-    try:
-        table = pq.ParquetFile(file)
-        require_columns(str(file), table.schema_arrow.names, wanted)
-        number = 0
-        for batch in table.iter_batches(_BATCH):
-            for values in batch.to_pylist():
-                number += 1
-                yield Row(number, values)
-    except (pa.ArrowException, OSError) as err:
-        raise DataError(f"'{file}' is not a Parquet file that can be read: {err}") from None
-
-
-def hub_rows(name: str, wanted: Sequence[str], *, subset: str | None, split: str) -> Iterator[Row | Problem]:
-    """Stream a dataset of the Hugging Face Hub; nothing is stored.
-
-    Args:
-        name: `ORG/NAME`, with `@REVISION` where one is meant.
-        wanted: Columns that must be there.
-        subset: Configuration of the dataset; None for its only one.
-        split: Which split.
-
-    Raises:
-        DataError: It cannot be reached, or has no such split or column.
-    """
-    from datasets import load_dataset
-
-    name, _, revision = name.partition("@")
-    try:
-        rows = load_dataset(name, subset, split=split, streaming=True, revision=revision or None)
-        for number, values in enumerate(rows, start=1):
-            if number == 1:
-                require_columns(f"hf:{name}", list(values), wanted)
-            yield Row(number, values)
-    except (OSError, ValueError) as err:
-        raise DataError(
-            f"dataset 'hf:{name}' cannot be read: {str(err).splitlines()[0] if str(err) else type(err).__name__}",
-            hint="is there a network, and is the name `hf:ORG/NAME`? a downloaded file works too",
-        ) from None
-
-
 def text_cell(values: Mapping[str, Any], column: str) -> str:
     """Return a text that must be there.
 
@@ -375,6 +364,8 @@ def key_cell(values: Mapping[str, Any], column: str) -> str:
 def _sound(value: str, column: str) -> str:
     if len(value) > MAX_CELL:
         raise CellError(column, f"is longer than {MAX_CELL:,} characters")
+    if "\0" in value:
+        raise CellError(column, _ZERO)
     if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
         raise CellError(column, "holds half of a character (a lone surrogate)")
     return value

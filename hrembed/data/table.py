@@ -120,7 +120,7 @@ def _usable(row: Row | Problem, columns: Mapping[str, str | None], kind: str, re
         rejects.add(row)
         return None
     values = {name: row.values[column] for name, column in columns.items() if column and column in row.values}
-    values.setdefault("kind", kind)
+    values["kind"] = values.get("kind") or kind
     try:
         return pair_of(values)
     except CellError as err:
@@ -147,7 +147,7 @@ def _kept(
             reason = f"its id stands for another text in row {repeat.first_number}"
             rejects.add(Problem(repeat.number, columns[_IDS[side][0]] or "", reason))
     repeated = 0
-    for repeat in texts.found():
-        repeated += bool(keep[repeat.position])
+    for repeat in texts.found(among=keep.copy()):
+        repeated += 1
         keep[repeat.position] = False
     return keep, repeated

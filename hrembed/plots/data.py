@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 _BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 _BARS = 10
-_LABEL = 26
+_LABEL = 20
+_TITLE = 90
 _POINTS = 1000
+_LONG_AXIS = 500
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Inspection:
 
     Attributes:
         title: Above the whole picture.
-        unit: What lengths are counted in: `tokens` or `words`.
+        unit: What lengths are counted in: `tokens of minilm`.
         lengths: Side, in the plural (`anchors`), to the length of each text, shape (n,).
         limit: Longest text that the model does not cut; None when there is no limit.
         members: What groups consist of: `pairs` or `queries`.
@@ -63,9 +65,11 @@ def draw_inspection(path: Path, content: Inspection) -> None:
         HrembedError: The file cannot be written.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(11, 7.4), dpi=120, layout="constrained")
-    figure.suptitle(content.title, x=0.012, ha="left", fontsize=13, fontweight="bold", parse_math=False)
+    figure = Figure(figsize=(11, 7.4), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    title = content.title if len(content.title) <= _TITLE else f"…{content.title[1 - _TITLE :]}"
+    figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", parse_math=False)
     panels = figure.subplots(2, 2)
     _draw_lengths(panels[0, 0], content)
     _draw_groups(panels[0, 1], content)
@@ -88,10 +92,10 @@ def _draw_lengths(axes: Any, content: Inspection) -> None:
         axes.stairs(shares, edges, fill=True, color=colour, alpha=0.35)
         axes.stairs(shares, edges, color=colour, linewidth=1.6, label=side)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(_plain)
-    axes.xaxis.set_minor_formatter("")
+    axes.set_xlim(0.8, longest * 1.3)
+    _tick(axes.xaxis, longest)
     axes.yaxis.set_major_formatter(_percent)
-    title = f"How long the texts are, in {content.unit}"
+    title = "How long the texts are"
     if content.limit is not None:
         axes.axvline(content.limit, color=_RED, linestyle="--", linewidth=1.6, label=f"limit of {content.limit:,}")
         cut = [
@@ -100,7 +104,7 @@ def _draw_lengths(axes: Any, content: Inspection) -> None:
             if len(lengths)
         ]
         title += f"\nAbove the limit: {' and '.join(cut)}"
-    axes.set_xlabel(f"{content.unit} in a text")
+    axes.set_xlabel(content.unit)
     axes.set_ylabel("share of the side")
     axes.legend(frameon=False)
     _finish(axes, title)
@@ -117,15 +121,14 @@ def _draw_groups(axes: Any, content: Inspection) -> None:
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.8, top=max(float(sizes[0]) * 1.4, 12))
     axes.set_xlim(0, len(sizes))
-    axes.yaxis.set_major_formatter(_plain)
-    axes.yaxis.set_minor_formatter("")
+    _tick(axes.yaxis, int(sizes[0]))
     axes.xaxis.set_major_formatter(_plain)
     axes.set_xlabel("groups, the largest first")
     axes.set_ylabel(f"{content.members} in the group")
     largest = -(-len(sizes) // 100)
     share = _percent(float(sizes[:largest].sum() / sizes.sum()))
     who = "The largest one holds" if largest == 1 else f"The largest 1 % ({largest:,}) hold"
-    _finish(axes, f"How large the {len(sizes):,} groups are\n{who} {share} of the {content.members} with a group")
+    _finish(axes, f"How large the {len(sizes):,} groups are\n{who} {share} of the grouped {content.members}")
 
 
 def _draw_bars(axes: Any, counts: Mapping[str, int], title: str, colours: Mapping[str, str]) -> None:
@@ -156,6 +159,15 @@ def _say(axes: Any, title: str, text: str) -> None:
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=_GREY, transform=axes.transAxes)
     _finish(axes, title)
+
+
+def _tick(axis: Any, largest: int) -> None:
+    """Mark 1, 2, 5, 10, 20, ... on a logarithmic axis, and on a long one 1, 10, 100, ..."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if largest < _LONG_AXIS else (1,)))
+    axis.set_major_formatter(_plain)
+    axis.set_minor_formatter("")
 
 
 def _finish(axes: Any, title: str) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hrembed.data import esco, onet
 from hrembed.data.archive import Release
 from hrembed.data.download import by_hand, download
+from hrembed.data.hub import hub_rows
 from hrembed.data.locate import locate
 from hrembed.data.pairs import PAIRS, RELATED, pair_sink, write_related
-from hrembed.data.rows import Form, hub_rows, read_rows
+from hrembed.data.rows import Form, read_rows
 from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
 from hrembed.errors import DataError
@@ -54,9 +55,10 @@ def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress
     path = _onet_source(config, progress)
     counts = Counts()
     with open_run(runs_dir, "data-import-onet", config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+        release = Release(path)
         run.add_input("release", path)
         run.add_attribution(vars(onet.source(config.release)))
-        concepts = onet.read_onet(Release(path), config.max_occupations, counts)
+        concepts = onet.read_onet(release, config.max_occupations, counts)
         specific = onet.without_common_tools(concepts, counts)
         builders: _Builders = {kind: (specific, _drawn(kind, config.per_group, config.seed)) for kind in config.kinds}
         if "ad-profile" in builders:
@@ -85,9 +87,9 @@ def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress
     path = _esco_source(config)
     counts = Counts()
     with open_run(runs_dir, "data-import-esco", config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+        release = Release(path)
         run.add_input("release", path)
         run.add_attribution(vars(esco.SOURCE))
-        release = Release(path)
         occupations = esco.read_occupations(release, config.max_occupations, counts)
         skills = esco.read_skills(release, config.max_occupations, counts) if "skill" in config.kinds else []
         builders: _Builders = {
