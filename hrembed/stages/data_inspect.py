@@ -188,7 +188,7 @@ def _open_pairs(file: Path, seed: int) -> _Content:
 
 
 def _open_task(folder: Path, seed: int) -> _Content:
-    task = __import__("hrembed.data.read",fromlist=["x"]).read_task(folder, "test")
+    task = __import__("hrembed.data.read", fromlist=["x"]).read_task(folder, "test")
     known: dict[str, int] = {}
     queries = number((query.text for query in task.queries), known)
     documents = number((document.text for document in task.documents), known)
