@@ -188,7 +188,7 @@ def _open_pairs(file: Path, seed: int) -> _Content:
 
 
 def _open_task(folder: Path, seed: int) -> _Content:
-    task = __import__("hrembed.data.read", fromlist=["x"]).read_task(folder, "test")
+    task = read_every_split(folder, folder.name)
     known: dict[str, int] = {}
     queries = number((query.text for query in task.queries), known)
     documents = number((document.text for document in task.documents), known)
@@ -234,7 +234,7 @@ def _measure(
     with progress.bar(f"{short_name(ref)}: {unit}", len(chosen)) as advance:
         for start in range(0, len(chosen), _BATCH):
             batch = chosen[start : start + _BATCH]
-            values[batch] = count([content.texts[n] for n in batch])
+            values[batch[::-1]] = count([content.texts[n] for n in batch])
             advance(len(batch), "")
     return _Lengths(values, rows, unit, limit, short_name(ref))
 

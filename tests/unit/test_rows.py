@@ -149,6 +149,19 @@ def test_another_delimiter_is_guessed_in_the_hint(tmp_path, mark):
     assert caught.value.hint == f"cells seem to be split by {mark!r}, not ',': set `delimiter`"
 
 
+def test_no_delimiter_is_guessed_where_none_would_help(tmp_path):
+    for content in ('"a,b"\n"1,x"\n', "ab\n1\n"):
+        with pytest.raises(DataError) as caught:
+            rows(put(tmp_path / "t.csv", content))
+        assert caught.value.hint == ""
+
+
+def test_a_cell_may_be_as_long_as_a_mebibyte(tmp_path):
+    """Python's own limit is an eighth of that."""
+    (row,) = rows(put(tmp_path / "t.csv", "a,b\n1," + "x" * 2**20 + "\n"))
+    assert len(text_cell(row.values, "b")) == 2**20
+
+
 def test_a_misspelt_column_is_guessed_and_what_is_there_is_listed(tmp_path):
     with pytest.raises(DataError, match=r"no column 'anchor' \(did you mean 'anchr'\?\); it has 'anchr', 'b'"):
         rows(put(tmp_path / "t.csv", "anchr,b\n1,x\n"), ("anchor",))
