@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -74,5 +75,5 @@ def table_of(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(row.get(column, "") for column in columns))
+        table.add_row(*(escape(row.get(column, "")) for column in columns))
     return table

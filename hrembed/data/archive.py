@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hrembed.data.rows import Problem, csv_rows, read_rows
 from hrembed.errors import DataError
+from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hrembed.data.rows import Form
+    from hrembed.data.rows import Form, Row
 
 MAX_UNPACKED = 4 * 2**30
 
@@ -52,26 +53,46 @@ class Release:
             raise DataError(f"'{self.path}' has no file '{names[0]}'; it has {listed}")
         return found
 
-    def rows(self, name: str, wanted: Sequence[str], form: Form) -> Iterator[Mapping[str, str]]:
+    def rows(
+        self, name: str, wanted: Sequence[str], form: Form, *, filled: Sequence[str] = (), unique: str = ""
+    ) -> Iterator[Mapping[str, str]]:
         """Yield the rows of a delimited file; a release is taken whole, so a broken row is an error.
+
+        Args:
+            name: What `find` or `need` gave.
+            wanted: Columns that must be there.
+            form: Details of the file.
+            filled: Those of them in which every row must hold a word.
+            unique: The one of them that never holds the same twice.
 
         Raises:
             DataError: A column is missing or a row is broken; the message names file, row and column.
         """
         member = self._members[name.lower()]
         if not self.path.is_file():
-            yield from _strict(read_rows(Path(member), wanted, form), member)
+            yield from _strict(read_rows(Path(member), wanted, form), member, filled, unique)
             return
         with _opened(self.path, member) as stream:
             label = f"{self.path}/{member}"
-            yield from _strict(csv_rows(stream, label, wanted, form), label)
+            yield from _strict(csv_rows(stream, label, wanted, form), label, filled, unique)
 
 
-def _strict(rows: Iterator[object], label: str) -> Iterator[Mapping[str, str]]:
+def _strict(
+    rows: Iterator[Row | Problem], label: str, filled: Sequence[str], unique: str
+) -> Iterator[Mapping[str, str]]:
+    numbers: dict[str, int] = {}
     for row in rows:
         if isinstance(row, Problem):
             raise DataError(f"{label}:{row}")
-        yield row.values  # type: ignore[attr-defined]
+        for column in filled:
+            if not normalise(row.values[column]):
+                raise DataError(f"{label}:{row.number}: column '{column}': must hold a word")
+        if unique:
+            key = row.values[unique]
+            first = numbers.setdefault(key, row.number)
+            if first != row.number:
+                raise DataError(f"{label}:{row.number}: column '{unique}': '{key}' stands in row {first} already")
+        yield row.values
 
 
 def _folder_members(path: Path) -> dict[str, str]:

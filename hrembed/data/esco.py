@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from hrembed.data.rows import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, distinct, phrase, without_common
+from hrembed.errors import DataError
+from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,11 +52,12 @@ def read_occupations(release: Release, max_occupations: int, counts: Counts) -> 
     """
     name = release.need(*_OCCUPATIONS)
     form = _OCCUPATIONS.index(name)
-    columns = [names[form] for names in (_URI, _ISCO, _LABEL, _OTHERS, _ABOUT)]
+    columns = [names[form] for names in (_URI, _LABEL, _ISCO, _OTHERS, _ABOUT)]
     skills = _skills_of_occupations(release, form)
     concepts = []
-    for row in release.rows(name, columns, _CSV):
-        uri, isco, label, others, about = (row[column] for column in columns)
+    wanted = [*columns, "ID"] if form else columns
+    for row in release.rows(name, wanted, _CSV, filled=columns[:2], unique=columns[0]):
+        uri, label, isco, others, about = (row[column] for column in columns)
         labels = [label, *_split(others)]
         titles = distinct(labels)
         counts.add("occupation labels read", len(labels))
@@ -66,7 +69,7 @@ def read_occupations(release: Release, max_occupations: int, counts: Counts) -> 
                 family=isco[:2],
                 titles=tuple(phrase("esco:label", title) for title in titles),
                 description=Phrase(f"esco:{key}:description", about.strip()) if about.strip() else None,
-                tools=tuple(skills.get(row["ID"] if form else uri, ())),
+                tools=tuple(dict.fromkeys(skills.get(row["ID"] if form else uri, ()))),
             )
         )
     counts.add("occupations", len(concepts))
@@ -100,19 +103,24 @@ def _labels_of_skills(release: Release) -> dict[str, list[str]]:
     if name:
         form = _SKILLS.index(name)
         columns = [names[form] for names in (_URI, _LABEL, _OTHERS)]
-        rows = ([row[column] for column in columns] for row in release.rows(name, columns, _CSV))
-        return {_uuid(uri): [label, *_split(others)] for uri, label, others in rows}
+        rows = release.rows(name, columns, _CSV, filled=columns[:2], unique=columns[0])
+        each = ([row[column] for column in columns] for row in rows)
+        return {_uuid(uri): [label, *_split(others)] for uri, label, others in each}
     name = release.find(*_LABELS)
     if not name:
         return {}
     preferred: dict[str, str] = {}
     others_of: Mapping[str, list[str]] = defaultdict(list)
-    for row in release.rows(name, ("skill_id", "label_type", "label"), _CSV):
-        if row["label_type"] == "preferredLabel":
+    columns = ["skill_id", "label_type", "label"]
+    for row in release.rows(name, columns, _CSV, filled=columns[:2]):
+        if row["label_type"] == "preferredLabel" and normalise(row["label"]):
             preferred[row["skill_id"]] = row["label"]
         else:
             others_of[row["skill_id"]].append(row["label"])
-    return {key: [label, *others_of[key]] for key, label in preferred.items()}
+    for key in others_of:
+        if key not in preferred:
+            raise DataError(f"'{release.path}', file '{name}': skill '{key}' has no preferred label")
+    return {key: [label, *others_of.get(key, ())] for key, label in preferred.items()}
 
 
 def _skills_of_occupations(release: Release, form: int) -> dict[str, list[Phrase]]:
@@ -121,7 +129,7 @@ def _skills_of_occupations(release: Release, form: int) -> dict[str, list[Phrase
     if not relations or not skills:
         return {}
     key, label = ("ID" if form else _URI[0]), _LABEL[form]
-    rows = release.rows(skills, (_URI[form], key, label), _CSV)
+    rows = release.rows(skills, (_URI[form], key, label), _CSV, filled=(_URI[form], key, label), unique=key)
     names = {row[key]: Phrase(f"esco:skill:{_uuid(row[_URI[form]])}", row[label].strip()) for row in rows}
     occupation, skill = ("OCCUPATIONID", "SKILLID") if form else ("occupationUri", "skillUri")
     found: dict[str, list[Phrase]] = defaultdict(list)

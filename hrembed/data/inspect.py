@@ -265,7 +265,7 @@ def guess_languages(texts: Sequence[str], *, sample: int, seed: int) -> dict[str
 
     Only texts of four words or more are asked, and a guess stands only when its probability is 0.9 or more;
     the others count as `unsure`. On hr-core, all in English, that made no wrong guess: every ad and
-    profile was sure, of the skill phrases of four words or more 87 %, of the job titles none. Of 3,000 such O*NET
+    profile was sure, of the skill phrases of four words or more 81 %, of the job titles none. Of 3,000 such O*NET
     titles one was sure. `unsure` therefore says that texts are short, not that they are mixed. Languages
     written without spaces rarely have four words, and are left out.
 

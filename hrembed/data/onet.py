@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.data.rows import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, across, distinct, phrase, without_common
+from hrembed.text import normalise
 from hrembed.types import Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hrembed.data.archive import Release
     from hrembed.data.taxonomy import Counts
@@ -59,16 +60,16 @@ def read_onet(release: Release, max_occupations: int, counts: Counts) -> list[Co
     Raises:
         DataError: A file or column is missing, or a row is broken.
     """
-    names = {row[_CODE]: row for row in release.rows(release.need("Occupation Data.txt"), _OCCUPATION, _TEXT)}
+    names = {row[_CODE]: row for row in _rows(release, "Occupation Data.txt", _OCCUPATION, unique=_CODE)}
     titles = _all_titles(release, {code: row["Title"] for code, row in names.items()}, counts)
-    tasks, tools, related = _tasks(release), _tools(release), _related(release)
+    tasks, tools, related = _tasks(release, counts), _tools(release), _related(release)
     concepts = [
         Concept(
             id=f"onet:{code}",
             family=code[:2],
             titles=tuple(phrase("onet:title", title) for title in titles[code]),
             description=Phrase(f"onet:{code}:description", row["Description"].strip()),
-            tasks=tuple(tasks[code]),
+            tasks=tuple(tasks[code].values()),
             tools=tuple(phrase("onet:technology", tool) for tool in distinct(tools[code])),
             related=tuple(f"onet:{other}" for other in related[code] if other in names),
         )
@@ -88,6 +89,12 @@ def without_common_tools(concepts: Sequence[Concept], counts: Counts) -> list[Co
 _OCCUPATION = (_CODE, "Title", "Description")
 
 
+def _rows(
+    release: Release, name: str, filled: Sequence[str], others: Sequence[str] = (), unique: str = ""
+) -> Iterator[Mapping[str, str]]:
+    return release.rows(release.need(name), (*filled, *others), _TEXT, filled=filled, unique=unique)
+
+
 def _all_titles(release: Release, canonical: dict[str, str], counts: Counts) -> dict[str, list[str]]:
     """Canonical title first, then alternate, short and reported ones, no two with the same words."""
     found = {code: [title] for code, title in canonical.items()}
@@ -96,7 +103,7 @@ def _all_titles(release: Release, canonical: dict[str, str], counts: Counts) -> 
         ("Sample of Reported Titles.txt", ("Reported Job Title",)),
     )
     for name, columns in sources:
-        for row in release.rows(release.need(name), (_CODE, *columns), _TEXT):
+        for row in _rows(release, name, (_CODE,), columns):
             found.setdefault(row[_CODE], []).extend(row[column] for column in columns if _is_title(row[column]))
     kept = {code: distinct(titles) for code, titles in found.items()}
     counts.add("titles read", sum(map(len, found.values())))
@@ -112,16 +119,21 @@ def _is_title(text: str) -> bool:
     return text.strip().lower() not in {"", "n/a"}
 
 
-def _tasks(release: Release) -> dict[str, list[Phrase]]:
-    found: dict[str, list[Phrase]] = defaultdict(list)
-    for row in release.rows(release.need("Task Statements.txt"), (_CODE, "Task ID", "Task"), _TEXT):
-        found[row[_CODE]].append(Phrase(f"onet:task:{row['Task ID']}", row["Task"].strip()))
+def _tasks(release: Release, counts: Counts) -> dict[str, dict[str, Phrase]]:
+    """Occupation to its tasks by their words, no two with the same."""
+    found: dict[str, dict[str, Phrase]] = defaultdict(dict)
+    read = 0
+    for row in _rows(release, "Task Statements.txt", (_CODE, "Task ID", "Task"), unique="Task ID"):
+        task = Phrase(f"onet:task:{row['Task ID']}", row["Task"].strip())
+        found[row[_CODE]].setdefault(normalise(task.text), task)
+        read += 1
+    counts.add("tasks dropped: same words twice in one occupation", read - sum(map(len, found.values())))
     return found
 
 
 def _tools(release: Release) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for row in release.rows(release.need("Technology Skills.txt"), (_CODE, "Example"), _TEXT):
+    for row in _rows(release, "Technology Skills.txt", (_CODE,), ("Example",)):
         found[row[_CODE]].append(row["Example"])
     return found
 
@@ -129,7 +141,7 @@ def _tools(release: Release) -> dict[str, list[str]]:
 def _related(release: Release) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     wanted = (_CODE, "Related O*NET-SOC Code", "Relatedness Tier")
-    for row in release.rows(release.need("Related Occupations.txt"), wanted, _TEXT):
+    for row in _rows(release, "Related Occupations.txt", wanted):
         if row["Relatedness Tier"].startswith("Primary"):
             found[row[_CODE]].append(row["Related O*NET-SOC Code"])
     return found

@@ -234,7 +234,7 @@ def _measure(
     with progress.bar(f"{short_name(ref)}: {unit}", len(chosen)) as advance:
         for start in range(0, len(chosen), _BATCH):
             batch = chosen[start : start + _BATCH]
-            values[batch[::-1]] = count([content.texts[n] for n in batch])
+            values[batch] = count([content.texts[n] for n in batch])
             advance(len(batch), "")
     return _Lengths(values, rows, unit, limit, short_name(ref))
 

@@ -263,6 +263,63 @@ def test_a_release_without_a_file_or_with_another_encoding_says_so(capsys, tmp_p
     assert "has no file 'occupations_en.csv'; it has occupationSkillRelations_en.csv, skills_en.csv" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "where"),
+    [
+        ("Occupation Data.txt", "51-3011.00\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': '51-3011.00' stands"),
+        ("Occupation Data.txt", "35-2014.00\t\tThey cook.", "5: column 'Title': must hold a word"),
+        ("Occupation Data.txt", "\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': must hold a word"),
+        ("Task Statements.txt", "51-3011.00\tBakers\t011\tTask.", "20: column 'Task ID': '011' stands in row 2"),
+        ("Task Statements.txt", "51-3011.00\tBakers\t99\t ", "20: column 'Task': must hold a word"),
+    ],
+)  # fmt: skip
+def test_an_id_twice_or_a_hole_names_row_and_column(capsys, tmp_path, release, name, line, where):
+    with (release / name).open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+    for source in (release, zipped(release)):
+        assert f"{name}:{where}" in run(capsys, tmp_path, "onet", str(source), code=3)[2]
+
+
+def test_a_task_said_twice_stands_once(capsys, tmp_path, release):
+    """Otherwise it could be dealt to the ads and to the profiles."""
+    with (release / "Task Statements.txt").open("a", encoding="utf-8") as stream:
+        stream.write("51-3011.00\tBakers\t99\tTASK 0 of bakers!\n")
+    _, metrics, _ = run(capsys, tmp_path, "onet", str(release))
+    assert metrics["counts"]["tasks dropped: same words twice in one occupation"] == 1
+    assert metrics["counts"]["tasks"] == 18
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "line", "where"),
+    [
+        ("official", "occupations_en.csv", "http://x/o2,2221, ,,", "4: column 'preferredLabel': must hold a word"),
+        ("official", "occupations_en.csv", "{uri}/occupation/o1,1,cook,,", "4: column 'conceptUri': '{uri}/occ"),
+        ("official", "skills_en.csv", "{uri}/skill/s2,,", "4: column 'preferredLabel': must hold a word"),
+        ("official", "skills_en.csv", "{uri}/skill/s1,again,", "4: column 'conceptUri': '{uri}/skill/s1' stands"),
+        ("tabiya", "skills.csv", "{uri}/skill/s2,k2,again,", "4: column 'ID': 'k2' stands in row 2"),
+        ("labels", "skill_labels.csv", "s2,altLabels,alone", "': skill 's2' has no preferred label"),
+        ("labels", "skill_labels.csv", "s2,preferredLabel,?", "': skill 's2' has no preferred label"),
+    ],
+)  # fmt: skip
+def test_an_id_twice_or_a_hole_in_esco_is_named(capsys, tmp_path, form, name, line, where):
+    folder, uri = esco_release(tmp_path / "esco", form), "http://data.europa.eu/esco"
+    with (folder / name).open("a", encoding="utf-8") as stream:
+        stream.write(line.replace("{uri}", uri) + "\n")
+    said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert f"{name}{'' if where[0] == chr(39) else ':'}{where.replace('{uri}', uri)}" in said
+
+
+def test_a_skill_named_twice_for_an_occupation_counts_once(capsys, tmp_path):
+    folder = esco_release(tmp_path / "esco", "tabiya")
+    with (folder / "occupation_to_skill_relations.csv").open("a") as stream:
+        stream.write("k1,optional,k2\n")
+    _, metrics, _ = run(capsys, tmp_path, "esco", str(folder))
+    assert metrics["kinds"]["occupation-skill"]["pairs"] == 3
+    occupations = folder / "occupations.csv"
+    occupations.write_text(occupations.read_text().replace(",ID", ",KEY"))
+    assert "occupations.csv:1: no column 'ID'" in run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+
+
 def test_a_failing_import_touches_nothing_that_was_there(capsys, tmp_path, release):
     folder, _, _ = run(capsys, tmp_path, "onet", str(release))
     before = {path: sha256(path) for path in sorted(folder.iterdir())}

@@ -109,7 +109,8 @@ def test_the_run_folder_holds_numbers_examples_and_a_picture(tmp_path: Path, cap
     rows = [json.loads(line) for line in (run / "examples.jsonl").read_text().splitlines()]
     assert sorted(rows, key=str) == sorted([asdict(pair) for pair in PAIRS], key=str)
     assert metrics["group_sizes"]["groups"] == 2
-    assert "abc" not in (run / "metrics.json").read_text() + (run / "log.txt").read_text() + json.dumps(manifest)
+    written = (run / "metrics.json").read_text() + (run / "log.txt").read_text() + json.dumps(manifest)
+    assert "gh ij" not in written
 
 
 def test_ten_examples_of_each_kind(tmp_path: Path, capsys):
@@ -248,3 +249,11 @@ def test_a_damaged_tokenizer_ends_with_four(tmp_path: Path, capsys, pairs_of_fou
     ]
     assert main(argv) == 4
     assert "the tokenizer in" in capsys.readouterr().err
+
+
+def test_texts_that_look_like_markup_are_shown_as_they_are(capsys, tmp_path):
+    file = jsonl(tmp_path / "p.jsonl", [{"anchor": "a [/b] c", "positive": "[red]x"}])
+    assert main(["data", "inspect", str(file), "--set", "model=bm25", "--runs-dir", str(tmp_path / "runs")]) == 0
+    shown = capsys.readouterr().out
+    assert "a [/b] c" in shown
+    assert "[red]x" in shown
