@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from hrembed.files import filter_parquet, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from hrembed.data.rows import Row
     from hrembed.types import Bools, Pair
@@ -65,7 +65,7 @@ def import_table(
         advance: Told about every thousand rows.
     """
     with TemporaryDirectory(dir=folder, prefix="unchecked-") as place, _Rejects(folder / REJECTED) as rejects:
-        work = folder / place
+        work = Path(place)
         ids, texts = _spool(work / "ids"), _spool(work / "pairs")
         read = written = 0
         with pair_sink(work / PAIRS) as add:

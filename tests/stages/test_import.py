@@ -666,3 +666,10 @@ def test_a_download_that_cannot_be_written_says_so(server, tmp_path):
 
 def test_the_address_is_that_of_the_release():
     assert onet.download_url("30.1") == "https://www.onetcenter.org/dl_files/database/db_30_1_text.zip"
+
+
+def test_the_runs_folder_may_be_relative(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t.jsonl").write_text('{"anchor": "a", "positive": "b"}\n', encoding="utf-8")
+    assert main(["data", "import", "table", "t.jsonl", "--set", "columns={}", "--quiet"]) == 0
+    assert len(read_pairs(Path(capsys.readouterr().out.strip()))) == 1
