@@ -22,7 +22,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit tests/contract
+	$(BIN)/python -m pytest -q -m 'not slow' tests/unit tests/contract
 
 docs: setup
 	$(BIN)/python -m hrembed.config.docs docs/config.md

@@ -31,7 +31,11 @@ class ImportOnetConfig(Section):
         default=None,
         description="Folder or ZIP of the text database; null takes it from `downloads`, or downloads it there.",
     )
-    release: str = Field(default="29.3", pattern=r"^\d+\.\d+$", description="Which release is downloaded.")
+    release: str = Field(
+        default="29.3",
+        pattern=r"^\d+\.\d+$",
+        description="Which release is downloaded, and credited where the name of `source` does not say it.",
+    )
     downloads: str = _DOWNLOADS
     kinds: tuple[OnetKind, ...] = Field(
         default=("title", "description", "task", "technology", "ad-profile"),

@@ -16,7 +16,7 @@ from hrembed.errors import DataError
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hrembed.data.rows import Form, Row
 
@@ -49,7 +49,7 @@ class Release:
         """
         found = self.find(*names)
         if found is None:
-            listed = ", ".join(sorted(Path(member).name for member in self._members.values())[:12]) or "nothing"
+            listed = ", ".join(sorted(Path(members[0]).name for members in self._members.values())[:12]) or "nothing"
             raise DataError(f"'{self.path}' has no file '{names[0]}'; it has {listed}")
         return found
 
@@ -68,7 +68,12 @@ class Release:
         Raises:
             DataError: A column is missing or a row is broken; the message names file, row and column.
         """
-        member = self._members[name.lower()]
+        members = self._members[name.lower()]
+        if len(members) > 1:
+            raise DataError(
+                f"'{self.path}' holds '{name}' more than once: {', '.join(members)}", hint="name one release"
+            )
+        (member,) = members
         if not self.path.is_file():
             yield from _strict(read_rows(Path(member), wanted, form), member, filled, unique)
             return
@@ -95,25 +100,34 @@ def _strict(
         yield row.values
 
 
-def _folder_members(path: Path) -> dict[str, str]:
+def _by_name(members: Iterable[str]) -> dict[str, list[str]]:
+    """File name in lower case to the members of that name."""
+    found: dict[str, list[str]] = {}
+    for member in members:
+        found.setdefault(Path(member).name.lower(), []).append(member)
+    return found
+
+
+def _folder_members(path: Path) -> dict[str, list[str]]:
     if not path.is_dir():
         raise DataError(f"'{path}' does not exist", hint="give the folder or the ZIP of the release")
-    return {file.name.lower(): str(file) for file in sorted(path.rglob("*")) if file.is_file()}
+    return _by_name(str(file) for file in sorted(path.rglob("*")) if file.is_file())
 
 
-def _zip_members(path: Path) -> dict[str, str]:
+def _zip_members(path: Path) -> dict[str, list[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
-        raise DataError(f"'{path}' is not a whole ZIP archive: {err}") from None
+        hint = "if it was downloaded, delete it and run the command again"
+        raise DataError(f"'{path}' is not a whole ZIP archive: {err}", hint=hint) from None
     for entry in entries:
         reason = _suspicious(entry)
         if reason:
             raise DataError(f"'{path}': entry '{entry.filename}' {reason}; nothing of the archive was used")
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
         raise DataError(f"'{path}' would unpack to more than {MAX_UNPACKED // 2**30} GiB; nothing of it was used")
-    return {PurePosixPath(entry.filename).name.lower(): entry.filename for entry in entries}
+    return _by_name(entry.filename for entry in entries)
 
 
 def _suspicious(entry: zipfile.ZipInfo) -> str:

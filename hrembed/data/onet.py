@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from hrembed.types import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from hrembed.data.archive import Release
     from hrembed.data.taxonomy import Counts
@@ -44,6 +46,12 @@ def download_url(release: str) -> str:
 def file_name(release: str) -> str:
     """Name under which a release is published."""
     return f"db_{release.replace('.', '_')}_text.zip"
+
+
+def release_of(path: Path) -> str | None:
+    """Read the number of a release off the official name of its ZIP or folder; None when it has another name."""
+    named = re.fullmatch(r"db_(\d+)_(\d+)_text", path.name.removesuffix(".zip"))
+    return ".".join(named.groups()) if named else None
 
 
 def read_onet(release: Release, max_occupations: int, counts: Counts) -> list[Concept]:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from hrembed.data.redact import Found
     from hrembed.progress import Progress
 
+FOUND = "findings.parquet"
 # What the run itself writes; a source of that name is written with a prefix.
-_TAKEN = {"log.txt", "findings.parquet"}
+_TAKEN = {"log.txt", FOUND}
 _AT_ONCE = 500
 
 
@@ -52,7 +53,7 @@ def run_anonymise(config: DataAnonymiseConfig, runs_dir: Path, progress: Progres
         finder, rows = prepared(source, config.fields, config.personal_data, form)
         placeholders = Placeholders(numbers_in_use(source) if config.keep_map else None)
         target = run.path / (f"cleaned-{source.name}" if source.name in _TAKEN else source.name)
-        with parquet_sink(run.path / "findings.parquet", FINDINGS) as add, progress.bar("Replacing", rows) as advance:
+        with parquet_sink(run.path / FOUND, FINDINGS) as add, progress.bar("Replacing", rows) as advance:
             reader = Reader(finder, config.fields, add, _now_and_then(advance))
             found = redact(source, target, reader, placeholders, form)
         metrics = {"file": target.name, "fields": list(config.fields), **as_metrics(found)}
@@ -63,13 +64,14 @@ def run_anonymise(config: DataAnonymiseConfig, runs_dir: Path, progress: Progres
     return StageResult(str(run.path), "ok", metrics, {f"Personal data in {target.name}": table(found)})
 
 
-def scan(path: Path, fields: Sequence[str], section: PersonalSection, progress: Progress) -> Found:
-    """Count the personal data of a table without writing anything.
+def scan(path: Path, fields: Sequence[str], section: PersonalSection, findings: Path, progress: Progress) -> Found:
+    """Count the personal data of a table, and list where it stands, never what it is.
 
     Args:
         path: The table; of a pairs file the fields are `("anchor", "positive")`.
         fields: Columns to look at, where the table has them.
         section: What counts as personal data.
+        findings: Parquet file for row, column, type, start and end of each finding.
         progress: Told what advances.
 
     Raises:
@@ -77,8 +79,8 @@ def scan(path: Path, fields: Sequence[str], section: PersonalSection, progress: 
         ConfigError: A region or the encoding is unknown.
     """
     finder, rows = prepared(path, fields, section, Form())
-    with progress.bar("Looking for personal data", rows) as advance:
-        return scan_file(path, Reader(finder, fields, advance=_now_and_then(advance)), Form())
+    with parquet_sink(findings, FINDINGS) as add, progress.bar("Looking for personal data", rows) as advance:
+        return scan_file(path, Reader(finder, fields, add, _now_and_then(advance)), Form())
 
 
 def prepared(path: Path, fields: Sequence[str], section: PersonalSection, form: Form) -> tuple[Finder, int]:

@@ -10,12 +10,12 @@ from hrembed.data.leaks import HOW, WHAT, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near import Near
 from hrembed.data.negatives import false_negatives
-from hrembed.data.pairs import RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
+from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.stages.data_anonymise import as_metrics, scan, table
+from hrembed.stages.data_anonymise import FOUND, as_metrics, scan, table
 from hrembed.training.batches import schedule
 from hrembed.types import StageResult
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hrembed.runs.record import Run
     from hrembed.types import Pair, Task
 
-CLEANED = "pairs.parquet"
 _SAMPLED_BATCHES = 500
 # What must go for a fix: a row that holds an answer also holds its query, a row with a query may be harmless.
 _FIX: Mapping[str, tuple[What, ...]] = {
@@ -52,7 +51,8 @@ def run_check(config: DataCheckConfig, runs_dir: Path, progress: Progress | None
 
     Returns:
         A verdict and tables; `flagged.parquet` lists every training row in which something was found, and with
-        `fix` the set without the leaking ones is in `pairs.parquet`. The failure says which limits were passed.
+        `fix` the set without the leaking ones is in `pairs.parquet`; `findings.parquet` lists where personal data
+        stands. The failure says which limits were passed.
 
     Raises:
         DataError: Data is missing or malformed.
@@ -64,7 +64,7 @@ def run_check(config: DataCheckConfig, runs_dir: Path, progress: Progress | None
         pairs, tasks = read_pairs(file), _open_tasks(config, run)
         leaks = _leaks(config, pairs, tasks, progress)
         negatives = _negatives(config, pairs)
-        personal = scan(file, ("anchor", "positive"), config.personal_data, progress) if config.personal else None
+        personal = _personal(config, run, file, progress)
         metrics = _metrics(pairs, leaks, negatives, personal)
         run.write_table("flagged", _flagged(leaks))
         if config.fix != "none":
@@ -111,7 +111,7 @@ def _fix(config: DataCheckConfig, run: Run, file: Path, pairs: Sequence[Pair], l
     bad = {row for found in leaks for what in _FIX[config.fix] for row in found.rows[what]}
     if len(bad) == len(pairs):
         raise DataError(f"{config.train}: every row leaks, nothing would be left to train on")
-    write_pairs(run.path / CLEANED, [pair for n, pair in enumerate(pairs) if n not in bad])
+    write_pairs(run.path / PAIRS, [pair for n, pair in enumerate(pairs) if n not in bad])
     related = read_related(file)
     if related:
         write_related(run.path / RELATED, related)
@@ -137,6 +137,13 @@ def _problems(config: DataCheckConfig, leaks: Sequence[Leaks], negatives: Mappin
     return said
 
 
+def _personal(config: DataCheckConfig, run: Run, file: Path, progress: Progress) -> Found | None:
+    """Look for personal data where the config asks for it, and list where it stands."""
+    if not config.personal:
+        return None
+    return scan(file, ("anchor", "positive"), config.personal_data, run.path / FOUND, progress)
+
+
 def _personal_problem(config: DataCheckConfig, found: Found | None) -> list[str]:
     limit = config.limits.personal
     if found is None or limit is None or found.counts.total() <= limit:
@@ -150,7 +157,7 @@ def _hint(config: DataCheckConfig, run: Run) -> str:
             f"leaking rows are listed in '{run.path / 'flagged.parquet'}'; `--fix` writes a set without them, "
             "`hrembed data anonymise` one without personal data"
         )
-    return f"the cleaned set is '{run.path / CLEANED}'; check it once more"
+    return f"the cleaned set is '{run.path / PAIRS}'; check it once more"
 
 
 def _metrics(

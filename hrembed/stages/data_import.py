@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig
     from hrembed.data.rows import Problem, Row
     from hrembed.data.table import Imported
-    from hrembed.data.taxonomy import Concept
+    from hrembed.data.taxonomy import Concept, Source
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.types import Pair
 
 _HUB = "hf:"
-_Builders = dict[
-    str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]
-]  # kind -> concepts, how to pair one
+# Kind -> the concepts that it is built from, and how one of them is paired.
+_Builders = dict[str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]]
 
 
 def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
@@ -53,20 +52,18 @@ def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress
     """
     progress = progress or Silent()
     path = _onet_source(config, progress)
-    counts = Counts()
-    with open_run(runs_dir, "data-import-onet", config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
-        release = Release(path)
-        run.add_input("release", path)
-        run.add_attribution(vars(onet.source(config.release)))
+    credit = onet.source(onet.release_of(path) or config.release)
+
+    def plan(release: Release, counts: Counts, run: Run) -> _Builders:
         concepts = onet.read_onet(release, config.max_occupations, counts)
-        specific = onet.without_common_tools(concepts, counts)
-        builders: _Builders = {kind: (specific, _drawn(kind, config.per_group, config.seed)) for kind in config.kinds}
-        if "ad-profile" in builders:
-            builders["ad-profile"] = (concepts, _composed(config))
-        kinds = _write_pairs(run.path / PAIRS, builders, progress)
         write_related(run.path / RELATED, {concept.id: concept.related for concept in concepts})
-        metrics = _finish(run, kinds, counts)
-    return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+        specific = onet.without_common_tools(concepts, counts)
+        return {
+            kind: (concepts, _composed(config)) if kind == "ad-profile" else (specific, _drawn(kind, config))
+            for kind in config.kinds
+        }
+
+    return _import_release("data-import-onet", config, path, credit, plan, runs_dir, progress)
 
 
 def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
@@ -84,22 +81,35 @@ def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress
         DataError: The release is not there, or a file of it is missing or broken.
     """
     progress = progress or Silent()
-    path = _esco_source(config)
-    counts = Counts()
-    with open_run(runs_dir, "data-import-esco", config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
-        release = Release(path)
-        run.add_input("release", path)
-        run.add_attribution(vars(esco.SOURCE))
+
+    def plan(release: Release, counts: Counts, run: Run) -> _Builders:
         occupations = esco.read_occupations(release, config.max_occupations, counts)
         skills = esco.read_skills(release, config.max_occupations, counts) if "skill" in config.kinds else []
-        builders: _Builders = {
-            kind: (skills if kind == "skill" else occupations, _drawn(kind, config.per_group, config.seed))
-            for kind in config.kinds
-        }
-        kinds = _write_pairs(run.path / PAIRS, builders, progress)
+        return {kind: (skills if kind == "skill" else occupations, _drawn(kind, config)) for kind in config.kinds}
+
+    return _import_release("data-import-esco", config, _esco_source(config), esco.SOURCE, plan, runs_dir, progress)
+
+
+def _import_release(
+    command: str,
+    config: ImportOnetConfig | ImportEscoConfig,
+    path: Path,
+    credit: Source,
+    plan: Callable[[Release, Counts, Run], _Builders],
+    runs_dir: Path,
+    progress: Progress,
+) -> StageResult:
+    """Open a run, read a release, and write the pairs of every kind that `plan` says how to build."""
+    counts = Counts()
+    with open_run(runs_dir, command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+        release = Release(path)
+        run.add_input("release", path)
+        run.add_attribution(vars(credit))
+        kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), progress)
         for kind in [kind for kind, found in kinds.items() if not found["pairs"]]:
-            progress.note(f"no pairs of kind '{kind}': '{path}' has no file that they could be made of")
-        metrics = _finish(run, kinds, counts)
+            progress.note(f"no pairs of kind '{kind}': '{path}' has nothing that they could be made of")
+        metrics = {"kinds": kinds, "pairs": sum(found["pairs"] for found in kinds.values()), "counts": counts.steps}
+        run.write_metrics(metrics)
     return StageResult(str(run.path), "ok", metrics, _tables(metrics))
 
 
@@ -174,8 +184,8 @@ def _esco_source(config: ImportEscoConfig) -> Path:
     return target
 
 
-def _drawn(kind: str, limit: int, seed: int) -> Callable[[Concept], list[Pair]]:
-    return lambda concept: pairs_of(concept, kind, limit, str(seed))
+def _drawn(kind: str, config: ImportOnetConfig | ImportEscoConfig) -> Callable[[Concept], list[Pair]]:
+    return lambda concept: pairs_of(concept, kind, config.per_group, str(config.seed))
 
 
 def _composed(config: ImportOnetConfig) -> Callable[[Concept], list[Pair]]:
@@ -184,11 +194,7 @@ def _composed(config: ImportOnetConfig) -> Callable[[Concept], list[Pair]]:
     )
 
 
-def _write_pairs(
-    path: Path,
-    builders: _Builders,
-    progress: Progress,
-) -> dict[str, dict[str, int]]:
+def _write_pairs(path: Path, builders: _Builders, progress: Progress) -> dict[str, dict[str, int]]:
     """Write all kinds one after the other, and count pairs and groups of each."""
     total = sum(len(concepts) for concepts, _ in builders.values())
     found = {}
@@ -208,12 +214,6 @@ def _write_pairs(
 def _sizes(sizes: Iterable[int]) -> dict[str, int]:
     some = [size for size in sizes if size]
     return {"pairs": sum(some), "groups": len(some), "largest_group": max(some, default=0)}
-
-
-def _finish(run: Run, kinds: dict[str, dict[str, int]], counts: Counts) -> dict[str, Any]:
-    metrics = {"kinds": kinds, "pairs": sum(kind["pairs"] for kind in kinds.values()), "counts": counts.steps}
-    run.write_metrics(metrics)
-    return metrics
 
 
 def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:

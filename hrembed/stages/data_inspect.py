@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -30,9 +28,10 @@ from hrembed.data.inspect import (
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.read import read_every_split
-from hrembed.errors import DataError, ModelError
-from hrembed.files import sha256, write_jsonl
+from hrembed.errors import DataError
+from hrembed.files import write_jsonl
 from hrembed.models.refs import parse_ref
+from hrembed.models.tokenizer import open_tokenizer, tokenizer_identity
 from hrembed.plots.data import Inspection, draw_inspection
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
@@ -225,8 +224,8 @@ def _measure(
     if ref.scheme == "lexical":
         count, unit, limit = _count_words, "words", None
     else:
-        tokenizer, limit, body = _open_tokenizer(model_folder(section, runs_dir))
-        run.add_model("tokenizer", _tokenizer_identity(body), str(body))
+        tokenizer, limit, body = open_tokenizer(model_folder(section, runs_dir))
+        run.add_model("tokenizer", tokenizer_identity(body), str(body))
         count, unit = partial(_count_tokens, tokenizer), "tokens"
     rows = sample_rows(content.texts, content.sides, characters=_CHARACTERS, seed=seed)
     chosen = np.unique(np.concatenate([content.sides[side][some] for side, some in rows.items()]))
@@ -246,41 +245,6 @@ def _count_words(texts: list[str]) -> list[int]:
 def _count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
     found = tokenizer(texts, return_attention_mask=False, return_token_type_ids=False, verbose=False)
     return [len(tokens) for tokens in found["input_ids"]]
-
-
-def _open_tokenizer(folder: Path) -> tuple[Any, int | None, Path]:
-    """Read the tokenizer of a model folder, without the weights.
-
-    Returns:
-        The tokenizer; the longest input, as Sentence Transformers reads it; and the folder of both.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        modules = _json(folder / "modules.json", [{"path": ""}])
-        body = folder / modules[0]["path"]
-        tokenizer = AutoTokenizer.from_pretrained(str(body), local_files_only=True, trust_remote_code=False)
-        stated = [_json(file, {}).get("max_seq_length") for file in sorted(body.glob("sentence_*_config.json"))]
-        limits = [tokenizer.model_max_length, _json(body / "config.json", {}).get("max_position_embeddings")]
-    except Exception as err:
-        # Any library below may fail in its own way on a damaged folder; the user needs one message.
-        raise ModelError(
-            f"the tokenizer in '{folder}' does not load: {type(err).__name__}: {str(err).strip()[:200]}",
-            hint="`model=bm25` counts words and needs no model",
-        ) from err
-    # A tokenizer without a limit says so with a number of thirty digits.
-    known = [limit for limit in limits if limit and 0 < limit < 10**9]
-    return tokenizer, next(filter(None, stated), min(known, default=None)), body
-
-
-def _json(file: Path, missing: Any) -> Any:
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else missing
-
-
-def _tokenizer_identity(body: Path) -> str:
-    """Hash the settings and vocabularies of a model folder; weights have other endings."""
-    files = [file for file in sorted(body.iterdir()) if file.suffix in {".json", ".txt", ".model"}]
-    return hashlib.sha256("\n".join(f"{file.name} {sha256(file)}" for file in files).encode()).hexdigest()
 
 
 def _describe_lengths(content: _Content, lengths: _Lengths) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def test_personal_data_is_counted_by_row_and_never_shown(capsys, tmp_path, task)
     assert metrics["personal"]["types"]["email"] == {"count": 1, "rows": 1}
     assert "1 pieces of personal data in 1 rows (limit 0)" in said
     assert "example.org" not in said + (folder / "metrics.json").read_text() + (folder / "log.txt").read_text()
+    (where,) = pq.read_table(folder / "findings.parquet").to_pylist()
+    assert where == {"row": 2, "field": "positive", "type": "email", "start": 5, "end": 19}
     run(capsys, tmp_path / "runs", *words, "--set", "limits.personal=1")
     _, metrics, _ = run(capsys, tmp_path / "runs", *words[:-1])
     assert "personal" not in metrics

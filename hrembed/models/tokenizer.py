@@ -1,0 +1,55 @@
+"""The tokenizer of a model alone: how long a text is, without loading the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import ModelError
+from hrembed.files import sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def open_tokenizer(folder: Path) -> tuple[Any, int | None, Path]:
+    """Read the tokenizer of a model folder, without the weights.
+
+    Args:
+        folder: A Sentence Transformers folder or a plain Transformers checkpoint.
+
+    Returns:
+        The tokenizer; the longest input in tokens, as Sentence Transformers reads it, None without a limit; and the
+        folder of both.
+
+    Raises:
+        ModelError: The folder holds no tokenizer that can be read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        modules = _json(folder / "modules.json", [{"path": ""}])
+        body = folder / modules[0]["path"]
+        tokenizer = AutoTokenizer.from_pretrained(str(body), local_files_only=True, trust_remote_code=False)
+        stated = [_json(file, {}).get("max_seq_length") for file in sorted(body.glob("sentence_*_config.json"))]
+        limits = [tokenizer.model_max_length, _json(body / "config.json", {}).get("max_position_embeddings")]
+    except Exception as err:
+        # Any library below may fail in its own way on a damaged folder; the user needs one message.
+        raise ModelError(
+            f"the tokenizer in '{folder}' does not load: {type(err).__name__}: {str(err).strip()[:200]}",
+            hint="`model=bm25` counts words and needs no model",
+        ) from err
+    # A tokenizer without a limit says so with a number of thirty digits.
+    known = [limit for limit in limits if limit and 0 < limit < 10**9]
+    return tokenizer, next(filter(None, stated), min(known, default=None)), body
+
+
+def _json(file: Path, missing: Any) -> Any:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else missing
+
+
+def tokenizer_identity(body: Path) -> str:
+    """Hash the settings and vocabularies of a model folder; weights have other endings."""
+    files = [file for file in sorted(body.iterdir()) if file.suffix in {".json", ".txt", ".model"}]
+    return hashlib.sha256("\n".join(f"{file.name} {sha256(file)}" for file in files).encode()).hexdigest()
