@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
+Side = Literal["query", "document"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Text:
         id: Unique within its file.
         text: What is embedded; a document's title, where it has one, is already in front.
         group: What the text belongs to (an occupation, a job); empty when unknown.
+        fields: What else its row says, for slices: field name to value.
     """
 
     id: str
     text: str
     group: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,59 @@ class Task:
         name: Folder name and split, for example `ad-profile/test`.
         queries: Only those that the split judges.
         documents: The corpus.
-        qrels: Query id to document id to grade; grades of 0 are kept.
+        qrels: Query id to document id to grade; grades of 0 are kept. A query may have no relevant document: its scores
+            are undefined, and counted as such.
+        candidates: Reranking: query id to the ids of the only documents that are ranked for it; None ranks all.
+        instruction: What a query asks for, put where a model's prompt says `{instruction}`.
     """
 
     name: str
     queries: tuple[Text, ...]
     documents: tuple[Text, ...]
     qrels: Mapping[str, Mapping[str, int]]
+    candidates: Mapping[str, tuple[str, ...]] | None = None
+    instruction: str = ""
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """Pairs of texts with a similarity that people gave them.
+
+    Attributes:
+        name: For tables, for example `similar/test`.
+        first: One text of each pair.
+        second: The other, as many.
+        scores: What people said, shape (n,), on any scale, higher is more alike.
+        instruction: As in `Task`.
+    """
+
+    name: str
+    first: tuple[Text, ...]
+    second: tuple[Text, ...]
+    scores: Floats
+    instruction: str = ""
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """Texts with a label each.
+
+    Attributes:
+        name: For tables, for example `bias-language/test`.
+        goal: What is done with the labels: `classification` learns them, `clustering` finds them again.
+        texts: What is embedded.
+        labels: One for each text.
+        train: Which texts a classifier may learn from, shape (n,), the others are scored; None where there is no such
+            division and groups are held out in turn. Clustering uses all.
+        instruction: As in `Task`.
+    """
+
+    name: str
+    goal: Literal["classification", "clustering"]
+    texts: tuple[Text, ...]
+    labels: tuple[str, ...]
+    train: Bools | None = None
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,8 +158,33 @@ class StageResult:
     failure: Exception | None = None
 
 
+class Ranking(NamedTuple):
+    """The documents that stand first for each query.
+
+    Attributes:
+        documents: Position in `Task.documents` by rank, shape (Q, K); -1 where nothing more was ranked.
+        scores: Similarity by rank, shape (Q, K), falling; -inf where nothing more was ranked.
+    """
+
+    documents: Ints
+    scores: Floats
+
+
+class Similarity(Protocol):
+    """The similarity of every query to every document, computed where it is asked for; higher is closer."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of queries, number of documents."""
+        ...
+
+    def block(self, queries: slice, documents: slice | Ints) -> Floats:
+        """Compute a part of the matrix, shape (queries, documents), float32, finite."""
+        ...
+
+
 class Encoder(Protocol):
-    """Anything that turns texts into comparable vectors."""
+    """Anything that says how close a query and a document are."""
 
     @property
     def name(self) -> str:
@@ -119,7 +193,7 @@ class Encoder(Protocol):
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides the vectors."""
+        """Hash of everything that decides the scores."""
         ...
 
     @property
@@ -127,6 +201,43 @@ class Encoder(Protocol):
         """Where it was read: a folder, or a package with its version."""
         ...
 
-    def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
-        """Similarity of each query to each document, shape (Q, D), higher is closer."""
+    def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> Similarity:
+        """Compare each query with each document."""
+        ...
+
+    def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
+        """One row a text, shape (n, dim): a float32 array of unit rows, or a SciPy sparse matrix.
+
+        Raises:
+            ModelError: It has none (BM25).
+        """
+        ...
+
+
+class Backend(Protocol):
+    """What computes dense vectors: a transformer, a table of word vectors, an endpoint."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides the vectors of a text but its prompt."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where it was read."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Texts given to `embed` at once."""
+        ...
+
+    def embed(self, texts: Sequence[str], side: Side, prompt: str) -> Floats:
+        """Embed at most `batch_size` texts with a prompt in front, shape (n, dim), not yet of unit length.
+
+        An empty prompt means the model's own for this side, where it has one.
+
+        Raises:
+            ModelError: The vectors cannot be had, all or none.
+        """
         ...
