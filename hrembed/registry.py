@@ -15,13 +15,23 @@ if TYPE_CHECKING:
 BUILTIN: dict[str, dict[str, str]] = {
     "metric": {
         "ndcg": "hrembed.metrics.ranking:ndcg",
+        "ndcg-exp": "hrembed.metrics.ranking:ndcg_exponential",
         "map": "hrembed.metrics.ranking:average_precision",
         "mrr": "hrembed.metrics.ranking:reciprocal_rank",
         "recall": "hrembed.metrics.ranking:recall",
+        "precision": "hrembed.metrics.ranking:precision",
+        "r-precision": "hrembed.metrics.ranking:r_precision",
+        "hit": "hrembed.metrics.ranking:hit",
     },
     "method": {
         "lora": "hrembed.training.methods:apply_lora",
         "top-layers": "hrembed.training.methods:apply_top_layers",
+    },
+    "change": {
+        "typos": "hrembed.evaluation.perturb:typos",
+        "case": "hrembed.evaluation.perturb:case",
+        "abbreviations": "hrembed.evaluation.perturb:abbreviations",
+        "word-order": "hrembed.evaluation.perturb:word_order",
     },
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",

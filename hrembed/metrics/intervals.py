@@ -173,3 +173,46 @@ def sign_flip_p(
     signs = rng.integers(0, 2, size=(resamples, len(sums)), dtype=np.int8).astype(np.float64) * 2 - 1
     reached = int((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum())
     return (reached + 1) / (resamples + 1)
+
+
+def clustered_error(values: Floats, groups: Sequence[str]) -> tuple[float, int]:
+    """Standard error of a mean over items that come in groups.
+
+    Args:
+        values: One number per item, shape (n,); undefined ones (NaN) are left out.
+        groups: Group of each item; an empty name stands for a group of its own.
+
+    Returns:
+        The error, NaN with fewer than two groups, and the number of groups.
+
+    Source:
+        Liang & Zeger (1986), doi:10.1093/biomet/73.1.13, for a mean, with the factor G / (G - 1).
+    """
+    if np.isnan(values).all():
+        return float("nan"), 0
+    sums, sizes = _by_group(values, groups)
+    n = len(sums)
+    if n < 2:
+        return float("nan"), n
+    residuals = sums - sums.sum() / sizes.sum() * sizes
+    return float(np.sqrt(n / (n - 1) * (residuals**2).sum()) / sizes.sum()), n
+
+
+def detectable_difference(error: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Smallest true difference that a two-sided test would find with the given power.
+
+    Args:
+        error: Standard error of the difference, from `clustered_error` of the paired differences.
+        n: Independent units behind it.
+        alpha: Level of the test, in (0, 1); divide it by the number of tests of a family.
+        power: Chance to find it, in (0, 1).
+
+    Returns:
+        The difference, in the unit of `error`; NaN with fewer than two units.
+
+    Source:
+        Lachin (1981), doi:10.1016/0197-2456(81)90001-5, with quantiles of t for few units.
+    """
+    if n < 2 or np.isnan(error):
+        return float("nan")
+    return float((stats.t.ppf(1 - alpha / 2, df=n - 1) + stats.t.ppf(power, df=n - 1)) * error)

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
+
+from hrembed.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hrembed.types import Floats
+    from hrembed.types import Floats, Ints, Side
+
+
+@dataclass(frozen=True)
+class SparseSimilarity:
+    """Weights of shared words.
+
+    Attributes:
+        queries: CSR matrix, shape (Q, words).
+        documents: CSC matrix, shape (words, D), so that a block of documents is cut out quickly.
+    """
+
+    queries: Any
+    documents: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of queries, number of documents."""
+        return self.queries.shape[0], self.documents.shape[1]
+
+    def block(self, queries: slice, documents: slice | Ints) -> Floats:
+        """Compute scores, 0 where no word is shared."""
+        return np.asarray((self.queries[queries] @ self.documents[:, documents]).toarray(), dtype=np.float32)
 
 
 class Bm25:
@@ -29,17 +55,34 @@ class Bm25:
 
     source = identity
 
-    def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
-        """Score every document for every query, shape (Q, D); 0 where no word is shared."""
+    def similarity(
+        self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = ""
+    ) -> SparseSimilarity:
+        """Score every document for every query; 0 where no word is shared. Instructions are not used."""
         import bm25s
 
         index = bm25s.BM25()
         index.index(bm25s.tokenize(list(documents), show_progress=False), show_progress=False)
         words = bm25s.tokenize(list(queries), return_ids=False, show_progress=False)
-        known = index.vocab_dict
-        rows = [[word for word in query if word in known] for query in words]
-        empty = np.zeros(len(documents))
-        return np.stack([np.asarray(index.get_scores(row), dtype=np.float64) if row else empty for row in rows])
+        known = [[index.vocab_dict[word] for word in query if word in index.vocab_dict] for query in words]
+        weights = index.scores
+        shape = len(documents), len(weights["indptr"]) - 1
+        by_document = sparse.csc_array((weights["data"], weights["indices"], weights["indptr"]), shape=shape)
+        return SparseSimilarity(_counts(known, shape[1]), by_document.T.tocsc())
+
+    def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
+        """Raise, since BM25 weighs a query against a document and gives no vector of a text alone."""
+        raise ModelError("bm25 has no vectors", hint="use tfidf as the lexical baseline of this task")
+
+
+def _counts(rows: Sequence[Sequence[int]], words: int) -> Any:
+    """How often each word stands in each row, CSR, shape (rows, words)."""
+    lengths = [len(row) for row in rows]
+    indices = np.fromiter((word for row in rows for word in row), dtype=np.int64, count=sum(lengths))
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    counts = sparse.csr_array((np.ones(len(indices), dtype=np.float32), indices, starts), shape=(len(rows), words))
+    counts.sum_duplicates()
+    return counts
 
 
 class TfIdf:
@@ -58,10 +101,20 @@ class TfIdf:
 
     source = identity
 
-    def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
-        """Score every document for every query, shape (Q, D), in [0, 1]."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
+    def similarity(
+        self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = ""
+    ) -> SparseSimilarity:
+        """Score every document for every query, in [0, 1]. Instructions are not used."""
+        vectorizer = _vectorizer()
+        by_document = vectorizer.fit_transform(documents)
+        return SparseSimilarity(vectorizer.transform(queries), by_document.T.tocsc())
 
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
-        document_vectors = vectorizer.fit_transform(documents)
-        return np.asarray((vectorizer.transform(queries) @ document_vectors.T).todense(), dtype=np.float64)
+    def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
+        """Weights of the words of each text, CSR, shape (n, words); the words and their rarity are those of `texts`."""
+        return _vectorizer().fit_transform(texts)
+
+
+def _vectorizer() -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")

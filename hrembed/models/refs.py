@@ -8,7 +8,8 @@ from hrembed.errors import ConfigError
 from hrembed.registry import names, nearest
 
 CATALOGUE = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
-SCHEMES = ("hf", "path", "run")
+SCHEMES = ("hf", "path", "run", "openai", "trec")
+STATIC = ("wordllama",)
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,9 @@ class ModelRef:
     """A reference taken apart.
 
     Attributes:
-        scheme: `catalogue`, `lexical`, `hf`, `path` or `run`.
-        target: Catalogue name, lexical name, Hub id, folder or run id.
+        scheme: `catalogue`, `lexical`, `static`, `hf`, `path`, `run`, `openai` or `trec`.
+        target: Catalogue name, lexical name, name of static vectors, Hub id, folder, run id, name of the model at an
+            endpoint, or TREC run (a file, or a folder with one file a task).
         revision: Hub revision, or None.
     """
 
@@ -27,21 +29,23 @@ class ModelRef:
 
 
 def parse_ref(text: str) -> ModelRef:
-    """Read `minilm`, `bm25`, `hf:ORG/NAME@REVISION`, `path:DIR` or `run:ID`.
+    """Read `minilm`, `bm25`, `wordllama`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL` or `trec:PATH`.
 
     Raises:
         ConfigError: No such form or name; the hint lists what is known.
     """
-    known = [*CATALOGUE, *names("lexical")]
+    known = [*CATALOGUE, *STATIC, *names("lexical")]
     if text in CATALOGUE:
         return ModelRef("catalogue", text)
     if text in names("lexical"):
         return ModelRef("lexical", text)
+    if text in STATIC:
+        return ModelRef("static", text)
     scheme, colon, target = text.partition(":")
     if not colon or scheme not in SCHEMES:
         raise ConfigError(
             f"unknown model '{text}'{nearest(text, known)}",
-            hint=f"known: {', '.join(known)}, hf:ORG/NAME@REVISION, path:DIR, run:ID",
+            hint=f"known: {', '.join(known)}, hf:ORG/NAME@REVISION, path:DIR, run:ID, openai:MODEL, trec:PATH",
         )
     if not target:
         raise ConfigError(f"model '{text}' names nothing after '{scheme}:'")

@@ -1,25 +1,20 @@
-"""Sentence Transformers models as encoders."""
+"""Sentence Transformers models."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.files import sha256
-from hrembed.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hrembed.progress import Progress
-    from hrembed.types import Floats
-
-_log = logging.getLogger("hrembed")
+    from hrembed.types import Floats, Side
 
 
 def load_model(
@@ -64,63 +59,36 @@ def _first_line(err: Exception) -> str:
     return f"{type(err).__name__}: {lines[0] if lines else 'no message'}"
 
 
-class TransformerEncoder:
-    """Cosine similarity of the sentence embeddings of a transformer."""
+class TransformerBackend:
+    """A Sentence Transformers model, loaded when the first text is embedded: vectors in the cache need none.
 
-    def __init__(
-        self,
-        model: Any,
-        *,
-        name: str,
-        identity: str,
-        source: str = "memory",
-        batch_size: int = 32,
-        prompts: tuple[str, str] = ("", ""),
-        progress: Progress | None = None,
-    ) -> None:
-        self._model = model
-        self._batch_size = batch_size
-        self._prompts = {"query": prompts[0], "document": prompts[1]}
-        self._progress = progress or Silent()
-        self.name = name
+    Args:
+        load: Returns the model.
+        identity: Hash of weights, number format and length limit.
+        source: Where it was read.
+        batch_size: Texts encoded at once.
+    """
+
+    def __init__(self, load: Callable[[], Any], *, identity: str, source: str = "memory", batch_size: int = 32) -> None:
+        self._load = load
+        self._model: Any = None
         self.identity = identity
         self.source = source
+        self.batch_size = batch_size
 
-    def similarity(self, queries: Sequence[str], documents: Sequence[str]) -> Floats:
-        """Cosine of each query and document, shape (Q, D), float32, in [-1, 1] up to rounding.
-
-        Raises:
-            ModelError: A vector is not finite.
-        """
-        return self.encode(queries, "query") @ self.encode(documents, "document").T
-
-    def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> Floats:
-        """Embed texts as unit rows, shape (n, dim), float32; each distinct text is computed once.
+    def embed(self, texts: Sequence[str], side: Side, prompt: str) -> Floats:
+        """Embed texts, shape (n, dim), with the model's own prompt for this side where `prompt` is empty.
 
         Raises:
-            ModelError: A vector is not finite.
+            ModelError: The model does not load.
         """
-        distinct = sorted(dict.fromkeys(texts), key=len, reverse=True)
-        step = self._batch_size
-        parts = []
-        with self._progress.bar(f"{self.name}: {side} vectors", len(distinct)) as advance:
-            for start in range(0, len(distinct), step):
-                chunk = distinct[start : start + step]
-                parts.append(self._embed(chunk, side))
-                advance(len(chunk), "")
-        vectors = np.concatenate(parts)
-        if not np.isfinite(vectors).all():
-            bad = int((~np.isfinite(vectors)).any(axis=1).sum())
-            raise ModelError(f"model '{self.name}' gives NaN or infinite vectors for {bad} of {len(distinct)} texts")
-        row = {text: n for n, text in enumerate(distinct)}
-        return np.asarray(vectors[[row[text] for text in texts]])
-
-    def _embed(self, texts: list[str], side: Literal["query", "document"]) -> Floats:
+        if self._model is None:
+            self._model = self._load()
         encode = self._model.encode_query if side == "query" else self._model.encode_document
         vectors = encode(
-            texts,
-            prompt=self._prompts[side] or None,
-            batch_size=self._batch_size,
+            list(texts),
+            prompt=prompt or None,
+            batch_size=self.batch_size,
             show_progress_bar=False,
             convert_to_numpy=True,
             normalize_embeddings=True,

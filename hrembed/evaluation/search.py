@@ -1,0 +1,154 @@
+"""Exact search: every document is compared with every query, in blocks that fit in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hrembed.metrics.ranking import Ranked
+from hrembed.types import Ranking
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from hrembed.types import Floats, Ints, Similarity, Task
+
+    Keys = npt.NDArray[np.uint64]
+
+_QUERIES_AT_ONCE = 256
+# A score, its key, the copy that is partitioned, and what the operations between them hold for a moment.
+_BYTES_PER_SCORE = 32
+_LOW = np.uint64(0xFFFFFFFF)
+_SIGN = np.uint32(0x80000000)
+
+
+def rank_all(similarity: Similarity, *, depth: int, memory_mb: int) -> Ranking:
+    """Find the documents that stand first for each query.
+
+    Equal scores keep the order of the columns; readers of tasks therefore order documents by a hash of their id, which
+    no model can know. Memory grows with `memory_mb` and with queries × depth, not with queries × documents.
+
+    Args:
+        similarity: Scores, computed block by block.
+        depth: Ranks that are kept, 1 or more; all documents when there are fewer.
+        memory_mb: Memory for one block of scores, in MiB; the least block is 256 queries × 1,024 documents.
+
+    Returns:
+        The first `min(depth, D)` documents of each query.
+
+    Raises:
+        ValueError: A score is not finite.
+    """
+    queries, documents = similarity.shape
+    depth = min(depth, documents)
+    step = block_width(memory_mb, depth)
+    found = np.empty((queries, depth), dtype=np.int64), np.empty((queries, depth), dtype=np.float32)
+    for start in range(0, queries, _QUERIES_AT_ONCE):
+        rows = slice(start, min(start + _QUERIES_AT_ONCE, queries))
+        best: Keys = np.empty((rows.stop - start, 0), dtype=np.uint64)
+        for left in range(0, documents, step):
+            columns = slice(left, min(left + step, documents))
+            best = _merged(best, _keys(similarity.block(rows, columns), documents - 1 - left), depth)
+        best = np.sort(best, axis=1)[:, ::-1]
+        found[0][rows] = (documents - 1) - (best & _LOW).astype(np.int64)
+        found[1][rows] = _scores(best)
+    return Ranking(*found)
+
+
+def block_width(memory_mb: int, depth: int) -> int:
+    """Documents in one block of scores."""
+    return max(1024, memory_mb * 2**20 // (_BYTES_PER_SCORE * _QUERIES_AT_ONCE) - depth)
+
+
+def rank_candidates(similarity: Similarity, candidates: list[Ints], *, depth: int) -> Ranking:
+    """Rank for each query only the documents given for it.
+
+    Args:
+        similarity: Scores, computed for these pairs only.
+        candidates: Columns of each query, any number.
+        depth: Ranks that are kept.
+
+    Returns:
+        Shape (Q, K), K being the longest list or `depth`; shorter lists end in -1.
+
+    Raises:
+        ValueError: A score is not finite.
+    """
+    width = min(depth, max((len(columns) for columns in candidates), default=0))
+    found = np.full((len(candidates), width), -1, dtype=np.int64), np.full((len(candidates), width), -np.inf, "f4")
+    for row, given in enumerate(candidates):
+        columns = np.sort(given)
+        scores = _finite(similarity.block(slice(row, row + 1), columns))[0]
+        order = np.argsort(-scores, kind="stable")[:width]
+        found[0][row, : len(order)] = columns[order]
+        found[1][row, : len(order)] = scores[order]
+    return Ranking(*found)
+
+
+def _merged(best: Keys, block: Keys, depth: int) -> Keys:
+    """Keep the `depth` largest keys of each row, in any order."""
+    if best.shape[1] == depth:
+        # Most of a later block is worse than the worst that is kept, and need not be sorted in.
+        worst = best.min(axis=1, keepdims=True)
+        width = int((block > worst).sum(axis=1).max(initial=0))
+        if width == 0:
+            return best
+        block = _largest(block, min(width, depth))
+    return _largest(np.concatenate([best, block], axis=1), depth)
+
+
+def _largest(keys: Keys, count: int) -> Keys:
+    if keys.shape[1] <= count:
+        return keys
+    return np.partition(keys, keys.shape[1] - count, axis=1)[:, -count:]
+
+
+def _keys(scores: Floats, last: int) -> Keys:
+    """Turn scores into whole numbers that sort by score first and then by column, so that no two are equal.
+
+    The bits of a float32, with all of them flipped when it is negative and the sign otherwise, sort like the number.
+    """
+    bits = (_finite(scores).astype(np.float32, copy=False) + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
+    ordered = np.where(bits & _SIGN, ~bits, bits | _SIGN).astype(np.uint64)
+    columns = np.arange(last, last - scores.shape[1], -1, dtype=np.int64).astype(np.uint64)
+    return np.asarray((ordered << np.uint64(32)) | columns)
+
+
+def _scores(keys: Keys) -> Floats:
+    ordered = (keys >> np.uint64(32)).astype(np.uint32)
+    return np.where(ordered & _SIGN, ordered ^ _SIGN, ~ordered).astype(np.uint32).view(np.float32)
+
+
+def _finite(scores: Floats) -> Floats:
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite")
+    return scores
+
+
+def graded(task: Task, ranking: Ranking) -> Ranked:
+    """Put the grades of a task into the order of a ranking; what is not judged counts 0.
+
+    Args:
+        task: Queries with their grades.
+        ranking: Documents by rank, one row per query of the task.
+
+    Returns:
+        Gains by rank, and all gains above 0.
+    """
+    column = {document.id: n for n, document in enumerate(task.documents)}
+    gains = np.zeros(ranking.documents.shape)
+    best: list[list[int]] = []
+    for row, query in enumerate(task.queries):
+        judged = task.qrels.get(query.id, {})
+        best.append(sorted((grade for grade in judged.values() if grade > 0), reverse=True))
+        columns = np.array([column[document] for document in judged], dtype=np.int64)
+        order = np.argsort(columns)
+        known, grades = columns[order], np.array(list(judged.values()), dtype=np.float64)[order]
+        if len(known):
+            place = np.minimum(np.searchsorted(known, ranking.documents[row]), len(known) - 1)
+            gains[row] = np.where(known[place] == ranking.documents[row], grades[place], 0.0)
+    ideal = np.zeros((len(best), max((len(grades) for grades in best), default=0)))
+    for row, grades_of_query in enumerate(best):
+        ideal[row, : len(grades_of_query)] = grades_of_query
+    return Ranked(gains, ideal)

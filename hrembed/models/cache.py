@@ -1,0 +1,130 @@
+"""Vectors kept on disk, found again by what decides them: the weights, the side, the prompt and the text itself.
+
+Names of models, tasks and files are not part of a key, so two checkpoints under one name, or one text in two tasks,
+cannot be mistaken for each other. Vectors are written while a run goes on: one that was interrupted continues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from xxhash import xxh3_64_hexdigest
+
+from hrembed.files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from hrembed.types import Floats, Ints, Side
+
+_KEY = np.dtype([("first", "<u8"), ("second", "<u8")])
+_VERSION = "1"
+
+
+def text_keys(texts: Sequence[str]) -> Ints:
+    """Hash texts to 128 bits, shape (n,), fields `first` and `second`."""
+    raw = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
+    return np.frombuffer(raw, dtype=_KEY)
+
+
+class Found(NamedTuple):
+    """Where the vectors of some keys lie.
+
+    Attributes:
+        file: Position of the file in `Shelf.files`, -1 for a key that is not there, shape (n,).
+        row: Row within that file, shape (n,).
+    """
+
+    file: Ints
+    row: Ints
+
+
+class Shelf:
+    """The vectors of one model, side and prompt: a folder of files that are only ever added.
+
+    Args:
+        root: Folder of the whole cache.
+        identity: Hash of what decides the vectors of a text but its prompt.
+        side: Queries and documents never share a vector, since a model may treat them differently.
+        prompt: What is put in front of the text.
+    """
+
+    def __init__(self, root: Path, identity: str, side: Side, prompt: str) -> None:
+        decides = repr((_VERSION, identity, side, prompt))
+        self.folder = root / hashlib.sha256(decides.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        self.files: list[Path] = []
+
+    def find(self, keys: Ints) -> Found:
+        """Look up keys; a damaged file is removed, as if it had never been written.
+
+        Args:
+            keys: As `text_keys` gives them, shape (n,).
+        """
+        self.files = sorted(self.folder.glob("*.safetensors"))
+        found = Found(np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64))
+        order = np.argsort(keys["first"], kind="stable")
+        asked = keys[order]
+        for number, file in enumerate(self.files):
+            held = _read_keys(file)
+            if not len(held) or not len(asked):
+                continue
+            place = np.minimum(np.searchsorted(asked["first"], held["first"]), len(asked) - 1)
+            # Keys that share their first half lie side by side; two such texts are one in 10^19.
+            rows = np.flatnonzero(asked[place] == held)
+            found.file[order[place[rows]]] = number
+            found.row[order[place[rows]]] = rows
+        return found
+
+    def read(self, found: Found) -> Iterator[tuple[Ints, Floats]]:
+        """Yield positions and their vectors, file by file, so that only one file is in memory.
+
+        Args:
+            found: What `find` gave.
+        """
+        from safetensors.numpy import load_file
+
+        for number in np.unique(found.file[found.file >= 0]):
+            places = np.flatnonzero(found.file == number)
+            yield places, load_file(self.files[number])["vectors"][found.row[places]]
+
+    def add(self, keys: Ints, vectors: Floats) -> None:
+        """Write vectors as a new file, whole or not at all.
+
+        Args:
+            keys: Shape (n,).
+            vectors: Shape (n, dim), float32.
+
+        Raises:
+            HrembedError: The file cannot be written.
+        """
+        from safetensors.numpy import save_file
+
+        held = np.stack([keys["first"], keys["second"]], axis=1)
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        name = f"{time.time_ns():020d}-{os.getpid()}.safetensors"
+        with writing(self.folder / name) as part:
+            save_file({"keys": held, "vectors": vectors}, part, metadata={"xxh3": _sum(held, vectors)})
+
+
+def _read_keys(file: Path) -> Ints:
+    """Keys of a file, none when it is not whole: then it is removed."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np") as stream:
+            held, vectors = stream.get_tensor("keys"), stream.get_tensor("vectors")
+            if (stream.metadata() or {}).get("xxh3") == _sum(held, vectors):
+                return np.ascontiguousarray(held).view(_KEY)[:, 0]
+    except (SafetensorError, OSError):
+        pass
+    file.unlink(missing_ok=True)
+    return np.empty(0, dtype=_KEY)
+
+
+def _sum(keys: Ints, vectors: Floats) -> str:
+    return xxh3_64_hexdigest(keys.tobytes() + xxh3_64_hexdigest(np.ascontiguousarray(vectors)).encode())

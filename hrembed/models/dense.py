@@ -1,0 +1,206 @@
+"""Dense vectors as an encoder: distinct texts once, unit rows, kept in the cache, in memory or on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hrembed.errors import ModelError
+from hrembed.models.cache import Shelf, text_keys
+from hrembed.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from hrembed.progress import Advance, Progress
+    from hrembed.types import Backend, Floats, Ints, Side
+
+_TEXTS_AT_ONCE = 1024  # rows of a file of the cache
+
+
+class Prompts(NamedTuple):
+    """What is put in front of a text; `{instruction}` stands for what the task asks for."""
+
+    query: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True)
+class DenseSimilarity:
+    """Cosine of unit rows.
+
+    Attributes:
+        queries: Shape (Q, dim), float32.
+        documents: Shape (D, dim), float32, in memory or mapped from a file.
+    """
+
+    queries: Floats
+    documents: Floats
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of queries, number of documents."""
+        return len(self.queries), len(self.documents)
+
+    def block(self, queries: slice, documents: slice | Ints) -> Floats:
+        """Compute cosines, in [-1, 1] up to rounding."""
+        return np.asarray(self.queries[queries] @ self.documents[documents].T)
+
+
+class DenseEncoder:
+    """A backend with prompts, truncation and a cache around it.
+
+    Args:
+        backend: Computes raw vectors.
+        name: For tables.
+        prompts: In front of queries and of documents.
+        dimensions: Keep the first so many numbers of a vector (Matryoshka); None keeps all.
+        cache: Folder of the cache; None computes everything anew.
+        memory_mb: Vectors beyond this size are mapped from a file beside the cache.
+        progress: Told what advances.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        name: str,
+        prompts: Prompts = Prompts(),
+        dimensions: int | None = None,
+        cache: Path | None = None,
+        memory_mb: int = 4096,
+        progress: Progress | None = None,
+    ) -> None:
+        self._backend = backend
+        self._prompts = prompts
+        self._dimensions = dimensions
+        self._cache = cache
+        self._memory = memory_mb * 2**20
+        self._progress = progress or Silent()
+        self.name = name
+
+    @property
+    def identity(self) -> str:
+        """Hash of the backend, the prompts and the truncation."""
+        decides = (self._backend.identity, tuple(self._prompts), self._dimensions)
+        return hashlib.sha256(repr(decides).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def source(self) -> str:
+        """Where the backend was read."""
+        return self._backend.source
+
+    def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> DenseSimilarity:
+        """Compare by cosine.
+
+        Raises:
+            ModelError: A vector cannot be had, or is not finite.
+        """
+        return DenseSimilarity(
+            self.vectors(queries, "query", instruction=instruction),
+            self.vectors(documents, "document", instruction=instruction),
+        )
+
+    def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Floats:
+        """Embed texts as unit rows, shape (n, dim), float32; each distinct text is computed once.
+
+        A vector of zeros (a static model that knows no word of the text) stays as it is: its cosine is 0 to all.
+
+        Raises:
+            ModelError: A vector cannot be had, is not finite, or is shorter than `dimensions`.
+        """
+        prompt = getattr(self._prompts, side).replace("{instruction}", instruction)
+        number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
+        distinct = list(number)
+        order = np.array([number[text] for text in texts], dtype=np.int64)
+        found: Floats | None = None
+        for places, vectors in self._parts(distinct, side, prompt):
+            if found is None:
+                found = self._room(len(distinct), min(self._dimensions or vectors.shape[1], vectors.shape[1]))
+            found[places] = self._cut(vectors)
+        if found is None:
+            return np.zeros((0, self._dimensions or 0), dtype=np.float32)
+        return found if len(distinct) == len(texts) else self._spread(found, order)
+
+    def _parts(self, texts: list[str], side: Side, prompt: str) -> Iterator[tuple[Ints, Floats]]:
+        """Yield positions and whole unit vectors: first what the cache holds, then what is computed."""
+        if self._cache is None:
+            yield from self._computed(texts, np.arange(len(texts)), side, prompt)
+            return
+        shelf, keys = Shelf(self._cache, self._backend.identity, side, prompt), text_keys(texts)
+        held = shelf.find(keys)
+        yield from shelf.read(held)
+        for places, vectors in self._computed(texts, np.flatnonzero(held.file < 0), side, prompt):
+            shelf.add(keys[places], vectors)
+            yield places, vectors
+
+    def _computed(self, texts: list[str], places: Ints, side: Side, prompt: str) -> Iterator[tuple[Ints, Floats]]:
+        """Embed the texts at these places, the longest first: batches are of one length, and a lack of memory shows."""
+        places = places[np.argsort([-len(texts[n]) for n in places], kind="stable")]
+        if not len(places):
+            return
+        with self._progress.bar(f"{self.name}: {side} vectors", len(places)) as advance:
+            for start in range(0, len(places), _TEXTS_AT_ONCE):
+                yield from self._part(texts, places[start : start + _TEXTS_AT_ONCE], side, prompt, advance)
+
+    def _part(
+        self, texts: list[str], places: Ints, side: Side, prompt: str, advance: Advance
+    ) -> Iterator[tuple[Ints, Floats]]:
+        """Embed one file's worth of texts; when it breaks off, what is done so far is handed over first."""
+        done: list[Floats] = []
+        failure: BaseException | None = None
+        for left in range(0, len(places), self._backend.batch_size):
+            batch = [texts[n] for n in places[left : left + self._backend.batch_size]]
+            try:
+                done.append(self._unit(self._backend.embed(batch, side, prompt)))
+            except BaseException as err:  # noqa: BLE001 - raised again below
+                failure = err
+                break
+            advance(len(batch), "")
+        if done:
+            vectors = np.concatenate(done)
+            yield places[: len(vectors)], vectors
+        if failure is not None:
+            raise failure
+
+    def _unit(self, vectors: Floats) -> Floats:
+        bad = int((~np.isfinite(vectors)).any(axis=1).sum())
+        if bad:
+            raise ModelError(f"model '{self.name}' gives NaN or infinite vectors for {bad} of {len(vectors)} texts")
+        return unit_rows(vectors)
+
+    def _cut(self, vectors: Floats) -> Floats:
+        if self._dimensions is None or self._dimensions == vectors.shape[1]:
+            return vectors
+        if self._dimensions > vectors.shape[1]:
+            raise ModelError(
+                f"model '{self.name}' has {vectors.shape[1]} dimensions, fewer than `dimensions: {self._dimensions}`"
+            )
+        return unit_rows(vectors[:, : self._dimensions])
+
+    def _room(self, rows: int, dim: int) -> Floats:
+        """Make an array, in a file that vanishes with it when it is large."""
+        if rows * dim * 4 <= self._memory or self._cache is None:
+            return np.empty((rows, dim), dtype=np.float32)
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._cache) as file:
+            return np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, dim))
+
+    def _spread(self, distinct: Floats, order: Ints) -> Floats:
+        found = self._room(len(order), distinct.shape[1])
+        for start in range(0, len(order), _TEXTS_AT_ONCE):
+            part = slice(start, start + _TEXTS_AT_ONCE)
+            found[part] = distinct[order[part]]
+        return found
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Divide each row by its length, as float32; a row of zeros stays."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1))
