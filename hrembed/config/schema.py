@@ -18,86 +18,79 @@ from hrembed.config.data import (
     ImportOnetConfig,
     ImportTableConfig,
 )
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
-from hrembed.errors import ConfigError
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.registry import names, nearest
 
-
-def _checked_ref(ref: str) -> str:
-    try:
-        parse_ref(ref)
-    except ConfigError as err:
-        raise ValueError(f"{err}{'; ' + err.hint if err.hint else ''}") from None
-    return ref
-
-
-def _checked_metric(name: str) -> str:
-    try:
-        metric = parse_metric(name)
-        if metric.name not in names("metric"):
-            known = ", ".join(names("metric"))
-            raise ConfigError(f"unknown metric '{name}'{nearest(metric.name, names('metric'))}", hint=f"known: {known}")
-    except ConfigError as err:
-        raise ValueError(f"{err}{'; ' + err.hint if err.hint else ''}") from None
-    return name
-
-
-class ModelSection(Section):
-    """Which model, and how it is loaded."""
-
-    ref: str = Field(
-        default="minilm",
-        description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `bm25` or `tfidf`.",
-    )
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32",
-        description="Number format of the weights; half precision only where you ask for it.",
-    )
-    max_tokens: int | None = Field(
-        default=None,
-        ge=8,
-        le=131072,
-        description="Cut texts after this many tokens; null keeps the model's own limit.",
-    )
-    batch_size: int = Field(default=32, ge=1, description="Texts encoded at once.")
-    query_prompt: str = Field(default="", description="Put in front of every query.")
-    document_prompt: str = Field(default="", description="Put in front of every document.")
-    trust_remote_code: bool = Field(
-        default=False, description="Run Python code that comes with the model. Only for sources you trust."
-    )
-
-    _ref = field_validator("ref")(_checked_ref)
-
-
-class TaskSection(Section):
-    """A retrieval task in BEIR layout."""
-
-    path: str = Field(
-        default="shipped:hr-core/test/ad-profile",
-        description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; `shipped:NAME` for one of ours.",
-    )
-    split: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Name of the qrels file, without `.tsv`; null when there is only one.",
-    )
-
-
 _DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
 
 
-class BootstrapSection(Section):
-    """How intervals are computed."""
+class CompareSection(Section):
+    """How models are compared."""
 
-    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Bootstrap resamples.")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Level of every interval.")
-    seed: int = Field(default=13, ge=0, description="Seed of the resampling.")
+    pairs: Literal["all", "reference"] = Field(
+        default="all", description="Compare every two models, or all with the first; p-values are corrected for these."
+    )
+    delta: float = Field(
+        default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you: an engineering choice."
+    )
+    power: float = Field(
+        default=0.8, gt=0.5, lt=1, description="Chance of finding a difference of the size called detectable."
+    )
+
+
+class SearchSection(Section):
+    """How documents are ranked."""
+
+    depth: int = Field(
+        default=1000, ge=1, description="Ranks kept for each query; what comes later counts as not found."
+    )
+    memory_mb: int = Field(
+        default=1024,
+        ge=64,
+        description="MiB for a block of scores, and for vectors before they go to a file.",
+    )
+
+
+class CacheSection(Section):
+    """Vectors kept on disk, keyed by weights, settings, prompt and text."""
+
+    use: bool = Field(default=True, description="Whether vectors are looked up and kept.")
+    folder: str | None = Field(default=None, description="Where they lie; null is `.cache` in the folder of the runs.")
+
+
+class SliceSection(Section):
+    """Parts of the queries that are reported on their own."""
+
+    by: tuple[str, ...] = Field(
+        default=("length", "overlap", "relevant"),
+        description="`length`, `overlap`, `relevant`, `seniority`, `language`, `group`, `family`, `query:FIELD` or "
+        "`document:FIELD`.",
+    )
+    min_queries: int = Field(default=20, ge=2, description="A slice with fewer says so in place of a number.")
+
+
+class RobustnessSection(Section):
+    """The same queries, written differently."""
+
+    changes: tuple[str, ...] = Field(
+        default=(), description="`typos`, `case`, `abbreviations`, `word-order`; each embeds all queries once more."
+    )
+    seed: int = Field(default=13, ge=0, description="Seed of the changes.")
+
+    @field_validator("changes")
+    @classmethod
+    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value not in names("change"):
+                raise ValueError(f"unknown change '{value}'{nearest(value, names('change'))}")
+        return values
 
 
 class EvalConfig(Section):
-    """`hrembed eval`: score models on retrieval tasks."""
+    """`hrembed eval`: score models on tasks."""
 
     models: tuple[ModelSection, ...] = Field(
         default=(ModelSection(),),
@@ -108,17 +101,35 @@ class EvalConfig(Section):
         default=("bm25", "tfidf"), description="Lexical baselines scored beside the models."
     )
     tasks: tuple[TaskSection, ...] = Field(default=(TaskSection(),), min_length=1, description="Tasks to score on.")
+    retention: tuple[TaskSection, ...] = Field(
+        default=(),
+        description="Tasks outside of hiring that show what a fine-tuned model lost; reported and corrected apart.",
+    )
     metrics: tuple[str, ...] = Field(
         default=("ndcg@10", "map", "mrr@10", "recall@100"),
         min_length=1,
-        description="Metrics; the first is the headline.",
+        description="Metrics of retrieval and reranking; the first is the headline.",
     )
+    compare: CompareSection = CompareSection()
+    slices: SliceSection = SliceSection()
+    robustness: RobustnessSection = RobustnessSection()
+    worst: int = Field(default=10, ge=0, description="Queries shown where a model fails most, and most won and lost.")
+    search: SearchSection = SearchSection()
+    cache: CacheSection = CacheSection()
     bootstrap: BootstrapSection = BootstrapSection()
 
     @field_validator("metrics")
     @classmethod
     def _metrics(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_checked_metric(value) for value in values)
+        return tuple(dict.fromkeys(checked_metric(value) for value in values))
+
+    @model_validator(mode="after")
+    def _within_depth(self) -> EvalConfig:
+        for name in self.metrics:
+            cut = parse_metric(name).k
+            if cut is not None and cut > self.search.depth:
+                raise ValueError(f"`{name}` looks deeper than `search.depth: {self.search.depth}`; raise that")
+        return self
 
 
 class LoraMethod(Section):
@@ -181,13 +192,16 @@ class FinetuneConfig(Section):
     train: TrainSection = TrainSection()
     dev: TaskSection = _DEV
     metric: str = Field(default="ndcg@10", description="Dev metric by which the best checkpoint is kept.")
+    delta: float = Field(
+        default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you: an engineering choice."
+    )
     bootstrap: BootstrapSection = BootstrapSection()
 
-    _metric = field_validator("metric")(_checked_metric)
+    _metric = field_validator("metric")(checked_metric)
 
     @model_validator(mode="after")
     def _trainable(self) -> FinetuneConfig:
-        if self.model.ref in {"bm25", "tfidf"}:
+        if parse_ref(self.model.ref).scheme in {"lexical", "static", "openai", "trec"}:
             raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
         return self
 
@@ -304,7 +318,7 @@ class ProbeSection(Section):
     task: TaskSection = _DEV
     metric: str = Field(default="ndcg@10", description="What is measured.")
 
-    _metric = field_validator("metric")(_checked_metric)
+    _metric = field_validator("metric")(checked_metric)
 
 
 class SelectConfig(Section):

@@ -16,30 +16,34 @@ if TYPE_CHECKING:
 
 
 def read_task(folder: Path, split: str | None = None) -> Task:
-    """Read a BEIR folder: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`.
+    """Read a BEIR folder: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, for reranking `candidates/<split>.tsv`.
 
-    Only queries that the split judges are kept. Documents are put in the order of a hash of their id, so
-    that ties between scores are broken neutrally and always alike. A document's `title` is put in front of its text.
+    Only queries that the split judges are kept, those without a relevant document as well. Documents are put in the
+    order of a hash of their id, so that ties between scores are broken neutrally and always alike. A document's `title`
+    is put in front of its text; what else a row says is kept as fields.
 
     Args:
         folder: The task.
         split: Name of the qrels file; None when there is only one.
 
     Raises:
-        DataError: A file is missing, empty or malformed; an id stands twice; qrels name an unknown
-            id; or a judged query has no relevant document.
+        DataError: A file is missing, empty or malformed; an id stands twice; qrels or candidates name an unknown
+            id; or no query has a relevant document.
     """
     if not folder.is_dir():
         raise DataError(f"task '{folder}' is not a folder", hint="a task is a BEIR folder: corpus, queries, qrels")
     qrels_file = _qrels_file(folder, split)
     documents = _read_texts(folder / "corpus.jsonl")
     queries = _read_texts(folder / "queries.jsonl")
-    qrels = _read_qrels(qrels_file, {q.id for q in queries}, {d.id for d in documents})
+    ids = {q.id for q in queries}, {d.id for d in documents}
+    qrels = _read_qrels(qrels_file, *ids)
+    candidates = folder / "candidates" / qrels_file.name
     return Task(
         name=f"{folder.name}/{qrels_file.stem}",
         queries=tuple(q for q in queries if q.id in qrels),
         documents=tuple(sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())),
         qrels=qrels,
+        candidates=_read_candidates(candidates, *ids, qrels) if candidates.exists() else None,
     )
 
 
@@ -75,6 +79,9 @@ def _qrels_file(folder: Path, split: str | None) -> Path:
     return folder / "qrels" / f"{split}.tsv"
 
 
+_OWN = {"_id", "text", "title", "group"}
+
+
 def _read_texts(file: Path) -> list[Text]:
     found: dict[str, Text] = {}
     for line, row in read_jsonl(file):
@@ -83,35 +90,50 @@ def _read_texts(file: Path) -> list[Text]:
             raise DataError(f"{file}:{line}: id '{key}' stands twice")
         text = _field(row, "text", file, line)
         title = row.get("title") or ""
-        found[key] = Text(key, f"{title} {text}".strip(), str(row.get("group") or ""))
+        fields = {k: str(v) for k, v in row.items() if k not in _OWN and isinstance(v, str | int | float)}
+        found[key] = Text(key, f"{title} {text}".strip(), str(row.get("group") or ""), fields)
     return list(found.values())
 
 
 def _read_qrels(file: Path, queries: set[str], documents: set[str]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for line, text in _lines(file):
-        cells = text.split("\t")
-        if line == 1 and cells[-1] == "score":
-            continue
-        if len(cells) != 3:
-            raise DataError(
-                f"{file}:{line}: expected query-id, corpus-id, score split by tabs, found {len(cells)} cells"
-            )
-        query, document, grade = cells
-        if query not in queries:
-            raise DataError(f"{file}:{line}: query '{query}' is not in queries.jsonl")
-        if document not in documents:
-            raise DataError(f"{file}:{line}: document '{document}' is not in corpus.jsonl")
+    for line, (query, document, grade) in _id_rows(file, ("query-id", "corpus-id", "score"), queries, documents):
         found.setdefault(query, {})[document] = _grade(grade, file, line)
     if not found:
         raise DataError(f"{file}: no judgements")
-    bare = [query for query, judged in found.items() if not any(judged.values())]
-    if bare:
-        raise DataError(
-            f"{file}: query '{bare[0]}' has no relevant document ({len(bare)} such)",
-            hint="a query without positives has no defined score; remove its rows from the qrels",
-        )
+    if not any(any(judged.values()) for judged in found.values()):
+        raise DataError(f"{file}: no query has a relevant document", hint="a relevant one has a score of 1 or more")
     return found
+
+
+def _read_candidates(
+    file: Path, queries: set[str], documents: set[str], judged: Mapping[str, object]
+) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {query: {} for query in judged}
+    for _, (query, document) in _id_rows(file, ("query-id", "corpus-id"), queries, documents):
+        if query in found:
+            found[query][document] = None
+    bare = [query for query, given in found.items() if not given]
+    if bare:
+        raise DataError(f"{file}: query '{bare[0]}' has no candidates ({len(bare)} such)")
+    return {query: tuple(given) for query, given in found.items()}
+
+
+def _id_rows(
+    file: Path, columns: tuple[str, ...], queries: set[str], documents: set[str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of a tab-separated file that starts with a query and a document."""
+    for line, text in _lines(file):
+        cells = text.split("\t")
+        if line == 1 and cells[-1] == columns[-1]:
+            continue
+        if len(cells) != len(columns):
+            raise DataError(f"{file}:{line}: expected {', '.join(columns)} split by tabs, found {len(cells)} cells")
+        if cells[0] not in queries:
+            raise DataError(f"{file}:{line}: query '{cells[0]}' is not in queries.jsonl")
+        if cells[1] not in documents:
+            raise DataError(f"{file}:{line}: document '{cells[1]}' is not in corpus.jsonl")
+        yield line, cells
 
 
 def _grade(text: str, file: Path, line: int) -> int:

@@ -14,7 +14,7 @@ from hrembed.models.cache import Shelf, text_keys
 from hrembed.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
@@ -28,6 +28,9 @@ class Prompts(NamedTuple):
 
     query: str = ""
     document: str = ""
+
+
+NO_PROMPTS = Prompts()
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class DenseEncoder:
         backend: Backend,
         *,
         name: str,
-        prompts: Prompts = Prompts(),
+        prompts: Prompts = NO_PROMPTS,
         dimensions: int | None = None,
         cache: Path | None = None,
         memory_mb: int = 4096,
@@ -94,6 +97,12 @@ class DenseEncoder:
     def source(self) -> str:
         """Where the backend was read."""
         return self._backend.source
+
+    @property
+    def usage(self) -> Mapping[str, object] | None:
+        """What an endpoint counted: requests, tokens, cost; None for models that run here."""
+        counted: Mapping[str, object] | None = getattr(self._backend, "usage", None)
+        return counted
 
     def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> DenseSimilarity:
         """Compare by cosine.
@@ -158,7 +167,7 @@ class DenseEncoder:
             batch = [texts[n] for n in places[left : left + self._backend.batch_size]]
             try:
                 done.append(self._unit(self._backend.embed(batch, side, prompt)))
-            except BaseException as err:  # noqa: BLE001 - raised again below
+            except BaseException as err:
                 failure = err
                 break
             advance(len(batch), "")

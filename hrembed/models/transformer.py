@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,8 +92,3 @@ class TransformerBackend:
             normalize_embeddings=True,
         )
         return np.asarray(vectors, dtype=np.float32)
-
-
-def folder_identity(folder: Path, settings: Sequence[object]) -> str:
-    """Hash weights, tokenizer and pooling of a folder together with what else decides its vectors."""
-    return hashlib.sha256(repr((sha256(folder), *settings)).encode()).hexdigest()

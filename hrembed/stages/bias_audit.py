@@ -102,7 +102,8 @@ def _scores(
     encoder: Encoder, jobs: Sequence[Text], resumes: Sequence[Text], nameless: list[str], named: list[str]
 ) -> tuple[Floats, Floats]:
     """Score jobs against résumés: with names, shape (J, R, N), and without, shape (J, R)."""
-    found = encoder.similarity([job.text for job in jobs], [*nameless, *named]).astype(np.float64)
+    similarity = encoder.similarity([job.text for job in jobs], [*nameless, *named])
+    found = similarity.block(slice(None), slice(None)).astype(np.float64)
     plain, rest = found[:, : len(resumes)], found[:, len(resumes) :]
     return rest.reshape(len(jobs), len(resumes), -1), plain
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrembed.config.schema import ModelSection
+from hrembed.config.parts import ModelSection
 from hrembed.data.inspect import (
     UNSURE,
     by_frequency,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrembed.config.schema import ModelSection
+from hrembed.config.parts import ModelSection
 from hrembed.progress import Silent
 from hrembed.stages.bias_audit import run_bias_audit
 from hrembed.stages.evaluate import run_evaluate

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrembed.errors import ConfigError
+from hrembed.files import sha256
+from hrembed.models.dense import DenseEncoder, Prompts
+from hrembed.models.endpoint import Endpoint
 from hrembed.models.refs import parse_ref
-from hrembed.models.transformer import TransformerEncoder, folder_identity, load_model
+from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
+from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
 from hrembed.runs.record import find_model, latest_run
 
 if TYPE_CHECKING:
-    from hrembed.config.schema import ModelSection
+    from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
     from hrembed.progress import Progress
-    from hrembed.types import Encoder
+    from hrembed.types import Backend, Encoder
 
 
 def model_folder(section: ModelSection, runs_dir: Path) -> Path:
@@ -41,43 +47,81 @@ def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
     return section.model_copy(update={"ref": f"run:{latest_run(runs_dir)}"})
 
 
-def open_encoder(section: ModelSection, runs_dir: Path, progress: Progress) -> Encoder:
-    """Load whatever the section names.
+def open_encoder(
+    section: ModelSection,
+    runs_dir: Path,
+    progress: Progress,
+    *,
+    cache: Path | None = None,
+    memory_mb: int = 1024,
+) -> Encoder:
+    """Open whatever the section names; weights are loaded when a text has to be embedded.
+
+    Args:
+        section: Reference and settings.
+        runs_dir: Folder of all runs, for `run:ID`.
+        progress: Told what advances.
+        cache: Folder of kept vectors; None keeps none.
+        memory_mb: Vectors beyond this size are mapped from a file.
 
     Raises:
-        ModelError: It cannot be found or loaded.
+        ConfigError: A run of rankings is no encoder.
+        ModelError: It cannot be found.
     """
     ref = parse_ref(section.ref)
+    if ref.scheme == "trec":
+        raise ConfigError(f"`{section.ref}` holds rankings, not a model", hint="name it in `hrembed eval` only")
     if ref.scheme == "lexical":
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
-    folder = model_folder(section, runs_dir)
-    model = load_model(
-        folder,
-        dtype=section.dtype,
-        max_tokens=section.max_tokens,
-        trust_remote_code=section.trust_remote_code,
-    )
-    return TransformerEncoder(
-        model,
+    return DenseEncoder(
+        open_backend(section, ref, runs_dir, progress),
         name=short_name(ref),
-        identity=identity(section, folder),
-        source=str(folder),
-        batch_size=section.batch_size,
-        prompts=(section.query_prompt, section.document_prompt),
+        prompts=Prompts(section.query_prompt, section.document_prompt),
+        dimensions=section.dimensions,
+        cache=cache,
+        memory_mb=memory_mb,
         progress=progress,
     )
 
 
-def identity(section: ModelSection, folder: Path) -> str:
-    """Hash everything that decides the vectors of a transformer model; its name is not part of it."""
-    return folder_identity(folder, (section.dtype, section.max_tokens, section.query_prompt, section.document_prompt))
+def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress: Progress) -> Backend:
+    """Open what computes the vectors.
+
+    Raises:
+        ModelError: It cannot be found.
+    """
+    if ref.scheme == "openai":
+        settings = section.endpoint.model_dump()
+        return Endpoint(ref.target, batch_size=section.batch_size, progress=progress, **settings)
+    if ref.scheme == "static":
+        return open_wordllama()
+    folder = model_folder(section, runs_dir)
+    if is_model2vec(folder):
+        return open_model2vec(folder)
+
+    def load() -> object:
+        progress.note(f"loading {section.ref}")
+        return load_model(
+            folder,
+            dtype=section.dtype,
+            max_tokens=section.max_tokens,
+            trust_remote_code=section.trust_remote_code,
+        )
+
+    identity = weights_identity(folder, section.dtype, section.max_tokens)
+    return TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
+
+
+def weights_identity(folder: Path, dtype: str, max_tokens: int | None) -> str:
+    """Hash weights, tokenizer, pooling, number format and length limit; the name of the folder is not part of it."""
+    return hashlib.sha256(repr((sha256(folder), dtype, max_tokens)).encode()).hexdigest()
 
 
 def short_name(ref: ModelRef) -> str:
     """Name for tables; a path is shortened to its last folders."""
-    if ref.scheme == "path":
-        return f"path:{'/'.join(Path(ref.target).parts[-2:])}"
-    if ref.scheme in {"catalogue", "lexical"}:
+    if ref.scheme in {"path", "trec"}:
+        return f"{ref.scheme}:{'/'.join(Path(ref.target).parts[-2:])}"
+    if ref.scheme in {"catalogue", "lexical", "static"}:
         return ref.target
     return f"{ref.scheme}:{ref.target}"

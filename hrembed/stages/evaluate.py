@@ -1,47 +1,43 @@
-"""`hrembed eval`: models on retrieval tasks, with baselines, intervals and paired comparisons."""
+"""`hrembed eval`: models on tasks, with baselines, intervals, paired comparisons, and what lies behind them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hrembed.config.schema import ModelSection
-from hrembed.metrics.fairness import holm
-from hrembed.metrics.intervals import sign_flip_p
+from hrembed.errors import DataError
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.stages.encoders import open_encoder, pinned
-from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
+from hrembed.stages.comparing import comparisons, estimates, family_json
+from hrembed.stages.encoders import pinned
+from hrembed.stages.entrants import open_entrants, unique
+from hrembed.stages.evaluate_details import details, write_details
+from hrembed.stages.evaluate_tables import tables_of
+from hrembed.stages.measuring import measure
+from hrembed.stages.scoring import unit_of
+from hrembed.stages.tasks import items_of, kind_of, open_tasks
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.config.schema import BootstrapSection, EvalConfig
-    from hrembed.metrics.intervals import Difference
+    from hrembed.config.schema import EvalConfig
     from hrembed.progress import Progress
-    from hrembed.types import Encoder, Estimate, Floats, Task
+    from hrembed.runs.record import Run
+    from hrembed.stages.entrants import Entrant
+    from hrembed.stages.measuring import Measures
+    from hrembed.stages.tasks import AnyTask
 
-Scores = dict[str, dict[str, "Floats"]]  # model -> metric -> value per query
-
-
-class Comparison(NamedTuple):
-    """A model against the reference, on the headline metric of one task."""
-
-    task: str
-    model: str
-    reference: str
-    difference: Difference
-    p_value: float
+    Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
 
 def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
     """Score every model on every task.
 
-    The first model is the reference of all comparisons; baselines are compared with it as well.
+    The first model is the reference; baselines take part like models. Tasks of hiring and tasks of retention are two
+    families of comparisons, each corrected for itself.
 
     Args:
         config: Validated settings.
@@ -49,128 +45,103 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
         progress: Told what advances.
 
     Returns:
-        Tables of scores and differences; the numbers are in `metrics.json`, those of each query in
-        `per_query.parquet`.
+        Tables of scores and differences; the numbers are in `metrics.json`, those of each item in `per_query.parquet`.
 
     Raises:
         HrembedError: Data or models are not usable.
     """
     progress = progress or Silent()
     config = config.model_copy(update={"models": tuple(pinned(section, runs_dir) for section in config.models)})
-    seeds = {"bootstrap": config.bootstrap.seed}
+    seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
     with open_run(runs_dir, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
-        tasks = [open_task(section, run) for section in config.tasks]
-        sections = [*config.models, *(ModelSection(ref=name) for name in config.baselines)]
-        encoders = _named([open_encoder(section, runs_dir, progress) for section in sections])
-        for name, encoder in encoders.items():
-            run.add_model(name, encoder.identity, encoder.source)
-        scores = {task.name: _score_all(encoders, task, config.metrics) for task in tasks}
-        estimates = {task.name: _estimates(scores[task.name], task, config.bootstrap) for task in tasks}
-        comparisons = [c for task in tasks for c in _compare(scores[task.name], task, config)]
-        adjusted = holm([comparison.p_value for comparison in comparisons])
-        metrics = _as_metrics(estimates, comparisons, adjusted, config)
-        run.write_table("per_query", _rows(scores, tasks))
+        tasks, kept = _open(config, run, progress)
+        entrants = open_entrants(config, runs_dir, run, progress)
+        results, seconds = _measure_all(entrants, [*tasks, *kept], config, progress)
+        metrics = _metrics(results, tasks, kept, config)
+        found = details(entrants, tasks, results, config, progress)
+        metrics |= {"slices": found.slices, "robustness": found.robustness}
+        run.write_table("per_query", _rows(results, [*tasks, *kept]))
+        write_details(run, [*tasks, *kept], results, found, seconds)
+        run.write_timings({"seconds": seconds, "usage": _usage(entrants)})
         run.write_metrics(metrics)
-    tables = {**_score_tables(estimates), **_difference_table(comparisons, adjusted, config.metrics[0])}
-    return StageResult(str(run.path), "ok", metrics, tables)
+    return StageResult(str(run.path), "ok", metrics, tables_of(metrics, config))
 
 
-def _named(encoders: Sequence[Encoder]) -> dict[str, Encoder]:
-    """Give every model a name of its own; the same one twice gets a number."""
-    counts = Counter(encoder.name for encoder in encoders)
-    seen: Counter[str] = Counter()
-    found: dict[str, Encoder] = {}
-    for encoder in encoders:
-        seen[encoder.name] += 1
-        many = counts[encoder.name] > 1
-        found[f"{encoder.name}#{seen[encoder.name]}" if many else encoder.name] = encoder
-    return found
+def _open(config: EvalConfig, run: Run, progress: Progress) -> tuple[list[AnyTask], list[AnyTask]]:
+    """Read all tasks, with names of their own."""
+    tasks, kept = open_tasks(config.tasks, run, progress), open_tasks(config.retention, run, progress)
+    every: list[AnyTask] = [*tasks, *kept]
+    names = unique(task.name for task in every)
+    every = [replace(task, name=name) for task, name in zip(every, names, strict=True)]
+    if not tasks:
+        raise DataError("no task is left to score on")
+    return every[: len(tasks)], every[len(tasks) :]
 
 
-def _score_all(encoders: Mapping[str, Encoder], task: Task, metrics: Sequence[str]) -> Scores:
-    return {name: score_task(encoder, task, metrics) for name, encoder in encoders.items()}
+def _measure_all(
+    entrants: Sequence[Entrant], tasks: Sequence[AnyTask], config: EvalConfig, progress: Progress
+) -> tuple[Results, dict[str, dict[str, float]]]:
+    results: Results = {}
+    seconds: dict[str, dict[str, float]] = {}
+    with progress.bar("scoring", len(tasks) * len(entrants)) as advance:
+        for task in tasks:
+            for entrant in entrants:
+                if _takes_part(entrant, task):
+                    started = time.perf_counter()
+                    results.setdefault(task.name, {})[entrant.name] = measure(entrant, task, config, progress)
+                    took = round(time.perf_counter() - started, 3)
+                    seconds.setdefault(task.name, {})[entrant.name] = took
+                advance(1, f"{entrant.name} on {task.name}")
+    return results, seconds
 
 
-def _estimates(scores: Scores, task: Task, bootstrap: BootstrapSection) -> dict[str, dict[str, Estimate]]:
+def _takes_part(entrant: Entrant, task: AnyTask) -> bool:
+    """Leave out BM25 where vectors are needed: it has none."""
+    bm25 = entrant.encoder is not None and entrant.encoder.name == "bm25"
+    return not (bm25 and kind_of(task) in {"classification", "clustering"})
+
+
+def _groups(task: AnyTask) -> list[str]:
+    return [item.group for item in items_of(task)]
+
+
+def _metrics(results: Results, tasks: Sequence[AnyTask], kept: Sequence[AnyTask], config: EvalConfig) -> dict[str, Any]:
+    every = [*tasks, *kept]
+    scores = {t.name: {m: estimates(f, _groups(t), config) for m, f in results[t.name].items()} for t in every}
+    families = {
+        name: [row for t in side for row in comparisons(t.name, results[t.name], _groups(t), config)]
+        for name, side in (("tasks", tasks), ("retention", kept))
+    }
     return {
-        model: {metric: estimate(values, task, bootstrap) for metric, values in by_metric.items()}
-        for model, by_metric in scores.items()
+        "confidence": config.bootstrap.confidence,
+        "delta": config.compare.delta,
+        "kinds": {t.name: {"kind": kind_of(t), "items": len(items_of(t)), "unit": unit_of(_groups(t))} for t in every},
+        "retention": [t.name for t in kept],
+        "scores": scores,
+        "facts": {t.name: {m: dict(f.facts) for m, f in results[t.name].items()} for t in every},
+        "differences": family_json(families["tasks"], config) + family_json(families["retention"], config),
+        "families": {name: len(rows) for name, rows in families.items()},
     }
 
 
-def _compare(scores: Scores, task: Task, config: EvalConfig) -> list[Comparison]:
-    headline, (reference, *others) = config.metrics[0], scores
-    found = []
-    for model in others:
-        sides = scores[model][headline], scores[reference][headline]
-        difference = compare(*sides, task, config.bootstrap)
-        p_value = sign_flip_p(*sides, groups_of(task), rng=np.random.default_rng(config.bootstrap.seed))
-        found.append(Comparison(task.name, model, reference, difference, p_value))
-    return found
+def _usage(entrants: Sequence[Entrant]) -> dict[str, Mapping[str, Any]]:
+    """What endpoints counted: requests, tokens, cost."""
+    found = {entrant.name: getattr(entrant.encoder, "usage", None) for entrant in entrants}
+    return {name: usage for name, usage in found.items() if usage}
 
 
-def _as_metrics(
-    estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
-    comparisons: Sequence[Comparison],
-    adjusted: Sequence[float],
-    config: EvalConfig,
-) -> dict[str, Any]:
-    scores = {
-        task: {model: {metric: as_json(value) for metric, value in row.items()} for model, row in models.items()}
-        for task, models in estimates.items()
-    }
-    differences = [
-        {
-            "task": c.task,
-            "model": c.model,
-            "reference": c.reference,
-            "metric": config.metrics[0],
-            "difference": as_json(c.difference.estimate),
-            "better": c.difference.better,
-            "worse": c.difference.worse,
-            "p_value": c.p_value,
-            "p_holm": p_holm,
-        }
-        for c, p_holm in zip(comparisons, adjusted, strict=True)
-    ]
-    return {"confidence": config.bootstrap.confidence, "scores": scores, "differences": differences}
-
-
-def _rows(scores: Mapping[str, Scores], tasks: Sequence[Task]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {"task": [], "model": [], "query": [], "group": []}
+def _rows(results: Results, tasks: Sequence[AnyTask]) -> dict[str, list[Any]]:
+    """One row for each task, model and item; a metric that a task does not have is undefined there."""
+    names = dict.fromkeys(m for t in tasks for f in results[t.name].values() for m in [*f.items, *f.columns])
+    columns: dict[str, list[Any]] = {key: [] for key in ("task", "model", "query", "group", *names)}
     for task in tasks:
-        for model, by_metric in scores[task.name].items():
-            columns["task"] += [task.name] * len(task.queries)
-            columns["model"] += [model] * len(task.queries)
-            columns["query"] += [query.id for query in task.queries]
-            columns["group"] += groups_of(task)
-            for metric, values in by_metric.items():
-                columns.setdefault(metric, []).extend(float(value) for value in values)
+        items = items_of(task)
+        for model, found in results[task.name].items():
+            columns["task"] += [task.name] * len(items)
+            columns["model"] += [model] * len(items)
+            columns["query"] += [item.id for item in items]
+            columns["group"] += [item.group for item in items]
+            values = {**found.items, **found.columns}
+            for name in names:
+                columns[name] += values[name].tolist() if name in values else [float("nan")] * len(items)
     return columns
-
-
-def _score_tables(
-    estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
-) -> dict[str, list[dict[str, str]]]:
-    return {
-        f"{task}": [
-            {"model": model, **{m: shown(as_json(value)) for m, value in row.items()}} for model, row in models.items()
-        ]
-        for task, models in estimates.items()
-    }
-
-
-def _difference_table(
-    comparisons: Sequence[Comparison], adjusted: Sequence[float], metric: str
-) -> dict[str, list[dict[str, str]]]:
-    rows = [
-        {
-            "task": c.task,
-            "model": f"{c.model} - {c.reference}",
-            f"difference in {metric}": shown(as_json(c.difference.estimate), sign=True),
-            "better / worse": f"{c.difference.better} / {c.difference.worse}",
-            "p (Holm)": f"{p:.4f}",
-        }
-        for c, p in zip(comparisons, adjusted, strict=True)
-    ]
-    return {"Paired differences": rows} if rows else {}

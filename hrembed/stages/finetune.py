@@ -11,12 +11,15 @@ from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.errors import DataError
 from hrembed.files import write_text
-from hrembed.models.transformer import TransformerEncoder, load_model
+from hrembed.metrics.intervals import sign_flip_p
+from hrembed.metrics.verdicts import judge
+from hrembed.models.dense import DenseEncoder, Prompts
+from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.runs.record import open_run
-from hrembed.stages.encoders import identity, model_folder, pinned
-from hrembed.stages.scoring import as_json, compare, estimate, open_task, score_task, shown
+from hrembed.stages.encoders import model_folder, pinned, weights_identity
+from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.methods import count_parameters
 from hrembed.training.trainer import Recipe, check_saved, sample_vectors, train
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.training.trainer import History
-    from hrembed.types import Estimate, Floats, Pair, Task
+    from hrembed.types import Floats, Pair, Task
 
 
 def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
@@ -55,7 +58,7 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         pairs = _open_pairs(config, run)
         task = open_task(config.dev, run)
         folder = model_folder(config.model, runs_dir)
-        run.add_model("base", identity(config.model, folder), str(folder))
+        run.add_model("base", _encoder(config, folder).identity, str(folder))
         model = _load(config, folder)
         base = _score(config, model, task, progress)
         trainable, total = _apply_method(config, model)
@@ -67,7 +70,7 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         run.write_table("per_query", {"query": [q.id for q in task.queries], "base": base, "tuned": tuned})
         run.write_metrics(metrics)
         write_text(run.path / "model" / "README.md", _model_card(config, metrics, run))
-        run.add_model("tuned", identity(config.model, run.path / "model"), str(run.path / "model"))
+        run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
     return StageResult(str(run.path), metrics["verdict"], metrics, {"Dev task, base against tuned": _table(metrics)})
 
 
@@ -131,15 +134,20 @@ def _recipe(config: FinetuneConfig) -> Recipe:
 
 
 def _score(config: FinetuneConfig, model: Any, task: Task, progress: Progress) -> Floats:
-    encoder = TransformerEncoder(
-        model,
-        name="dev",
-        identity="",
-        batch_size=config.model.batch_size,
-        prompts=(config.model.query_prompt, config.model.document_prompt),
-        progress=progress,
-    )
+    backend = TransformerBackend(lambda: model, identity="", batch_size=config.model.batch_size)
+    encoder = DenseEncoder(backend, name="dev", prompts=_prompts(config), progress=progress)
     return score_task(encoder, task, [config.metric])[config.metric]
+
+
+def _prompts(config: FinetuneConfig) -> Prompts:
+    return Prompts(config.model.query_prompt, config.model.document_prompt)
+
+
+def _encoder(config: FinetuneConfig, folder: Path) -> DenseEncoder:
+    """Wrap a model folder as `eval` would, for its identity."""
+    identity = weights_identity(folder, config.model.dtype, config.model.max_tokens)
+    backend = TransformerBackend(lambda: _load(config, folder), identity=identity)
+    return DenseEncoder(backend, name=str(folder), prompts=_prompts(config), dimensions=config.model.dimensions)
 
 
 def _keep_best(config: FinetuneConfig, run: Run, pairs: Sequence[Pair], history: History) -> Any:
@@ -155,11 +163,15 @@ def _keep_best(config: FinetuneConfig, run: Run, pairs: Sequence[Pair], history:
 
 
 def _metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, history: History) -> dict[str, Any]:
-    bootstrap = config.bootstrap
-    before, after = estimate(base, task, bootstrap), estimate(tuned, task, bootstrap)
-    difference = compare(tuned, base, task, bootstrap)
+    bootstrap, groups = config.bootstrap, groups_of(task)
+    before, after = estimate(base, groups, bootstrap), estimate(tuned, groups, bootstrap)
+    difference = compare(tuned, base, groups, bootstrap)
+    p_value = sign_flip_p(tuned, base, groups, rng=np.random.default_rng(bootstrap.seed))
+    alpha = 1 - bootstrap.confidence
     return {
-        "verdict": verdict(difference.estimate),
+        "verdict": judge(difference.estimate, p_value, alpha=alpha, delta=config.delta),
+        "delta": config.delta,
+        "p_value": p_value,
         "task": task.name,
         "metric": config.metric,
         "confidence": bootstrap.confidence,
@@ -171,13 +183,6 @@ def _metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, hi
         "dev_history": [{"step": step, "score": score} for step, score in history.dev],
         "loss_history": history.losses,
     }
-
-
-def verdict(difference: Estimate) -> str:
-    """Say in a word what the interval of the difference allows: `better`, `worse` or `no clear difference`."""
-    if difference.low > 0:
-        return "better"
-    return "worse" if difference.high < 0 else "no clear difference"
 
 
 def _table(metrics: dict[str, Any]) -> list[dict[str, str]]:

@@ -8,18 +8,21 @@ import numpy as np
 
 from hrembed.data.locate import locate
 from hrembed.data.read import read_task
+from hrembed.evaluation.search import graded, rank_all, rank_candidates
 from hrembed.metrics.intervals import mean_interval, paired_difference
 from hrembed.metrics.names import parse_metric
-from hrembed.metrics.ranking import rank_gains
 from hrembed.registry import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hrembed.config.schema import BootstrapSection, TaskSection
+    from hrembed.config.parts import BootstrapSection, TaskSection
     from hrembed.metrics.intervals import Difference
     from hrembed.runs.record import Run
-    from hrembed.types import Encoder, Estimate, Floats, Task
+    from hrembed.types import Encoder, Estimate, Floats, Ranking, Task
+
+DEPTH = 1000
+MEMORY_MB = 1024
 
 
 class _Options(TypedDict):
@@ -29,7 +32,7 @@ class _Options(TypedDict):
 
 
 def open_task(section: TaskSection, run: Run) -> Task:
-    """Read a task and record it in the run.
+    """Read a retrieval task and record it in the run.
 
     Raises:
         DataError: It is missing or malformed.
@@ -40,14 +43,34 @@ def open_task(section: TaskSection, run: Run) -> Task:
     return task
 
 
-def score_task(encoder: Encoder, task: Task, metrics: Sequence[str]) -> dict[str, Floats]:
-    """Rank all documents for every query, and score each ranking.
+def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: int = MEMORY_MB) -> Ranking:
+    """Rank the documents (or the candidates) of a task for every query.
+
+    Args:
+        encoder: Scores queries and documents.
+        task: What is asked, and of what.
+        depth: Ranks that are kept.
+        memory_mb: Memory for a block of scores.
+
+    Raises:
+        ModelError: A text cannot be embedded.
+    """
+    queries, documents = ([text.text for text in side] for side in (task.queries, task.documents))
+    similarity = encoder.similarity(queries, documents, instruction=task.instruction)
+    if task.candidates is None:
+        return rank_all(similarity, depth=depth, memory_mb=memory_mb)
+    column = {document.id: n for n, document in enumerate(task.documents)}
+    given = [np.array([column[id_] for id_ in task.candidates[query.id]]) for query in task.queries]
+    return rank_candidates(similarity, given, depth=depth)
+
+
+def score_ranking(task: Task, ranking: Ranking, metrics: Sequence[str]) -> dict[str, Floats]:
+    """Score a ranking.
 
     Returns:
-        Metric name to one value per query, shape (Q,), in the order of `task.queries`.
+        Metric name to one value per query, shape (Q,), in the order of `task.queries`; NaN where undefined.
     """
-    similarity = encoder.similarity([q.text for q in task.queries], [d.text for d in task.documents])
-    ranked = rank_gains(similarity, gain_matrix(task))
+    ranked = graded(task, ranking)
     found = {}
     for name in metrics:
         metric = parse_metric(name)
@@ -55,14 +78,9 @@ def score_task(encoder: Encoder, task: Task, metrics: Sequence[str]) -> dict[str
     return found
 
 
-def gain_matrix(task: Task) -> Floats:
-    """Grades of a task as a matrix, shape (Q, D); what is not judged counts 0."""
-    column = {document.id: n for n, document in enumerate(task.documents)}
-    gains = np.zeros((len(task.queries), len(task.documents)))
-    for row, query in enumerate(task.queries):
-        for document, grade in task.qrels[query.id].items():
-            gains[row, column[document]] = grade
-    return gains
+def score_task(encoder: Encoder, task: Task, metrics: Sequence[str]) -> dict[str, Floats]:
+    """Rank all documents for every query, and score each ranking; returns what `score_ranking` does."""
+    return score_ranking(task, rank_task(encoder, task), metrics)
 
 
 def groups_of(task: Task) -> list[str]:
@@ -70,25 +88,24 @@ def groups_of(task: Task) -> list[str]:
     return [query.group for query in task.queries]
 
 
-def estimate(values: Floats, task: Task, bootstrap: BootstrapSection) -> Estimate:
-    """Mean of a metric over the queries of a task, with its interval."""
-    return mean_interval(
-        values, groups_of(task), rng=np.random.default_rng(bootstrap.seed), **_options(task, bootstrap)
-    )
+def estimate(values: Floats, groups: Sequence[str], bootstrap: BootstrapSection) -> Estimate:
+    """Mean of a metric over the items of a task, with its interval."""
+    return mean_interval(values, groups, rng=np.random.default_rng(bootstrap.seed), **_options(groups, bootstrap))
 
 
-def compare(candidate: Floats, reference: Floats, task: Task, bootstrap: BootstrapSection) -> Difference:
-    """Paired difference of two models on the queries of a task."""
+def compare(candidate: Floats, reference: Floats, groups: Sequence[str], bootstrap: BootstrapSection) -> Difference:
+    """Paired difference of two models on the items of a task."""
     rng = np.random.default_rng(bootstrap.seed)
-    return paired_difference(candidate, reference, groups_of(task), rng=rng, **_options(task, bootstrap))
+    return paired_difference(candidate, reference, groups, rng=rng, **_options(groups, bootstrap))
 
 
-def _options(task: Task, bootstrap: BootstrapSection) -> _Options:
-    return {
-        "confidence": bootstrap.confidence,
-        "resamples": bootstrap.resamples,
-        "unit": "query groups" if any(groups_of(task)) else "queries",
-    }
+def _options(groups: Sequence[str], bootstrap: BootstrapSection) -> _Options:
+    return {"confidence": bootstrap.confidence, "resamples": bootstrap.resamples, "unit": unit_of(groups)}
+
+
+def unit_of(groups: Sequence[str]) -> str:
+    """Word for what is resampled."""
+    return "groups" if any(groups) else "items"
 
 
 def as_json(estimate: Estimate) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hrembed.selection.facts import Limits, broken_limits, licence_class, regist
 from hrembed.selection.ranking import rank_models
 from hrembed.selection.scores import read_parquet, read_results_dir, tasks_of
 from hrembed.stages.encoders import open_encoder, pinned
-from hrembed.stages.scoring import as_json, compare, estimate, open_task, score_task, shown
+from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ def _probe(config: SelectConfig, runs_dir: Path, run: Run, progress: Progress) -
     best = max(measured, key=lambda name: float(np.nanmean(measured[name][0])))
     found = []
     for name, (values, speed) in measured.items():
-        difference = None if name == best else compare(values, measured[best][0], task, config.bootstrap)
-        found.append(Probed(name, values, estimate(values, task, config.bootstrap), difference, speed))
+        difference = None if name == best else compare(values, measured[best][0], groups_of(task), config.bootstrap)
+        found.append(Probed(name, values, estimate(values, groups_of(task), config.bootstrap), difference, speed))
     return sorted(found, key=lambda row: -row.estimate.value)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hrembed.config.schema import ModelSection
+from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import TransformerEncoder, load_model
 from hrembed.progress import Silent

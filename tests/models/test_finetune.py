@@ -14,16 +14,8 @@ import numpy as np
 import pytest
 import yaml
 from hrembed.cli.app import main
-from hrembed.config.schema import (
-    EvalConfig,
-    FinetuneConfig,
-    LoraMethod,
-    ModelSection,
-    PairsSection,
-    TaskSection,
-    TopLayersMethod,
-    TrainSection,
-)
+from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.config.schema import EvalConfig, FinetuneConfig, LoraMethod, PairsSection, TopLayersMethod, TrainSection
 from hrembed.errors import ConfigError, ModelError
 from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hrembed.config.schema import EvalConfig, TaskSection
+from hrembed.config.parts import TaskSection
+from hrembed.config.schema import EvalConfig
 from hrembed.data.read import read_task
 from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model

@@ -10,18 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hrembed.cli.app import main
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.schema import (
     AuditConfig,
-    BootstrapSection,
     ConstraintsSection,
     EvalConfig,
     LimitsSection,
-    ModelSection,
     ProbeSection,
     ScoresSection,
     SelectConfig,
     StimuliSection,
-    TaskSection,
 )
 from hrembed.errors import DataError, InconclusiveError, ThresholdError
 from hrembed.files import sha256

@@ -1,0 +1,116 @@
+"""Sections that several commands share: models, tasks, intervals."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from hrembed.config.section import Section
+from hrembed.errors import ConfigError
+from hrembed.metrics.names import parse_metric
+from hrembed.models.refs import parse_ref
+from hrembed.registry import names, nearest
+
+
+def checked_ref(ref: str) -> str:
+    """Return a model reference that can be read; a `ValueError` says what is wrong with another."""
+    try:
+        parse_ref(ref)
+    except ConfigError as err:
+        raise ValueError(f"{err}{'; ' + err.hint if err.hint else ''}") from None
+    return ref
+
+
+def checked_metric(name: str) -> str:
+    """Return the name of a metric that is registered; a `ValueError` says what is wrong with another."""
+    try:
+        metric = parse_metric(name)
+        if metric.name not in names("metric"):
+            known = ", ".join(names("metric"))
+            raise ConfigError(f"unknown metric '{name}'{nearest(metric.name, names('metric'))}", hint=f"known: {known}")
+    except ConfigError as err:
+        raise ValueError(f"{err}{'; ' + err.hint if err.hint else ''}") from None
+    return name
+
+
+class EndpointSection(Section):
+    """An OpenAI-compatible endpoint; used by `openai:MODEL` only. The key itself never stands in a config."""
+
+    base_url: str = Field(
+        default="https://api.openai.com/v1",
+        description="Address in front of `/embeddings`; plain http only on this machine.",
+    )
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", min_length=1, description="Environment variable that holds the key."
+    )
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Ask no more often; null does not limit.")
+    timeout_seconds: float = Field(default=60, gt=0, description="Longest wait for one whole answer.")
+    attempts: int = Field(default=6, ge=1, le=20, description="Tries for one batch before the run ends in an error.")
+    price_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="Counts what a run cost, in the currency of the price; null counts tokens only."
+    )
+
+
+class ModelSection(Section):
+    """Which model, and how it is loaded."""
+
+    ref: str = Field(
+        default="minilm",
+        description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL`, `wordllama`, `bm25`, "
+        "`tfidf` or `trec:PATH` (the run files of an earlier evaluation or of another system; only in `eval`).",
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="Number format of the weights; half precision only where you ask for it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=8,
+        le=131072,
+        description="Cut texts after this many tokens; null keeps the model's own limit.",
+    )
+    dimensions: int | None = Field(
+        default=None, ge=1, description="Keep the first so many numbers of a vector (Matryoshka); null keeps all."
+    )
+    batch_size: int = Field(default=32, ge=1, description="Texts encoded at once.")
+    query_prompt: str = Field(
+        default="",
+        description="Put in front of every query; `{instruction}` becomes the task's. Empty: the model's own, if any.",
+    )
+    document_prompt: str = Field(default="", description="Put in front of every document.")
+    trust_remote_code: bool = Field(
+        default=False, description="Run Python code that comes with the model. Only for sources you trust."
+    )
+    endpoint: EndpointSection = EndpointSection()
+
+    _ref = field_validator("ref")(checked_ref)
+
+
+class TaskSection(Section):
+    """A task: a folder in BEIR layout, a file of rows, or a task of mteb."""
+
+    path: str = Field(
+        default="shipped:hr-core/test/ad-profile",
+        description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; file with `sentence1`, `sentence2`, "
+        "`score` or `text`, `label`; `shipped:NAME` for one of ours; `mteb:NAME` for a task or benchmark of mteb.",
+    )
+    split: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the qrels file without `.tsv`, or of the scored rows; null when there is only one.",
+    )
+    kind: Literal["auto", "retrieval", "reranking", "similarity", "classification", "clustering"] = Field(
+        default="auto", description="What is measured; `auto` reads it off the files (clustering must be named)."
+    )
+    text: str = Field(default="text", min_length=1, description="Column of the text (classification, clustering).")
+    label: str = Field(default="label", min_length=1, description="Column of the label (classification, clustering).")
+    instruction: str = Field(default="", description="What a query asks for, for prompts that hold `{instruction}`.")
+
+
+class BootstrapSection(Section):
+    """How intervals are computed."""
+
+    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Bootstrap resamples.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Level of every interval.")
+    seed: int = Field(default=13, ge=0, description="Seed of the resampling.")

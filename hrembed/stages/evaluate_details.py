@@ -1,0 +1,159 @@
+"""What lies behind the numbers of an evaluation: slices, robustness, worst cases, rankings, results for mteb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.evaluation.cases import won_lost, worst_cases
+from hrembed.evaluation.perturb import perturb
+from hrembed.evaluation.slices import slice_labels, slice_rows
+from hrembed.evaluation.task_result import write_task_results
+from hrembed.evaluation.trec import write_run
+from hrembed.files import write_json
+from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
+from hrembed.stages.entrants import run_file
+from hrembed.stages.scoring import as_json, compare, groups_of, score_ranking
+from hrembed.types import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hrembed.config.schema import EvalConfig
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.stages.entrants import Entrant
+    from hrembed.stages.measuring import Measures
+    from hrembed.stages.tasks import AnyTask
+    from hrembed.types import Ranking
+
+    Results = Mapping[str, Mapping[str, Measures]]
+
+_TOP = 10
+
+
+class Details(NamedTuple):
+    """Parts of `metrics.json`, and texts that stand in files of their own.
+
+    Attributes:
+        slices: Task -> what divides -> rows.
+        robustness: Task -> model -> change -> how far metric and ranking move.
+        cases: Task -> worst queries of each model, and won and lost ones of each model against the reference.
+    """
+
+    slices: dict[str, dict[str, list[dict[str, Any]]]]
+    robustness: dict[str, dict[str, dict[str, Any]]]
+    cases: dict[str, dict[str, Any]]
+
+
+def details(
+    entrants: Sequence[Entrant], tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
+) -> Details:
+    """Work out everything beyond the scores, for tasks that rank documents.
+
+    Raises:
+        DataError: A slice is asked for that no query has.
+        ModelError: A changed query cannot be embedded.
+    """
+    ranked = [task for task in tasks if isinstance(task, Task)]
+    return Details(
+        {task.name: _slices(task, results[task.name], config) for task in ranked},
+        {task.name: _robustness(task, entrants, results[task.name], config, progress) for task in ranked}
+        if config.robustness.changes
+        else {},
+        {task.name: _cases(task, results[task.name], config) for task in ranked} if config.worst else {},
+    )
+
+
+def _slices(task: Task, found: Mapping[str, Measures], config: EvalConfig) -> dict[str, list[dict[str, Any]]]:
+    values = {model: measures.items[measures.headline] for model, measures in found.items()}
+    return {
+        by: slice_rows(
+            values,
+            slice_labels(task, by),
+            groups_of(task),
+            min_queries=config.slices.min_queries,
+            seed=config.bootstrap.seed,
+            confidence=config.bootstrap.confidence,
+            resamples=config.bootstrap.resamples,
+        )
+        for by in config.slices.by
+    }
+
+
+def _robustness(
+    task: Task,
+    entrants: Sequence[Entrant],
+    found: Mapping[str, Measures],
+    config: EvalConfig,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    able = [entrant for entrant in entrants if entrant.encoder is not None]
+    rows: dict[str, dict[str, Any]] = {entrant.name: {} for entrant in able}
+    for change in config.robustness.changes:
+        texts = [perturb(query.text, change, config.robustness.seed) for query in task.queries]
+        changed = np.array([new != query.text for new, query in zip(texts, task.queries, strict=True)])
+        queries = tuple(replace(query, text=new) for query, new in zip(task.queries, texts, strict=True))
+        for entrant in able:
+            ranking = entrant.rank(replace(task, queries=queries), config, progress)
+            rows[entrant.name][change] = _moved(task, found[entrant.name], ranking, changed, config)
+    return rows
+
+
+def _moved(task: Task, plain: Measures, ranking: Ranking, changed: Any, config: EvalConfig) -> dict[str, Any]:
+    """Compare the queries that were changed with themselves."""
+    headline = plain.headline
+    new = score_ranking(task, ranking, [headline])[headline]
+    groups = [group for group, moved in zip(groups_of(task), changed, strict=True) if moved]
+    if plain.ranking is None or not groups:
+        return {"changed": 0, "difference": None, "rank_biased_overlap": None, "top_overlap": None}
+    before, after = plain.ranking.documents[changed], ranking.documents[changed]
+    return {
+        "changed": len(groups),
+        "difference": as_json(compare(new[changed], plain.items[headline][changed], groups, config.bootstrap).estimate),
+        "rank_biased_overlap": float(rank_biased_overlap(before, after).mean()),
+        "top_overlap": float(top_overlap(before, after, min(_TOP, before.shape[1])).mean()),
+    }
+
+
+def _cases(task: Task, found: Mapping[str, Measures], config: EvalConfig) -> dict[str, Any]:
+    values = {model: measures.items[measures.headline] for model, measures in found.items()}
+    rankings = {model: measures.ranking for model, measures in found.items() if measures.ranking is not None}
+    reference = next(iter(found))
+    return {
+        "worst": {
+            model: worst_cases(task, ranking, values[model], n=config.worst) for model, ranking in rankings.items()
+        },
+        "won_and_lost": {
+            f"{model} against {reference}": won_lost(
+                task, values[model], values[reference], rankings[model], rankings[reference], n=config.worst
+            )
+            for model in rankings
+            if model != reference
+        },
+    }
+
+
+def write_details(
+    run: Run, tasks: Sequence[AnyTask], results: Results, found: Details, seconds: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Write `cases.json`, TREC runs below `trec/`, and results as mteb keeps them below `mteb/`.
+
+    Raises:
+        HrembedError: A file cannot be written.
+    """
+    if found.cases:
+        write_json(run.path / "cases.json", found.cases)
+    for task in tasks:
+        for model, measures in results[task.name].items():
+            if isinstance(task, Task) and measures.ranking is not None:
+                place = run.path / "trec" / _safe(model) / run_file(task.name)
+                write_run(place, task, measures.ranking, _safe(model))
+    write_task_results(run.path / "mteb", tasks, results, run.manifest, seconds)
+
+
+def _safe(name: str) -> str:
+    """Make a name of a model fit for a folder and a TREC tag."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)

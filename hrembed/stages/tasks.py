@@ -1,0 +1,92 @@
+"""From the `tasks` of a config to tasks: folders in BEIR layout, files of rows, tasks of mteb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from hrembed.data.from_mteb import read_mteb
+from hrembed.data.labelled import read_label_task, read_pair_task
+from hrembed.data.locate import locate
+from hrembed.data.read import read_task
+from hrembed.errors import DataError
+from hrembed.types import LabelTask, PairTask, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hrembed.config.parts import TaskSection
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.types import Text
+
+    AnyTask = Task | PairTask | LabelTask
+    Kind = Literal["retrieval", "reranking", "similarity", "classification", "clustering"]
+
+MTEB = "mteb:"
+
+
+def open_tasks(sections: Sequence[TaskSection], run: Run, progress: Progress) -> list[AnyTask]:
+    """Read the tasks of all sections and record them; a benchmark of mteb gives several.
+
+    Raises:
+        DataError: One is missing or malformed.
+    """
+    found: list[AnyTask] = []
+    for section in sections:
+        if section.path.startswith(MTEB):
+            found += read_mteb(section.path.removeprefix(MTEB), section.split, progress)
+            continue
+        path = locate(section.path)
+        task = _read(path, section)
+        run.add_input(task.name, path)
+        found.append(replace(task, instruction=section.instruction) if section.instruction else task)
+    return found
+
+
+def _read(path: Path, section: TaskSection) -> AnyTask:
+    kind = _kind(path) if section.kind == "auto" else section.kind
+    name = path.stem if section.split is None else f"{path.stem}/{section.split}"
+    if kind == "similarity":
+        return read_pair_task(path, f"{path.parent.name}/{path.stem}")
+    if kind in {"classification", "clustering"}:
+        goal: Literal["classification", "clustering"] = "clustering" if kind == "clustering" else "classification"
+        return read_label_task(path, name, goal, text=section.text, label=section.label, split=section.split)
+    task = read_task(path, section.split)
+    if kind == "retrieval":
+        return replace(task, candidates=None)
+    if task.candidates is None:
+        raise DataError(
+            f"task '{path}' has no file of candidates to rerank", hint="put them in `candidates/<split>.tsv`"
+        )
+    return task
+
+
+def _kind(path: Path) -> Kind:
+    if path.is_dir() and (path / "qrels").is_dir():
+        return "reranking" if (path / "candidates").is_dir() else "retrieval"
+    if path.is_dir():
+        return "classification" if (path / "train.jsonl").is_file() else "retrieval"
+    head = path.open(encoding="utf-8", errors="replace").readline() if path.suffix in {".jsonl", ".csv"} else ""
+    return "similarity" if "sentence1" in head else "classification"
+
+
+def kind_of(task: AnyTask) -> Kind:
+    """What is measured on a task."""
+    if isinstance(task, PairTask):
+        return "similarity"
+    if isinstance(task, LabelTask):
+        return task.goal
+    return "retrieval" if task.candidates is None else "reranking"
+
+
+def items_of(task: AnyTask) -> tuple[Text, ...]:
+    """What is resampled: queries, pairs (by their first text), or the texts that are scored."""
+    if isinstance(task, Task):
+        return task.queries
+    if isinstance(task, PairTask):
+        return task.first
+    if task.train is None:
+        return task.texts
+    return tuple(text for text, train in zip(task.texts, task.train, strict=True) if not train)
