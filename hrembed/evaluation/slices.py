@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from hrembed.registry import nearest
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from hrembed.types import Estimate, Floats, Ints, Task, Text
+    from hrembed.types import Floats, Ints, Task, Text
 
 MOST_SLICES = 30
 OTHERS = "others"
@@ -179,27 +180,21 @@ def slice_rows(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> list[dict[str, Any]]:
-    """Score every slice of a task.
-
-    Slices that begin with a bound come first, ascending, the others after them, largest first. Of more than 30
-    the largest 30 are scored, and a last row `others`, of no model, says in its note what was left out.
-    Queries without a slice stand in no row.
+    """Score every slice of a task; queries without a slice stand in no row.
 
     Args:
         values: Model to one value per query, shape (Q,), NaN where undefined; the first model is the reference.
-        labels: Slice of each query, length Q, as `slice_labels` gives them.
-        groups: Group of each query, length Q; resampled as a whole (`hrembed.metrics.intervals`).
+        labels: Slice of each query, length Q.
+        groups: Group of each query, length Q; resampled as a whole.
         min_queries: A mean or a difference over fewer queries is not given.
-        seed: Of the resamples; every estimate starts from it, so that none depends on the other slices.
-        confidence: Level of the intervals, in (0, 1).
-        resamples: Number of resamples.
+        seed: Every estimate starts from it, so that none depends on the other slices.
+        confidence: As in `hrembed.metrics.intervals.mean_interval`, like `resamples`.
+        resamples: Their number.
 
     Returns:
-        One row for each slice and model: `slice`, `model`, `n` (defined queries), `undefined`, `groups` (independent
-        groups among the defined ones), `value` (mean), `interval` (its ends), `note`, and `difference`: None for the
-        first model, else model minus first over the queries that both define, in the same fields, with the number of
-        queries where it is `better` and `worse`. With too few queries `value` and the ends are None and the note says
-        `too few queries (7 < 20)`; with a single group the ends are NaN and the note says so.
+        One row for each slice and model, as `_estimate` and `_slice` describe. Slices with bounds come first,
+        ascending, names after them, largest first. Of more than 30 the largest are kept, and a last row `others`, of
+        no model, says in its note what was left out.
 
     Raises:
         ValueError: The lengths differ.
@@ -207,13 +202,12 @@ def slice_rows(
     lengths = {len(labels), len(groups), *map(len, values.values())}
     if len(lengths) > 1:
         raise ValueError(f"labels, groups and values differ in length: {sorted(lengths)}")
+    estimate = partial(_estimate, min_queries=min_queries, seed=seed, confidence=confidence, resamples=resamples)
     members = _members(labels)
     rows = []
     for label in sorted([*members][:MOST_SLICES], key=_bound):  # stable: names stay in the order of their size
-        parts = {model: column[members[label]] for model, column in values.items()}
-        inside = [groups[n] for n in members[label]]
-        for model, row in _slice(parts, inside, min_queries, seed, confidence, resamples).items():
-            rows.append({"slice": label, "model": model, **row})
+        inside = {model: column[members[label]] for model, column in values.items()}
+        rows += _slice(label, inside, partial(estimate, groups=[groups[n] for n in members[label]]))
     left = [*members.values()][MOST_SLICES:]
     return [*rows, _others(len(left), sum(map(len, left)))] if left else rows
 
@@ -233,42 +227,41 @@ def _bound(label: str) -> float:
 
 
 def _slice(
-    values: Mapping[str, Floats],
-    groups: Sequence[str],
-    min_queries: int,
-    seed: int,
-    confidence: float,
-    resamples: int,
-) -> dict[str, dict[str, Any]]:
-    reference = next(iter(values.values()), np.empty(0))
+    label: str, values: Mapping[str, Floats], estimate: Callable[[Floats], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of one slice: `slice`, `model`, an estimate of the mean, and `difference` to the first model.
 
-    def interval(column: Floats) -> dict[str, Any]:
-        rng = np.random.default_rng(seed)
-        estimate = mean_interval(column, groups, rng=rng, confidence=confidence, resamples=resamples)
-        return _number(estimate, column, min_queries)
-
-    rows = {}
-    for n, (model, own) in enumerate(values.items()):
-        rows[model] = {**interval(own), "difference": None}
-        if n:
-            delta = own - reference
+    The difference is None for the first model; else an estimate of model minus first over the queries that both
+    define, with the numbers of queries where it is `better` and `worse`.
+    """
+    rows: list[dict[str, Any]] = []
+    for model, own in values.items():
+        row = {"slice": label, "model": model, **estimate(own), "difference": None}
+        if rows:
+            delta = own - next(iter(values.values()))
             counts = {"better": int((delta > 0).sum()), "worse": int((delta < 0).sum())}
-            rows[model]["difference"] = {**interval(delta), **counts}
+            row["difference"] = {**estimate(delta), **counts}
+        rows.append(row)
     return rows
 
 
-def _number(estimate: Estimate, values: Floats, min_queries: int) -> dict[str, Any]:
+def _estimate(
+    values: Floats, groups: Sequence[str], *, min_queries: int, seed: int, confidence: float, resamples: int
+) -> dict[str, Any]:
+    """Mean as `value`, ends of its `interval`, `n` defined queries, `undefined` ones, and `groups` of defined ones.
+
+    With too few queries value and ends are None and the `note` says `too few queries (7 < 20)`; with one group the ends
+    are NaN and the note says so.
+    """
+    rng = np.random.default_rng(seed)
+    mean = mean_interval(values, groups, rng=rng, confidence=confidence, resamples=resamples)
     defined = int((~np.isnan(values)).sum())
-    found = {"n": defined, "undefined": len(values) - defined, "groups": estimate.n}
+    found = {"n": defined, "undefined": len(values) - defined, "groups": mean.n}
     if defined < min_queries:
-        return {
-            **found,
-            "value": None,
-            "interval": [None, None],
-            "note": f"too few queries ({defined} < {min_queries})",
-        }
-    note = "no interval: one group" if estimate.n == 1 else ""
-    return {**found, "value": estimate.value, "interval": [estimate.low, estimate.high], "note": note}
+        note = f"too few queries ({defined} < {min_queries})"
+        return {**found, "value": None, "interval": [None, None], "note": note}
+    note = "no interval: one group" if mean.n == 1 else ""
+    return {**found, "value": mean.value, "interval": [mean.low, mean.high], "note": note}
 
 
 def _others(slices: int, queries: int) -> dict[str, Any]:
