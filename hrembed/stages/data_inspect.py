@@ -11,7 +11,6 @@ import numpy as np
 
 from hrembed.config.parts import ModelSection
 from hrembed.data.inspect import (
-    UNSURE,
     by_frequency,
     count_pairs,
     count_task,
@@ -30,6 +29,7 @@ from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl
+from hrembed.language import UNSURE
 from hrembed.models.refs import parse_ref
 from hrembed.models.tokenizer import open_tokenizer, tokenizer_identity
 from hrembed.plots.data import Inspection, draw_inspection

@@ -1,0 +1,270 @@
+"""Scores of parts of a task: by the length of its queries, their language, their group, or any field."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hrembed.errors import DataError
+from hrembed.language import guess_each
+from hrembed.metrics.intervals import mean_interval
+from hrembed.registry import nearest
+from hrembed.text import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hrembed.types import Floats, Ints, Task, Text
+
+MOST_SLICES = 30
+OTHERS = "others"
+MIXED = "mixed"
+_NONE = "none"
+_SENIOR = ("senior", "sr", "snr", "lead", "head", "chief", "principal", "director", "vice president", "vp")
+_JUNIOR = ("junior", "jr", "jnr", "trainee", "apprentice", "apprenticeship", "intern", "internship", "entry level")
+# The lower bound of a label that this module writes, or of a plain number.
+_BOUND = re.compile(r"(?:^|\()(\d+)(?:-\d+| or more)?(?: words?| %\))?$")
+
+
+def relevant_grades(task: Task, query: Text) -> dict[str, int]:
+    """Relevant documents of a query: id to grade, 1 or more."""
+    return {document: grade for document, grade in task.qrels.get(query.id, {}).items() if grade > 0}
+
+
+def slice_labels(task: Task, by: str) -> list[str | None]:
+    """Say which slice every query belongs to.
+
+    Args:
+        task: Queries, documents and grades.
+        by: One of
+
+            * `length`: words of the query between white space, in three parts of the task that are about equally
+              large, with their real bounds (`4-9 words`); queries of one length stay together, so there may be fewer.
+            * `overlap`: share of the query's distinct content words (`normalise`, without the English stop words of
+              BM25) that stand, letter for letter, in the relevant document that has most of them, rounded down to
+              whole percent: `none`, `some (1-33 %)` (which also holds shares under 1 %), `half (34-66 %)`,
+              `most (67-99 %)`, `all (100 %)`. No slice for a query without content words or relevant documents.
+            * `relevant`: number of relevant documents: `none`, `1`, `2-5`, `6 or more`.
+            * `seniority`: whole English words such as `lead` or `trainee` in the query: `senior`, `junior`, `both`,
+              `not said`. In long texts they may speak of somebody else, or be verbs.
+            * `language`: as `hrembed.language.guess_each`; `unsure` where that is not sure.
+            * `group`: the query's group.
+            * `family`: the same as `query:family`.
+            * `query:FIELD`: what the query's row says there.
+            * `document:FIELD`: what the rows of all relevant documents say there; `mixed` when they differ, or when
+              only some say anything.
+
+    Returns:
+        One label for each query, in order; None where it has none (an empty field or group).
+
+    Raises:
+        DataError: No such slices, or a field that no text of that side has; the hint lists what there is.
+    """
+    if by in _LABELS:
+        return _LABELS[by](task)
+    known = _field_slices(task)
+    asked = f"query:{by}" if by == "family" else by
+    if asked not in known:
+        there = [name for name in BUILT_IN if name != "family" or f"query:{name}" in known] + known
+        raise DataError(f"'{task.name}' has no slices by '{by}'{nearest(by, there)}", hint=f"it has {', '.join(there)}")
+    side, _, name = asked.partition(":")
+    return _query_field(task, name) if side == "query" else _document_field(task, name)
+
+
+def _field_slices(task: Task) -> list[str]:
+    sides = {"query": task.queries, "document": task.documents}
+    return [
+        f"{side}:{name}"
+        for side, texts in sides.items()
+        for name in sorted({name for text in texts for name, value in text.fields.items() if value})
+    ]
+
+
+def _query_field(task: Task, name: str) -> list[str | None]:
+    return [query.fields.get(name) or None for query in task.queries]
+
+
+def _document_field(task: Task, name: str) -> list[str | None]:
+    said = {document.id: document.fields.get(name, "") for document in task.documents}
+    labels: list[str | None] = []
+    for query in task.queries:
+        values = {said[document] for document in relevant_grades(task, query)}
+        label = MIXED if len(values) > 1 else "".join(values)
+        labels.append(label or None)
+    return labels
+
+
+def _group(task: Task) -> list[str | None]:
+    return [query.group or None for query in task.queries]
+
+
+def _length(task: Task) -> list[str | None]:
+    lengths = np.array([len(query.text.split()) for query in task.queries])
+    thirds = np.quantile(lengths, [1 / 3, 2 / 3], method="inverted_cdf")
+    parts = np.searchsorted(thirds, lengths)
+    names = {part: _words(lengths[parts == part]) for part in np.unique(parts)}
+    return [names[part] for part in parts]
+
+
+def _words(lengths: Ints) -> str:
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < high:
+        return f"{low}-{high} words"
+    return "1 word" if low == 1 else f"{low} words"
+
+
+def _overlap(task: Task) -> list[str | None]:
+    from bm25s.stopwords import STOPWORDS_EN
+
+    text_of = {document.id: document.text for document in task.documents}
+    labels: list[str | None] = []
+    for query in task.queries:
+        words = set(normalise(query.text).split()) - set(STOPWORDS_EN)
+        shared = [len(words.intersection(normalise(text_of[key]).split())) for key in relevant_grades(task, query)]
+        labels.append(_overlap_name(max(shared), len(words)) if words and shared else None)
+    return labels
+
+
+def _overlap_name(shared: int, of: int) -> str:
+    if shared in (0, of):
+        return "all (100 %)" if shared else _NONE
+    percent = 100 * shared // of
+    if percent <= 33:
+        return "some (1-33 %)"
+    return "half (34-66 %)" if percent <= 66 else "most (67-99 %)"
+
+
+def _relevant(task: Task) -> list[str | None]:
+    counts = [len(relevant_grades(task, query)) for query in task.queries]
+    return ["6 or more" if n > 5 else "2-5" if n > 1 else "1" if n else _NONE for n in counts]
+
+
+def _seniority(task: Task) -> list[str | None]:
+    return [_level(f" {normalise(query.text)} ") for query in task.queries]
+
+
+def _level(words: str) -> str:
+    senior = any(f" {word} " in words for word in _SENIOR)
+    junior = any(f" {word} " in words for word in _JUNIOR)
+    if senior and junior:
+        return "both"
+    return "senior" if senior else "junior" if junior else "not said"
+
+
+def _language(task: Task) -> list[str | None]:
+    return [*guess_each([query.text for query in task.queries])]
+
+
+_LABELS = {
+    "length": _length,
+    "overlap": _overlap,
+    "relevant": _relevant,
+    "seniority": _seniority,
+    "language": _language,
+    "group": _group,
+}
+BUILT_IN = (*_LABELS, "family")
+
+
+def slice_rows(
+    values: Mapping[str, Floats],
+    labels: Sequence[str | None],
+    groups: Sequence[str],
+    *,
+    min_queries: int,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> list[dict[str, Any]]:
+    """Score every slice of a task; queries without a slice stand in no row.
+
+    Args:
+        values: Model to one value per query, shape (Q,), NaN where undefined; the first model is the reference.
+        labels: Slice of each query, length Q.
+        groups: Group of each query, length Q; resampled as a whole.
+        min_queries: A mean or a difference over fewer queries is not given.
+        seed: Every estimate starts from it, so that none depends on the other slices.
+        confidence: As in `hrembed.metrics.intervals.mean_interval`, like `resamples`.
+        resamples: Their number.
+
+    Returns:
+        One row for each slice and model, as `_estimate` and `_slice` describe. Slices with bounds come first,
+        ascending, names after them, largest first. Of more than 30 the largest are kept, and a last row `others`, of
+        no model, says in its note what was left out.
+
+    Raises:
+        ValueError: The lengths differ.
+    """
+    lengths = {len(labels), len(groups), *map(len, values.values())}
+    if len(lengths) > 1:
+        raise ValueError(f"labels, groups and values differ in length: {sorted(lengths)}")
+    estimate = partial(_estimate, min_queries=min_queries, seed=seed, confidence=confidence, resamples=resamples)
+    members = _members(labels)
+    rows = []
+    for label in sorted([*members][:MOST_SLICES], key=_bound):  # stable: names stay in the order of their size
+        inside = {model: column[members[label]] for model, column in values.items()}
+        rows += _slice(label, inside, partial(estimate, groups=[groups[n] for n in members[label]]))
+    left = [*members.values()][MOST_SLICES:]
+    return [*rows, _others(len(left), sum(map(len, left)))] if left else rows
+
+
+def _members(labels: Sequence[str | None]) -> dict[str, list[int]]:
+    """Label to the positions that have it, largest first, equal ones by name."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for n, label in enumerate(labels):
+        if label is not None:
+            found[label].append(n)
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def _bound(label: str) -> float:
+    match = _BOUND.search(label)
+    return int(match[1]) if match else 0 if label == _NONE else np.inf
+
+
+def _slice(
+    label: str, values: Mapping[str, Floats], estimate: Callable[[Floats], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of one slice: `slice`, `model`, an estimate of the mean, and `difference` to the first model.
+
+    The difference is None for the first model; else an estimate of model minus first over the queries that both
+    define, with the numbers of queries where it is `better` and `worse`.
+    """
+    rows: list[dict[str, Any]] = []
+    for model, own in values.items():
+        row = {"slice": label, "model": model, **estimate(own), "difference": None}
+        if rows:
+            delta = own - next(iter(values.values()))
+            counts = {"better": int((delta > 0).sum()), "worse": int((delta < 0).sum())}
+            row["difference"] = {**estimate(delta), **counts}
+        rows.append(row)
+    return rows
+
+
+def _estimate(
+    values: Floats, groups: Sequence[str], *, min_queries: int, seed: int, confidence: float, resamples: int
+) -> dict[str, Any]:
+    """Mean as `value`, ends of its `interval`, `n` defined queries, `undefined` ones, and `groups` of defined ones.
+
+    With too few queries value and ends are None and the `note` says `too few queries (7 < 20)`; with one group the ends
+    are NaN and the note says so.
+    """
+    rng = np.random.default_rng(seed)
+    mean = mean_interval(values, groups, rng=rng, confidence=confidence, resamples=resamples)
+    defined = int((~np.isnan(values)).sum())
+    found = {"n": defined, "undefined": len(values) - defined, "groups": mean.n}
+    if defined < min_queries:
+        note = f"too few queries ({defined} < {min_queries})"
+        return {**found, "value": None, "interval": [None, None], "note": note}
+    note = "no interval: one group" if mean.n == 1 else ""
+    return {**found, "value": mean.value, "interval": [mean.low, mean.high], "note": note}
+
+
+def _others(slices: int, queries: int) -> dict[str, Any]:
+    note = f"{slices} smaller slices with {queries} queries are left out"
+    empty = {"n": None, "undefined": None, "groups": None, "value": None, "interval": [None, None], "difference": None}
+    return {"slice": OTHERS, "model": None, **empty, "note": note}
