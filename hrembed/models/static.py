@@ -1,7 +1,7 @@
 """Static embeddings: the vector of a text is the mean of fixed vectors of its tokens.
 
 The tables are read here, not by the packages that they come from: `wordllama` 0.4 looks for its own tokenizer in the
-wrong folder and then asks the Hub for it, and both packages configure logging or the process as a whole.
+wrong folder and then asks the Hub for it, and sets up logging for the whole process when it is imported.
 
 A text without a known token has no vector: its row is zero, in both packages and here. That is legal for a static
 model: a zero row stays zero when rows are brought to unit length, and its cosine with every text is 0.
@@ -101,7 +101,7 @@ class StaticTable:
         cut = [(prompt + text)[: self._max_characters] for text in texts]
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cut, add_special_tokens=False)]
         ids = np.fromiter(chain.from_iterable(tokens), dtype=np.int64)
-        owner = np.repeat(np.arange(len(texts)), [len(row) for row in tokens])
+        owner = np.repeat(np.arange(len(texts)), np.fromiter(map(len, tokens), dtype=np.int64))
         if self._unknown is not None:
             owner, ids = owner[ids != self._unknown], ids[ids != self._unknown]
         counts = np.bincount(owner, minlength=len(texts))
@@ -147,6 +147,8 @@ def is_model2vec(folder: Path) -> bool:
 
     Sentence Transformers loads such folders as well, but keeps unknown tokens and does not truncate.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -154,8 +156,9 @@ def is_model2vec(folder: Path) -> bool:
     if isinstance(config, dict) and "model_type" in config:
         return bool(config["model_type"] == "model2vec")
     try:
-        return "embeddings" in _read_tensors(folder / "model.safetensors")
-    except ModelError:
+        with safe_open(folder / "model.safetensors", framework="numpy") as tensors:
+            return "embeddings" in tensors.keys()  # noqa: SIM118, it is not a mapping
+    except (OSError, SafetensorError):
         return False
 
 
@@ -232,7 +235,7 @@ def _read_tensors(file: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
     try:
-        return load_file(file)
+        return dict(load_file(file))
     except Exception as err:  # header, length and number format each fail in their own way
         raise _unreadable(file, err) from err
 
