@@ -336,10 +336,8 @@ def _showable(said: str, key: str, texts: Sequence[str]) -> str:
             found = re.search(rf"(?<!\w){re.escape(form)}(?!\w)", line)
             end = min(end, found.start() if found else end)
             continue
-        runs = (
-            at for at in range(min(end, len(line) - _ECHO_CHARACTERS + 1)) if line[at : at + _ECHO_CHARACTERS] in form
-        )
-        end = next(runs, end)
+        starts = range(min(end, len(line) - _ECHO_CHARACTERS + 1))
+        end = next((start for start in starts if line[start : start + _ECHO_CHARACTERS] in form), end)
     return line[:end].rstrip() + ("..." if end < len(line) else "")
 
 
