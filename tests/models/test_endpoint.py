@@ -1,0 +1,719 @@
+"""An endpoint: right numbers or one clear error, whatever the server does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hrembed.errors import ModelError
+from hrembed.models.endpoint import Endpoint, Usage
+from hrembed.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Step = Callable[["Handler", list[str]], None]
+
+KEY = "sk-proj-Zq81LmQ0vTtXw93"
+VARIABLE = "HREMBED_TEST_KEY"
+TEXTS = ["Ward nurse in Leeds, Jane Example", "C", "Baker for bread\nand cakes, née Ünal"]
+
+
+def vector(text: str) -> list[float]:
+    """Eight numbers that float32 holds exactly."""
+    return [(byte - 100) / 64 for byte in hashlib.sha256(text.encode()).digest()[:8]]
+
+
+def content(texts: list[str], **more: Any) -> dict[str, Any]:
+    return {"data": [{"index": n, "embedding": vector(text)} for n, text in enumerate(texts)], **more}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Takes the next step of the script; without one it answers as it should."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.seen.append((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
+        script = self.server.script  # type: ignore[attr-defined]
+        step = script.pop(0) if script else good
+        step(self, body["input"])
+
+    def do_CONNECT(self) -> None:
+        self.server.seen.append((self.path, dict(self.headers), None))  # type: ignore[attr-defined]
+        self.send_error(502)
+
+    def reply(self, status: int, body: bytes, *, length: int | None = None, **headers: str) -> None:
+        self.send_response(status, headers.pop("reason", None))
+        for name, value in {"Content-Length": str(len(body) if length is None else length), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return "Sun, 06 Nov 1994 08:49:37 GMT"
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def good(handler: Handler, texts: list[str]) -> None:
+    handler.reply(200, json.dumps(content(texts)).encode())
+
+
+def fixed(status: int, body: Any = b"", **headers: Any) -> Step:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return lambda handler, texts: handler.reply(status, raw, **headers)
+
+
+def made(change: Callable[[dict[str, Any]], Any]) -> Step:
+    """A good answer that is changed before it is sent."""
+    return lambda handler, texts: handler.reply(200, json.dumps(change(content(texts))).encode())
+
+
+def closed(handler: Handler, texts: list[str]) -> None:
+    handler.close_connection = True
+
+
+def truncated(handler: Handler, texts: list[str]) -> None:
+    """Whole JSON, so that only the length tells."""
+    body = json.dumps(content(texts)).encode()
+    handler.reply(200, body, length=len(body) + 100)
+
+
+def half(handler: Handler, texts: list[str]) -> None:
+    body = json.dumps(content(texts)).encode()
+    handler.reply(200, body[: len(body) // 2])
+
+
+def broken_chunks(size: bytes) -> Step:
+    def step(handler: Handler, texts: list[str]) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(size + b"\r\n{}\r\n")
+        handler.close_connection = True
+
+    return step
+
+
+def dripping(handler: Handler, texts: list[str]) -> None:
+    drip(handler, 10)
+
+
+def dripping_headers(handler: Handler, texts: list[str]) -> None:
+    drip(handler, 200)
+
+
+def drip(handler: Handler, headers: int) -> None:
+    """A byte every 50 ms: each comes long before a socket's own timeout."""
+    start = b"HTTP/1.0 200 OK\r\n" + b"X: y\r\n" * headers
+    handler.wfile.write(start if headers < 100 else b"")
+    end = time.monotonic() + 3
+    try:
+        while time.monotonic() < end:
+            handler.wfile.write(b"\r" if headers < 100 else start[:1])
+            time.sleep(0.05)
+    except OSError:
+        handler.close_connection = True
+
+
+def not_http(handler: Handler, texts: list[str]) -> None:
+    handler.wfile.write(f"{KEY} {texts[0]}\r\n\r\n".encode())
+    handler.close_connection = True
+
+
+HTML = b"<html><body>Bad gateway for " + TEXTS[0].encode() + b"</body></html>"
+PASSING: dict[str, tuple[Step, str]] = {
+    "429 with a time": (fixed(429, {"error": {"message": "slow down"}}, Retry_After="7"), "429 Too Many.*slow down"),
+    "429": (fixed(429), "status 429 Too Many Requests$"),
+    **{str(code): (fixed(code, b"<html>"), f"status {code} ") for code in (408, 409, 425, 500, 502, 503, 504)},
+    "529": (fixed(529, reason=KEY), "status 529 Overloaded$"),
+    "closed": (closed, "closed without an answer"),
+    "truncated": (truncated, "the answer broke off"),
+    "half": (half, "not JSON, or only a part"),
+    "nothing": (fixed(200), "not JSON, or only a part"),
+    "deep": (fixed(200, b"[" * 200_000), "not JSON, or only a part"),
+    "html": (fixed(200, HTML, Content_Type="text/html"), "not JSON, or only a part"),
+    "chunk": (broken_chunks(b"ff"), "the answer broke off"),
+    "negative chunk": (broken_chunks(b"-5"), "the answer is not HTTP|broke off"),
+    "drip": (dripping, r"no whole answer within 0\.3 s"),
+    "headers": (dripping_headers, r"no whole answer within 0\.3 s"),
+    "not http": (not_http, "the answer is not HTTP"),
+}
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server with a script and a memory."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: list[Step] = []
+        self.seen: list[tuple[str, dict[str, str], Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+def serving() -> Iterator[Server]:
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv(VARIABLE, KEY)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield from serving()
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    yield from serving()
+
+
+class Hours:
+    """Time that passes only when someone sleeps."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = 1000.0, list[float]()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Told(Silent):
+    """Remembers the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def endpoint(url: str, hours: Hours | None = None, model: str = "m", **settings: Any) -> Endpoint:
+    hours = hours or Hours()
+    given: dict[str, Any] = {"api_key_env": VARIABLE, "timeout_seconds": 5, **settings}
+    return Endpoint(model, base_url=url, clock=lambda: hours.now, sleep=hours.sleep, **given)
+
+
+def expected(texts: list[str], prompt: str = "") -> np.ndarray:
+    return np.array([vector(prompt + text) for text in texts], dtype=np.float32)
+
+
+def assert_discreet(shown: str, texts: list[str] = TEXTS) -> None:
+    """Neither the key nor a name nor any long piece of a text."""
+    assert KEY[:12] not in shown
+    assert KEY[-8:] not in shown
+    pieces = [text[at : at + 12] for text in texts for at in range(max(1, len(text) - 11)) if len(text) > 3]
+    assert not [piece for piece in pieces if piece in shown]
+
+
+def refused(asked: Endpoint, texts: list[str] = TEXTS) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        asked.embed(texts, "query", "")
+    assert caught.value.hint
+    assert_discreet("".join(traceback.format_exception(caught.value)) + caught.value.hint, texts)
+    assert len(str(caught.value)) < 400
+    return caught.value
+
+
+def test_a_batch_is_one_request_in_the_form_of_the_api(server):
+    asked = endpoint(server.url, model="small")
+    vectors = asked.embed(TEXTS, "document", "passage: ")
+    assert vectors.dtype == np.float32
+    assert (vectors == expected(TEXTS, "passage: ")).all()
+    (path, headers, body) = server.seen.pop()
+    assert path == "/v1/embeddings"
+    texts = ["passage: " + text for text in TEXTS]
+    assert body == {"model": "small", "input": texts, "encoding_format": "float"}
+    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert headers["Content-Type"] == "application/json"
+    assert not server.seen
+
+
+def test_no_texts_ask_for_nothing(server):
+    asked = endpoint(server.url)
+    assert asked.embed([], "query", "").shape == (0, 0)
+    assert not server.seen
+    asked.embed(TEXTS, "query", "")
+    assert asked.embed([], "query", "").shape == (0, 8)
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_passes_is_tried_again(server, name):
+    server.script[:] = [PASSING[name][0]]
+    told = Told()
+    asked = endpoint(server.url, timeout_seconds=0.3, progress=told)
+    assert (asked.embed(TEXTS, "query", "") == expected(TEXTS)).all()
+    assert asked.usage == Usage(requests=2, retries=1, tokens=None, cost=None)
+    assert len(told.notes) == 1
+    assert "attempt 1 of 6" in told.notes[0]
+    assert_discreet(told.notes[0])
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_does_not_pass_is_one_clear_error(server, name):
+    step, reason = PASSING[name]
+    server.script[:] = [step] * 5
+    asked = endpoint(server.url, timeout_seconds=0.3, attempts=2)
+    err = refused(asked)
+    assert f"'{server.url}' gave no usable answer in 2 attempts" in str(err)
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(str(err))
+    assert len(server.seen) == 2
+
+
+def test_a_server_that_is_not_there_is_tried_and_named():
+    hours = Hours()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    err = refused(endpoint(url, hours, api_key_env="HREMBED_UNSET"))
+    assert str(err) == f"'{url}' gave no usable answer in 6 attempts; the last time: no connection (Connection refused)"
+    assert len(hours.slept) == 5
+
+
+SECRET = f"Incorrect API key provided: {KEY}. You can find yours, '{KEY[:14]}***', in the settings"
+REFUSALS: dict[str, tuple[int, Any, str, str]] = {
+    "key": (401, {"error": {"message": SECRET}}, r"401 Unauthorized \(Incorrect API key provided: \[key\] ", VARIABLE),
+    "forbidden": (403, {"detail": "no access to m"}, r"403 Forbidden \(no access to m\)", VARIABLE),
+    "model": (404, {"message": "The model `m` does not exist"}, "does not exist", "model 'm' and `base_url`"),
+    "size": (413, b"<html>", "status 413 ", "lower `batch_size`"),
+    "length": (400, {"error": "maximum context length is 512 tokens"}, "512 tokens", "smaller `max_tokens`"),
+    "many": (422, {"error": "batch size 3 > 2"}, "batch size 3 > 2", "lower `batch_size`"),
+    "empty": (400, {"error": {"message": "'$.input' is invalid"}}, "input' is invalid", "many servers refuse empty"),
+    "no credit": (402, {"error": {"message": "pay"}}, r"402 Payment Required \(pay\)$", "check the model"),
+    "strange": (499, {"error": {"message": ["no text"]}}, "refuses: status 499$", "check the model"),
+    "error as 200": (200, {"error": {"message": "no such model"}}, r"200 OK \(no such model\)", "check the model"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_is_one_error_at_once(server, name):
+    status, body, message, hint = REFUSALS[name]
+    server.script[:] = [fixed(status, body)]
+    hours = Hours()
+    err = refused(endpoint(server.url, hours))
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(str(err))
+    assert hint in err.hint
+    assert len(server.seen) == 1
+    assert not hours.slept
+
+
+ECHOES = {
+    "whole": (f"Invalid input: {TEXTS[0]} is odd", "Invalid input: ..."),
+    "cut": (f"bad value '{TEXTS[0][:17]}...{TEXTS[0][-13:]}'", "bad value '..."),
+    "middle": (f"at {TEXTS[0][5:]}", "at..."),
+    "short": ("the text 'C' has no Content", "the text '..."),
+    "repr": (f"see {TEXTS[2]!r}", "see '..."),
+    "json": (f"see {json.dumps(TEXTS[2])[18:]}", "see..."),
+    "lines": ("see Baker   for\r\nbread and cakes", "see..."),
+    "terminal": ("so\x1b[31m red\x07 \u202e", "so [31m red"),
+    "long": ("word " * 100, "word " * 39 + "word..."),
+    "none": ("Concise, and no echo", "Concise, and no echo"),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_a_message_ends_where_it_echoes_a_text(server, name):
+    said, shown = ECHOES[name]
+    server.script[:] = [fixed(400, {"error": {"message": said}})]
+    err = refused(endpoint(server.url))
+    assert str(err) == f"'{server.url}/embeddings' refuses: status 400 Bad Request ({shown.replace(': ...', ':...')})"
+
+
+def as_base64(answer: dict[str, Any]) -> dict[str, Any]:
+    for item in answer["data"]:
+        item["embedding"] = base64.b64encode(struct.pack("<8f", *item["embedding"])).decode()
+    return answer
+
+
+def without_index(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"data": [{"embedding": item["embedding"]} for item in answer["data"]]}
+
+
+def shuffled(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"data": [answer["data"][place] for place in (2, 0, 1)]}
+
+
+@pytest.mark.parametrize("change", [as_base64, without_index, shuffled])
+def test_every_form_of_an_answer_gives_the_same_numbers(server, change):
+    server.script[:] = [made(change)]
+    vectors = endpoint(server.url).embed(TEXTS, "query", "")
+    assert vectors.dtype == np.float32
+    assert (vectors == expected(TEXTS)).all()
+
+
+def with_number(value: Any) -> Callable[[dict[str, Any]], Any]:
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["data"][1]["embedding"][3] = value
+        return answer
+
+    return change
+
+
+def with_item(**values: Any) -> Callable[[dict[str, Any]], Any]:
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["data"][1].update(values)
+        return answer
+
+    return change
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "one too few": (lambda answer: {"data": answer["data"][:2]}, "holds 2 embeddings"),
+    "one too many": (lambda answer: {"data": [*answer["data"], answer["data"][0]]}, "holds 4 embeddings"),
+    "NaN": (with_number(float("nan")), "not finite"),
+    "infinite": (with_number(float("-inf")), "not finite"),
+    "too large": (with_number(1e39), "not finite, or too large"),
+    "far too large": (with_number(10**400), "not a list of numbers"),
+    "null": (with_number(None), "not a list of numbers"),
+    "text": (with_number("0.5"), "not a list of numbers"),
+    "boolean": (with_number(True), "not a list of numbers"),
+    "nested": (with_number([0.5]), "not a list of numbers"),
+    "dimension": (with_item(embedding=[1.0, 2.0]), "dimension 2 and 8"),
+    "no numbers": (lambda answer: {"data": [{"embedding": []}] * 3}, "dimension 0"),
+    "no embedding": (lambda answer: {"data": [{}] * 3}, "not a list of numbers"),
+    "base64": (with_item(embedding="ab*d"), "not a list of numbers"),
+    "base64 NaN": (with_item(embedding=base64.b64encode(struct.pack("<8f", *[np.nan] * 8)).decode()), "not finite"),
+    "base64 length": (with_item(embedding=base64.b64encode(b"123456").decode()), "not a list of numbers"),
+    "index twice": (with_item(index=0), "`index` does not name each text once"),
+    "index beyond": (with_item(index=3), "`index` does not name each text once"),
+    "index true": (with_item(index=True), "`index` does not name each text once"),
+    "index missing": (lambda a: {"data": [a["data"][0], {"embedding": [0] * 8}, a["data"][2]]}, "`index` does not"),
+    "no data": (lambda answer: {"embeddings": answer["data"]}, "no list `data`"),
+    "data of numbers": (lambda answer: {"data": [1, 2, 3]}, "no list `data`"),
+    "a list": (lambda answer: answer["data"], "no list `data`"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_numbers_are_an_error_and_not_asked_for_again(server, name):
+    change, message = WRONG[name]
+    server.script[:] = [made(change)]
+    err = refused(endpoint(server.url))
+    assert f"'{server.url}' gave a wrong answer for 3 texts: " in str(err)
+    assert message in str(err)
+    assert "'m' is an embeddings model" in err.hint
+    assert len(server.seen) == 1
+
+
+def test_a_dimension_must_stay_that_of_earlier_batches(server):
+    asked = endpoint(server.url)
+    asked.embed(TEXTS[:2], "query", "")
+    server.script[:] = [made(lambda answer: {"data": [{"embedding": [0.5] * 7}]})]
+    with pytest.raises(ModelError, match="vectors of dimension 7, and earlier of 8"):
+        asked.embed(TEXTS[2:], "query", "")
+    assert (asked.embed(TEXTS[2:], "query", "") == expected(TEXTS[2:])).all()
+
+
+def test_waits_double_up_to_a_minute_and_are_random_over_all_of_it():
+    """Full jitter: uniform from 0 to the limit, so means of half of it over many clients."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    waits = []
+    for client in range(80):
+        hours = Hours()
+        with pytest.raises(ModelError):
+            endpoint(url, hours, model=f"m{client}", attempts=9).embed(["x"], "query", "")
+        waits.append(hours.slept)
+    shares = np.array(waits) / np.array([1, 2, 4, 8, 16, 32, 60, 60])
+    assert shares.shape == (80, 8)
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+    # The standard deviation of a uniform share is 0.289: four standard errors of 80 and of 640 draws.
+    assert np.abs(shares.mean(axis=0) - 0.5).max() < 4 * 0.289 / 80**0.5
+    assert shares.mean() == pytest.approx(0.5, abs=4 * 0.289 / 640**0.5)
+    assert shares.max(axis=0).min() > 0.85
+    again = Hours()
+    with pytest.raises(ModelError):
+        endpoint(url, again, model="m0", attempts=9).embed(["x"], "query", "")
+    assert again.slept == waits[0]
+
+
+def test_the_time_that_a_server_asks_for_is_kept(server):
+    date = "Sun, 06 Nov 1994 08:51:42 GMT"  # the server's clock says 08:49:37
+    server.script[:] = [fixed(429, Retry_After=asked) for asked in ("7", "33.5", date)]
+    hours = Hours()
+    endpoint(server.url, hours).embed(TEXTS, "query", "")
+    assert hours.slept == [7, 33.5, 125]
+
+
+@pytest.mark.parametrize(
+    "asked", ["0", "-5", "soon", "Sun, 06 Nov 1994 08:40:00 GMT", "Sun, 99 Nov 99999 08:00:00 GMT"]
+)
+def test_a_time_that_says_nothing_is_the_usual_wait(server, asked):
+    server.script[:] = [fixed(503, Retry_After=asked)]
+    hours = Hours()
+    endpoint(server.url, hours).embed(TEXTS, "query", "")
+    assert len(hours.slept) == 1
+    assert 0 < hours.slept[0] <= 1
+
+
+def test_nobody_waits_for_a_day(server):
+    server.script[:] = [fixed(429, {"error": "daily limit"}, Retry_After="86400")]
+    hours = Hours()
+    err = refused(endpoint(server.url, hours))
+    assert f"'{server.url}' asks to wait 1,440 minutes: status 429 Too Many Requests (daily limit)" in str(err)
+    assert not hours.slept
+    server.script[:] = [fixed(429, Retry_After="600")]
+    endpoint(server.url, hours).embed(TEXTS, "query", "")
+    assert hours.slept == [600]
+
+
+def test_requests_keep_their_distance_also_repeated_ones(server):
+    hours, starts = Hours(), []
+
+    def timed(step: Step) -> Step:
+        def taken(handler: Handler, texts: list[str]) -> None:
+            starts.append(hours.now)
+            step(handler, texts)
+
+        return taken
+
+    server.script[:] = [
+        timed(step) for step in (good, good, fixed(500), good, fixed(429, Retry_After="30"), good, good)
+    ]
+    asked = endpoint(server.url, hours, requests_per_minute=6)
+    for _ in range(3):
+        asked.embed(TEXTS, "query", "")
+    assert starts == pytest.approx([1000, 1010, 1020, 1030])
+    asked.embed(TEXTS, "query", "")
+    assert starts[4:] == pytest.approx([1040, 1070])
+    hours.now = 1075
+    asked.embed(TEXTS, "query", "")
+    assert starts[6:] == pytest.approx([1080])
+    hours.now = 5000  # a long pause is not made up for by a burst
+    before = len(hours.slept)
+    asked.embed(TEXTS, "query", "")
+    asked.embed(TEXTS, "query", "")
+    assert hours.slept[before:] == pytest.approx([10])
+
+
+def test_no_limit_means_no_wait(server):
+    hours = Hours()
+    asked = endpoint(server.url, hours)
+    for _ in range(3):
+        asked.embed(TEXTS, "query", "")
+    assert not hours.slept
+
+
+def test_usage_counts_all_requests_and_what_answers_tell(server):
+    def telling(usage: Any) -> Step:
+        return made(lambda answer: {**answer, "usage": usage})
+
+    asked = endpoint(server.url, price_per_million_tokens=20.0)
+    asked.embed(TEXTS, "query", "")
+    assert asked.usage == Usage(requests=1, retries=0, tokens=None, cost=None)
+    server.script[:] = [
+        fixed(500),
+        truncated,
+        telling({"prompt_tokens": 900, "total_tokens": 1000}),
+        telling({"prompt_tokens": 500, "total_tokens": None}),
+        telling(None),
+        telling({"total_tokens": "many", "prompt_tokens": -3}),
+        fixed(200, {"data": [], "usage": {"total_tokens": 250}}),
+    ]
+    for _ in range(4):
+        asked.embed(TEXTS, "query", "")
+    refused(asked)
+    assert asked.usage == Usage(requests=8, retries=2, tokens=1750, cost=pytest.approx(0.035))
+    free = endpoint(server.url)
+    server.script[:] = [telling({"total_tokens": 5})]
+    free.embed(TEXTS, "query", "")
+    assert free.usage == Usage(requests=1, retries=0, tokens=5, cost=None)
+
+
+def test_an_answer_may_not_fill_the_memory(server):
+    server.script[:] = [
+        fixed(200, b" " * 2_200_000),
+        fixed(200, b" " * 2_000_000 + json.dumps(content(["x"])).encode()),
+    ]
+    err = refused(endpoint(server.url), ["x"])
+    assert "more than 2,097,152 bytes" in str(err)
+    assert (endpoint(server.url).embed(["x"], "query", "") == expected(["x"])).all()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server, other, status):
+    server.script[:] = [fixed(status, Location=f"{other.url}/embeddings?key={KEY}")]
+    err = refused(endpoint(server.url))
+    assert f"refuses: status {status} " in str(err)
+    assert "set `base_url` to the final address" in err.hint
+    assert not other.seen
+    assert len(server.seen) == 1
+
+
+def test_what_goes_to_this_machine_goes_through_no_proxy(server, other, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, other.url.removesuffix("/v1"))
+    endpoint(server.url).embed(TEXTS, "query", "")
+    assert not other.seen
+    err = refused(endpoint("https://embeddings.invalid/v1", attempts=1))
+    assert "no connection (refused on the way)" in str(err)
+    ((path, headers, _),) = other.seen
+    assert path == "embeddings.invalid:443"
+    assert KEY not in str(headers)
+
+
+def test_the_key_is_read_when_it_is_needed_and_kept_nowhere(server, monkeypatch):
+    asked = endpoint(server.url)
+    monkeypatch.setenv(VARIABLE, "  another-key\n")
+    asked.embed(TEXTS, "query", "")
+    assert server.seen.pop()[1]["Authorization"] == "Bearer another-key"
+    assert "another-key" not in repr(asked) + repr(vars(asked))
+    for empty in (None, " "):
+        monkeypatch.setenv(VARIABLE, empty) if empty else monkeypatch.delenv(VARIABLE)
+        asked.embed(TEXTS, "query", "")
+        assert "Authorization" not in server.seen.pop()[1]
+
+
+def test_a_server_elsewhere_needs_a_key():
+    err = refused(endpoint("https://embeddings.invalid/v1", api_key_env="HREMBED_UNSET"))
+    assert (
+        str(err) == "'https://embeddings.invalid/v1' needs a key, and the environment variable HREMBED_UNSET is not set"
+    )
+    assert "set HREMBED_UNSET" in err.hint
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"“{KEY}”"])
+def test_a_key_that_is_none_is_not_sent_and_not_shown(server, monkeypatch, key):
+    monkeypatch.setenv(VARIABLE, key)
+    assert f"variable {VARIABLE} holds characters that stand in no key" in str(refused(endpoint(server.url)))
+    assert not server.seen
+
+
+@pytest.mark.parametrize("name", [KEY, "hf_abcdefghij", "", "1A", "A-B", "$OPENAI_API_KEY"])
+def test_a_key_in_place_of_its_variable_is_not_shown(name):
+    with pytest.raises(ModelError, match="not the name of an environment variable") as caught:
+        endpoint("https://a.example/v1", api_key_env=name)
+    assert not name or name.strip("$") not in (str(caught.value) + caught.value.hint).replace("OPENAI_API_KEY", "", 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("api.openai.com/v1", "not an http"),
+        ("ftp://a.example/v1", "not an http"),
+        ("https://", "not an http"),
+        ("https://a.example:port/v1", "not an http"),
+        ("https://a.example:99999/v1", "not an http"),
+        ("https://[::1/v1", "not an http"),
+        ("https://a.example/v 1", "not an http"),
+        ("https://a.example/v1\r\nX: y", "not an http"),
+        ("https://münchen.example/v1", "not an http"),
+        ("https://me:secret@a.example/v1", "for 'a.example' holds a user"),
+        ("https://a.example/v1?key=secret", "for 'a.example' holds a user, a query"),
+        ("https://a.example/v1#secret", "for 'a.example' holds a user, a query"),
+        ("http://a.example/v1", "unencrypted"),
+        ("http://localhost.a.example/v1", "unencrypted"),
+        ("http://192.168.0.7/v1", "unencrypted"),
+        ("http://128.0.0.1/v1", "unencrypted"),
+    ],
+)
+def test_addresses_that_would_not_work_or_not_be_safe(url, message):
+    with pytest.raises(ModelError, match=message) as caught:
+        endpoint(url)
+    assert caught.value.hint
+    assert "secret" not in str(caught.value) + caught.value.hint
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1:11434", "[::1]:80"])
+def test_plain_http_is_for_this_machine(host):
+    assert endpoint(f"http://{host}/v1").source == f"http://{host}/v1"
+
+
+def test_a_name_of_this_machine_is_reached(server):
+    assert endpoint(server.url.replace("127.0.0.1", "LocalHost")).embed(TEXTS, "query", "").shape == (3, 8)
+
+
+def test_the_path_is_what_was_written_and_embeddings(server):
+    for path, asked in (
+        ("", "/embeddings"),
+        ("/", "/embeddings"),
+        ("/v1//", "/v1/embeddings"),
+        ("/a/B", "/a/B/embeddings"),
+    ):
+        endpoint(server.url.removesuffix("/v1") + path).embed(TEXTS, "query", "")
+        assert server.seen.pop()[0] == asked
+
+
+def test_the_identity_is_that_of_address_and_model():
+    base = endpoint("https://a.example/v1")
+    assert base.source == "https://a.example/v1"
+    assert len(base.identity) == 64
+    same = endpoint("https://A.example/v1/", batch_size=7, api_key_env="OTHER", attempts=1, timeout_seconds=1)
+    assert (same.identity, same.source, same.batch_size) == (base.identity, base.source, 7)
+    others = [
+        endpoint("https://a.example/v2"),
+        endpoint("https://a.example/v1", model="n"),
+        endpoint("https://a.example"),
+    ]
+    assert len({base.identity, *(asked.identity for asked in others)}) == 4
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl, which makes the certificates, is not installed")
+
+    def make(name: str) -> tuple[Path, Path]:
+        key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+        words = (
+            f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test -keyout {key}"
+        )
+        command = [program, *words.split(), "-out", str(cert), "-addext", f"subjectAltName={name}"]
+        subprocess.run(command, check=True, capture_output=True)
+        return key, cert
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "message"),
+    [
+        ("IP:127.0.0.1", True, ""),
+        ("IP:127.0.0.1", False, "no valid certificate: self.signed certificate"),
+        ("DNS:other.example", True, "no valid certificate: IP address mismatch"),
+    ],
+)
+def test_certificates_are_verified(server, certificate, monkeypatch, name, trusted, message):
+    key, cert = certificate(name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    hours = Hours()
+    asked = endpoint(server.url.replace("http:", "https:"), hours)
+    if not message:
+        server.script[:] = [truncated, dripping]
+        asked = endpoint(asked.source, hours, timeout_seconds=0.4)
+        assert (asked.embed(TEXTS, "query", "") == expected(TEXTS)).all()
+        assert len(server.seen) == 3
+        return
+    with pytest.raises(ModelError, match=message):
+        asked.embed(TEXTS, "query", "")
+    assert not server.seen
+    assert not hours.slept
