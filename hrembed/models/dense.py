@@ -131,7 +131,12 @@ class DenseEncoder:
         for places, vectors in self._parts(distinct, side, prompt):
             if found is None:
                 found = self._room(len(distinct), min(self._dimensions or vectors.shape[1], vectors.shape[1]))
-            found[places] = self._cut(vectors)
+            part = self._cut(vectors)
+            if part.shape[1] != found.shape[1]:
+                raise ModelError(
+                    f"model '{self.name}' gives vectors of {found.shape[1]} and of {part.shape[1]} dimensions"
+                )
+            found[places] = part
         if found is None:
             return np.zeros((0, self._dimensions or 0), dtype=np.float32)
         return found if len(distinct) == len(texts) else self._spread(found, order)

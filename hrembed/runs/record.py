@@ -41,6 +41,10 @@ class Run:
         for attribution in _attributions_of(path):
             self.add_attribution(attribution)
 
+    def add_content(self, name: str, reference: str, sha256_of_content: str) -> None:
+        """Record data that came from a library, by the hash of its content."""
+        self.manifest["inputs"][name] = {"path": reference, "sha256": sha256_of_content}
+
     def add_attribution(self, attribution: Mapping[str, str]) -> None:
         """Record whom the outputs must credit: name, licence, attribution, url."""
         if dict(attribution) not in self.manifest["attributions"]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hrembed.errors import DataError
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.stages.comparing import comparisons, estimates, family_json
 from hrembed.stages.encoders import pinned
-from hrembed.stages.entrants import open_entrants, unique
+from hrembed.stages.entrants import open_entrants
 from hrembed.stages.evaluate_details import details, write_details
 from hrembed.stages.evaluate_tables import tables_of
 from hrembed.stages.measuring import measure
@@ -69,13 +67,8 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
 
 def _open(config: EvalConfig, run: Run, progress: Progress) -> tuple[list[AnyTask], list[AnyTask]]:
     """Read all tasks, with names of their own."""
-    tasks, kept = open_tasks(config.tasks, run, progress), open_tasks(config.retention, run, progress)
-    every: list[AnyTask] = [*tasks, *kept]
-    names = unique(task.name for task in every)
-    every = [replace(task, name=name) for task, name in zip(every, names, strict=True)]
-    if not tasks:
-        raise DataError("no task is left to score on")
-    return every[: len(tasks)], every[len(tasks) :]
+    tasks = open_tasks(config.tasks, run, progress)
+    return tasks, open_tasks(config.retention, run, progress, taken=[task.name for task in tasks])
 
 
 def _measure_all(

@@ -10,7 +10,7 @@ import numpy as np
 from hrembed.evaluation.cases import won_lost, worst_cases
 from hrembed.evaluation.perturb import perturb
 from hrembed.evaluation.slices import slice_labels, slice_rows
-from hrembed.evaluation.task_result import write_task_results
+from hrembed.evaluation.task_result import task_result_json, write_task_results
 from hrembed.evaluation.trec import write_run
 from hrembed.files import write_json
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hrembed.stages.entrants import Entrant
     from hrembed.stages.measuring import Measures
     from hrembed.stages.tasks import AnyTask
-    from hrembed.types import Ranking
+    from hrembed.types import Floats, Ranking
 
     Results = Mapping[str, Mapping[str, Measures]]
 
@@ -151,7 +151,30 @@ def write_details(
             if isinstance(task, Task) and measures.ranking is not None:
                 place = run.path / "trec" / _safe(model) / run_file(task.name)
                 write_run(place, task, measures.ranking, _safe(model))
-    write_task_results(run.path / "mteb", tasks, results, run.manifest, seconds)
+    for model in dict.fromkeys(model for found_of in results.values() for model in found_of):
+        rows = [
+            _task_result(task, results[task.name][model], run, seconds[task.name][model])
+            for task in tasks
+            if model in results[task.name]
+        ]
+        write_task_results(run.path / "mteb", model, run.manifest["models"][model]["identity"], rows)
+
+
+def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) -> dict[str, Any]:
+    name, _, split = task.name.partition("/")
+    means = {metric: _mean(values) for metric, values in measures.items.items()}
+    return task_result_json(
+        task=_safe(name),
+        split=split or "test",
+        data_hash=run.manifest["inputs"][task.name]["sha256"],
+        scores={**means, **{metric: drawn.value for metric, drawn in measures.drawn.items()}},
+        main=measures.headline,
+        seconds=seconds,
+    )
+
+
+def _mean(values: Floats) -> float:
+    return float("nan") if np.isnan(values).all() else float(np.nanmean(values))
 
 
 def _safe(name: str) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from hrembed.data.from_mteb import read_mteb
 from hrembed.data.labelled import read_label_task, read_pair_task
@@ -27,22 +31,50 @@ if TYPE_CHECKING:
 MTEB = "mteb:"
 
 
-def open_tasks(sections: Sequence[TaskSection], run: Run, progress: Progress) -> list[AnyTask]:
+def open_tasks(
+    sections: Sequence[TaskSection], run: Run, progress: Progress, *, taken: Sequence[str] = ()
+) -> list[AnyTask]:
     """Read the tasks of all sections and record them; a benchmark of mteb gives several.
+
+    Args:
+        sections: What to read.
+        run: Records files and their hashes.
+        progress: Told what advances.
+        taken: Names that other tasks have; a name that is taken gets a number.
 
     Raises:
         DataError: One is missing or malformed.
     """
     found: list[AnyTask] = []
     for section in sections:
-        if section.path.startswith(MTEB):
-            found += read_mteb(section.path.removeprefix(MTEB), section.split, progress)
-            continue
-        path = locate(section.path)
-        task = _read(path, section)
-        run.add_input(task.name, path)
-        found.append(replace(task, instruction=section.instruction) if section.instruction else task)
+        for task in _of_section(section, progress):
+            asked = replace(task, instruction=section.instruction) if section.instruction else task
+            named = replace(asked, name=_free(task.name, {*taken, *(other.name for other in found)}))
+            found.append(named)
+            if section.path.startswith(MTEB):
+                run.add_content(named.name, section.path, content_hash(named))
+            else:
+                run.add_input(named.name, locate(section.path))
     return found
+
+
+def _of_section(section: TaskSection, progress: Progress) -> Sequence[AnyTask]:
+    if section.path.startswith(MTEB):
+        return read_mteb(section.path.removeprefix(MTEB), section.split, progress)
+    return [_read(locate(section.path), section)]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    return next(free for n in count(1) if (free := name if n == 1 else f"{name}#{n}") not in taken)
+
+
+def content_hash(task: AnyTask) -> str:
+    """SHA-256 of everything that decides the scores of a task: ids, texts, and what people said of them."""
+    digest = hashlib.sha256()
+    for name, value in sorted(vars(task).items()):
+        plain = value.tolist() if isinstance(value, np.ndarray) else value
+        digest.update(f"{name}={plain!r};".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _read(path: Path, section: TaskSection) -> AnyTask:

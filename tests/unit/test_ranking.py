@@ -5,14 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import pytrec_eval
-from hrembed.metrics.ranking import average_precision, ndcg, rank_gains, recall, reciprocal_rank
+from hrembed.metrics.ranking import (
+    Ranked,
+    average_precision,
+    first_relevant_rank,
+    hit,
+    ndcg,
+    ndcg_exponential,
+    precision,
+    r_precision,
+    recall,
+    reciprocal_rank,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-METRICS = [ndcg, average_precision, reciprocal_rank, recall]
+METRICS = [ndcg, ndcg_exponential, average_precision, reciprocal_rank, recall, r_precision, hit]
+
+
+def ranked(gains: np.ndarray) -> Ranked:
+    """A ranking that holds every document."""
+    return Ranked(gains, -np.sort(-gains, axis=1))
+
+
 # One query, gains by rank: 0, 2, 0, 1.
-RANKED = np.array([[0.0, 2.0, 0.0, 1.0]])
+RANKED = ranked(np.array([[0.0, 2.0, 0.0, 1.0]]))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +46,13 @@ RANKED = np.array([[0.0, 2.0, 0.0, 1.0]])
         (recall, 2, 1 / 2),
         (recall, 4, 1.0),
         (recall, 100, 1.0),
+        (ndcg_exponential, 2, (3 / np.log2(3)) / (3 + 1 / np.log2(3))),
+        (precision, 4, 2 / 4),
+        (precision, 8, 2 / 8),  # k divides even where fewer documents are ranked
+        (r_precision, None, 1 / 2),
+        (r_precision, 1, 0.0),
+        (hit, 1, 0.0),
+        (hit, 2, 1.0),
     ],
 )
 def test_value_worked_out_by_hand(metric, k, expected):
@@ -36,7 +61,7 @@ def test_value_worked_out_by_hand(metric, k, expected):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_perfect_ranking_scores_one_and_a_query_without_positives_is_undefined(metric):
-    values = metric(np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]), k=2)
+    values = metric(ranked(np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])), k=2)
     assert values[0] == 1.0
     assert np.isnan(values[1])
 
@@ -47,7 +72,7 @@ def test_perfect_ranking_scores_one_and_a_query_without_positives_is_undefined(m
     k=st.integers(min_value=1, max_value=9),
 )
 def test_values_lie_between_zero_and_one_or_are_undefined(metric, gains, k):
-    values = metric(gains, k=k)
+    values = metric(ranked(gains), k=k)
     defined = values[~np.isnan(values)]
     assert ((defined >= 0) & (defined <= 1 + 1e-12)).all()
     assert (np.isnan(values) == ~(gains > 0).any(axis=1)).all()
@@ -63,46 +88,53 @@ def test_moving_a_relevant_document_up_never_lowers_the_score(metric):
         if gains[0, place] > gains[0, place - 1]:
             moved[0, [place - 1, place]] = gains[0, [place, place - 1]]
         if (gains > 0).any():
-            assert metric(moved, k=4)[0] >= metric(gains, k=4)[0] - 1e-12
-
-
-def test_equal_scores_keep_the_column_order():
-    gains = np.array([[3.0, 1.0, 2.0, 4.0]])
-    scores = np.array([[0.5, 0.9, 0.5, 0.1]])
-    assert rank_gains(scores, gains).tolist() == [[1.0, 3.0, 2.0, 4.0]]
-
-
-def test_many_equal_scores_keep_the_column_order_too():
-    """NumPy's default sort keeps a few equal scores in order, and mixes many."""
-    scores = np.tile([0.1, 0.5, 0.3], 200)[None, :]
-    places = rank_gains(scores, np.arange(600.0)[None, :])[0]
-    for start in (0, 200, 400):
-        assert (np.diff(places[start : start + 200]) > 0).all()
-
-
-def test_scores_that_are_not_numbers_are_refused():
-    with pytest.raises(ValueError, match="1 of 2 scores are not finite"):
-        rank_gains(np.array([[0.1, np.nan]]), np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="differ in shape"):
-        rank_gains(np.zeros((1, 2)), np.zeros((2, 2)))
+            assert metric(ranked(moved), k=4)[0] >= metric(ranked(gains), k=4)[0] - 1e-12
 
 
 def test_agrees_with_trec_eval():
-    """Scores without ties, since trec_eval breaks ties by id."""
+    """Scores without ties, since trec_eval breaks ties by id; one query has no relevant document."""
     rng = np.random.default_rng(7)
     queries, documents = 40, 120
     scores = rng.permuted(np.tile(np.linspace(0, 1, documents), (queries, 1)), axis=1)
     gains = rng.choice([0.0, 0.0, 0.0, 1.0, 2.0], size=(queries, documents))
-    gains[:, 0] = 1
+    gains[0] = 0
     qrels = {f"q{q}": {f"d{d}": int(g) for d, g in enumerate(gains[q])} for q in range(queries)}
     run = {f"q{q}": {f"d{d}": float(s) for d, s in enumerate(scores[q])} for q in range(queries)}
-    engine = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map", "recip_rank", "recall.100"}).evaluate(run)
-    ranked = rank_gains(scores, gains)
+    measures = {"ndcg_cut.10", "map", "map_cut.5", "recip_rank", "recall.100", "P.5", "Rprec", "success.5"}
+    engine = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
+    found = ranked(np.take_along_axis(gains, np.argsort(-scores, axis=1), axis=1))
     for name, values in {
-        "ndcg_cut_10": ndcg(ranked, k=10),
-        "map": average_precision(ranked),
-        "recip_rank": reciprocal_rank(ranked),
-        "recall_100": recall(ranked, k=100),
+        "ndcg_cut_10": ndcg(found, k=10),
+        "map": average_precision(found),
+        "map_cut_5": average_precision(found, k=5),
+        "recip_rank": reciprocal_rank(found),
+        "recall_100": recall(found, k=100),
+        "P_5": precision(found, k=5),
+        "Rprec": r_precision(found),
+        "success_5": hit(found, k=5),
     }.items():
-        expected = [engine[f"q{q}"][name] for q in range(queries)]
-        assert values == pytest.approx(expected, abs=1e-9), name
+        expected = [engine[f"q{q}"][name] for q in range(1, queries)]
+        assert values[1:] == pytest.approx(expected, abs=1e-9), name
+        assert np.isnan(values[0])
+
+
+def test_exponential_gain_agrees_with_scikit_learn():
+    from sklearn.metrics import ndcg_score
+
+    gains = np.random.default_rng(3).integers(0, 5, size=(30, 20)).astype(float)
+    order = np.linspace(1, 0, 20)[None, :].repeat(30, axis=0)
+    expected = [ndcg_score(2 ** gains[n : n + 1] - 1, order[n : n + 1], k=10) for n in range(30)]
+    assert ndcg_exponential(ranked(gains), k=10) == pytest.approx(expected)
+    assert np.abs(ndcg_exponential(ranked(gains), k=10) - ndcg(ranked(gains), k=10)).max() > 0.01
+
+
+def test_what_a_shallow_ranking_does_not_hold_is_not_found_but_counts():
+    """Two relevant documents, one of them below the depth."""
+    shallow = Ranked(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]]))
+    assert recall(shallow)[0] == 0.5
+    assert average_precision(shallow)[0] == 0.5
+    assert ndcg(shallow)[0] == pytest.approx(1 / (1 + 1 / np.log2(3)))
+    assert precision(shallow, k=10)[0] == 0.1
+    assert r_precision(shallow)[0] == 0.5
+    assert r_precision(shallow, k=1)[0] == 1.0
+    assert first_relevant_rank(Ranked(np.zeros((1, 2)), np.ones((1, 1))))[0] == np.inf
