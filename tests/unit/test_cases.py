@@ -15,7 +15,7 @@ QRELS = {
     "q0": {"d0": 1},
     "q1": {"d1": 1, "d2": 3, "d3": 0, "d4": 2, "d5": 1, "d6": 1, "d7": 1},
     "q2": {},
-    "q3": {"d5": 1},
+    "q3": {"d5": 1, "d7": 1},  # d7 is the last of the corpus: no -1 may be taken for it
     "q4": {"d7": 1},
 }
 TASK = Task("jobs/test", QUERIES, DOCUMENTS, QRELS)
@@ -73,7 +73,7 @@ def test_what_stood_first_and_what_should_have():
 def test_a_short_ranking_shows_only_what_it_has():
     case = worst_cases(TASK, FIRST, np.array([1, 1, 1, 0, 1.0]), n=1)[0]
     assert [entry["id"] for entry in case["ranked_first"]] == ["d5"]
-    assert [entry["rank"] for entry in case["should_have"]] == [1]
+    assert [(entry["id"], entry["rank"]) for entry in case["should_have"]] == [("d5", 1), ("d7", None)]
     unjudged = worst_cases(TASK, FIRST, np.array([1, 1, 0, 1, 1.0]), n=1)[0]
     assert (unjudged["relevant"], unjudged["should_have"]) == (0, [])
 
@@ -96,6 +96,9 @@ def test_won_is_where_the_second_is_above_the_first():
         {"query": "q3", "text": "text of q3", "first": 1.0, "second": 0.0, "first_rank": 1, "second_rank": None},
         {"query": "q0", "text": "text of q0", "first": 1.0, "second": 0.5, "first_rank": 1, "second_rank": 2},
     ]
+    swapped = won_lost(TASK, second, first, SECOND, FIRST, n=0)
+    assert (swapped["won"], swapped["lost"], swapped["undefined"]) == (2, 2, 1)
+    assert swapped["most_won"] == swapped["most_lost"] == []
     fewer = won_lost(TASK, first, second, FIRST, SECOND, n=1)
     assert [entry["query"] for entry in fewer["most_won"] + fewer["most_lost"]] == ["q4", "q3"]
     assert (fewer["won"], fewer["lost"]) == (2, 2)
@@ -112,5 +115,6 @@ def test_ties_are_exact_and_equal_differences_go_by_hash():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="5 queries, but 4"):
         worst_cases(TASK, FIRST, np.zeros(4), n=1)
-    with pytest.raises(ValueError, match="5 queries, but 1"):
-        won_lost(TASK, np.zeros(5), np.zeros(5), FIRST, ranking([0, 1]), n=1)
+    for rankings in ((FIRST, ranking([0, 1])), (ranking([0, 1]), FIRST)):
+        with pytest.raises(ValueError, match="5 queries, but 1"):
+            won_lost(TASK, np.zeros(5), np.zeros(5), *rankings, n=1)

@@ -41,13 +41,16 @@ def test_length_cuts_the_task_in_three_where_its_lengths_allow(lengths, labels):
 def test_overlap_counts_content_words_in_the_best_relevant_document():
     documents = [
         Text("d1", "Dresses WOUNDS; on the ward."),
-        Text("d2", "nurse and ward"),
+        Text("d2", "nurse"),
         Text("other", "baker of bread nurse ward wounds dresses"),
         Text("long", "w1 w2 w3"),
     ]
     queries = {
-        "nurse for the ward who dresses wounds": (["d1", "d2"], "half (34-66 %)"),  # 3 of 5 (d1), not 2 (d2), not 4
-        "the nurse, on the ward": (["d2"], "all (100 %)"),  # stop words are not asked
+        "nurse for the ward who dresses wounds": (
+            ["d1", "d2"],
+            "half (34-66 %)",
+        ),  # 3 of 5 in d1; 1 in d2; all 4 in none
+        "the nurse, on the ward": (["other"], "all (100 %)"),  # stop words are not asked
         "Ward! baker bread": (["d1"], "some (1-33 %)"),  # a third
         "ward wounds baker": (["d1"], "half (34-66 %)"),  # two thirds
         "ward wounds dresses baker": (["d1"], "most (67-99 %)"),
@@ -90,15 +93,17 @@ def test_language_is_said_only_where_sure():
         "Wir suchen eine Pflegefachkraft für unser Team, die gerne im Schichtdienst arbeitet.",
         "We are looking for a registered nurse who enjoys working shifts on the ward.",
         "Registered Nurse",
-        "Staff Nurse Ward Four",
+        "leads the team of nurses",  # English with 0.80
+        "Kindergärtnerin für Flüchtlingskinder",  # German with 0.96, but three words
+        "Fahrer für die Straßenbahn",  # four
     ]
-    assert slice_labels(task_of(*queries), "language") == ["de", "en", "unsure", "unsure"]
+    assert slice_labels(task_of(*queries), "language") == ["de", "en", "unsure", "unsure", "unsure", "de"]
 
 
 FIELDS = task_of(
     Text("a", "x", "nurse", {"family": "care", "country": "DE"}),
     Text("b", "x", "", {"family": ""}),
-    Text("c", "x", "baker", {"country": "FR"}),
+    Text("c", "x", "baker", {"country": "FR", "empty": ""}),
     Text("d", "x", "baker"),
     documents=[
         Text("d1", "x", fields={"branch": "health"}),
@@ -131,7 +136,9 @@ def test_a_document_that_is_judged_not_relevant_has_no_say():
     assert slice_labels(task, "document:branch") == ["health"]
 
 
-@pytest.mark.parametrize("by", ["lenght", "query:branch", "document:country", "query:", "country", "document:"])
+@pytest.mark.parametrize(
+    "by", ["lenght", "query:branch", "document:country", "query:empty", "query:", "country", "document:"]
+)
 def test_what_is_not_there_is_refused_with_what_is(by):
     with pytest.raises(DataError, match=f"'jobs/test' has no slices by '{by}'") as caught:
         slice_labels(FIELDS, by)
@@ -152,8 +159,8 @@ def rows_of(values, labels, groups=None, **options):
 
 def test_every_slice_and_model_has_a_row_with_what_is_defined():
     labels = ["b", "a", None, "a", "a", "b"]
-    first = np.array([1.0, 0.2, 0.9, 0.4, np.nan, 0.0])
-    second = np.array([0.5, 0.1, 0.9, 0.6, 0.5, 0.0])
+    first = np.array([1.0, 0.2, 0.9, 0.4, np.nan, 0.25])
+    second = np.array([0.5, 0.1, 0.9, 0.6, 0.5, 0.25])
     rows = rows_of({"first": first, "second": second}, labels)
     assert [(row["slice"], row["model"], row["n"], row["undefined"]) for row in rows] == [
         ("a", "first", 2, 1),
@@ -161,12 +168,13 @@ def test_every_slice_and_model_has_a_row_with_what_is_defined():
         ("b", "first", 2, 0),
         ("b", "second", 2, 0),
     ]
-    assert [row["value"] for row in rows] == pytest.approx([0.3, 0.4, 0.5, 0.25])
+    assert [row["value"] for row in rows] == pytest.approx([0.3, 0.4, 0.625, 0.375])
     assert [row["difference"] is None for row in rows] == [True, False, True, False]
     difference = rows[1]["difference"]  # over the two queries that both define: -0.1, +0.2
     assert difference["value"] == pytest.approx(0.05)
     assert (difference["n"], difference["undefined"], difference["better"], difference["worse"]) == (2, 1, 1, 1)
     assert rows[3]["difference"]["value"] == pytest.approx(-0.25)
+    assert (rows[3]["difference"]["better"], rows[3]["difference"]["worse"]) == (0, 1)  # and one equal
     assert all(row["note"] == "" for row in rows)
 
 

@@ -145,13 +145,19 @@ def test_a_broken_line_is_named(tmp_path, line, message):
     assert str(caught.value) == f"{path}:4: {message}"
 
 
+def test_the_first_of_several_repeated_lines_is_named(tmp_path):
+    path = run_file(tmp_path, "q1 Q0 d9 1 1 t", "q0 Q0 d9 1 1 t", "q1 Q0 d9 1 1 t", "q0 Q0 d9 1 1 t")
+    with pytest.raises(DataError, match=r"a\.run:3: document 'd9' of query 'q1' has stood before"):
+        read_run(path, task_of(), 1)
+
+
 def test_only_candidates_are_ranked(tmp_path):
     task = task_of(candidates={"q0": ("d9", "d8"), "q1": ("d7",)})
     fine = ["q0 Q0 d8 1 1 t", "q1 Q0 d7 1 1 t", "q0 Q0 d9 1 2 t"]
     assert read_run(run_file(tmp_path, *fine), task, 2).ranking.documents.tolist() == [[0, 1], [2, -1], [-1, -1]]
     for line in ("q0 Q0 d7 1 1 t", "q1 Q0 d9 1 1 t", "q2 Q0 d9 1 1 t"):
         with pytest.raises(DataError, match=r"a\.run:4: document 'd\d' of query 'q\d' is not among its candidates"):
-            read_run(run_file(tmp_path, *fine, line), task, 2)
+            read_run(run_file(tmp_path, *fine, line, "q0 Q0 d4 1 1 t"), task, 2)
 
 
 def test_a_mark_at_the_beginning_and_line_ends_of_windows_are_no_trouble(tmp_path):
