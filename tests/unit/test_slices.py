@@ -46,10 +46,7 @@ def test_overlap_counts_content_words_in_the_best_relevant_document():
         Text("long", "w1 w2 w3"),
     ]
     queries = {
-        "nurse for the ward who dresses wounds": (
-            ["d1", "d2"],
-            "half (34-66 %)",
-        ),  # 3 of 5 in d1; 1 in d2
+        "nurse for the ward who dresses wounds": (["d1", "d2"], "half (34-66 %)"),  # 3 of 5 in d1, 1 in d2
         "the nurse, on the ward": (["other"], "all (100 %)"),  # stop words are not asked
         "Ward! baker bread": (["d1"], "some (1-33 %)"),  # a third
         "ward wounds baker": (["d1"], "half (34-66 %)"),  # two thirds
