@@ -131,12 +131,9 @@ def open_wordllama() -> StaticTable:
                 f"'{file}' is not the wordllama file that hrembed knows: SHA-256 is {found}, expected {expected}",
                 hint="pip install --force-reinstall 'hrembed[static]'",
             )
-    tokenizer = _read_tokenizer(words)
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     return StaticTable(
         _floats(_read_tensors(weights), "embedding.weight", weights, dimensions=2),
-        tokenizer,
+        _read_tokenizer(words),
         identity=_hash("wordllama", *WORDLLAMA_FILES.values()),
         source=f"wordllama {version('wordllama')}",
     )
