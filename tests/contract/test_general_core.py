@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bm25s.stopwords import STOPWORDS_EN_PLUS
 from hrembed.data.general_core import build
 from hrembed.data.hr_core import read_occupations
 from hrembed.data.read import read_task
@@ -39,9 +40,7 @@ HIRING = re.compile(
 
 def content_words(text: str) -> set[str]:
     """Words that carry meaning, without the s of a plural."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    words = (word for word in normalise(text).split() if word not in ENGLISH_STOP_WORDS and len(word) > 2)
+    words = (word for word in normalise(text).split() if word not in STOPWORDS_EN_PLUS and len(word) > 2)
     return {word.removesuffix("s") for word in words}
 
 
