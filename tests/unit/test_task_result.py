@@ -7,10 +7,13 @@ import math
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hrembed.evaluation.task_result import content_subset, mteb_names, task_result_json, write_task_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HASH = "0123456789abcdef" * 4
 
