@@ -29,3 +29,4 @@ docs: setup
 
 data: setup
 	$(BIN)/python -m hrembed.data.hr_core data/hr-core
+	$(BIN)/python -m hrembed.data.general_core data/general-core

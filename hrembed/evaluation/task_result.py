@@ -87,7 +87,7 @@ def task_result_json(
         "scores": {split: [entry]},
         "evaluation_time": seconds,
         "kg_co2_emissions": None,
-        "date": time.time(),
+        "date": round(time.time(), 3),
         "evaluation_phases": None,
     }
 

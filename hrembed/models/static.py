@@ -59,7 +59,7 @@ class StaticTable:
         *,
         identity: str,
         source: str,
-        rows: Ints | None = None,
+        rows: Ints,
         weights: Floats | None = None,
         unknown: int | None = None,
         max_characters: int | None = None,
@@ -71,15 +71,15 @@ class StaticTable:
             tokenizer: Gives ids without padding; truncates by itself where the model wants that.
             identity: As in the attributes.
             source: As in the attributes.
-            rows: Token id to row of the table, shape (vocabulary,); None where they are the same.
+            rows: Token id to row of the table, shape (vocabulary,).
             weights: Token id to the factor of its vector, shape (vocabulary,); None where all are 1.
             unknown: Id of the token for unknown words, which is left out; None keeps all tokens.
             max_characters: Text behind it is cut off before it is tokenised; None keeps all.
         """
         self._table = table
         self._tokenizer = tokenizer
-        self._rows = np.arange(len(table)) if rows is None else rows
-        self._weights = np.ones(len(self._rows), dtype=np.float32) if weights is None else weights
+        self._rows = rows
+        self._weights = np.ones(len(rows), dtype=np.float32) if weights is None else weights
         self._unknown = unknown
         self._max_characters = max_characters
         self.identity = identity
@@ -131,14 +131,13 @@ def open_wordllama() -> StaticTable:
                 f"'{file}' is not the wordllama file that hrembed knows: SHA-256 is {found}, expected {expected}",
                 hint="pip install --force-reinstall 'hrembed[static]'",
             )
-    tokenizer = _read_tokenizer(words)
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    table = _floats(_read_tensors(weights), "embedding.weight", weights, dimensions=2)
     return StaticTable(
-        _floats(_read_tensors(weights), "embedding.weight", weights, dimensions=2),
-        tokenizer,
+        table,
+        _read_tokenizer(words),
         identity=_hash("wordllama", *WORDLLAMA_FILES.values()),
         source=f"wordllama {version('wordllama')}",
+        rows=np.arange(len(table)),
     )
 
 
@@ -173,8 +172,7 @@ def open_model2vec(folder: Path) -> StaticTable:
     Raises:
         ModelError: A file is missing or damaged, or they do not belong together; the message names the file.
     """
-    file = folder / "model.safetensors"
-    words = folder / "tokenizer.json"
+    file, words = folder / "model.safetensors", folder / "tokenizer.json"
     limit = _token_limit(folder / "config.json")
     tokenizer = _read_tokenizer(words)
     tensors = _read_tensors(file)
@@ -183,15 +181,15 @@ def open_model2vec(folder: Path) -> StaticTable:
     if not vocabulary:
         raise ModelError(f"'{words}' has no vocabulary")
     size = max(vocabulary.values()) + 1
-    rows = _row_numbers(tensors["mapping"], len(table), file) if "mapping" in tensors else None
+    rows = _row_numbers(tensors["mapping"], len(table), file) if "mapping" in tensors else np.arange(len(table))
     weights = _floats(tensors, "weights", file, dimensions=1) if "weights" in tensors else None
-    lengths = {"embeddings" if rows is None else "mapping": table if rows is None else rows, "weights": weights}
-    for name, tensor in lengths.items():
+    for name, tensor in (("mapping" if "mapping" in tensors else "embeddings", rows), ("weights", weights)):
         if tensor is not None and len(tensor) != size:
             raise ModelError(f"'{file}': tensor `{name}` has {len(tensor)} rows, but '{words}' has {size} tokens")
     tokenizer.no_padding()
-    tokenizer.no_truncation()
-    if limit is not None:
+    if limit is None:
+        tokenizer.no_truncation()
+    else:
         tokenizer.enable_truncation(limit)
     return StaticTable(
         table,

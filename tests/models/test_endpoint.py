@@ -6,11 +6,13 @@ import base64
 import hashlib
 import http.server
 import json
+import re
 import shutil
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -111,25 +113,17 @@ def broken_chunks(size: bytes) -> Step:
     return step
 
 
-def dripping(handler: Handler, texts: list[str]) -> None:
-    drip(handler, 10)
-
-
-def dripping_headers(handler: Handler, texts: list[str]) -> None:
-    drip(handler, 200)
-
-
-def drip(handler: Handler, headers: int) -> None:
+def dripping(start: bytes) -> Step:
     """A byte every 50 ms: each comes long before a socket's own timeout."""
-    start = b"HTTP/1.0 200 OK\r\n" + b"X: y\r\n" * headers
-    handler.wfile.write(start if headers < 100 else b"")
-    end = time.monotonic() + 3
-    try:
+
+    def step(handler: Handler, texts: list[str]) -> None:
+        handler.wfile.write(start)
+        end = time.monotonic() + 3
         while time.monotonic() < end:
-            handler.wfile.write(b"\r" if headers < 100 else start[:1])
+            handler.wfile.write(b" ")
             time.sleep(0.05)
-    except OSError:
-        handler.close_connection = True
+
+    return step
 
 
 def not_http(handler: Handler, texts: list[str]) -> None:
@@ -151,8 +145,8 @@ PASSING: dict[str, tuple[Step, str]] = {
     "html": (fixed(200, HTML, Content_Type="text/html"), "not JSON, or only a part"),
     "chunk": (broken_chunks(b"ff"), "the answer broke off"),
     "negative chunk": (broken_chunks(b"-5"), "the answer is not HTTP|broke off"),
-    "drip": (dripping, r"no whole answer within 0\.3 s"),
-    "headers": (dripping_headers, r"no whole answer within 0\.3 s"),
+    "drip": (dripping(b"HTTP/1.0 200 OK\r\n\r\n"), r"no whole answer within 0\.3 s"),
+    "headers": (dripping(b"HTTP/1.0 200 OK\r\nX:"), r"no whole answer within 0\.3 s"),
     "not http": (not_http, "the answer is not HTTP"),
 }
 
@@ -165,6 +159,11 @@ class Server(http.server.ThreadingHTTPServer):
         self.script: list[Step] = []
         self.seen: list[tuple[str, dict[str, str], Any]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is what some tests are about."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def serving() -> Iterator[Server]:
@@ -276,8 +275,7 @@ def test_what_does_not_pass_is_one_clear_error(server, name):
     asked = endpoint(server.url, timeout_seconds=0.3, attempts=2)
     err = refused(asked)
     assert f"'{server.url}' gave no usable answer in 2 attempts" in str(err)
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(str(err))
+    assert re.search(reason, str(err))
     assert len(server.seen) == 2
 
 
@@ -312,15 +310,14 @@ def test_a_refusal_is_one_error_at_once(server, name):
     server.script[:] = [fixed(status, body)]
     hours = Hours()
     err = refused(endpoint(server.url, hours))
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(str(err))
+    assert re.search(message, str(err))
     assert hint in err.hint
     assert len(server.seen) == 1
     assert not hours.slept
 
 
 ECHOES = {
-    "whole": (f"Invalid input: {TEXTS[0]} is odd", "Invalid input: ..."),
+    "whole": (f"Invalid input: {TEXTS[0]} is odd", "Invalid input:..."),
     "cut": (f"bad value '{TEXTS[0][:17]}...{TEXTS[0][-13:]}'", "bad value '..."),
     "middle": (f"at {TEXTS[0][5:]}", "at..."),
     "short": ("the text 'C' has no Content", "the text '..."),
@@ -338,7 +335,7 @@ def test_a_message_ends_where_it_echoes_a_text(server, name):
     said, shown = ECHOES[name]
     server.script[:] = [fixed(400, {"error": {"message": said}})]
     err = refused(endpoint(server.url))
-    assert str(err) == f"'{server.url}/embeddings' refuses: status 400 Bad Request ({shown.replace(': ...', ':...')})"
+    assert str(err) == f"'{server.url}/embeddings' refuses: status 400 Bad Request ({shown})"
 
 
 def as_base64(answer: dict[str, Any]) -> dict[str, Any]:
@@ -460,7 +457,8 @@ def test_the_time_that_a_server_asks_for_is_kept(server):
 
 
 @pytest.mark.parametrize(
-    "asked", ["0", "-5", "soon", "Sun, 06 Nov 1994 08:40:00 GMT", "Sun, 99 Nov 99999 08:00:00 GMT"]
+    "asked",
+    ["0", "-5", "soon", "nan", "inf", "Sun, 06 Nov 1994 08:40:00 GMT", "Sun, 99 Nov 99999 08:00:00 GMT"],
 )
 def test_a_time_that_says_nothing_is_the_usual_wait(server, asked):
     server.script[:] = [fixed(503, Retry_After=asked)]
@@ -648,14 +646,9 @@ def test_a_name_of_this_machine_is_reached(server):
 
 
 def test_the_path_is_what_was_written_and_embeddings(server):
-    for path, asked in (
-        ("", "/embeddings"),
-        ("/", "/embeddings"),
-        ("/v1//", "/v1/embeddings"),
-        ("/a/B", "/a/B/embeddings"),
-    ):
+    for path, asked in (("", ""), ("/", ""), ("/v1", "/v1"), ("/v1//", "/v1"), ("/a/B/", "/a/B")):
         endpoint(server.url.removesuffix("/v1") + path).embed(TEXTS, "query", "")
-        assert server.seen.pop()[0] == asked
+        assert server.seen.pop()[0] == f"{asked}/embeddings"
 
 
 def test_the_identity_is_that_of_address_and_model():
@@ -708,7 +701,7 @@ def test_certificates_are_verified(server, certificate, monkeypatch, name, trust
     hours = Hours()
     asked = endpoint(server.url.replace("http:", "https:"), hours)
     if not message:
-        server.script[:] = [truncated, dripping]
+        server.script[:] = [truncated, dripping(b"HTTP/1.0 200 OK\r\n\r\n")]
         asked = endpoint(asked.source, hours, timeout_seconds=0.4)
         assert (asked.embed(TEXTS, "query", "") == expected(TEXTS)).all()
         assert len(server.seen) == 3

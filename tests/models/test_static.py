@@ -89,6 +89,8 @@ def test_texts_are_cut_by_characters_first_and_tokens_are_counted_before_the_unk
     # Two tokens of five characters are ten: `nurse repa`.
     expected = [TABLE[NURSE], (TABLE[CAR] + TABLE[WARD]) / 2, TABLE[CAR], np.zeros(8)]
     assert found == pytest.approx(np.array(expected), abs=1e-6)
+    # The prompt counts: of `car repairs`, `car repair` is left.
+    assert embed(model, "repairs", prompt="car ")[0] == pytest.approx(TABLE[CAR], abs=1e-6)
 
 
 def test_a_text_is_cut_at_512_tokens_unless_the_config_says_otherwise(tmp_path: Path):
@@ -156,6 +158,7 @@ CASES: dict[str, dict[str, Any]] = {
     "limit": {"config": {"model_type": "model2vec", "max_length": 3}},
     "no limit": {"config": {"model_type": "model2vec", "max_length": None}},
     "padding": {"tokenizer": padded},
+    "padding and no limit": {"tokenizer": padded, "config": {"model_type": "model2vec", "max_length": None}},
     "unigram": {"tokenizer": unigram},
     "word pieces": {"tokenizer": word_piece},
     "nothing unknown": {"tokenizer": nothing_unknown},
