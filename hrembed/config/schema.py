@@ -20,6 +20,7 @@ from hrembed.config.data import (
 )
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
+from hrembed.evaluation.slices import BUILT_IN
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.registry import names, nearest
@@ -65,11 +66,19 @@ class SliceSection(Section):
     """Parts of the queries that are reported on their own."""
 
     by: tuple[str, ...] = Field(
-        default=("length", "overlap", "relevant"),
+        default=("length", "overlap", "relevant", "query:kind"),
         description="`length`, `overlap`, `relevant`, `seniority`, `language`, `group`, `family`, `query:FIELD` or "
         "`document:FIELD`.",
     )
     min_queries: int = Field(default=20, ge=2, description="A slice with fewer says so in place of a number.")
+
+    @field_validator("by")
+    @classmethod
+    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value not in BUILT_IN and not value.startswith(("query:", "document:")):
+                raise ValueError(f"unknown slice '{value}'{nearest(value, BUILT_IN)}")
+        return values
 
 
 class RobustnessSection(Section):

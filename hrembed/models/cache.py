@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from hrembed.types import Floats, Ints, Side
+
+    Keys = npt.NDArray[np.void]  # fields of `_KEY`
 
 _KEY = np.dtype([("first", "<u8"), ("second", "<u8")])
 _VERSION = "1"
 
 
-def text_keys(texts: Sequence[str]) -> Ints:
+def text_keys(texts: Sequence[str]) -> Keys:
     """Hash texts to 128 bits, shape (n,), fields `first` and `second`."""
     raw = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
     return np.frombuffer(raw, dtype=_KEY)
@@ -59,7 +63,7 @@ class Shelf:
         self.folder = root / hashlib.sha256(decides.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         self.files: list[Path] = []
 
-    def find(self, keys: Ints) -> Found:
+    def find(self, keys: Keys) -> Found:
         """Look up keys; a damaged file is removed, as if it had never been written.
 
         Args:
@@ -92,7 +96,7 @@ class Shelf:
             places = np.flatnonzero(found.file == number)
             yield places, load_file(self.files[number])["vectors"][found.row[places]]
 
-    def add(self, keys: Ints, vectors: Floats) -> None:
+    def add(self, keys: Keys, vectors: Floats) -> None:
         """Write vectors as a new file, whole or not at all.
 
         Args:
@@ -111,7 +115,7 @@ class Shelf:
             save_file({"keys": held, "vectors": vectors}, part, metadata={"xxh3": _sum(held, vectors)})
 
 
-def _read_keys(file: Path) -> Ints:
+def _read_keys(file: Path) -> Keys:
     """Keys of a file, none when it is not whole: then it is removed."""
     from safetensors import SafetensorError, safe_open
 
@@ -127,4 +131,4 @@ def _read_keys(file: Path) -> Ints:
 
 
 def _sum(keys: Ints, vectors: Floats) -> str:
-    return xxh3_64_hexdigest(keys.tobytes() + xxh3_64_hexdigest(np.ascontiguousarray(vectors)).encode())
+    return xxh3_64_hexdigest(keys.tobytes() + xxh3_64_hexdigest(np.ascontiguousarray(vectors).data).encode())

@@ -92,7 +92,7 @@ def comparisons(
 def _difference(sides: tuple[Drawn, Drawn], groups: Sequence[str], config: EvalConfig) -> tuple[Estimate, float, float]:
     draws = sides[0].draws - sides[1].draws
     difference = _drawn(sides[0].value - sides[1].value, draws, groups, config)
-    return difference, bootstrap_p(draws), float(np.std(draws))
+    return difference, bootstrap_p(draws, difference.n), float(np.nanstd(draws))
 
 
 def _by_items(

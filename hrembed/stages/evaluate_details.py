@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hrembed.errors import DataError
 from hrembed.evaluation.cases import won_lost, worst_cases
 from hrembed.evaluation.perturb import perturb
 from hrembed.evaluation.slices import slice_labels, slice_rows
@@ -16,6 +17,7 @@ from hrembed.files import write_json
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
 from hrembed.stages.entrants import run_file
 from hrembed.stages.scoring import as_json, compare, groups_of, score_ranking
+from hrembed.stages.tasks import items_of
 from hrembed.types import Task
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def details(
     """
     ranked = [task for task in tasks if isinstance(task, Task)]
     return Details(
-        {task.name: _slices(task, results[task.name], config) for task in ranked},
+        _slices(tasks, results, config, progress),
         {task.name: _robustness(task, entrants, results[task.name], config, progress) for task in ranked}
         if config.robustness.changes
         else {},
@@ -67,20 +69,45 @@ def details(
     )
 
 
-def _slices(task: Task, found: Mapping[str, Measures], config: EvalConfig) -> dict[str, list[dict[str, Any]]]:
-    values = {model: measures.items[measures.headline] for model, measures in found.items()}
-    return {
-        by: slice_rows(
-            values,
-            slice_labels(task, by),
-            groups_of(task),
-            min_queries=config.slices.min_queries,
-            seed=config.bootstrap.seed,
-            confidence=config.bootstrap.confidence,
-            resamples=config.bootstrap.resamples,
-        )
-        for by in config.slices.by
-    }
+def _slices(
+    tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Divide every task by what its items say; a field that no task has is noted."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for by in config.slices.by:
+        absent = None
+        for task in tasks:
+            try:
+                labels = slice_labels(_as_queries(task), by)
+            except DataError as err:
+                absent = err
+                continue
+            if any(label is not None for label in labels) and results[task.name]:
+                found.setdefault(task.name, {})[by] = _rows_of(task, labels, results[task.name], config)
+        if absent is not None and not any(by in divided for divided in found.values()):
+            progress.note(f"no slices by `{by}`: {absent}")
+    return found
+
+
+def _as_queries(task: AnyTask) -> Task:
+    return task if isinstance(task, Task) else Task(task.name, items_of(task), (), {})
+
+
+def _rows_of(
+    task: AnyTask, labels: Sequence[str | None], found: Mapping[str, Measures], config: EvalConfig
+) -> list[dict[str, Any]]:
+    means = {model: next(iter(m.items.values())) for model, m in found.items() if m.items}
+    if not means:
+        return []
+    return slice_rows(
+        means,
+        labels,
+        [item.group for item in items_of(task)],
+        min_queries=config.slices.min_queries,
+        seed=config.bootstrap.seed,
+        confidence=config.bootstrap.confidence,
+        resamples=config.bootstrap.resamples,
+    )
 
 
 def _robustness(

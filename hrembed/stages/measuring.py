@@ -96,9 +96,9 @@ def first_ranks(task: Task, ranking: Ranking) -> dict[str, int]:
 
 def _similar(encoder: Encoder, task: PairTask, config: EvalConfig) -> Measures:
     found = pair_similarities(encoder, task)
-    draws = spearman_draws(found[None, :], task.scores, _groups(task), np.random.default_rng(config.bootstrap.seed),
-                           config.bootstrap.resamples)  # fmt: skip
-    drawn = {"spearman": Drawn(spearman(found, task.scores), draws[0])}
+    rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
+    draws = spearman_draws(found, task.scores, _groups(task), rng=rng, resamples=resamples)
+    drawn = {"spearman": Drawn(spearman(found, task.scores), draws)}
     return Measures({}, drawn, "spearman", {}, columns={"similarity": found})
 
 
@@ -110,8 +110,8 @@ def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measur
 
 def _clustered(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
     found = cluster(encoder, task, seed=config.bootstrap.seed)
-    rng = np.random.default_rng(config.bootstrap.seed)
-    draws = v_measure_draws(task.labels, found.assignments, _groups(task), rng, config.bootstrap.resamples)
+    rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
+    draws = v_measure_draws(task.labels, found.assignments, _groups(task), rng=rng, resamples=resamples)
     return Measures({"neighbours": found.neighbours}, {"v-measure": Drawn(found.v_measure, draws)}, "v-measure", {})
 
 
