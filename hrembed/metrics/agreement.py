@@ -79,7 +79,7 @@ def _check(first: Ints, second: Ints) -> None:
 
 
 def _lengths(lists: Ints) -> Ints:
-    return np.count_nonzero(lists >= 0, axis=1)
+    return np.asarray((lists >= 0).sum(axis=1))
 
 
 def _overlap(first: Ints, second: Ints, p: float) -> Floats:
