@@ -46,18 +46,18 @@ def worst_cases(task: Task, ranking: Ranking, values: Floats, *, n: int, top: in
 def won_lost(
     task: Task, first: Floats, second: Floats, ranking_first: Ranking, ranking_second: Ranking, *, n: int
 ) -> dict[str, Any]:
-    """Count on how many queries the second model is better than the first, and show where most.
+    """Count on how many queries the first model is better than the second, and show where most.
 
     Args:
         task: Queries, documents and grades.
-        first: Values of the reference, shape (Q,), higher is better, NaN where undefined.
-        second: Values of the model that is compared with it, shape (Q,).
-        ranking_first: What stands first for the reference, shape (Q, K).
-        ranking_second: The same for the other model, of any depth.
+        first: Values of the model, shape (Q,), higher is better, NaN where undefined.
+        second: Values of the reference that it is compared with, shape (Q,).
+        ranking_first: What stands first for the model, shape (Q, K).
+        ranking_second: The same for the reference, of any depth.
         n: Most queries of each list.
 
     Returns:
-        Numbers of queries `won` (second above first), `lost`, `tied` (exactly equal) and `undefined` (on either side);
+        Numbers of queries `won` (first above second), `lost`, `tied` (exactly equal) and `undefined` (on either side);
         `most_won` and `most_lost`, largest difference first, equal ones in the order of a hash of the query's id:
         `query` (its id), `text`, `first` and `second` (values), `first_rank` and `second_rank`: where the relevant
         document that stands highest stands, from 1; None when none is in the ranking.
@@ -66,7 +66,7 @@ def won_lost(
         ValueError: The lengths differ.
     """
     _check_lengths(task, first, second, ranking_first.documents, ranking_second.documents)
-    delta = second - first
+    delta = first - second
     won, lost = delta > 0, delta < 0
     side_by_side = partial(_side_by_side, task, (first, second), (ranking_first, ranking_second))
     return {

@@ -78,9 +78,9 @@ def test_a_short_ranking_shows_only_what_it_has():
     assert (unjudged["relevant"], unjudged["should_have"]) == (0, [])
 
 
-def test_won_is_where_the_second_is_above_the_first():
-    first = np.array([1.0, 0.2, np.nan, 1.0, 0.5])
-    second = np.array([0.5, 0.4, 0.3, 0.0, 1.0])
+def test_won_is_where_the_first_is_above_the_second():
+    first = np.array([1.0, 0.2, 0.5, 1.0, 0.5])
+    second = np.array([0.5, 0.4, np.nan, 0.0, 1.0])
     found = won_lost(TASK, first, second, FIRST, SECOND, n=5)
     assert {name: found[name] for name in ("won", "lost", "tied", "undefined")} == {
         "won": 2,
@@ -89,24 +89,24 @@ def test_won_is_where_the_second_is_above_the_first():
         "undefined": 1,
     }
     assert found["most_won"] == [
-        {"query": "q4", "text": "text of q4", "first": 0.5, "second": 1.0, "first_rank": 2, "second_rank": 1},
-        {"query": "q1", "text": "text of q1", "first": 0.2, "second": 0.4, "first_rank": 2, "second_rank": 1},
-    ]
-    assert found["most_lost"] == [
         {"query": "q3", "text": "text of q3", "first": 1.0, "second": 0.0, "first_rank": 1, "second_rank": None},
         {"query": "q0", "text": "text of q0", "first": 1.0, "second": 0.5, "first_rank": 1, "second_rank": 2},
+    ]
+    assert found["most_lost"] == [
+        {"query": "q4", "text": "text of q4", "first": 0.5, "second": 1.0, "first_rank": 2, "second_rank": 1},
+        {"query": "q1", "text": "text of q1", "first": 0.2, "second": 0.4, "first_rank": 2, "second_rank": 1},
     ]
     swapped = won_lost(TASK, second, first, SECOND, FIRST, n=0)
     assert (swapped["won"], swapped["lost"], swapped["undefined"]) == (2, 2, 1)
     assert swapped["most_won"] == swapped["most_lost"] == []
     fewer = won_lost(TASK, first, second, FIRST, SECOND, n=1)
-    assert [entry["query"] for entry in fewer["most_won"] + fewer["most_lost"]] == ["q4", "q3"]
+    assert [entry["query"] for entry in fewer["most_won"] + fewer["most_lost"]] == ["q3", "q4"]
     assert (fewer["won"], fewer["lost"]) == (2, 2)
 
 
 def test_ties_are_exact_and_equal_differences_go_by_hash():
-    first = np.array([0.5, 0.5, 0.5, 0.5, 0.5])
-    second = np.array([0.5, np.nextafter(0.5, 1), 0.25, 0.25, 0.25])
+    first = np.array([0.5, np.nextafter(0.5, 1), 0.25, 0.25, 0.25])
+    second = np.array([0.5, 0.5, 0.5, 0.5, 0.5])
     found = won_lost(TASK, first, second, FIRST, SECOND, n=2)
     assert (found["won"], found["lost"], found["tied"], found["undefined"]) == (1, 3, 1, 0)
     assert [entry["query"] for entry in found["most_lost"]] == by_hash("q2", "q3", "q4")[:2]
