@@ -26,37 +26,12 @@ _JOINERS = "\u200c\u200d"  # zero-width: they tell how the letters beside them a
 _WORDS_PER_ERROR = 8
 _WORD = re.compile(r"(?<![LMD])(?:LM*+){4,}+(?!D)")
 _LETTER = re.compile(r"LM*")
-_BESIDE = dict(
-    key.split(":")
-    for key in [
-        "q:wa",
-        "w:qeas",
-        "e:wrsd",
-        "r:etdf",
-        "t:ryfg",
-        "y:tugh",
-        "u:yihj",
-        "i:uojk",
-        "o:ipkl",
-        "p:ol",
-        "a:qwsz",
-        "s:weadzx",
-        "d:ersfxc",
-        "f:rtdgcv",
-        "g:tyfhvb",
-        "h:yugjbn",
-        "j:uihknm",
-        "k:iojlm",
-        "l:opk",
-        "z:asx",
-        "x:sdzc",
-        "c:dfxv",
-        "v:fgcb",
-        "b:ghvn",
-        "n:hjbm",
-        "m:jkn",
-    ]
+_KEYS = (
+    "q:wa w:qeas e:wrsd r:etdf t:ryfg y:tugh u:yihj i:uojk o:ipkl p:ol "
+    "a:qwsz s:weadzx d:ersfxc f:rtdgcv g:tyfhvb h:yugjbn j:uihknm k:iojlm l:opk "
+    "z:asx x:sdzc c:dfxv v:fgcb b:ghvn n:hjbm m:jkn"
 )
+_BESIDE = dict(key.split(":") for key in _KEYS.split())  # letter to those on the keys that touch its own
 
 # --- case
 _START = re.compile(r"(^[\W_]*|[-\u2010-\u2015/(\[{&+|\"\u201c«])(\w)")
@@ -68,12 +43,12 @@ _SMALL_WORDS = frozenset({"a", "and", "as", "in", "of", "the", "to"})
 # --- word order
 _MOST_WORDS = 12
 _GROUP_OR_WORD = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\S+")
-_MARKS = ",;:!?…，、；：！？。"
+_MARKS = ",;:!?…\uff0c\u3001\uff1b\uff1a\uff01\uff1f\u3002"
 _SENTENCE_GAP = re.compile(
     # Not behind initials, `Sr.` and `Eng.`.
-    r"(?<=[.!?…])(?<!\b[A-Za-z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)\s+(?![a-z])|(?<!\s)\s*\n\s*|(?<=[。！？])"
+    r"(?<=[.!?…])(?<!\b[A-Za-z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)\s+(?![a-z])|(?<!\s)\s*\n\s*|(?<=[\u3002\uff01\uff1f])"
 )
-_COMMA_GAP = re.compile(r"[,;]\s+|[，、；]|(?<![.!?…。！？])[.!?…。！？]+\s*$")
+_COMMA_GAP = re.compile(r"[,;]\s+|[\uff0c\u3001\uff1b]|(?<![.!?…\u3002\uff01\uff1f])[.!?…\u3002\uff01\uff1f]+\s*$")
 
 
 def perturb(text: str, change: str, seed: int) -> str:
@@ -230,7 +205,8 @@ def _forms(table: Mapping[str, str], pattern: Callable[[str], str]) -> _Forms:
 
 def _long_pattern(form: str) -> str:
     words = ["(?:and|&)" if word == "and" else re.escape(word) for word in re.split("[ -]", form)]
-    return f"(?i:{'[ \u00a0-]'.join(words)})".replace("'", "['\u2019]")
+    gap = "[ \u00a0-]"
+    return f"(?i:{gap.join(words)})".replace("'", "['\u2019]")
 
 
 def _short_pattern(form: str) -> str:
