@@ -47,9 +47,23 @@ def load_model(
             else "",
         ) from err
     if max_tokens is not None:
-        limit = model.max_seq_length
-        model.max_seq_length = max_tokens if limit is None else min(max_tokens, limit)
+        _limit_tokens(model, max_tokens, folder)
     return model
+
+
+def _limit_tokens(model: Any, max_tokens: int, folder: Path) -> None:
+    """Lower the limit of every route: a router reports its longest one, and would raise the others."""
+    first = model[0]
+    routes = [route[0] for route in first.sub_modules.values()] if hasattr(first, "sub_modules") else [first]
+    for route in routes:
+        limit = getattr(route, "max_seq_length", None)
+        try:
+            route.max_seq_length = max_tokens if limit is None else min(max_tokens, limit)
+        except AttributeError:
+            raise ModelError(
+                f"the model in '{folder}' has no limit of tokens that could be lowered",
+                hint="leave `max_tokens` out",
+            ) from None
 
 
 def _first_line(err: Exception) -> str:
