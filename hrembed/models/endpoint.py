@@ -329,7 +329,8 @@ def _showable(said: str, key: str, texts: Sequence[str]) -> str:
     words = "".join(letter if letter.isprintable() else " " for letter in said).split()
     pieces = {key[start : start + _KEY_CHARACTERS] for start in range(max(1, len(key) - _KEY_CHARACTERS + 1))} - {""}
     line = " ".join("[key]" if any(piece in word for piece in pieces) else word for word in words)
-    forms = {" ".join(form.split()) for text in texts for form in (text, json.dumps(text)[1:-1])} - {""}
+    escaped = [json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in texts for ascii_only in (True, False)]
+    forms = {" ".join(form.split()) for form in (*texts, *escaped)} - {""}
     end = min(len(line), _SHOWN_CHARACTERS)
     for form in forms:
         if len(form) < _ECHO_CHARACTERS:
