@@ -222,7 +222,7 @@ class Endpoint:
         elif 300 <= answer.status < 400:
             hint = "redirects are not followed, so that the key goes nowhere else; set `base_url` to the final address"
         else:
-            hint = f"check the model '{self._model}' and the texts; many servers refuse empty ones"
+            hint = f"check the model '{self._model}', the texts (many servers refuse empty ones) and your account"
         return ModelError(f"'{self.source}/embeddings' refuses: {status}", hint=hint)
 
     def _key(self) -> str:
