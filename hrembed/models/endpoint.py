@@ -69,6 +69,25 @@ class Endpoint:
     and without a whole answer in time; before repetition n it waits a random time up to min(60, 2^(n-1)) seconds, and
     at least as long as `Retry-After` says. Everything else that is wrong is a `ModelError` at once.
 
+    Making one checks the settings; nothing is sent, and the key is not read yet.
+
+    Args:
+        model: Name that the server knows.
+        base_url: Address with `/v1` where the server wants it; `/embeddings` is put behind it, nothing else is
+            added or taken away but slashes at its end. Plain `http` only for this machine.
+        api_key_env: Environment variable that holds the key. It may be unset for a server on this machine.
+        batch_size: Most texts in a request, 1 or more.
+        timeout_seconds: For the connection, and for the whole of an answer.
+        attempts: Most requests for a batch, 1 or more.
+        requests_per_minute: Requests are at least 60 / this many seconds apart; None for no limit.
+        price_per_million_tokens: For `usage`, in any currency.
+        progress: Told of every repetition.
+        clock: Seconds that never run backwards.
+        sleep: Waits so many seconds.
+
+    Raises:
+        ModelError: Address or variable name are not usable.
+
     Source:
         Brooker (2015), "Exponential Backoff And Jitter", AWS Architecture Blog ("full jitter"); RFC 9110, 10.2.3
         (Retry-After).
@@ -95,25 +114,6 @@ class Endpoint:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Check the settings; nothing is sent, and the key is not read yet.
-
-        Args:
-            model: Name that the server knows.
-            base_url: Address with `/v1` where the server wants it; `/embeddings` is put behind it, nothing else is
-                added or taken away but slashes at its end. Plain `http` only for this machine.
-            api_key_env: Environment variable that holds the key. It may be unset for a server on this machine.
-            batch_size: Most texts in a request, 1 or more.
-            timeout_seconds: For the connection, and for the whole of an answer.
-            attempts: Most requests for a batch, 1 or more.
-            requests_per_minute: Requests are at least 60 / this many seconds apart; None for no limit.
-            price_per_million_tokens: For `usage`, in any currency.
-            progress: Told of every repetition.
-            clock: Seconds that never run backwards.
-            sleep: Waits so many seconds.
-
-        Raises:
-            ModelError: Address or variable name are not usable.
-        """
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", api_key_env):  # not shown: it may be the key itself
             raise ModelError(
                 "`api_key_env` is not the name of an environment variable (capitals, digits and `_`)",
@@ -222,7 +222,7 @@ class Endpoint:
         elif 300 <= answer.status < 400:
             hint = "redirects are not followed, so that the key goes nowhere else; set `base_url` to the final address"
         else:
-            hint = f"check the model '{self._model}' and the texts; many servers refuse empty ones"
+            hint = f"check the model '{self._model}', the texts (many servers refuse empty ones) and your account"
         return ModelError(f"'{self.source}/embeddings' refuses: {status}", hint=hint)
 
     def _key(self) -> str:
@@ -329,7 +329,8 @@ def _showable(said: str, key: str, texts: Sequence[str]) -> str:
     words = "".join(letter if letter.isprintable() else " " for letter in said).split()
     pieces = {key[start : start + _KEY_CHARACTERS] for start in range(max(1, len(key) - _KEY_CHARACTERS + 1))} - {""}
     line = " ".join("[key]" if any(piece in word for piece in pieces) else word for word in words)
-    forms = {" ".join(form.split()) for text in texts for form in (text, json.dumps(text)[1:-1])} - {""}
+    escaped = [json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in texts for ascii_only in (True, False)]
+    forms = {" ".join(form.split()) for form in (*texts, *escaped)} - {""}
     end = min(len(line), _SHOWN_CHARACTERS)
     for form in forms:
         if len(form) < _ECHO_CHARACTERS:
