@@ -2,7 +2,7 @@
 
 Long forms stand in the singular and in lower case but for proper names. `and` also stands for `&`, and a space also for
 a hyphen. A short form in lower case is a clipped word (`mgr`), which follows the case of what it stands for and may end
-in a full stop; any other is written as it is here.
+in a full stop; any other is an initialism, written as it is here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ BOTH_WAYS: dict[str, str] = {
     "engineer": "eng",
     "coordinator": "coord",
     "representative": "rep",
-    "representatives": "reps",
     "executive": "exec",
     "supervisor": "supv",
     "superintendent": "supt",
@@ -105,7 +104,6 @@ BOTH_WAYS: dict[str, str] = {
     "including": "incl",
     "excluding": "excl",
     "quantity": "qty",
-    "amount": "amt",
     "telephone": "tel",
     "versus": "vs",
     "work from home": "WFH",
@@ -120,7 +118,6 @@ BOTH_WAYS: dict[str, str] = {
     "Master of Science": "MSc",
     "Bachelor of Engineering": "BEng",
     "Master of Engineering": "MEng",
-    "Bachelor of Education": "BEd",
     "Master of Business Administration": "MBA",
     "Master of Social Work": "MSW",
     "Doctor of Philosophy": "PhD",
@@ -195,7 +192,6 @@ BOTH_WAYS: dict[str, str] = {
     "artificial intelligence": "AI",
     "machine learning": "ML",
     "natural language processing": "NLP",
-    "business intelligence": "BI",
     "data warehouse": "DWH",
     "database administrator": "DBA",
     "site reliability engineer": "SRE",
@@ -214,7 +210,6 @@ BOTH_WAYS: dict[str, str] = {
     "heating, ventilation and air conditioning": "HVAC",
     "heavy goods vehicle": "HGV",
     "large goods vehicle": "LGV",
-    "passenger carrying vehicle": "PCV",
     "public service vehicle": "PSV",
     "commercial driver's license": "CDL",
     "closed-circuit television": "CCTV",
@@ -233,6 +228,7 @@ ONLY_SHORTENED: dict[str, str] = {
     "administrator": "admin",
     "administration": "admin",
     "administrative": "admin",
+    "representatives": "reps",
     "technician": "tech",
     "technicians": "techs",
     "technical": "tech",
@@ -255,7 +251,6 @@ ONLY_SHORTENED: dict[str, str] = {
     "temporary": "temp",
     "temperature": "temp",
     "minimum": "min",
-    "month": "mo",
     "organization": "org",
     "organisation": "org",
     "orthopaedic": "ortho",
@@ -263,6 +258,9 @@ ONLY_SHORTENED: dict[str, str] = {
     "physiotherapy": "physio",
     "medical": "med",
     "equipment": "equip",
+    "amount": "amt",
+    "business intelligence": "BI",
+    "passenger carrying vehicle": "PCV",
     "part time": "PT",
     "physical therapist": "PT",
     "occupational therapist": "OT",

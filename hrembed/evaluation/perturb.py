@@ -99,8 +99,8 @@ def case(text: str, rng: Random) -> str:
 def abbreviations(text: str, rng: Random) -> str:
     """Shorten every long form of the tables in `abbreviations`; in a text without any, write the short forms out.
 
-    Nothing is drawn. Not touched: parts of words, short forms that may mean several things, `it` and `It`, and
-    initialisms behind a number or `per` (`20/hr`).
+    Nothing is drawn, and verbs are not told from nouns. Not touched: parts of words, short forms that may mean several
+    things, clipped words in capitals (`ENV`), `it` and `It`, and initialisms behind a number or `per` (`20/hr`).
     """
     return _replaced(text, list(_matches(text, _LONG, _shortened)) or list(_matches(text, _SHORT, _written_out)))
 
@@ -211,7 +211,8 @@ def _long_pattern(form: str) -> str:
 
 def _short_pattern(form: str) -> str:
     if form.islower():
-        return rf"(?i:{re.escape(form)})\.?"
+        # A full stop belongs to it, but behind small letters it may end the sentence.
+        return rf"{form[0].upper()}{form[1:]}\.?|{form}(?:\.(?= [a-z]))?"
     spellings = {form, form.upper(), form.lower()} - _ALSO_A_WORD
     return rf"(?<!\d)(?<!\d[\s/-])(?<!per )(?:{'|'.join(map(re.escape, sorted(spellings)))})"
 
@@ -238,13 +239,12 @@ def _shortened(match: re.Match[str], short: str) -> str:
 
 def _written_out(match: re.Match[str], long: str) -> str:
     """Small behind small letters, all capitals among capitals; an initialism does not say, so its neighbours do."""
-    rest = _SHORT.pattern.sub(" ", match.string)
-    if rest.isupper():
+    words = re.findall(r"[^\W\d_]{4,}", _SHORT.pattern.sub(" ", match.string))
+    if words and all(map(str.isupper, words)):
         return long.upper()
     if match[0].islower():
         return long
     clipped = BOTH_WAYS[long].islower()
-    words = re.findall(r"[^\W\d_]{4,}", rest)
     if clipped or sum(word[0].isupper() for word in words) * 2 >= len(words):
         return " ".join(word if word in _SMALL_WORDS else _capitalised(word) for word in long.split())
     starts = re.search(r"(?:^|[.!?:\n])\s*$", match.string[: match.start()])
