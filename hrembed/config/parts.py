@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -35,21 +36,38 @@ def checked_metric(name: str) -> str:
 
 
 class EndpointSection(Section):
-    """An OpenAI-compatible endpoint; used by `openai:MODEL` only. The key itself never stands in a config."""
+    """A server with OpenAI's embeddings API. Texts leave this machine unless it is a server on it."""
 
     base_url: str = Field(
         default="https://api.openai.com/v1",
-        description="Address in front of `/embeddings`; plain http only on this machine.",
+        description="Address with `/v1` where the server wants it; `/embeddings` is put behind it. Plain http only for "
+        "this machine.",
     )
     api_key_env: str = Field(
-        default="OPENAI_API_KEY", min_length=1, description="Environment variable that holds the key."
+        default="OPENAI_API_KEY",
+        description="Environment variable that holds the key, never the key itself; it may be unset for a server on "
+        "this machine.",
     )
-    requests_per_minute: int | None = Field(default=None, ge=1, description="Ask no more often; null does not limit.")
-    timeout_seconds: float = Field(default=60, gt=0, description="Longest wait for one whole answer.")
-    attempts: int = Field(default=6, ge=1, le=20, description="Tries for one batch before the run ends in an error.")
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, description="Most requests in a minute, spread evenly; null for no limit."
+    )
+    timeout_seconds: float = Field(
+        default=60, gt=0, le=3600, description="Longest wait for a connection, and for the whole of an answer."
+    )
+    attempts: int = Field(
+        default=6, ge=1, le=20, description="Most requests for a batch, when the server is busy or does not answer."
+    )
     price_per_million_tokens: float | None = Field(
-        default=None, ge=0, description="Counts what a run cost, in the currency of the price; null counts tokens only."
+        default=None, ge=0, description="To show what it cost, in any currency; null shows tokens only."
     )
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        # The value is not shown: it may be the key itself, which must not reach a run folder either.
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+            raise ValueError("name the environment variable that holds the key (capitals, digits and `_`), not the key")
+        return value
 
 
 class ModelSection(Section):

@@ -102,28 +102,6 @@ def v_measure(labels: Sequence[str], clusters: Ints) -> float:
     return float(_v_measures(labels, clusters, np.ones((1, len(labels))))[0])
 
 
-def v_measure_draws(
-    labels: Sequence[str], clusters: Ints, groups: Sequence[str], *, rng: np.random.Generator, resamples: int
-) -> Floats:
-    """Give the mean v-measure of several clusterings in resamples of whole groups.
-
-    The clusters stay as they were found: the draws show how much the number depends on which items were asked, not how
-    much the clusters themselves would change with other items.
-
-    Args:
-        labels: Length n.
-        clusters: Shape (runs, n): one clustering a row.
-        groups: Group of each item; an empty name stands for a group of its own.
-        rng: Source of the resamples.
-        resamples: Their number.
-
-    Returns:
-        Shape (resamples,).
-    """
-    parts = _counts(groups, rng, resamples)
-    return np.concatenate([np.mean([_v_measures(labels, run, part) for run in clusters], axis=0) for part in parts])
-
-
 def _v_measures(labels: Sequence[str], clusters: Ints, counts: Floats) -> Floats:
     _, label = np.unique(labels, return_inverse=True)
     _, cluster = np.unique(clusters, return_inverse=True)

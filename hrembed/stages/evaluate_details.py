@@ -195,7 +195,7 @@ def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) ->
         split=split or "test",
         data_hash=run.manifest["inputs"][task.name]["sha256"],
         scores={**means, **{metric: drawn.value for metric, drawn in measures.drawn.items()}},
-        main=measures.headline,
+        main="v-measure" if "v-measure" in measures.drawn else measures.headline,  # mteb's own main score
         seconds=seconds,
     )
 

@@ -29,7 +29,7 @@ def tables_of(metrics: Mapping[str, Any], config: EvalConfig) -> Tables:
     ):
         if rows:
             tables[title] = [_difference(row, config) for row in rows]
-    moved = _robustness(metrics["robustness"])
+    moved = _robustness(metrics["robustness"], set(config.baselines))
     if moved:
         tables["Robustness: changed queries against themselves"] = moved
     return tables
@@ -61,7 +61,8 @@ def _difference(row: Mapping[str, Any], config: EvalConfig) -> dict[str, str]:
     }
 
 
-def _robustness(found: Mapping[str, Any]) -> list[dict[str, str]]:
+def _robustness(found: Mapping[str, Any], baselines: set[str]) -> list[dict[str, str]]:
+    """Rows of the models; those of the baselines stand in `metrics.json`."""
     return [
         {
             "task": task,
@@ -75,5 +76,5 @@ def _robustness(found: Mapping[str, Any]) -> list[dict[str, str]]:
         for task, models in found.items()
         for model, changes in models.items()
         for change, row in changes.items()
-        if row["changed"]
+        if row["changed"] and model not in baselines
     ]

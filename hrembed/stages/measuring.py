@@ -10,7 +10,7 @@ import numpy as np
 from hrembed.errors import DataError
 from hrembed.evaluation.probes import classify, cluster, pair_similarities
 from hrembed.evaluation.search import graded
-from hrembed.metrics.probes import spearman, spearman_draws, v_measure_draws
+from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.metrics.ranking import first_relevant_rank
 from hrembed.stages.scoring import score_ranking
 from hrembed.stages.tasks import items_of
@@ -33,7 +33,8 @@ class Drawn(NamedTuple):
 
     Attributes:
         value: The number.
-        draws: The same of each bootstrap resample, shape (resamples,); one seed draws alike for every model.
+        draws: The same of each bootstrap resample, shape (resamples,), one seed draws alike for every model; NaN where
+            no interval can be given.
     """
 
     value: float
@@ -109,10 +110,10 @@ def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measur
 
 
 def _clustered(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
+    """Compare models by neighbours; the v-measure of resampled texts is too high, so it has no honest interval."""
     found = cluster(encoder, task, seed=config.bootstrap.seed)
-    rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
-    draws = v_measure_draws(task.labels, found.assignments, _groups(task), rng=rng, resamples=resamples)
-    return Measures({"neighbours": found.neighbours}, {"v-measure": Drawn(found.v_measure, draws)}, "v-measure", {})
+    drawn = {"v-measure": Drawn(found.v_measure, np.full(1, np.nan))}
+    return Measures({"neighbours": found.neighbours}, drawn, "neighbours", {})
 
 
 def _groups(task: AnyTask) -> list[str]:

@@ -119,7 +119,14 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
 
 
 def shown(entry: Mapping[str, Any], *, sign: bool = False) -> str:
-    """Write an entry of `metrics.json` for a table: `0.712 [0.680, 0.744]`, with a sign for differences."""
+    """Write an entry of `metrics.json` for a table: `0.712 [0.680, 0.744]`, the value alone where there is no interval.
+
+    Args:
+        entry: Value and ends.
+        sign: Write `+` as well, for differences.
+    """
     form = "+.3f" if sign else ".3f"
     low, high = entry["interval"]
+    if np.isnan(low):
+        return f"{entry['value']:{form}}"
     return f"{entry['value']:{form}} [{low:{form}}, {high:{form}}]"

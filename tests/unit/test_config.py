@@ -53,7 +53,8 @@ def test_all_problems_come_at_once_with_line_and_nearest_name(tmp_path: Path):
         "  /bad.yaml:5: train.epochs: input should be greater than or equal to 1, got 0\n"
         "  /bad.yaml:6: train.batch_size: input should be a valid integer, "
         "unable to parse string as an integer, got 'many'\n"
-        "  /bad.yaml:10: metric: unknown metric 'ndgc@10' (did you mean 'ndcg'?); known: map, mrr, ndcg, recall"
+        "  /bad.yaml:10: metric: unknown metric 'ndgc@10' (did you mean 'ndcg'?); known: hit, map, mrr, ndcg, "
+        "ndcg-exp, precision, r-precision, recall"
     )
 
 
