@@ -46,7 +46,7 @@ def _rows(schema: type[BaseModel], defaults: BaseModel | None, prefix: str = "")
         for model in inner:
             if len(inner) > 1:
                 found.append(f"| `{key}`: {_own_name(model)} | | | {(model.__doc__ or '').splitlines()[0]} |")
-            item = value[0] if many else value
+            item = next(iter(value), None) if many else value
             below = item if isinstance(item, model) else None
             found += _rows(model, below, f"{key}.{'0.' if many else ''}")
     return found

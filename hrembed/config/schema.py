@@ -66,7 +66,7 @@ class SliceSection(Section):
     """Parts of the queries that are reported on their own."""
 
     by: tuple[str, ...] = Field(
-        default=("length", "overlap", "relevant", "query:kind"),
+        default=("length", "overlap", "relevant"),
         description="`length`, `overlap`, `relevant`, `seniority`, `language`, `group`, `family`, `query:FIELD` or "
         "`document:FIELD`.",
     )

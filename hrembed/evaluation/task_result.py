@@ -71,15 +71,7 @@ def task_result_json(
     """
     if main not in scores:
         raise ValueError(f"main metric '{main}' is not among {', '.join(scores)}")
-    rounded = {name: round(float(value), _DECIMALS) for name, value in scores.items()}
-    entry: dict[str, Any] = {key: value for name, value in rounded.items() for key in mteb_names(name)}
-    entry |= {
-        "main_score": rounded[main],
-        "hf_subset": subset,
-        "languages": ["eng-Latn"],
-        "mteb_version": version("mteb"),
-        "hrembed_version": version("hrembed"),  # whose numbers they are
-    }
+    entry = _entry(scores, main, subset)
     return {
         "dataset_revision": data_hash,
         "task_name": task,
@@ -89,6 +81,18 @@ def task_result_json(
         "kg_co2_emissions": None,
         "date": round(time.time(), 3),
         "evaluation_phases": None,
+    }
+
+
+def _entry(scores: Mapping[str, float], main: str, subset: str) -> dict[str, Any]:
+    rounded = {name: round(float(value), _DECIMALS) for name, value in scores.items()}
+    return {
+        **{key: value for name, value in rounded.items() for key in mteb_names(name)},
+        "main_score": rounded[main],
+        "hf_subset": subset,
+        "languages": ["eng-Latn"],
+        "mteb_version": version("mteb"),
+        "hrembed_version": version("hrembed"),  # whose numbers they are
     }
 
 

@@ -100,8 +100,10 @@ def _kind(path: Path) -> Kind:
         return "reranking" if (path / "candidates").is_dir() else "retrieval"
     if path.is_dir():
         return "classification" if (path / "train.jsonl").is_file() else "retrieval"
-    head = path.open(encoding="utf-8", errors="replace").readline() if path.suffix in {".jsonl", ".csv"} else ""
-    return "similarity" if "sentence1" in head else "classification"
+    if path.suffix not in {".jsonl", ".csv"}:
+        return "classification"
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        return "similarity" if "sentence1" in stream.readline() else "classification"
 
 
 def kind_of(task: AnyTask) -> Kind:

@@ -122,10 +122,9 @@ def qrels_grade(p: Place) -> None:
     append(p["task"] / "qrels" / "test.tsv", "q1\td3\thigh\n")
 
 
-def query_without_positives(p: Place) -> None:
+def no_query_with_positives(p: Place) -> None:
     config(p, "eval")
-    append(p["task"] / "queries.jsonl", '{"_id": "q9", "text": "nobody"}\n')
-    append(p["task"] / "qrels" / "test.tsv", "q9\td1\t0\n")
+    (p["task"] / "qrels" / "test.tsv").write_text("q1\td1\t0\n", encoding="utf-8")
 
 
 def unknown_split(p: Place) -> None:
@@ -207,7 +206,7 @@ CASES: list[tuple[Breaks, int, str]] = [
     (id_twice, 3, r"queries\.jsonl:5: id 'q1' stands twice"),
     (qrels_unknown_document, 3, r"test\.tsv:10: document 'd99' is not in corpus\.jsonl"),
     (qrels_grade, 3, r"test\.tsv:10: relevance 'high' is not a whole number"),
-    (query_without_positives, 3, r"test\.tsv: query 'q9' has no relevant document"),
+    (no_query_with_positives, 3, r"test\.tsv: no query has a relevant document"),
     (unknown_split, 3, r"no split 'tset'; it has test"),
     (not_utf8, 3, r"queries\.jsonl:\d+: column 'text': byte 0x[0-9A-F]+ is not utf-8"),
     (model_folder_without_weights, 4, r"holds no weights"),

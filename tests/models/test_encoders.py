@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
-from hrembed.models.transformer import TransformerEncoder, load_model
+from hrembed.models.dense import DenseEncoder
+from hrembed.models.lexical import Bm25
+from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.progress import Silent
 from hrembed.stages.encoders import open_encoder
 
@@ -25,19 +27,44 @@ QUERIES = ["nurse for the ward", "car mechanic", "nurse for the ward"]
 DOCUMENTS = ["dresses wounds on the ward", "repairs the engines of a car", "bakes bread", "zzz"]
 
 
-@pytest.fixture(params=["bm25", "tfidf", "tiny"])
+@pytest.fixture(params=["bm25", "tfidf", "tiny", "wordllama"])
 def encoder(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) -> Encoder:
+    if request.param == "wordllama":
+        pytest.importorskip("wordllama", reason="the package of the table is not installed")
     ref = f"path:{tiny_model}" if request.param == "tiny" else request.param
     return open_encoder(ModelSection(ref=ref), tmp_path, Silent())
 
 
+def whole(encoder: Encoder, queries: list[str], documents: list[str]) -> np.ndarray:
+    return encoder.similarity(queries, documents).block(slice(None), slice(None))
+
+
+def test_a_block_is_a_part_of_the_whole(encoder: Encoder):
+    similarity = encoder.similarity(QUERIES, DOCUMENTS)
+    assert similarity.shape == (3, 4)
+    part = similarity.block(slice(1, 3), np.array([3, 0]))
+    assert part == pytest.approx(whole(encoder, QUERIES, DOCUMENTS)[1:3][:, [3, 0]], abs=1e-6)
+
+
+def test_bm25_scores_are_those_of_its_library():
+    import bm25s
+
+    documents = [f"{text} ward ward {n}" for n, text in enumerate(DOCUMENTS)]
+    queries = ["nurse ward ward cleans", "repairs engines 1"]
+    index = bm25s.BM25()
+    index.index(bm25s.tokenize(documents, show_progress=False), show_progress=False)
+    words = bm25s.tokenize(queries, return_ids=False, show_progress=False)
+    expected = [index.get_scores([word for word in row if word in index.vocab_dict]) for row in words]
+    assert whole(Bm25(), queries, documents) == pytest.approx(np.stack(expected), abs=1e-6)
+
+
 def test_every_encoder_scores_each_query_against_each_document(encoder: Encoder):
-    scores = encoder.similarity(QUERIES, DOCUMENTS)
+    scores = whole(encoder, QUERIES, DOCUMENTS)
     assert scores.shape == (3, 4)
     assert np.isfinite(scores).all()
     assert scores[0] == pytest.approx(scores[2])  # equal texts, equal scores
-    assert scores == pytest.approx(encoder.similarity(QUERIES, DOCUMENTS))
-    turned = encoder.similarity(QUERIES[::-1], DOCUMENTS[::-1])
+    assert scores == pytest.approx(whole(encoder, QUERIES, DOCUMENTS))
+    turned = whole(encoder, QUERIES[::-1], DOCUMENTS[::-1])
     assert scores == pytest.approx(turned[::-1, ::-1], abs=1e-5)
     assert encoder.name
     assert encoder.identity
@@ -45,14 +72,13 @@ def test_every_encoder_scores_each_query_against_each_document(encoder: Encoder)
 
 def test_a_lexical_query_without_known_words_scores_zero(tmp_path: Path):
     for ref in ("bm25", "tfidf"):
-        scores = open_encoder(ModelSection(ref=ref), tmp_path, Silent()).similarity(["qqq"], DOCUMENTS)
+        scores = whole(open_encoder(ModelSection(ref=ref), tmp_path, Silent()), ["qqq"], DOCUMENTS)
         assert (scores == 0).all()
 
 
 def test_vectors_are_unit_rows_in_the_order_of_the_texts(tiny_model: Path, tmp_path: Path):
     encoder = open_encoder(ModelSection(ref=f"path:{tiny_model}", batch_size=2), tmp_path, Silent())
-    assert isinstance(encoder, TransformerEncoder)
-    vectors = encoder.encode(DOCUMENTS, "document")
+    vectors = encoder.vectors(DOCUMENTS, "document")
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
     model = load_model(tiny_model)
@@ -66,10 +92,8 @@ def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: P
         open_encoder(ModelSection(ref=f"path:{tiny_model}", query_prompt=prompt), tmp_path, Silent())
         for prompt in ("", "query: ")
     )
-    assert isinstance(plain, TransformerEncoder)
-    assert isinstance(prompted, TransformerEncoder)
-    assert np.abs(plain.encode(QUERIES, "query") - prompted.encode(QUERIES, "query")).max() > 1e-3
-    assert plain.encode(QUERIES, "document") == pytest.approx(prompted.encode(QUERIES, "document"))
+    assert np.abs(plain.vectors(QUERIES, "query") - prompted.vectors(QUERIES, "query")).max() > 1e-3
+    assert plain.vectors(QUERIES, "document") == pytest.approx(prompted.vectors(QUERIES, "document"))
 
 
 def identity(folder: Path, place: Path, **settings: object) -> str:
@@ -125,6 +149,6 @@ def test_vectors_that_are_not_numbers_are_refused(tiny_model: Path, tmp_path: Pa
     model = load_model(tiny_model)
     with torch.no_grad():
         model[0].model.encoder.layer[0].output.dense.weight.fill_(float("nan"))
-    encoder = TransformerEncoder(model, name="broken", identity="x")
+    encoder = DenseEncoder(TransformerBackend(lambda: model, identity="x"), name="broken")
     with pytest.raises(ModelError, match="model 'broken' gives NaN or infinite vectors for 4 of 4 texts"):
-        encoder.encode(DOCUMENTS, "document")
+        encoder.vectors(DOCUMENTS, "document")

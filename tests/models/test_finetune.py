@@ -22,8 +22,7 @@ from hrembed.models.transformer import load_model
 from hrembed.models.weights import locate_weights
 from hrembed.runs.record import find_model
 from hrembed.stages.evaluate import run_evaluate
-from hrembed.stages.finetune import run_finetune, verdict
-from hrembed.types import Estimate
+from hrembed.stages.finetune import run_finetune
 from safetensors.numpy import load_file
 
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
@@ -140,13 +139,6 @@ def test_a_learning_rate_that_destroys_the_model_is_not_called_a_success(tiny_co
     result = run_finetune(config, tmp_path)
     assert result.metrics["tuned"]["value"] < result.metrics["base"]["value"]
     assert result.status != "better"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "word"), [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.1, "no clear difference")]
-)
-def test_the_verdict_is_what_the_interval_allows(low, high, word):
-    assert verdict(Estimate((low + high) / 2, low, high, 20, "queries")) == word
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

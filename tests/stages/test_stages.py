@@ -51,7 +51,7 @@ def test_eval_writes_scores_differences_and_every_query(eval_config: EvalConfig,
     assert set(scores) == {"tfidf", "bm25"}
     assert set(scores["tfidf"]) == {"ndcg@10", "map", "mrr@10", "recall@100"}
     assert scores["tfidf"]["mrr@10"]["value"] == 1.0
-    assert scores["tfidf"]["mrr@10"]["unit"] == "query groups"
+    assert scores["tfidf"]["mrr@10"]["unit"] == "groups"
     assert scores["tfidf"]["mrr@10"]["n"] == 3  # nurse, mechanic, baker
     (difference,) = metrics["differences"]
     assert (difference["model"], difference["reference"], difference["metric"]) == ("bm25", "tfidf", "ndcg@10")
