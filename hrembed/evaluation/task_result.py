@@ -71,24 +71,26 @@ def task_result_json(
     """
     if main not in scores:
         raise ValueError(f"main metric '{main}' is not among {', '.join(scores)}")
+    return {
+        "dataset_revision": data_hash,
+        "task_name": task,
+        "mteb_version": version("mteb"),
+        "scores": {split: [_entry(scores, main, subset)]},
+        "evaluation_time": seconds,
+        "kg_co2_emissions": None,
+        "date": round(time.time(), 3),
+        "evaluation_phases": None,
+    }
+
+
+def _entry(scores: Mapping[str, float], main: str, subset: str) -> dict[str, Any]:
     rounded = {name: round(float(value), _DECIMALS) for name, value in scores.items()}
-    entry: dict[str, Any] = {key: value for name, value in rounded.items() for key in mteb_names(name)}
-    entry |= {
+    return {key: value for name, value in rounded.items() for key in mteb_names(name)} | {
         "main_score": rounded[main],
         "hf_subset": subset,
         "languages": ["eng-Latn"],
         "mteb_version": version("mteb"),
         "hrembed_version": version("hrembed"),  # whose numbers they are
-    }
-    return {
-        "dataset_revision": data_hash,
-        "task_name": task,
-        "mteb_version": version("mteb"),
-        "scores": {split: [entry]},
-        "evaluation_time": seconds,
-        "kg_co2_emissions": None,
-        "date": round(time.time(), 3),
-        "evaluation_phases": None,
     }
 
 
