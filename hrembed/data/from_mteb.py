@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -158,7 +159,7 @@ def _advice(err: BaseException) -> str:
         kinds |= {cls.__name__ for cls in type(cause).__mro__}
         words += f" {cause}".lower()
         cause = cause.__cause__ or cause.__context__
-    if "GatedRepoError" in kinds or "gated" in words or "authenticated" in words:
+    if "GatedRepoError" in kinds or re.search(r"\b(gated|authenticated)\b", words):
         return "accept the terms on the dataset's page, and log in with `hf auth login` or set HF_TOKEN"
     if kinds & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException", "TimeoutError"}:
         return "it has to be downloaded once: is there a network, and is HF_HUB_OFFLINE unset?"

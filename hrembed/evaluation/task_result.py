@@ -71,12 +71,11 @@ def task_result_json(
     """
     if main not in scores:
         raise ValueError(f"main metric '{main}' is not among {', '.join(scores)}")
-    entry = _entry(scores, main, subset)
     return {
         "dataset_revision": data_hash,
         "task_name": task,
         "mteb_version": version("mteb"),
-        "scores": {split: [entry]},
+        "scores": {split: [_entry(scores, main, subset)]},
         "evaluation_time": seconds,
         "kg_co2_emissions": None,
         "date": round(time.time(), 3),
@@ -86,8 +85,7 @@ def task_result_json(
 
 def _entry(scores: Mapping[str, float], main: str, subset: str) -> dict[str, Any]:
     rounded = {name: round(float(value), _DECIMALS) for name, value in scores.items()}
-    return {
-        **{key: value for name, value in rounded.items() for key in mteb_names(name)},
+    return {key: value for name, value in rounded.items() for key in mteb_names(name)} | {
         "main_score": rounded[main],
         "hf_subset": subset,
         "languages": ["eng-Latn"],

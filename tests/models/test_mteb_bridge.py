@@ -25,7 +25,8 @@ from hrembed.errors import DataError
 from hrembed.evaluation.task_result import content_subset, task_result_json, write_task_results
 from hrembed.progress import Silent
 from hrembed.types import LabelTask, PairTask, Task
-from tests.conftest import jsonl
+
+from conftest import jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +158,9 @@ def test_classification_has_the_labels_of_the_files():
         vectors[row["text"]] = vectors[row["text"]][::-1]
     worse = scores(Oracle(vectors), mteb.get_task("HrCoreBiasLanguage"))
     assert {split: row["accuracy"] for split, row in worse.items()} == {"dev": 0.75, "test": 1.0}
+    # Average precision is of finding what is biased: half of it is found without an error, the rest only with all.
+    assert [row["label"] for row in rows["dev"][::4]] == ["biased"] * 24
+    assert worse["dev"]["ap"] == pytest.approx(0.5 * 1 + 0.5 * 0.5)
 
     dev, test = read_mteb("HrCoreBiasLanguage", None, Silent())
     assert isinstance(dev, LabelTask)
@@ -559,8 +563,9 @@ def missing_error():
         (gated_error, "DatasetNotFoundError: Dataset 'x' is a gated dataset", "accept the terms on the dataset's page"),
         (missing_error, "DatasetNotFoundError: Dataset 'x' doesn't exist", "the dataset is private or gone"),
         (lambda: RuntimeError(), "cannot be loaded: RuntimeError", "does `mteb run` load this task"),
+        (lambda: ValueError("aggregated"), "ValueError: aggregated", "does `mteb run` load this task"),
     ],
-    ids=["offline", "gated", "missing", "other"],
+    ids=["offline", "gated", "missing", "silent", "other"],
 )
 def test_data_that_cannot_be_had_is_one_sentence_and_what_to_do(error, told, hint):
     local_task("sts:AbsTaskSTS", "STS", {}, load_error=error())
