@@ -9,8 +9,11 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.config.schema import EvalConfig
 from hrembed.data.locate import shipped_root
 from hrembed.data.read import read_task
+from hrembed.stages.evaluate import run_evaluate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,12 +94,25 @@ def ndcg_by_mteb(model: Any, task: Any, cache: Path | None = None) -> float:
     return float(mteb.evaluate(model, task, cache=kept, show_progress_bar=False).task_results[0].get_score())
 
 
+def ndcg_by_ours(checkpoint: Path, folder: Path, place: Path) -> float:
+    """`hrembed eval`, with one cache in `place` for all calls."""
+    config = EvalConfig(
+        models=(ModelSection(ref=f"path:{checkpoint}"),), baselines=(), tasks=(TaskSection(path=str(folder)),), worst=0
+    )
+    (models,) = run_evaluate(config, place).metrics["scores"].values()
+    (scores,) = models.values()
+    return float(scores["ndcg@10"]["value"])
+
+
 def test_two_checkpoints_under_one_name(checkpoints: tuple[Path, Path], tmp_path: Path):
     first, second = map(load, checkpoints)
     truth = ndcg_by_mteb(first, plain_task(FOLDER)), ndcg_by_mteb(second, plain_task(FOLDER))
     assert abs(truth[0] - truth[1]) > 0.01
     assert ndcg_by_mteb(first, plain_task(FOLDER), tmp_path / "cache") == truth[0]
     assert ndcg_by_mteb(second, plain_task(FOLDER), tmp_path / "cache") == truth[0]  # the first one's
+
+    ours = [ndcg_by_ours(checkpoint, FOLDER, tmp_path / "runs") for checkpoint in (*checkpoints, checkpoints[0])]
+    assert ours == pytest.approx([*truth, truth[0]], abs=1.1e-5)  # mteb rounds to five places
 
 
 @pytest.mark.parametrize("revision", ["1", "2"], ids=["same revision", "another revision"])
@@ -107,6 +123,9 @@ def test_other_judgements_under_one_name(checkpoints: tuple[Path, Path], changed
     assert abs(truth[0] - truth[1]) > 0.01
     assert ndcg_by_mteb(model, plain_task(FOLDER), tmp_path / "cache") == truth[0]
     assert ndcg_by_mteb(model, plain_task(changed, revision), tmp_path / "cache") == truth[0]  # of the old judgements
+
+    ours = [ndcg_by_ours(checkpoints[0], folder, tmp_path / "runs") for folder in (FOLDER, changed, FOLDER)]
+    assert ours == pytest.approx([*truth, truth[0]], abs=1.1e-5)
 
     from hrembed.mteb import retrieval_task
 
@@ -137,3 +156,8 @@ def test_one_folder_of_vectors_for_two_models(checkpoints: tuple[Path, Path], tm
     second.encode = lambda *_, **__: pytest.fail("the second model was asked")
     cached = CachedEmbeddingWrapper(second, tmp_path / "vectors")
     assert ndcg_by_mteb(cached, plain_task(FOLDER)) == truth[0]  # the first one's vectors
+
+    place = tmp_path / "runs"
+    assert ndcg_by_ours(checkpoints[0], FOLDER, place) == pytest.approx(truth[0], abs=1.1e-5)
+    assert list((place / ".cache" / "vectors").rglob("*.safetensors"))
+    assert ndcg_by_ours(checkpoints[1], FOLDER, place) == pytest.approx(truth[1], abs=1.1e-5)

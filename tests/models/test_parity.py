@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,30 +59,64 @@ def mteb_task(task: Task, per_query: dict[str, dict[str, float]]):
     return Local()
 
 
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """Grades of 0 to 3, and every tenth query without a relevant document."""
+    folder = tmp_path / "odd"
+    shutil.copytree(DEV / "skill", folder)
+    rng = np.random.default_rng(5)
+    documents = [document.id for document in read_task(folder).documents]
+    rows = []
+    for number, query in enumerate(read_task(folder).queries):
+        chosen = rng.choice(documents, 6, replace=False)
+        grades = np.zeros(6, dtype=int) if number % 10 == 0 else rng.permutation([0, 0, 1, 1, 2, 3])
+        rows += [f"{query.id}\t{document}\t{grade}\n" for document, grade in zip(chosen, grades, strict=True)]
+    (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(rows), encoding="utf-8")
+    return folder
+
+
+NAMES = {"ndcg@10": "ndcg_cut_10", "map": "map_cut_1000", "recall@100": "recall_100", "precision@5": "P_5"}
+
+
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore")  # mteb's own; what is compared is numbers
-@pytest.mark.parametrize("name", ["ad-profile", "title"])
-def test_eval_equals_mteb(name, monkeypatch, tmp_path: Path):
+@pytest.mark.parametrize("name", ["ad-profile", "title", "odd"])
+def test_eval_equals_mteb_and_trec_eval(name, odd, monkeypatch, tmp_path: Path):
+    import pytrec_eval
+
     import mteb
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = odd if name == "odd" else DEV / name
     per_query: dict[str, dict[str, float]] = {}
     model = load_model(locate_weights(parse_ref("minilm")))
-    task = mteb_task(read_task(DEV / name), per_query)
-    theirs = mteb.evaluate(model, [task], cache=None, show_progress_bar=False).task_results[0].scores["test"][0]
-    config = EvalConfig(
-        tasks=(TaskSection(path=str(DEV / name)),), baselines=(), metrics=("ndcg@10", "map", "recall@100")
-    )
+    task = read_task(folder)
+    mteb.evaluate(model, [mteb_task(task, per_query)], cache=None, show_progress_bar=False)
+    config = EvalConfig(tasks=(TaskSection(path=str(folder)),), baselines=(), metrics=tuple(NAMES))
     result = run_evaluate(config, tmp_path)
     rows = pq.read_table(Path(result.run) / "per_query.parquet").to_pydict()
     scores = result.metrics["scores"][f"{name}/dev"]["minilm"]
-    names = {
-        "ndcg@10": ("ndcg_cut_10", "ndcg_at_10"),
-        "map": ("map_cut_1000", "map_at_1000"),
-        "recall@100": ("recall_100", "recall_at_100"),
-    }
-    for ours, (each, mean) in names.items():
-        expected = [per_query[query][each] for query in rows["query"]]
-        assert rows[ours] == pytest.approx(expected, abs=1e-6), ours
-        assert scores[ours]["value"] == pytest.approx(np.mean(expected), abs=1e-6)
-        assert round(scores[ours]["value"], 5) == pytest.approx(theirs[mean], abs=1.1e-5)
+
+    lines = (Path(result.run) / "trec" / "minilm" / f"{name}--dev.run").read_text(encoding="utf-8").splitlines()
+    run: dict[str, dict[str, float]] = {}
+    for query, _, document, rank, _, _ in map(str.split, lines):
+        run.setdefault(query, {})[document] = -float(rank)  # trec_eval would break ties by id
+    engine = pytrec_eval.RelevanceEvaluator(
+        {query: dict(judged) for query, judged in task.qrels.items()},
+        {"ndcg_cut.10", "map_cut.1000", "recall.100", "P.5"},
+    ).evaluate(run)
+
+    judged = [any(task.qrels[query].values()) for query in rows["query"]]
+    assert all(judged) == (name != "odd")
+    for ours, each in NAMES.items():
+        for query, value, defined in zip(rows["query"], rows[ours], judged, strict=True):
+            if defined:
+                assert value == pytest.approx(per_query[query][each], abs=1e-6), (ours, query)
+                assert value == pytest.approx(engine[query][each], abs=1e-6), (ours, query)
+            else:
+                assert np.isnan(value)  # both engines say 0, as if the model had failed
+                assert engine[query][each] == 0
+        kept = [query for query, defined in zip(rows["query"], judged, strict=True) if defined]
+        expected = np.mean([per_query[query][each] for query in kept])
+        assert scores[ours]["value"] == pytest.approx(expected, abs=1e-6)
+        assert scores[ours]["undefined"] == judged.count(False)

@@ -65,7 +65,7 @@ def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path)
     manifest = read(str(run), "manifest.json")
     assert manifest["status"] == "ok"
     assert manifest["error"] is None
-    assert manifest["seeds"] == {"bootstrap": 13}
+    assert manifest["seeds"] == {"bootstrap": 13, "robustness": 13}
     assert manifest["versions"]["sentence-transformers"]
     assert manifest["models"]["bm25"]["identity"].startswith("bm25s ")
     assert manifest["inputs"]["task/test"]["sha256"] == sha256(Path(eval_config.tasks[0].path))
