@@ -184,7 +184,7 @@ def write_details(
             for task in tasks
             if model in results[task.name]
         ]
-        write_task_results(run.path / "mteb", model, run.manifest["models"][model]["identity"], rows)
+        write_task_results(run.path / "mteb", model, _safe(run.manifest["models"][model]["identity"]), rows)
 
 
 def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path)
     assert manifest["versions"]["sentence-transformers"]
     assert manifest["models"]["bm25"]["identity"].startswith("bm25s ")
     assert manifest["inputs"]["task/test"]["sha256"] == sha256(Path(eval_config.tasks[0].path))
-    assert set(manifest["outputs"]) == {"config.yaml", "metrics.json", "per_query.parquet"}
+    written = {name.split("/")[0] for name in manifest["outputs"]}
+    assert written == {"cases.json", "config.yaml", "metrics.json", "mteb", "per_query.parquet", "timings.json", "trec"}
     for name, digest in manifest["outputs"].items():
         assert sha256(run / name) == digest
 
