@@ -49,7 +49,7 @@ def rank_all(similarity: Similarity, *, depth: int, memory_mb: int) -> Ranking:
         best: Keys = np.empty((rows.stop - start, 0), dtype=np.uint64)
         for left in range(0, documents, step):
             columns = slice(left, min(left + step, documents))
-            best = _merged(best, _keys(similarity.block(rows, columns), documents - 1 - left), depth)
+            best = _merged(best, _finite(similarity.block(rows, columns)), documents - 1 - left, depth)
         best = np.sort(best, axis=1)[:, ::-1]
         found[0][rows] = (documents - 1) - (best & _LOW).astype(np.int64)
         found[1][rows] = _scores(best)
@@ -86,16 +86,28 @@ def rank_candidates(similarity: Similarity, candidates: list[Ints], *, depth: in
     return Ranking(*found)
 
 
-def _merged(best: Keys, block: Keys, depth: int) -> Keys:
-    """Keep the `depth` largest keys of each row, in any order."""
-    if best.shape[1] == depth:
-        # Most of a later block is worse than the worst that is kept, and need not be sorted in.
-        worst = best.min(axis=1, keepdims=True)
-        width = int((block > worst).sum(axis=1).max(initial=0))
-        if width == 0:
-            return best
-        block = _largest(block, min(width, depth))
-    return _largest(np.concatenate([best, block], axis=1), depth)
+def _merged(best: Keys, scores: Floats, last: int, depth: int) -> Keys:
+    """Keep the `depth` largest keys of each row, in any order.
+
+    Args:
+        best: Keys so far, shape (rows, up to `depth`).
+        scores: The next block, shape (rows, columns).
+        last: What the first column of the block counts as in a key.
+        depth: Keys to keep.
+    """
+    if best.shape[1] < depth:
+        return _largest(
+            np.concatenate([best, _keys(scores, np.arange(last, last - scores.shape[1], -1))], axis=1), depth
+        )
+    # Most of a later block is no better than the worst that is kept; a key is made only for what is.
+    rows, columns = np.nonzero(scores > _scores(best.min(axis=1))[:, None])
+    if not len(rows):
+        return best
+    starts = np.searchsorted(rows, np.arange(len(best)))
+    places = np.arange(len(rows)) - starts[rows]
+    better = np.zeros((len(best), int(places.max()) + 1), dtype=np.uint64)  # 0 is less than the key of any number
+    better[rows, places] = _keys(scores[rows, columns], last - columns)
+    return _largest(np.concatenate([best, better], axis=1), depth)
 
 
 def _largest(keys: Keys, count: int) -> Keys:
@@ -104,15 +116,14 @@ def _largest(keys: Keys, count: int) -> Keys:
     return np.partition(keys, keys.shape[1] - count, axis=1)[:, -count:]
 
 
-def _keys(scores: Floats, last: int) -> Keys:
-    """Turn scores into whole numbers that sort by score first and then by column, so that no two are equal.
+def _keys(scores: Floats, places: Ints) -> Keys:
+    """Turn scores into whole numbers that sort by score first and then by place, so that no two are equal.
 
     The bits of a float32, with all of them flipped when it is negative and the sign otherwise, sort like the number.
     """
-    bits = (_finite(scores).astype(np.float32, copy=False) + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
+    bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
     ordered = np.where(bits & _SIGN, ~bits, bits | _SIGN).astype(np.uint64)
-    columns = np.arange(last, last - scores.shape[1], -1, dtype=np.int64).astype(np.uint64)
-    return np.asarray((ordered << np.uint64(32)) | columns)
+    return np.asarray((ordered << np.uint64(32)) | places.astype(np.uint64))
 
 
 def _scores(keys: Keys) -> Floats:
@@ -121,7 +132,10 @@ def _scores(keys: Keys) -> Floats:
 
 
 def _finite(scores: Floats) -> Floats:
-    if not np.isfinite(scores).all():
+    # The sum is not finite when a score is not; it is quicker than asking each, and may also overflow.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = scores.sum()
+    if not np.isfinite(total) and not np.isfinite(scores).all():
         raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite")
     return scores
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hrembed.types import Encoder, Estimate, Floats, Ranking, Task
 
 DEPTH = 1000
-MEMORY_MB = 1024
+MEMORY_MB = 512
 
 
 class _Options(TypedDict):

@@ -43,10 +43,11 @@ def labelled(tmp_path: Path) -> Path:
 @pytest.fixture
 def similar(tmp_path: Path) -> Path:
     words = ["nurse", "ward", "doctor", "clinic", "patient", "bed"]
+    other = ["x", "y", "z", "q", "r", "s"]
     rows = [
-        {"sentence1": " ".join(words), "sentence2": " ".join([*words[:n], *[["x", "y", "z", "q", "r", "s"][k] for k in range(6 - n)]]),
-         "score": n - n % 2 / 4} for n in range(7)
-    ]  # fmt: skip
+        {"sentence1": " ".join(words), "sentence2": " ".join([*words[:n], *other[n:]]), "score": n - n % 2 / 4}
+        for n in range(7)
+    ]
     return jsonl(tmp_path / "similar.jsonl", rows)
 
 
@@ -92,9 +93,9 @@ def test_an_exported_ranking_scores_the_same_without_the_model(task: Path, tmp_p
     )
     (scores,) = again.metrics["scores"]["task/test"].values()
     assert scores == first.metrics["scores"]["task/test"]["tfidf"]
+    other = config(TaskSection(path=str(task.rename(task.parent / "other"))), models=(ModelSection(ref=ref),))
     with pytest.raises(DataError, match="holds no ranking of other/test"):
-        other = task.rename(task.parent / "other")
-        run_evaluate(config(TaskSection(path=str(other)), models=(ModelSection(ref=ref),)), tmp_path / "runs")
+        run_evaluate(other, tmp_path / "runs")
 
 
 def test_candidates_are_reranked_and_only_they(task: Path, tmp_path: Path):
