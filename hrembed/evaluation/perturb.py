@@ -243,7 +243,7 @@ def _matches(text: str, forms: _Forms) -> Iterator[tuple[re.Match[str], str]]:
 def _shortened(long: str, short: str) -> str:
     if long.isupper():
         return short.upper()
-    return short[0].upper() + short[1:] if short.islower() and long[0].isupper() else short
+    return short[0].upper() + short[1:] if long[0].isupper() else short
 
 
 def _written_out(match: re.Match[str], long: str, words: Sequence[str]) -> str:
