@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import groupby
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,7 +103,11 @@ def abbreviations(text: str, rng: Random) -> str:
     Nothing is drawn, and verbs are not told from nouns. Not touched: parts of words, short forms that may mean several
     things, clipped words in capitals (`ENV`), `it` and `It`, and initialisms behind a number or `per` (`20/hr`).
     """
-    return _replaced(text, list(_matches(text, _LONG, _shortened)) or list(_matches(text, _SHORT, _written_out)))
+    edits = [(*match.span(), _shortened(match[0], short)) for match, short in _matches(text, _LONG)]
+    if not edits:
+        others = re.findall(r"[^\W\d_]{4,}", _SHORT.pattern.sub(" ", text))
+        edits = [(*match.span(), _written_out(match, long, others)) for match, long in _matches(text, _SHORT)]
+    return _replaced(text, edits)
 
 
 def word_order(text: str, rng: Random) -> str:
@@ -197,10 +202,13 @@ class _Forms(NamedTuple):
 
 
 def _forms(table: Mapping[str, str], pattern: Callable[[str], str]) -> _Forms:
-    """Of two forms that begin alike, the longer one is looked for first."""
-    ordered = sorted(table, key=lambda form: (-len(form), form))
-    every = "|".join(f"({pattern(form)})" for form in ordered)
-    return _Forms(re.compile(rf"(?<!\w)(?:{every})(?!\w)"), tuple(table[form] for form in ordered))
+    """Of two forms that begin alike, the longer one is looked for first; others than the letter's are not tried."""
+    ordered = sorted(table, key=lambda form: (form[0].lower(), -len(form), form))
+    letters = [
+        f"(?=[{first}{first.upper()}])(?:{'|'.join(f'({pattern(form)})' for form in same)})"
+        for first, same in groupby(ordered, key=lambda form: form[0].lower())
+    ]
+    return _Forms(re.compile(rf"(?<!\w)(?:{'|'.join(letters)})(?!\w)"), tuple(table[form] for form in ordered))
 
 
 def _long_pattern(form: str) -> str:
@@ -221,34 +229,34 @@ _LONG = _forms({**BOTH_WAYS, **ONLY_SHORTENED}, _long_pattern)
 _SHORT = _forms({short: long for long, short in BOTH_WAYS.items()}, _short_pattern)
 
 
-def _matches(text: str, forms: _Forms, spelled: Callable[[re.Match[str], str], str]) -> Iterator[tuple[int, int, str]]:
-    addresses = [token.span() for token in _TOKEN.finditer(text) if _ADDRESS.search(token[0])]
-    for match in forms.pattern.finditer(text):
+def _matches(text: str, forms: _Forms) -> Iterator[tuple[re.Match[str], str]]:
+    """Each form that is found, with what to write instead."""
+    # An underscore stands in no form, and a form does not begin or end beside one.
+    hidden = _TOKEN.sub(lambda token: "_" * len(token[0]) if _ADDRESS.search(token[0]) else token[0], text)
+    for match in forms.pattern.finditer(hidden):
         start, stop = match.span()
         # A combining mark is no word character for `re`.
-        inside_word = "M" in map(_class, text[max(0, start - 1) : start] + text[stop : stop + 1])
-        if not inside_word and not any(start < end and begin < stop for begin, end in addresses):
-            yield start, stop, spelled(match, forms.instead[(match.lastindex or 0) - 1])
+        if "M" not in map(_class, text[max(0, start - 1) : start] + text[stop : stop + 1]):
+            yield match, forms.instead[(match.lastindex or 0) - 1]
 
 
-def _shortened(match: re.Match[str], short: str) -> str:
-    if match[0].isupper():
+def _shortened(long: str, short: str) -> str:
+    if long.isupper():
         return short.upper()
-    return short[0].upper() + short[1:] if short.islower() and match[0][0].isupper() else short
+    return short[0].upper() + short[1:] if long[0].isupper() else short
 
 
-def _written_out(match: re.Match[str], long: str) -> str:
+def _written_out(match: re.Match[str], long: str, words: Sequence[str]) -> str:
     """Small behind small letters, all capitals among capitals; an initialism does not say, so its neighbours do."""
-    words = re.findall(r"[^\W\d_]{4,}", _SHORT.pattern.sub(" ", match.string))
     if words and all(map(str.isupper, words)):
         return long.upper()
     if match[0].islower():
         return long
     clipped = BOTH_WAYS[long].islower()
-    if clipped or sum(word[0].isupper() for word in words) * 2 >= len(words):
+    if clipped or not words or sum(word[0].isupper() for word in words) * 2 > len(words):
         return " ".join(word if word in _SMALL_WORDS else _capitalised(word) for word in long.split())
-    starts = re.search(r"(?:^|[.!?:\n])\s*$", match.string[: match.start()])
-    return long[0].upper() + long[1:] if starts else long
+    before = match.string[max(0, match.start() - 3) : match.start()].rstrip(" ")
+    return long if before and before[-1] not in ".!?:\n" else long[0].upper() + long[1:]
 
 
 # --- word order -------------------------------------------------------------------------------------------------------

@@ -105,6 +105,15 @@ def test_a_thousand_long_lists_take_no_time_and_blocks_do_not_show():
     np.testing.assert_allclose(rank_biased_overlap(first, first), 1, rtol=1e-12)
 
 
+def test_rounding_does_not_lead_out_of_the_range():
+    same = np.arange(40)[None]
+    found = [
+        rank_biased_overlap(same[:, :k], same[:, :k], p=p)[0] for k in range(1, 40) for p in np.linspace(0.1, 0.9, 9)
+    ]
+    assert max(found) == 1
+    assert min(found) > 1 - 1e-12
+
+
 @pytest.mark.parametrize("measure", BOTH)
 def test_nothing_to_compare(measure):
     nothing = np.full((1, 3), -1)
