@@ -61,11 +61,12 @@ def run_demo(config: DemoConfig, runs_dir: Path, progress: Progress | None = Non
 def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:
     """One row per task and model; the run id of the tuned model stands in the table of runs."""
     rows = []
-    differences = {(d["task"], d["model"]): d for d in metrics["differences"]}
     for task, models in metrics["scores"].items():
+        base = next(iter(models))
+        differences = {d["model"]: d for d in metrics["differences"] if d["task"] == task and d["reference"] == base}
         for model, scores in models.items():
             metric, score = next(iter(scores.items()))
-            found = differences.get((task, model))
+            found = differences.get(model)
             rows.append(
                 {
                     "task": task,
