@@ -107,9 +107,8 @@ def test_a_thousand_long_lists_take_no_time_and_blocks_do_not_show():
 
 def test_rounding_does_not_lead_out_of_the_range():
     same = np.arange(40)[None]
-    found = [
-        rank_biased_overlap(same[:, :k], same[:, :k], p=p)[0] for k in range(1, 40) for p in np.linspace(0.1, 0.9, 9)
-    ]
+    cuts = [(same[:, :k], p) for k in range(1, 40) for p in np.linspace(0.1, 0.9, 9)]
+    found = [rank_biased_overlap(cut, cut, p=p)[0] for cut, p in cuts]
     assert max(found) == 1
     assert min(found) > 1 - 1e-12
 

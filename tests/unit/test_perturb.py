@@ -85,7 +85,7 @@ def test_another_process_changes_in_the_same_way():
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(
     "text",
-    ["", "  \n ", "-", EMOJI, "2024", "प्रशिक्षक", "看護師募集中", "jane.doe@example.org", "www.x.org/Senior-Manager"],
+    ["", "  \n ", "-", EMOJI, "2024", "प्रशिक्षक", "看護師募集中", "jane@example.org", "www.x.org/Senior"],
 )
 def test_what_cannot_be_changed_stays(change, text):
     assert perturb(text, change, 0) == text
@@ -96,7 +96,7 @@ def test_what_cannot_be_changed_stays(change, text):
     "address",
     [
         "jane.doe@example.org",
-        "jane.doe@EXAMPLE.ORG",
+        "JaneDoe@EXAMPLE.ORG",
         "https://Intranet/Jobs",
         "https://example.org/?",
         "hr@manager-senior.example",
@@ -323,6 +323,7 @@ def test_up_to_twelve_words_are_shuffled_and_one_moves(words, seed):
 
 
 def test_every_order_comes_up():
+    assert {perturb("x x y", "word-order", seed) for seed in range(40)} == {"x y x", "y x x"}
     found = Counter(perturb("one two three", "word-order", seed) for seed in range(600))
     assert len(found) == 5
     assert min(found.values()) > 50
@@ -355,6 +356,7 @@ def test_sentences_of_a_longer_text_move_whole():
             assert sentence in moved
         found.add(moved)
     assert len(found) > 50
+    assert {moved[2:8] for moved in found} == {piece[:6] for piece in (*sentences, *lines)}
 
 
 def test_a_long_sentence_is_moved_between_its_commas():
