@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -101,8 +101,8 @@ class DenseEncoder:
     @property
     def usage(self) -> Mapping[str, object] | None:
         """What an endpoint counted: requests, tokens, cost; None for models that run here."""
-        counted: Mapping[str, object] | None = getattr(self._backend, "usage", None)
-        return counted
+        counted = getattr(self._backend, "usage", None)
+        return None if counted is None else asdict(counted)
 
     def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> DenseSimilarity:
         """Compare by cosine.

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrembed.errors import ConfigError
+from hrembed.errors import ConfigError, ModelError
 from hrembed.files import sha256
 from hrembed.models.dense import DenseEncoder, Prompts
 from hrembed.models.endpoint import Endpoint
@@ -94,11 +94,11 @@ def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress:
     if ref.scheme == "openai":
         settings = section.endpoint.model_dump()
         return Endpoint(ref.target, batch_size=section.batch_size, progress=progress, **settings)
-    if ref.scheme == "static":
-        return open_wordllama()
-    folder = model_folder(section, runs_dir)
-    if is_model2vec(folder):
-        return open_model2vec(folder)
+    folder = None if ref.scheme == "static" else model_folder(section, runs_dir)
+    if folder is None or is_model2vec(folder):
+        if section.max_tokens is not None:
+            raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
+        return open_wordllama() if folder is None else open_model2vec(folder)
 
     def load() -> object:
         progress.note(f"loading {section.ref}")

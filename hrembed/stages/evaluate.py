@@ -60,7 +60,7 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
         metrics |= {"slices": found.slices, "robustness": found.robustness}
         run.write_table("per_query", _rows(results, [*tasks, *kept]))
         write_details(run, [*tasks, *kept], results, found, seconds)
-        run.write_timings({"seconds": seconds, "usage": _usage(entrants)})
+        run.write_timings({"seconds": seconds, "usage": _usage(entrants, progress)})
         run.write_metrics(metrics)
     return StageResult(str(run.path), "ok", metrics, tables_of(metrics, config))
 
@@ -117,10 +117,14 @@ def _metrics(results: Results, tasks: Sequence[AnyTask], kept: Sequence[AnyTask]
     }
 
 
-def _usage(entrants: Sequence[Entrant]) -> dict[str, Mapping[str, Any]]:
-    """What endpoints counted: requests, tokens, cost."""
+def _usage(entrants: Sequence[Entrant], progress: Progress) -> dict[str, Mapping[str, Any]]:
+    """Gather what endpoints counted, and say it."""
     found = {entrant.name: getattr(entrant.encoder, "usage", None) for entrant in entrants}
-    return {name: usage for name, usage in found.items() if usage}
+    usage = {name: counted for name, counted in found.items() if counted}
+    for name, counted in usage.items():
+        cost = "" if counted["cost"] is None else f", cost {counted['cost']:.4f}"
+        progress.note(f"{name}: {counted['requests']} requests, {counted['tokens']} tokens{cost}")
+    return usage
 
 
 def _rows(results: Results, tasks: Sequence[AnyTask]) -> dict[str, list[Any]]:

@@ -9,11 +9,12 @@ import numpy as np
 
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
-from hrembed.errors import DataError
+from hrembed.errors import DataError, ModelError
 from hrembed.files import write_text
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
 from hrembed.models.dense import DenseEncoder, Prompts
+from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.progress import Silent
 from hrembed.registry import resolve
@@ -58,6 +59,8 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
         pairs = _open_pairs(config, run)
         task = open_task(config.dev, run)
         folder = model_folder(config.model, runs_dir)
+        if is_model2vec(folder):
+            raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
         run.add_model("base", _encoder(config, folder).identity, str(folder))
         model = _load(config, folder)
         base = _score(config, model, task, progress)
@@ -135,7 +138,8 @@ def _recipe(config: FinetuneConfig) -> Recipe:
 
 def _score(config: FinetuneConfig, model: Any, task: Task, progress: Progress) -> Floats:
     backend = TransformerBackend(lambda: model, identity="", batch_size=config.model.batch_size)
-    encoder = DenseEncoder(backend, name="dev", prompts=_prompts(config), progress=progress)
+    dimensions = config.model.dimensions
+    encoder = DenseEncoder(backend, name="dev", prompts=_prompts(config), dimensions=dimensions, progress=progress)
     return score_task(encoder, task, [config.metric])[config.metric]
 
 
