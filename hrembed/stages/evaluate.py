@@ -10,7 +10,7 @@ from hrembed.runs.record import open_run
 from hrembed.stages.comparing import comparisons, estimates, family_json
 from hrembed.stages.encoders import pinned
 from hrembed.stages.entrants import open_entrants
-from hrembed.stages.evaluate_details import details, write_details
+from hrembed.stages.evaluate_details import details, draw, write_details
 from hrembed.stages.evaluate_tables import tables_of
 from hrembed.stages.measuring import measure
 from hrembed.stages.scoring import unit_of
@@ -62,6 +62,7 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
         write_details(run, [*tasks, *kept], results, found, seconds)
         run.write_timings({"seconds": seconds, "usage": _usage(entrants, progress)})
         run.write_metrics(metrics)
+        draw(run, metrics)
     return StageResult(str(run.path), "ok", metrics, tables_of(metrics, config))
 
 

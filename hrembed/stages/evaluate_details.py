@@ -15,6 +15,7 @@ from hrembed.evaluation.task_result import task_result_json, write_task_results
 from hrembed.evaluation.trec import write_run
 from hrembed.files import write_json
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
+from hrembed.plots.evaluation import Dot, draw_scores
 from hrembed.stages.entrants import run_file
 from hrembed.stages.scoring import as_json, compare, groups_of, score_ranking
 from hrembed.stages.tasks import items_of
@@ -185,6 +186,20 @@ def write_details(
             if model in results[task.name]
         ]
         write_task_results(run.path / "mteb", model, _safe(run.manifest["models"][model]["identity"]), rows)
+
+
+def draw(run: Run, metrics: Mapping[str, Any]) -> None:
+    """Draw every model on every task into `scores.png`.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    dots = []
+    for task, models in metrics["scores"].items():
+        for model, entries in models.items():
+            metric, entry = next(iter(entries.items()))
+            dots.append(Dot(f"{task}: {metric}", model, entry["value"], *entry["interval"]))
+    draw_scores(run.path / "scores.png", dots, f"Headline metrics with {metrics['confidence']:.0%} intervals")
 
 
 def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) -> dict[str, Any]:

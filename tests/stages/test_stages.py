@@ -70,7 +70,16 @@ def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path)
     assert manifest["models"]["bm25"]["identity"].startswith("bm25s ")
     assert manifest["inputs"]["task/test"]["sha256"] == sha256(Path(eval_config.tasks[0].path))
     written = {name.split("/")[0] for name in manifest["outputs"]}
-    assert written == {"cases.json", "config.yaml", "metrics.json", "mteb", "per_query.parquet", "timings.json", "trec"}
+    assert written == {
+        "cases.json",
+        "config.yaml",
+        "metrics.json",
+        "mteb",
+        "per_query.parquet",
+        "scores.png",
+        "timings.json",
+        "trec",
+    }
     for name, digest in manifest["outputs"].items():
         assert sha256(run / name) == digest
 
