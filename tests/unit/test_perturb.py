@@ -162,6 +162,8 @@ def test_equal_neighbours_are_not_swapped():
 @given(plain, seeds)
 @fast
 @example("nurse", 0)
+@example(" ".join(WORDS * 3), 0)
+@example(" ".join(WORDS * 3), 1)
 def test_one_error_in_about_eight_words_each_in_another_word(text, seed):
     from rapidfuzz.distance import OSA
 
