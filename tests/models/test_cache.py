@@ -59,6 +59,14 @@ def test_only_what_is_new_is_computed(tmp_path: Path):
     assert sorted(backend.asked) == sorted({"new", "", "Zoë 護士 🚚"})
 
 
+def test_what_else_lies_on_the_shelf_is_not_mistaken_for_a_text(tmp_path: Path):
+    DenseEncoder(Counting(), name="m", cache=tmp_path).vectors(TEXTS, "query")
+    backend = Counting()
+    found = DenseEncoder(backend, name="m", cache=tmp_path).vectors(["baker", "new", "other"], "query")
+    assert found == pytest.approx(expected(backend, ["baker", "new", "other"]))
+    assert sorted(backend.asked) == ["new", "other"]
+
+
 @pytest.mark.parametrize("other", ["identity", "side", "prompt"])
 def test_another_model_side_or_prompt_is_another_vector(tmp_path: Path, other: str):
     DenseEncoder(Counting(), name="m", cache=tmp_path).vectors(TEXTS, "query")
