@@ -45,8 +45,9 @@ COMMANDS = {
     ),
     "eval": (
         "hrembed.stages.evaluate:run_evaluate",
-        "Score models on retrieval tasks, with intervals.",
-        "The first model is the reference of all paired differences; BM25 and TF-IDF are scored beside it.",
+        "Score models on your tasks, and say which differences are real.",
+        "Search, reranking, similarity, classification and clustering; BM25 and TF-IDF beside the models; slices, "
+        "changed queries, worst cases and what was lost outside of hiring in the run folder. Vectors are kept.",
         "hrembed eval --set models.1.ref=run:latest",
     ),
     "bias-audit": (
