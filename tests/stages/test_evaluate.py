@@ -142,6 +142,14 @@ def test_retention_is_a_family_of_its_own(task: Path, similar: Path, tmp_path: P
     assert len(metrics["retention"]) == 1
 
 
+def test_what_is_detectable_grows_with_the_number_of_comparisons(task: Path, tmp_path: Path):
+    one = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs").metrics["differences"]
+    many = run_evaluate(config(*[TaskSection(path=str(task))] * 4), tmp_path / "runs").metrics["differences"]
+    assert (len(one), len(many)) == (1, 4)
+    assert many[0]["difference"] == one[0]["difference"]
+    assert many[0]["detectable"] > 1.2 * one[0]["detectable"]
+
+
 def test_results_are_files_that_mteb_reads(task: Path, tmp_path: Path):
     from mteb.results import TaskResult
 
