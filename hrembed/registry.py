@@ -27,12 +27,6 @@ BUILTIN: dict[str, dict[str, str]] = {
         "lora": "hrembed.training.methods:apply_lora",
         "top-layers": "hrembed.training.methods:apply_top_layers",
     },
-    "change": {
-        "typos": "hrembed.evaluation.perturb:typos",
-        "case": "hrembed.evaluation.perturb:case",
-        "abbreviations": "hrembed.evaluation.perturb:abbreviations",
-        "word-order": "hrembed.evaluation.perturb:word_order",
-    },
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",
         "tfidf": "hrembed.models.lexical:TfIdf",

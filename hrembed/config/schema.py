@@ -20,10 +20,11 @@ from hrembed.config.data import (
 )
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
+from hrembed.evaluation.perturb import CHANGES
 from hrembed.evaluation.slices import BUILT_IN
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
-from hrembed.registry import names, nearest
+from hrembed.registry import nearest
 
 _DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
 
@@ -93,8 +94,8 @@ class RobustnessSection(Section):
     @classmethod
     def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for value in values:
-            if value not in names("change"):
-                raise ValueError(f"unknown change '{value}'{nearest(value, names('change'))}")
+            if value not in CHANGES:
+                raise ValueError(f"unknown change '{value}'{nearest(value, CHANGES)}")
         return values
 
 
