@@ -25,7 +25,8 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "method": {
         "lora": "hrembed.training.methods:apply_lora",
-        "top-layers": "hrembed.training.methods:apply_top_layers",
+        "partial": "hrembed.training.methods:apply_partial",
+        "full": "hrembed.training.methods:apply_full",
     },
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",

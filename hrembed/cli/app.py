@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from hrembed import __version__
-from hrembed.cli import data
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_stage
+from hrembed.cli import data, finetune
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
 from hrembed.errors import HrembedError
 
 app = typer.Typer(
@@ -26,9 +26,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML config; the embedded default without it.")]
-
-
 # Command: its stage as "module:function", what it does in short, the rest of it, an example.
 COMMANDS = {
     "select": (
@@ -36,12 +33,6 @@ COMMANDS = {
         "Shortlist models, and measure those at hand on your task.",
         "Models are filtered by the facts that come with mteb and ranked by leaderboard scores, with rank intervals.",
         "hrembed select --set constraints.max_parameters=40000000",
-    ),
-    "finetune": (
-        "hrembed.stages.finetune:run_finetune",
-        "Fine-tune a model on pairs, and compare it with its base.",
-        "The base is scored first, the best checkpoint is kept, and the paired difference decides the verdict.",
-        'hrembed finetune --set "method={name: top-layers, layers: 2}"',
     ),
     "eval": (
         "hrembed.stages.evaluate:run_evaluate",
@@ -80,6 +71,7 @@ def _add_command(name: str, stage: str, summary: str, more: str, example: str) -
     app.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
 
+finetune.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")

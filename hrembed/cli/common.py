@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+Config = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML config; the embedded default without it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Where run folders go.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
@@ -23,6 +24,7 @@ def run_stage(
     *,
     as_json: bool,
     quiet: bool,
+    **options: object,
 ) -> None:
     """Load the config, run the stage, show what came out.
 
@@ -34,6 +36,7 @@ def run_stage(
         runs_dir: Where run folders go.
         as_json: Print one JSON object.
         quiet: Print the run folder only.
+        options: Further arguments of the stage.
 
     Raises:
         HrembedError: Whatever stopped the stage, or the limit that was not met.
@@ -47,7 +50,7 @@ def run_stage(
     settings = load_config(path, SCHEMAS[command], overrides)
     module, _, function = stage.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    result = getattr(import_module(module), function)(settings, runs_dir, terminal)
+    result = getattr(import_module(module), function)(settings, runs_dir, terminal, **options)
     terminal.show(result)
     if result.failure is not None:
         raise result.failure

@@ -20,13 +20,11 @@ from hrembed.config.data import (
 )
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
+from hrembed.config.training import DEV, FinetuneConfig
 from hrembed.evaluation.perturb import CHANGES
 from hrembed.evaluation.slices import BUILT_IN
 from hrembed.metrics.names import parse_metric
-from hrembed.models.refs import parse_ref
 from hrembed.registry import nearest
-
-_DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
 
 
 class CompareSection(Section):
@@ -142,80 +140,6 @@ class EvalConfig(Section):
         return self
 
 
-class LoraMethod(Section):
-    """Low-rank adapters on the encoder's layers."""
-
-    name: Literal["lora"] = Field(default="lora", description="Train low-rank adapters, keep the model's weights.")
-    rank: int = Field(default=16, ge=1, le=1024, description="Rank of the adapters.")
-    alpha: float = Field(default=32, gt=0, description="Scale; the update is multiplied by alpha / rank.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
-    targets: Literal["all-linear", "attention"] = Field(
-        default="all-linear", description="Which linear layers get adapters."
-    )
-    layers: int | None = Field(
-        default=None,
-        ge=1,
-        description="Adapters on this many of the last layers only, which is faster; null for all.",
-    )
-
-
-class TopLayersMethod(Section):
-    """The last layers of the encoder."""
-
-    name: Literal["top-layers"] = Field(description="Train the last layers, freeze everything below.")
-    layers: int = Field(default=2, ge=1, description="How many of the last layers are trained.")
-
-
-class PairsSection(Section):
-    """Training pairs."""
-
-    path: str = Field(
-        default="shipped:hr-core/pairs/train.jsonl",
-        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`; or the folder of a "
-        "`data` run.",
-    )
-    kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
-    limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many pairs.")
-
-
-class TrainSection(Section):
-    """How to train."""
-
-    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over the pairs.")
-    batch_size: int = Field(
-        default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative."
-    )
-    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak step size of AdamW.")
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps with a rising step size.")
-    temperature: float = Field(default=0.05, gt=0, le=1, description="Cosines are divided by it in the loss.")
-    max_tokens: int = Field(default=128, ge=8, le=8192, description="Cut training texts after this many tokens.")
-    evaluations: int = Field(default=3, ge=1, description="Dev scores during training, the last at its end.")
-    seed: int = Field(default=13, ge=0, description="Seed of batches, dropout and new weights.")
-
-
-class FinetuneConfig(Section):
-    """`hrembed finetune`: adapt a model to pairs, and say whether it helped."""
-
-    model: ModelSection = ModelSection()
-    pairs: PairsSection = PairsSection()
-    method: Annotated[LoraMethod | TopLayersMethod, Field(discriminator="name")] = LoraMethod()
-    train: TrainSection = TrainSection()
-    dev: TaskSection = _DEV
-    metric: str = Field(default="ndcg@10", description="Dev metric by which the best checkpoint is kept.")
-    delta: float = Field(
-        default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you: an engineering choice."
-    )
-    bootstrap: BootstrapSection = BootstrapSection()
-
-    _metric = field_validator("metric")(checked_metric)
-
-    @model_validator(mode="after")
-    def _trainable(self) -> FinetuneConfig:
-        if parse_ref(self.model.ref).scheme in {"lexical", "static", "openai", "trec"}:
-            raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
-        return self
-
-
 class StimuliSection(Section):
     """What is shown to the model."""
 
@@ -325,7 +249,7 @@ class ProbeSection(Section):
         default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")),
         description="Models to measure.",
     )
-    task: TaskSection = _DEV
+    task: TaskSection = DEV
     metric: str = Field(default="ndcg@10", description="What is measured.")
 
     _metric = field_validator("metric")(checked_metric)

@@ -68,7 +68,9 @@ class Run:
 
 
 @contextmanager
-def open_run(root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapping[str, int]) -> Iterator[Run]:
+def open_run(
+    root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapping[str, int], resume: str | None = None
+) -> Iterator[Run]:
     """Open a run folder, and close it with a status whatever happens inside.
 
     `config.yaml` (JSON, which is YAML) and `manifest.json` with status `started` are written before
@@ -79,15 +81,22 @@ def open_run(root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapp
         command: Name of the command; the run lies in a folder of that name.
         config: Resolved settings.
         seeds: All seeds of the run, by name.
+        resume: Name of a run that did not end; it goes on in its own folder, with its own config.
 
     Raises:
-        HrembedError: The folder cannot be made or written.
+        HrembedError: The folder cannot be made or written, or there is nothing to resume.
     """
-    text = json_text(config)
-    run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
     started = time.monotonic()
-    run.manifest = _first_manifest(command, seeds)
-    write_text(run.path / "config.yaml", text + "\n")
+    if resume is None:
+        text = json_text(config)
+        run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
+        run.manifest = _first_manifest(command, seeds)
+        write_text(run.path / "config.yaml", text + "\n")
+    else:
+        run = Run(unfinished_run(root, command, resume))
+        run.manifest = {**_manifest(run.path), "status": "started", "error": None}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        run.manifest["resumed"] = [*run.manifest.get("resumed", []), now]
     write_json(run.path / "manifest.json", run.manifest)
     handler = _log_file(run.path / "log.txt")
     try:
@@ -159,6 +168,27 @@ def _log_file(path: Path) -> logging.Handler:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
     return handler
+
+
+def unfinished_run(root: Path, command: str, run_id: str) -> Path:
+    """Find the folder of a run that can go on.
+
+    Args:
+        root: Folder of all runs.
+        command: Name of the command.
+        run_id: Name of the run folder; `latest` is the newest.
+
+    Raises:
+        HrembedError: There is no such run, or it ended well.
+    """
+    present = sorted(file.parent.name for file in (root / command).glob("*/manifest.json"))
+    name = present[-1] if run_id == "latest" and present else run_id
+    if name not in present:
+        listed = f"; the newest is '{present[-1]}'" if present else ""
+        raise HrembedError(f"there is no {command} run '{run_id}' in '{root / command}'{listed}")
+    if _manifest(root / command / name).get("status") == "ok":
+        raise HrembedError(f"run '{name}' ended well; there is nothing to resume")
+    return root / command / name
 
 
 def latest_run(root: Path) -> str:

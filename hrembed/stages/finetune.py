@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.data.locate import locate
-from hrembed.data.pairs import pairs_file, read_pairs
-from hrembed.errors import DataError, ModelError
+from hrembed.errors import ModelError
 from hrembed.files import write_text
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
@@ -20,30 +19,51 @@ from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import model_folder, pinned, weights_identity
+from hrembed.stages.feeding import build_feed, open_sources
 from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
 from hrembed.stages.stopping import deferred_stop
-from hrembed.training.methods import count_parameters
-from hrembed.training.trainer import Recipe, check_saved, sample_vectors, train
+from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, trained
+from hrembed.training.methods import count_parameters, freeze_documents, split_sides
+from hrembed.training.trainer import Recipe, sample_texts, train
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from hrembed.config.schema import FinetuneConfig
+    from hrembed.config.training import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.training.trainer import History
-    from hrembed.types import Floats, Pair, Task
+    from hrembed.training.trainer import Feed
+    from hrembed.training.watch import History
+    from hrembed.types import Floats, Task
 
 
-def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+class _Prepared(NamedTuple):
+    """Everything that a training needs."""
+
+    model: Any
+    feed: Feed
+    task: Task
+    base: Floats
+    parameters: tuple[int, int]
+
+
+def run_finetune(
+    config: FinetuneConfig,
+    runs_dir: Path,
+    progress: Progress | None = None,
+    *,
+    resume: str | None = None,
+    dry_run: bool = False,
+) -> StageResult:
     """Train, keep the checkpoint with the best dev score, and compare it with the base.
 
     Args:
         config: Validated settings.
         runs_dir: Folder of all runs.
         progress: Told what advances.
+        resume: Id of a run that did not end, whose config this is; it goes on in its own folder.
+        dry_run: End before the training.
 
     Returns:
         Base against tuned on the dev task; the model is in `model/` of the run folder.
@@ -55,54 +75,77 @@ def run_finetune(config: FinetuneConfig, runs_dir: Path, progress: Progress | No
     progress = progress or Silent()
     config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
-    with open_run(runs_dir, "finetune", config.model_dump(mode="json"), seeds=seeds) as run:
-        pairs = _open_pairs(config, run)
-        task = open_task(config.dev, run)
-        folder = model_folder(config.model, runs_dir)
-        if is_model2vec(folder):
-            raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
-        run.add_model("base", _encoder(config, folder).identity, str(folder))
-        model = _load(config, folder)
-        base = _score(config, model, task, progress)
-        trainable, total = _apply_method(config, model)
-        history = _train(config, model, pairs, task, float(np.nanmean(base)), run, progress)
-        tuned = _score(config, _keep_best(config, run, pairs, history), task, progress)
-        metrics = _metrics(config, base, tuned, task, history)
-        metrics["parameters"] = {"trainable": trainable, "all": total}
-        metrics["pairs"] = len(pairs)
-        run.write_table("per_query", {"query": [q.id for q in task.queries], "base": base, "tuned": tuned})
+    with open_run(runs_dir, "finetune", config.model_dump(mode="json"), seeds=seeds, resume=resume) as run:
+        ready = _prepare(config, runs_dir, run, progress)
+        history = _train(config, ready, run, progress)
+        tuned = _score(config, _keep_best(config, run, ready.feed, history), ready.task, progress)
+        metrics = _metrics(config, ready.base, tuned, ready.task, history)
+        metrics["parameters"] = {"trainable": ready.parameters[0], "all": ready.parameters[1]}
+        metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
+        rows = {"query": [q.id for q in ready.task.queries], "base": ready.base, "tuned": tuned}
+        run.write_table("per_query", rows)
         run.write_metrics(metrics)
         write_text(run.path / "model" / "README.md", _model_card(config, metrics, run))
         run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
     return StageResult(str(run.path), metrics["verdict"], metrics, {"Dev task, base against tuned": _table(metrics)})
 
 
-def _train(
-    config: FinetuneConfig, model: Any, pairs: Sequence[Pair], task: Task, base: float, run: Run, progress: Progress
-) -> History:
+def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress) -> _Prepared:
+    sources = open_sources(config, run)
+    task = open_task(config.dev, run)
+    folder = model_folder(config.model, runs_dir)
+    if is_model2vec(folder):
+        raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
+    run.add_model("base", _encoder(config, folder).identity, str(folder))
+    model = _load(config, folder)
+    base = _score(config, model, task, progress)
+    if config.sides == "query":
+        model = split_sides(model)
+    parameters = _apply_method(config, model)
+    return _Prepared(model, build_feed(config, sources, model, task.instruction), task, base, parameters)
+
+
+def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress) -> History:
+    checkpoints = run.path / "checkpoints"
+    made_of = _made_of(config, ready, run)
+    point = read_resume_point(checkpoints / "resume")
+    if point is not None:
+        _check_same(point.notes["made_of"], made_of)
+        progress.note(f"going on after step {point.step}")
     with deferred_stop(progress.note) as stop_requested:
         return train(
-            model,
-            pairs,
+            ready.model,
+            ready.feed,
             _recipe(config),
-            base_score=base,
-            score_dev=lambda plain: float(np.nanmean(_score(config, plain, task, Silent()))),
+            base_score=float(np.nanmean(ready.base)),
+            score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.task, Silent()))),
             stop_requested=stop_requested,
-            checkpoints=run.path / "checkpoints",
+            checkpoints=checkpoints,
             progress=progress,
+            resume=point,
+            made_of=made_of,
         )
 
 
-def _open_pairs(config: FinetuneConfig, run: Run) -> list[Pair]:
-    path = pairs_file(locate(config.pairs.path))
-    pairs = read_pairs(path, config.pairs.kinds)
-    run.add_input("pairs", path)
-    if config.pairs.limit is not None and config.pairs.limit < len(pairs):
-        chosen = np.random.default_rng(config.train.seed).choice(len(pairs), config.pairs.limit, replace=False)
-        pairs = [pairs[n] for n in sorted(chosen)]
-    if len(pairs) < 2:
-        raise DataError(f"{path}: training needs two pairs or more, found {len(pairs)}")
-    return pairs
+def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, Any]:
+    """Say what a training is made of: two of one kind may go on from each other's checkpoints."""
+    shapes = {name: list(value.shape) for name, value in trained(ready.model).items()}
+    return {
+        "the base model": run.manifest["models"]["base"]["identity"],
+        "the training data": [v["sha256"] for k, v in run.manifest["inputs"].items() if k.startswith("source-")],
+        "the trained parameters": hashlib.sha256(repr(shapes).encode()).hexdigest(),
+        "the plan of batches": hashlib.sha256(repr(ready.feed.batches).encode()).hexdigest(),
+        "the settings of `train`": config.train.model_dump(mode="json"),
+    }
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        raise ModelError(
+            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
+            hint="start a new run, or put back what changed",
+        )
 
 
 def _load(config: FinetuneConfig, folder: Path) -> Any:
@@ -120,20 +163,14 @@ def _apply_method(config: FinetuneConfig, model: Any) -> tuple[int, int]:
     set_seed(config.train.seed)  # adapters start from random numbers
     settings = config.method.model_dump()
     resolve("method", settings.pop("name"))(model, **settings)
+    if config.sides == "query":
+        freeze_documents(model)
     return count_parameters(model)
 
 
 def _recipe(config: FinetuneConfig) -> Recipe:
-    train_section = config.train
-    return Recipe(
-        epochs=train_section.epochs,
-        batch_size=train_section.batch_size,
-        learning_rate=train_section.learning_rate,
-        warmup=train_section.warmup,
-        temperature=train_section.temperature,
-        evaluations=train_section.evaluations,
-        seed=train_section.seed,
-    )
+    names = Recipe.__dataclass_fields__
+    return Recipe(**{name: value for name, value in config.train.model_dump().items() if name in names})
 
 
 def _score(config: FinetuneConfig, model: Any, task: Task, progress: Progress) -> Floats:
@@ -154,18 +191,16 @@ def _encoder(config: FinetuneConfig, folder: Path) -> DenseEncoder:
     return DenseEncoder(backend, name=str(folder), prompts=_prompts(config), dimensions=config.model.dimensions)
 
 
-def _keep_best(config: FinetuneConfig, run: Run, pairs: Sequence[Pair], history: History) -> Any:
+def _keep_best(config: FinetuneConfig, run: Run, feed: Feed, history: History) -> Any:
     """Move the best checkpoint to `model/`, and read it back to see that it is the model that was scored."""
     checkpoints = run.path / "checkpoints"
     (checkpoints / "best").replace(run.path / "model")
     if (checkpoints / "best-adapter").exists():
         (checkpoints / "best-adapter").replace(run.path / "adapter")
     saved = _load(config, run.path / "model")
-    check_saved(history.best_vectors, sample_vectors(saved, pairs))
+    check_saved(history.best_vectors, sample_vectors(saved, sample_texts(feed)))
     shutil.rmtree(checkpoints)
     return saved
-
-
 def _metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, history: History) -> dict[str, Any]:
     bootstrap, groups = config.bootstrap, groups_of(task)
     before, after = estimate(base, groups, bootstrap), estimate(tuned, groups, bootstrap)
@@ -215,7 +250,7 @@ Made by `hrembed finetune`, run `{run.path.name}`.
 
 * Method: {method}
 * Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
-* Pairs: {metrics["pairs"]:,} from `{config.pairs.path}` (SHA-256 `{run.manifest["inputs"]["pairs"]["sha256"]}`)
+* Pairs: {metrics["pairs"]:,} from `{config.sources[0].path}` (SHA-256 `{run.manifest["inputs"]["source-0"]["sha256"]}`)
 * {metrics["metric"]} on `{metrics["task"]}`: base {shown(metrics["base"])}, tuned {shown(metrics["tuned"])},
   difference {shown(metrics["difference"], sign=True)}: **{metrics["verdict"]}**
 

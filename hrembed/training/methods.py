@@ -1,25 +1,58 @@
-"""What is trained: adapters or layers; everything else is frozen."""
+"""What is trained: adapters, layers or everything; the rest is frozen."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
 
-from hrembed.errors import ConfigError
+from hrembed.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Layers = int | tuple[int, ...] | None
+"""The last so many layers, or these (0 is the first), or all."""
 
 _ATTENTION = {"query", "key", "value", "q_proj", "k_proj", "v_proj", "q", "k", "v", "qkv", "Wqkv"}
 
 
-def apply_lora(model: Any, *, rank: int, alpha: float, dropout: float, targets: str, layers: int | None = None) -> None:
+def transformer_of(model: Any) -> Any:
+    """Return the module whose backbone is trained: the first one, or the first of a router's queries.
+
+    Raises:
+        ModelError: The model does not start with a transformer.
+    """
+    first = model[0]
+    if hasattr(first, "sub_modules"):
+        first = first.sub_modules["query"][0]
+    if not hasattr(first, "model"):
+        raise ModelError(f"this model starts with {type(first).__name__}, not with a transformer that could be trained")
+    return first
+
+
+def apply_lora(
+    model: Any,
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: str,
+    layers: Layers = None,
+    rslora: bool = False,
+    dora: bool = False,
+) -> None:
     """Put low-rank adapters on the encoder layers of a Sentence Transformers model, in place.
 
     Args:
         model: The model.
         rank: Rank of the adapters.
-        alpha: The update is multiplied by alpha / rank.
+        alpha: The update is multiplied by alpha / rank, or by alpha / sqrt(rank) with rsLoRA.
         dropout: Dropout in front of the adapters.
         targets: `all-linear`, or `attention` for its input projections only.
-        layers: How many of the last layers get adapters; None for all. No gradient flows below them.
+        layers: Which layers get adapters. No gradient flows below the lowest of them.
+        rslora: Scale by the square root of the rank (Kalajdzievski 2023, arXiv:2312.03732).
+        dora: Learn the length of each weight row apart from its direction (Liu et al. 2024, arXiv:2402.09353).
 
     Raises:
         ConfigError: The model has fewer layers, or no such targets.
@@ -29,21 +62,24 @@ def apply_lora(model: Any, *, rank: int, alpha: float, dropout: float, targets: 
     """
     from peft import LoraConfig
 
-    model.add_adapter(
+    backbone = transformer_of(model).model
+    backbone.add_adapter(
         LoraConfig(
             task_type="FEATURE_EXTRACTION",
             r=rank,
             lora_alpha=alpha,
             lora_dropout=dropout,
-            target_modules=_linear_names(model[0].model, targets, layers),
+            target_modules=_linear_names(backbone, targets, layers),
+            use_rslora=rslora,
+            use_dora=dora,
         )
     )
 
 
-def _linear_names(backbone: Any, targets: str, layers: int | None) -> list[str]:
+def _linear_names(backbone: Any, targets: str, layers: Layers) -> list[str]:
     from torch.nn import Linear
 
-    chosen = {id(part) for block in _last_layers(backbone, layers) for part in block.modules()}
+    chosen = {id(part) for block in pick(blocks(backbone), layers) for part in block.modules()}
     found = [
         name
         for name, part in backbone.named_modules()
@@ -56,31 +92,119 @@ def _linear_names(backbone: Any, targets: str, layers: int | None) -> list[str]:
     return found
 
 
-def apply_top_layers(model: Any, *, layers: int) -> None:
-    """Freeze all but the last layers of the encoder and what stands after it (a projection), in place.
+def apply_partial(
+    model: Any, *, layers: Layers, only: Literal["all", "layernorm", "bias"] = "all", names: Sequence[str] = ()
+) -> None:
+    """Train some layers of the encoder and what stands after it (a projection), freeze the rest, in place.
+
+    Args:
+        model: The model.
+        layers: Which layers.
+        only: In these layers, train everything, the layer norms, or the biases (BitFit).
+        names: Also train parameters whose names match one of these patterns, for example `embeddings.*`.
 
     Raises:
-        ConfigError: The model has no such stack of layers, or fewer of them.
+        ConfigError: The model has no such stack of layers, fewer of them, or a pattern matches nothing.
+
+    Source:
+        Ben Zaken et al. (2022), BitFit, arXiv:2106.10199.
     """
-    blocks = _last_layers(model[0].model, layers)
-    for parameter in model[0].parameters():
+    transformer = transformer_of(model)
+    chosen = pick(blocks(transformer.model), layers)
+    for parameter in transformer.parameters():
         parameter.requires_grad = False
-    for block in blocks:
-        for parameter in block.parameters():
+    for block in chosen:
+        _unfreeze(block, only)
+    for pattern in names:
+        matching = [p for name, p in transformer.model.named_parameters() if fnmatchcase(name, pattern)]
+        if not matching:
+            some = ", ".join(name for name, _ in list(transformer.model.named_parameters())[:3])
+            raise ConfigError(f"`method.names: {pattern}` matches no parameter", hint=f"names look like {some}")
+        for parameter in matching:
             parameter.requires_grad = True
 
 
-def _last_layers(backbone: Any, layers: int | None) -> list[Any]:
-    """Return the last blocks of the encoder: of its longest list of equal modules; all for None."""
+def _unfreeze(block: Any, only: str) -> None:
+    for name, part in block.named_modules():
+        for key, parameter in part.named_parameters(recurse=False):
+            norm = "norm" in type(part).__name__.lower() or "norm" in name.rpartition(".")[2].lower()
+            if only == "all" or (only == "layernorm" and norm) or (only == "bias" and key == "bias"):
+                parameter.requires_grad = True
+
+
+def apply_full(model: Any) -> None:
+    """Train every parameter, in place."""
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+
+
+def split_sides(model: Any) -> Any:
+    """Give queries an encoder of their own, a copy that can be trained; documents keep theirs, frozen.
+
+    An index of documents stays valid, whatever the queries learn.
+
+    Args:
+        model: A Sentence Transformers model without sides of its own.
+
+    Returns:
+        A model with a router in front; both sides give the vectors they gave before.
+
+    Raises:
+        ModelError: It has sides already.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Router
+
+    if hasattr(model[0], "sub_modules"):
+        raise ModelError("this model has one encoder for each side already", hint="leave `train.sides` at `both`")
+    documents = list(model.children())
+    router = Router.for_query_document(query_modules=copy.deepcopy(documents), document_modules=documents)
+    for route in router.sub_modules["document"]:
+        for parameter in route.parameters():
+            parameter.requires_grad = False
+    prompts, name = model.prompts, model.default_prompt_name
+    return SentenceTransformer(modules=[router], prompts=prompts, default_prompt_name=name, device=str(model.device))
+
+
+def freeze_documents(model: Any) -> None:
+    """Freeze the documents' side of a model with a router, after a method chose what is trained."""
+    for route in model[0].sub_modules["document"]:
+        for parameter in route.parameters():
+            parameter.requires_grad = False
+
+
+def blocks(backbone: Any) -> list[Any]:
+    """Return the layers of an encoder, lowest first: its longest list of equal modules.
+
+    Raises:
+        ConfigError: There is none.
+    """
     from torch.nn import ModuleList
 
     lists = [list(part) for part in backbone.modules() if isinstance(part, ModuleList)]
-    stack = max((blocks for blocks in lists if len({type(b) for b in blocks}) == 1), key=len, default=[])
+    stack = max((found for found in lists if len({type(b) for b in found}) == 1), key=len, default=[])
     if not stack:
         raise ConfigError("this model has no stack of layers that hrembed could train; name a transformer")
-    if layers is not None and layers > len(stack):
-        raise ConfigError(f"`method.layers` is {layers}, but the model has {len(stack)} layers")
-    return stack[-layers:] if layers is not None else stack
+    return stack
+
+
+def pick(stack: Sequence[Any], layers: Layers) -> list[Any]:
+    """Choose layers of a stack.
+
+    Raises:
+        ConfigError: There are fewer.
+    """
+    if layers is None:
+        return list(stack)
+    if isinstance(layers, int):
+        layers = tuple(range(len(stack) - layers, len(stack)))
+        if layers[0] < 0:
+            raise ConfigError(f"`method.layers` is {len(layers)}, but the model has {len(stack)} layers")
+    if not all(0 <= layer < len(stack) for layer in layers):
+        raise ConfigError(
+            f"`method.layers` names layer {max(layers)}, but the model has {len(stack)} layers, counted from 0"
+        )
+    return [stack[layer] for layer in sorted(set(layers))]
 
 
 def count_parameters(model: Any) -> tuple[int, int]:
@@ -98,7 +222,7 @@ def plain_copy(model: Any) -> Any:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     plain = copy.deepcopy(model)
-    backbone = plain[0].model
+    backbone = transformer_of(plain).model
     for name, layer in [item for item in backbone.named_modules() if isinstance(item[1], BaseTunerLayer)]:
         layer.merge(safe_merge=True)
         parent, _, attribute = name.rpartition(".")

@@ -1,68 +1,69 @@
-"""The training loop: planned batches, dev scores on the way, the best weights kept.
+"""The training loop: planned batches through `SentenceTransformerTrainer`.
 
-`SentenceTransformerTrainer` does the steps. What it leaves to chance is decided here: which pairs meet in a
-batch, when the dev task is scored, which weights are kept, and what an interruption leaves behind.
+What the trainer leaves to chance is decided before it starts: which rows meet in a batch, and in which order. What
+happens between its steps is in `watch`.
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ModelError, StoppedError
-from hrembed.files import writing
-from hrembed.training.batches import schedule
-from hrembed.training.methods import plain_copy
+from hrembed.training.checkpoints import (
+    ResumePoint,
+    TrainingParts,
+    restore_parameters,
+    restore_random_numbers,
+)
+from hrembed.training.watch import History, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.progress import Progress
-    from hrembed.training.batches import Batch
-    from hrembed.types import Floats, Pair
-
-_log = logging.getLogger("hrembed")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train; units as in the config of `finetune`."""
 
-    epochs: int
-    batch_size: int
     learning_rate: float
     warmup: float
-    temperature: float
+    schedule: Literal["linear", "cosine", "constant"]
+    weight_decay: float
+    precision: Literal["float32", "bfloat16"]
+    accumulate: int
     evaluations: int
+    saves: int
+    patience: int | None
     seed: int
+    report_to: tuple[str, ...] = ()
 
 
-@dataclass
-class History:
-    """What happened during training.
+@dataclass(frozen=True)
+class Feed:
+    """What is trained on.
 
     Attributes:
-        steps: Planned steps.
-        losses: Loss of each step done.
-        dev: (step, dev score) of each evaluation, step 0 is the base model.
-        best_step: Step of the kept weights: the best dev score of the training, be it below the base's.
-        best_vectors: Embeddings of a few anchors at that step.
+        columns: Name of a data set to its columns; the column `label` holds the position of each row.
+        losses: Name of a data set to its loss.
+        batches: Rows of each step, counted through all data sets in their order; each batch in one data set.
+        prompts: Name of a column to what is put in front of its texts.
+        routes: Name of a column to the side of a router that embeds it; empty without a router.
     """
 
-    steps: int
-    losses: list[float] = field(default_factory=list)
-    dev: list[tuple[int, float]] = field(default_factory=list)
-    best_step: int = 0
-    best_vectors: Floats = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    columns: Mapping[str, Mapping[str, Sequence[Any]]]
+    losses: Mapping[str, Any]
+    batches: Sequence[Sequence[int]]
+    prompts: Mapping[str, str]
+    routes: Mapping[str, str]
 
 
 def train(
     model: Any,
-    pairs: Sequence[Pair],
+    feed: Feed,
     recipe: Recipe,
     *,
     base_score: float,
@@ -70,83 +71,127 @@ def train(
     stop_requested: Callable[[], bool],
     checkpoints: Path,
     progress: Progress,
+    resume: ResumePoint | None = None,
+    made_of: Mapping[str, Any] | None = None,
 ) -> History:
     """Train in place, and return losses and dev scores.
 
-    Leaves `checkpoints/last`, `checkpoints/best` and, for LoRA, `checkpoints/best-adapter`.
+    Leaves `checkpoints/last`, `checkpoints/best` and, for LoRA, `checkpoints/best-adapter`, plain models that any tool
+    loads; and `checkpoints/resume`, from which the training goes on.
 
     Args:
         model: A Sentence Transformers model whose trainable parameters are already chosen.
-        pairs: Training pairs.
+        feed: Rows, batches and losses.
         recipe: How.
         base_score: Dev score before training.
         score_dev: Scores a model on the dev task; higher is better.
-        stop_requested: Asked after every step; True saves `checkpoints/last` and stops.
-        checkpoints: Folder for the checkpoints, each a plain Sentence Transformers model.
+        stop_requested: Asked after every step; True saves and stops.
+        checkpoints: Folder for the checkpoints.
         progress: Told about every step.
+        resume: Where to go on.
+        made_of: Kept in the resume points, to be compared by who resumes.
 
     Raises:
         StoppedError: `stop_requested` said so.
-        ModelError: The loss is not finite, or no batch has two pairs.
+        ModelError: The loss is not finite, there is no batch, or `resume` is of another training.
     """
-    rng = np.random.default_rng(recipe.seed)
-    batches = schedule(pairs, batch_size=recipe.batch_size, epochs=recipe.epochs, rng=rng)
-    if not batches:
+    if not feed.batches:
         raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
-    history = History(len(batches), dev=[(0, base_score)])
-    with progress.bar("training", len(batches)) as advance:
-        watch = Watch(model, pairs, history, recipe.evaluations, score_dev, stop_requested, checkpoints, advance)
-        _trainer(model, pairs, recipe, batches, checkpoints, _callback(watch)).train()
-    if stop_requested():
-        raise StoppedError(f"stopped after {len(history.losses)} of {history.steps} steps")
+    steps = -(-len(feed.batches) // recipe.accumulate)
+    history = History(steps, dev=[(0, base_score)])
+    if resume is not None:
+        history.restore(resume.notes)
+        restore_parameters(model, resume)
+    with progress.bar("training", steps) as advance:
+        advance(len(history.losses), "")
+        watch = Watch(
+            model=model,
+            history=history,
+            evaluations=recipe.evaluations,
+            saves=recipe.saves,
+            patience=recipe.patience,
+            score_dev=score_dev,
+            stop_requested=stop_requested,
+            checkpoints=checkpoints,
+            advance=advance,
+            sample=sample_texts(feed),
+            made_of=made_of or {},
+            batch_size=recipe.accumulate * max(len(batch) for batch in feed.batches),
+        )
+        _trainer(model, feed, recipe, steps, checkpoints, watch, resume).train()
+    if stop_requested() and len(history.losses) < steps:
+        raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
 
 
+def sample_texts(feed: Feed) -> list[str]:
+    """Take the first few texts of every data set."""
+    return [text for columns in feed.columns.values() for text in next(iter(columns.values()))[:8]]
+
+
 def _trainer(
-    model: Any, pairs: Sequence[Pair], recipe: Recipe, batches: list[Batch], folder: Path, watcher: Any
+    model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path, watch: Watch, resume: ResumePoint | None
 ) -> Any:
-    from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from datasets import Dataset, DatasetDict
+    from sentence_transformers import SentenceTransformerTrainer
     from transformers import PrinterCallback
+
+    done = resume.step if resume else 0
 
     class Trainer(SentenceTransformerTrainer):
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
             """Leave out the generated card: the run writes its own, and examples of the data stay private."""
 
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
-        max_steps=len(batches),
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=round(recipe.warmup * len(batches)),
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-        save_strategy="no",
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        batch_sampler=_planned(batches),
-    )
+        def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+            """Count from the steps that were done before; the plan below holds only the others."""
+            epochs = super()._init_training_state(*args, **kwargs)
+            self.state.global_step = done
+            return epochs
+
     trainer = Trainer(
         model=model,
-        args=arguments,
-        train_dataset=Dataset.from_dict({"anchor": [p.anchor for p in pairs], "positive": [p.positive for p in pairs]}),
-        loss=MultipleNegativesRankingLoss(model, scale=1 / recipe.temperature),
-        callbacks=[watcher],
+        args=_arguments(feed, recipe, steps, folder, done),
+        train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in feed.columns.items()}),
+        loss=dict(feed.losses),
+        callbacks=[_callback(watch, resume)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _planned(batches: list[Batch]) -> Any:
-    """Wrap the schedule in the form that the trainer asks for; its epochs are part of the plan."""
-    from sentence_transformers.base.sampler import DefaultBatchSampler
+def _arguments(feed: Feed, recipe: Recipe, steps: int, folder: Path, done: int) -> Any:
+    from sentence_transformers import SentenceTransformerTrainingArguments
 
-    class Planned(DefaultBatchSampler):
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=max(len(batch) for batch in feed.batches),
+        gradient_accumulation_steps=recipe.accumulate,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule if recipe.schedule != "constant" else "constant_with_warmup",
+        warmup_steps=round(recipe.warmup * steps),
+        weight_decay=recipe.weight_decay,
+        bf16=recipe.precision == "bfloat16",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        save_strategy="no",
+        logging_steps=1,
+        report_to=list(recipe.report_to) or "none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        multi_dataset_batch_sampler=_planned(feed.batches[done * recipe.accumulate :]),
+        prompts={name: prompt for name, prompt in feed.prompts.items() if prompt} or None,
+        router_mapping=dict(feed.routes) or None,
+    )
+
+
+def _planned(batches: Sequence[Sequence[int]]) -> Any:
+    """Wrap the plan in the form that the trainer asks for; its epochs are part of the plan."""
+    from sentence_transformers.base.sampler import MultiDatasetDefaultBatchSampler
+
+    class Planned(MultiDatasetDefaultBatchSampler):
         def __iter__(self) -> Any:
-            return iter(batches)
+            return iter([list(batch) for batch in batches])
 
         def __len__(self) -> int:
             return len(batches)
@@ -154,94 +199,28 @@ def _planned(batches: list[Batch]) -> Any:
     return Planned
 
 
-@dataclass
-class Watch:
-    """What happens between steps: score, keep, stop."""
-
-    model: Any
-    pairs: Sequence[Pair]
-    history: History
-    evaluations: int
-    score_dev: Callable[[Any], float]
-    stop_requested: Callable[[], bool]
-    checkpoints: Path
-    advance: Callable[[int, str], None]
-
-    def loss(self, step: int, loss: float) -> None:
-        """Take note of a loss.
-
-        Raises:
-            ModelError: It is not finite.
-        """
-        if not np.isfinite(loss):
-            raise ModelError(f"the loss is {loss} at step {step}", hint="lower `train.learning_rate`")
-        self.history.losses.append(loss)
-        self.advance(1, f"loss {loss:.3f}  dev {self.history.dev[-1][1]:.3f}")
-
-    def step_ended(self, step: int) -> bool:
-        """Score the model where that is due; return whether to stop now."""
-        due = {round(self.history.steps * n / self.evaluations) for n in range(1, self.evaluations + 1)}
-        if step in due and not self.stop_requested():
-            self._evaluate(step)
-        if self.stop_requested():
-            save(plain_copy(self.model), self.checkpoints / "last")
-            return True
-        return False
-
-    def _evaluate(self, step: int) -> None:
-        plain = plain_copy(self.model)
-        save(plain, self.checkpoints / "last")
-        score = self.score_dev(plain)
-        _log.info("step %d of %d: dev %.4f", step, self.history.steps, score)
-        if all(score > earlier for _, earlier in self.history.dev[1:]):
-            self.history.best_step = step
-            self.history.best_vectors = sample_vectors(plain, self.pairs)
-            save(plain, self.checkpoints / "best")
-            save_adapter(self.model, self.checkpoints / "best-adapter")
-        self.history.dev.append((step, score))
-
-
-def _callback(watch: Watch) -> Any:
+def _callback(watch: Watch, resume: ResumePoint | None) -> Any:
     """Connect a `Watch` to the trainer."""
     from transformers import TrainerCallback
 
     class Callback(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-            if "loss" in logs:
-                watch.loss(state.global_step, float(logs["loss"]))
+        waiting = resume
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if watch.step_ended(state.global_step):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **now: Any) -> None:
+            if self.waiting is not None:
+                TrainingParts(now["model"], now["optimizer"], now["lr_scheduler"]).restore(self.waiting)
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            # Not earlier: opening the data loader draws a random number.
+            if self.waiting is not None:
+                restore_random_numbers(self.waiting)
+                self.waiting = None
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **now: Any) -> None:
+            if "loss" not in logs:
+                return
+            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"])
+            if watch.step_done(state.global_step, float(logs["loss"]), parts):
                 control.should_training_stop = True
 
     return Callback()
-
-
-def save(model: Any, folder: Path) -> None:
-    """Save a Sentence Transformers folder, whole or not at all."""
-    with writing(folder) as part:
-        model.save_pretrained(str(part), create_model_card=False)
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Save the adapter of a model alone, in PEFT's form; does nothing for a model without one."""
-    if hasattr(model[0].model, "peft_config"):
-        with writing(folder) as part:
-            model[0].model.save_pretrained(str(part))
-
-
-def sample_vectors(model: Any, pairs: Sequence[Pair]) -> Floats:
-    """Embed the first few anchors: what a saved model must reproduce, shape (at most 8, dim)."""
-    texts = [pair.anchor for pair in pairs[:8]]
-    return np.asarray(model.encode(texts, convert_to_numpy=True, show_progress_bar=False), dtype=np.float32)
-
-
-def check_saved(expected: Floats, found: Floats, *, tolerance: float = 1e-4) -> None:
-    """Compare the embeddings of the trained model with those of what was saved and loaded again.
-
-    Raises:
-        ModelError: A coordinate differs by more than the tolerance, so the file is not the model.
-    """
-    gap = float(np.abs(expected - found).max())
-    if not gap <= tolerance:
-        raise ModelError(f"the saved model gives other vectors than the trained one (largest difference {gap:.2g})")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from hrembed.cli.app import main
 from hrembed.config.parts import ModelSection, TaskSection
-from hrembed.config.schema import EvalConfig, FinetuneConfig, LoraMethod, PairsSection, TopLayersMethod, TrainSection
+from hrembed.config.schema import EvalConfig
+from hrembed.config.training import FinetuneConfig, LoraMethod, PartialMethod, SourceSection, TrainSection
 from hrembed.errors import ConfigError, ModelError
 from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model
@@ -40,7 +41,7 @@ def vectors(folder: Path) -> np.ndarray:
 def tiny_config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
     return FinetuneConfig(
         model=ModelSection(ref=f"path:{tiny_model}"),
-        pairs=PairsSection(path=str(pairs)),
+        sources=(SourceSection(path=str(pairs)),),
         train=TrainSection(epochs=2, batch_size=8, learning_rate=5e-3, max_tokens=32, evaluations=2),
         dev=TaskSection(path=str(task)),
     )
@@ -83,7 +84,7 @@ def test_adapters_on_the_last_layers_touch_no_other(tiny_config: FinetuneConfig,
 
 
 def test_top_layers_train_these_and_nothing_else(tiny_config: FinetuneConfig, tiny_model: Path, tmp_path: Path):
-    config = tiny_config.model_copy(update={"method": TopLayersMethod(name="top-layers", layers=2)})
+    config = tiny_config.model_copy(update={"method": PartialMethod(name="partial", layers=2)})
     run = Path(run_finetune(config, tmp_path).run)
     assert changed_layers(tiny_model, run / "model") == {"encoder.layer.2", "encoder.layer.3"}
     assert not (run / "adapter").exists()
@@ -97,7 +98,7 @@ def changed_layers(base: Path, tuned: Path) -> set[str]:
 
 
 def test_more_layers_than_there_are_is_an_error(tiny_config: FinetuneConfig, tmp_path: Path):
-    config = tiny_config.model_copy(update={"method": TopLayersMethod(name="top-layers", layers=9)})
+    config = tiny_config.model_copy(update={"method": PartialMethod(name="partial", layers=9)})
     with pytest.raises(ConfigError, match=r"`method\.layers` is 9, but the model has 4 layers"):
         run_finetune(config, tmp_path)
 
@@ -135,7 +136,7 @@ def test_a_half_precision_checkpoint_is_loaded_in_float32(tiny_model: Path, tmp_
 
 def test_a_learning_rate_that_destroys_the_model_is_not_called_a_success(tiny_config: FinetuneConfig, tmp_path: Path):
     train = tiny_config.train.model_copy(update={"learning_rate": 0.9})
-    config = tiny_config.model_copy(update={"train": train, "method": TopLayersMethod(name="top-layers", layers=4)})
+    config = tiny_config.model_copy(update={"train": train, "method": PartialMethod(name="partial", layers=4)})
     result = run_finetune(config, tmp_path)
     assert result.metrics["tuned"]["value"] < result.metrics["base"]["value"]
     assert result.status != "better"
@@ -170,13 +171,13 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
 
 @pytest.mark.model
 @pytest.mark.parametrize(
-    "method", ["{name: lora, rank: 8, layers: 3}", "{name: top-layers, layers: 2}"], ids=["lora", "top-layers"]
+    "method", ["{name: lora, rank: 8, layers: 3}", "{name: partial, layers: 2}"], ids=["lora", "partial"]
 )
 def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, method):
     """A short real run of each method beats the base on occupations that it never saw."""
     argv = [
         "finetune", "--runs-dir", str(tmp_path), "--json", "--set", f"method={method}",
-        "--set", "pairs.kinds=[ad-profile]", "--set", "pairs.limit=160", "--set", "train.evaluations=1",
+        "--set", "sources.0.kinds=[ad-profile]", "--set", "sources.0.limit=160", "--set", "train.evaluations=1",
         "--set", f"train.learning_rate={'1e-3' if 'lora' in method else '1e-4'}",
     ]  # fmt: skip
     assert main(argv) == 0

@@ -1,0 +1,59 @@
+"""`hrembed finetune`, which has two options of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
+from hrembed.errors import ConfigError
+
+_HELP = """Fine-tune a model on pairs, and compare it with its base.
+
+The base is scored first, the best checkpoint is kept, and the paired difference decides the verdict: on the dev task,
+on test tasks, and on text outside of hiring, which shows what was lost.
+
+An interrupted or killed run goes on with --resume, and ends as if nothing had happened.
+"""
+
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that did not end: its id, or `latest`.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, estimate time and memory, train nothing.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    summary, example = _HELP.partition("\n")[0], 'hrembed finetune --set "method={name: partial, layers: 2}"'
+    app.command("finetune", help=_HELP, short_help=summary, epilog=f"Example: {example}")(_finetune)
+
+
+def _finetune(
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    resume: Resume = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    if resume is not None:
+        from hrembed.runs.record import unfinished_run
+
+        if config is not None or overrides or dry_run:
+            raise ConfigError("a resumed run goes on with its own config", hint="give `--resume` and `--runs-dir` only")
+        folder = unfinished_run(runs_dir, "finetune", resume)
+        config, resume = folder / "config.yaml", folder.name
+    run_stage(
+        "finetune",
+        "hrembed.stages.finetune:run_finetune",
+        config,
+        overrides or [],
+        runs_dir,
+        as_json=as_json,
+        quiet=quiet,
+        resume=resume,
+        dry_run=dry_run,
+    )

@@ -1,0 +1,151 @@
+"""What the config of `finetune` may hold: sources, losses, methods, the loop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
+from hrembed.config.proof import ProofSection
+from hrembed.config.section import Section
+from hrembed.models.refs import parse_ref
+
+DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
+NOT_TRAINABLE = {"lexical", "static", "openai", "trec"}
+
+
+class LoraMethod(Section):
+    """Low-rank adapters on the encoder's layers."""
+
+    name: Literal["lora"] = Field(default="lora", description="Train low-rank adapters, keep the model's weights.")
+    rank: int = Field(default=16, ge=1, le=1024, description="Rank of the adapters.")
+    alpha: float = Field(default=32, gt=0, description="Scale; the update is multiplied by alpha / rank.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
+    targets: Literal["all-linear", "attention"] = Field(
+        default="all-linear", description="Which linear layers get adapters."
+    )
+    layers: int | tuple[int, ...] | Literal["auto"] | None = Field(
+        default=None,
+        description="Adapters on this many of the last layers only, which is faster; or on the layers of a list, "
+        "counted from 0; or `auto`: measured, see `layers`; null for all.",
+    )
+    rslora: bool = Field(default=False, description="Multiply by alpha / sqrt(rank): for high ranks.")
+    dora: bool = Field(default=False, description="Learn the length of weight rows apart from their direction.")
+
+    _layers = field_validator("layers")(lambda cls, value: _some_layers(value))
+
+
+class PartialMethod(Section):
+    """Some layers of the encoder."""
+
+    name: Literal["partial"] = Field(description="Train some layers, freeze everything else.")
+    layers: int | tuple[int, ...] | Literal["auto"] | None = Field(
+        default=2,
+        description="This many of the last layers; or a list, counted from 0; or `auto`: measured, see `layers`; null "
+        "for all.",
+    )
+    only: Literal["all", "layernorm", "bias"] = Field(
+        default="all", description="In these layers, train everything, the layer norms or the biases."
+    )
+    names: tuple[str, ...] = Field(
+        default=(), description="Train these parameters as well, for example `embeddings.*`; `*` stands for anything."
+    )
+
+    _layers = field_validator("layers")(lambda cls, value: _some_layers(value))
+
+
+class FullMethod(Section):
+    """Everything."""
+
+    name: Literal["full"] = Field(description="Train every parameter.")
+
+
+def _some_layers(value: object) -> object:
+    if isinstance(value, int) and value < 1:
+        raise ValueError("1 or more layers, a list of layers, auto or null")
+    if isinstance(value, tuple) and (not value or min(value) < 0):
+        raise ValueError("a list of layers names at least one, counted from 0")
+    return value
+
+
+class SourceSection(Section):
+    """Training data."""
+
+    path: str = Field(
+        default="shipped:hr-core/pairs/train.jsonl",
+        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`; or the folder of a "
+        "`data` run.",
+    )
+    kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
+    limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many rows.")
+
+
+class TrainSection(Section):
+    """How to train."""
+
+    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over the pairs.")
+    batch_size: int = Field(
+        default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative."
+    )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="Batches whose gradients are added up before a step. This saves memory, but does not give a pair "
+        "more negatives: those come from its own batch.",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak step size of AdamW.")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps with a rising step size.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="linear", description="How the step size goes on after the warm-up; the first two end at zero."
+    )
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="AdamW's pull of the weights towards zero.")
+    temperature: float = Field(default=0.05, gt=0, le=1, description="Cosines are divided by it in the loss.")
+    max_tokens: int = Field(default=128, ge=8, le=8192, description="Cut training texts after this many tokens.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Number format of the arithmetic (autocast); the weights stay float32. Whether bfloat16 is faster "
+        "here is measured by `--dry-run`.",
+    )
+    evaluations: int = Field(default=3, ge=1, description="Dev scores during training, the last at its end.")
+    patience: int | None = Field(
+        default=None, ge=1, description="End after so many dev scores without a better one; null never ends early."
+    )
+    saves: int = Field(
+        default=10, ge=0, description="Points from which `--resume` goes on, evenly over the training; 0 keeps none."
+    )
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        default=(), description="Trackers, if installed; they see numbers of the training, never texts."
+    )
+    seed: int = Field(default=13, ge=0, description="Seed of batches, dropout and new weights.")
+
+
+class FinetuneConfig(Section):
+    """`hrembed finetune`: adapt a model to pairs, and say whether it helped."""
+
+    model: ModelSection = ModelSection()
+    sources: tuple[SourceSection, ...] = Field(
+        default=(SourceSection(),), min_length=1, description="Where training data comes from."
+    )
+    method: Annotated[LoraMethod | PartialMethod | FullMethod, Field(discriminator="name")] = LoraMethod()
+    sides: Literal["both", "query"] = Field(
+        default="both",
+        description="`query` trains an encoder for queries alone; documents keep the base model, so an existing index "
+        "stays valid.",
+    )
+    train: TrainSection = TrainSection()
+    dev: TaskSection = DEV
+    metric: str = Field(default="ndcg@10", description="Dev metric by which the best checkpoint is kept.")
+    delta: float = Field(
+        default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you: an engineering choice."
+    )
+    proof: ProofSection = ProofSection()
+    bootstrap: BootstrapSection = BootstrapSection()
+
+    _metric = field_validator("metric")(checked_metric)
+
+    @model_validator(mode="after")
+    def _trainable(self) -> FinetuneConfig:
+        if parse_ref(self.model.ref).scheme in NOT_TRAINABLE:
+            raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
+        return self
