@@ -140,6 +140,8 @@ class TrainingParts(NamedTuple):
                 state.setdefault(int(number), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.scheduler.load_state_dict(dict(point.scheduler))
+        for group, rate in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate  # the schedule writes it when it steps, not when it is loaded
 
 
 def trained(model: Any) -> dict[str, Any]:
