@@ -150,7 +150,7 @@ def _trainer(
 
     trainer = Trainer(
         model=model,
-        args=_arguments(feed, recipe, steps, folder, done),
+        args=_arguments(model, feed, recipe, steps, folder, done),
         train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in feed.columns.items()}),
         loss=dict(feed.losses),
         callbacks=[_callback(watch, resume)],
@@ -159,7 +159,7 @@ def _trainer(
     return trainer
 
 
-def _arguments(feed: Feed, recipe: Recipe, steps: int, folder: Path, done: int) -> Any:
+def _arguments(model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path, done: int) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     return SentenceTransformerTrainingArguments(
@@ -172,6 +172,7 @@ def _arguments(feed: Feed, recipe: Recipe, steps: int, folder: Path, done: int) 
         warmup_steps=round(recipe.warmup * steps),
         weight_decay=recipe.weight_decay,
         bf16=recipe.precision == "bfloat16",
+        use_cpu=model.device.type == "cpu",
         seed=recipe.seed,
         data_seed=recipe.seed,
         save_strategy="no",
