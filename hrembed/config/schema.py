@@ -5,7 +5,7 @@ The descriptions are the documentation: `docs/config.md` is generated from them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 

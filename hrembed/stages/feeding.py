@@ -55,7 +55,7 @@ def build_feed(config: FinetuneConfig, sources: Sequence[Sequence[Pair]], model:
     rng = np.random.default_rng(config.train.seed)
     pairs = [pair for source in sources for pair in source]
     batches = schedule(pairs, batch_size=config.train.batch_size, epochs=config.train.epochs, rng=rng)
-    columns = {
+    columns: dict[str, list[Any]] = {
         "anchor": [pair.anchor for pair in pairs],
         "positive": [pair.positive for pair in pairs],
         "label": list(range(len(pairs))),

@@ -10,8 +10,6 @@ import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.files import write_text
-from hrembed.metrics.intervals import sign_flip_p
-from hrembed.metrics.verdicts import judge
 from hrembed.models.dense import DenseEncoder, Prompts
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import TransformerBackend, load_model
@@ -20,10 +18,13 @@ from hrembed.registry import resolve
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import model_folder, pinned, weights_identity
 from hrembed.stages.feeding import build_feed, open_sources
-from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
+from hrembed.stages.finetune_result import dev_metrics, draw, model_card, tables_of
+from hrembed.stages.proof import choose_strength, open_proof, points_json, prove, sweep
+from hrembed.stages.scoring import open_task, score_task
 from hrembed.stages.stopping import deferred_stop
-from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, trained
+from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
+from hrembed.training.strength import Blend
 from hrembed.training.trainer import Recipe, sample_texts, train
 from hrembed.types import StageResult
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hrembed.config.training import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.stages.proof import Tasks
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
@@ -43,8 +45,9 @@ class _Prepared(NamedTuple):
 
     model: Any
     feed: Feed
-    task: Task
+    tasks: Tasks
     base: Floats
+    folder: Path
     parameters: tuple[int, int]
 
 
@@ -78,31 +81,52 @@ def run_finetune(
     with open_run(runs_dir, "finetune", config.model_dump(mode="json"), seeds=seeds, resume=resume) as run:
         ready = _prepare(config, runs_dir, run, progress)
         history = _train(config, ready, run, progress)
-        tuned = _score(config, _keep_best(config, run, ready.feed, history), ready.task, progress)
-        metrics = _metrics(config, ready.base, tuned, ready.task, history)
-        metrics["parameters"] = {"trainable": ready.parameters[0], "all": ready.parameters[1]}
+        best = _keep_best(config, run, ready.feed, history)
+        proof, final = _prove(config, ready, best, run, progress)
+        tuned = _score(config, final, ready.tasks.dev, progress)
+        metrics = dev_metrics(config, ready.base, tuned, ready.tasks.dev, history)
+        metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
         metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
-        rows = {"query": [q.id for q in ready.task.queries], "base": ready.base, "tuned": tuned}
+        rows = {"query": [q.id for q in ready.tasks.dev.queries], "base": ready.base, "tuned": tuned}
         run.write_table("per_query", rows)
         run.write_metrics(metrics)
-        write_text(run.path / "model" / "README.md", _model_card(config, metrics, run))
+        draw(run, metrics)
+        write_text(run.path / "model" / "README.md", model_card(config, metrics, run))
         run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
-    return StageResult(str(run.path), metrics["verdict"], metrics, {"Dev task, base against tuned": _table(metrics)})
+    return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
 def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress) -> _Prepared:
     sources = open_sources(config, run)
-    task = open_task(config.dev, run)
+    tasks = open_proof(config, open_task(config.dev, run), run, progress)
     folder = model_folder(config.model, runs_dir)
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
     run.add_model("base", _encoder(config, folder).identity, str(folder))
     model = _load(config, folder)
-    base = _score(config, model, task, progress)
+    base = _score(config, model, tasks.dev, progress)
     if config.sides == "query":
         model = split_sides(model)
     parameters = _apply_method(config, model)
-    return _Prepared(model, build_feed(config, sources, model, task.instruction), task, base, parameters)
+    feed = build_feed(config, sources, model, tasks.dev.instruction)
+    return _Prepared(model, feed, tasks, base, folder, parameters)
+
+
+def _prove(
+    config: FinetuneConfig, ready: _Prepared, best: Any, run: Run, progress: Progress
+) -> tuple[dict[str, Any], Any]:
+    """Choose the strength, write that model, and compare it with the base; returns metrics and the final model."""
+    base = _load(config, ready.folder)
+    blend = Blend(split_sides(base) if config.sides == "query" else base, best)
+    points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
+    chosen = choose_strength(points, config.proof)
+    final = blend.at(chosen)
+    if chosen < 1:
+        save(final, run.path / "model")
+        texts = sample_texts(ready.feed)
+        check_saved(sample_vectors(final, texts), sample_vectors(_load(config, run.path / "model"), texts))
+    found = prove(config, ready.tasks, _in_memory(config, base), _in_memory(config, final), progress)
+    return {**found, "strengths": points_json(points), "strength": chosen}, final
 
 
 def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress) -> History:
@@ -118,7 +142,7 @@ def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progres
             ready.feed,
             _recipe(config),
             base_score=float(np.nanmean(ready.base)),
-            score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.task, Silent()))),
+            score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.tasks.dev, Silent()))),
             stop_requested=stop_requested,
             checkpoints=checkpoints,
             progress=progress,
@@ -174,10 +198,14 @@ def _recipe(config: FinetuneConfig) -> Recipe:
 
 
 def _score(config: FinetuneConfig, model: Any, task: Task, progress: Progress) -> Floats:
+    return score_task(_in_memory(config, model, progress), task, [config.metric])[config.metric]
+
+
+def _in_memory(config: FinetuneConfig, model: Any, progress: Progress | None = None) -> DenseEncoder:
+    """Wrap a loaded model as `eval` would."""
     backend = TransformerBackend(lambda: model, identity="", batch_size=config.model.batch_size)
     dimensions = config.model.dimensions
-    encoder = DenseEncoder(backend, name="dev", prompts=_prompts(config), dimensions=dimensions, progress=progress)
-    return score_task(encoder, task, [config.metric])[config.metric]
+    return DenseEncoder(backend, name="dev", prompts=_prompts(config), dimensions=dimensions, progress=progress)
 
 
 def _prompts(config: FinetuneConfig) -> Prompts:
@@ -201,65 +229,3 @@ def _keep_best(config: FinetuneConfig, run: Run, feed: Feed, history: History) -
     check_saved(history.best_vectors, sample_vectors(saved, sample_texts(feed)))
     shutil.rmtree(checkpoints)
     return saved
-def _metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, history: History) -> dict[str, Any]:
-    bootstrap, groups = config.bootstrap, groups_of(task)
-    before, after = estimate(base, groups, bootstrap), estimate(tuned, groups, bootstrap)
-    difference = compare(tuned, base, groups, bootstrap)
-    p_value = sign_flip_p(tuned, base, groups, rng=np.random.default_rng(bootstrap.seed))
-    alpha = 1 - bootstrap.confidence
-    return {
-        "verdict": judge(difference.estimate, p_value, alpha=alpha, delta=config.delta),
-        "delta": config.delta,
-        "p_value": p_value,
-        "task": task.name,
-        "metric": config.metric,
-        "confidence": bootstrap.confidence,
-        "base": as_json(before),
-        "tuned": as_json(after),
-        "difference": as_json(difference.estimate),
-        "steps": history.steps,
-        "best_step": history.best_step,
-        "dev_history": [{"step": step, "score": score} for step, score in history.dev],
-        "loss_history": history.losses,
-    }
-
-
-def _table(metrics: dict[str, Any]) -> list[dict[str, str]]:
-    return [
-        {
-            "task": metrics["task"],
-            "metric": metrics["metric"],
-            "base": shown(metrics["base"]),
-            "tuned": shown(metrics["tuned"]),
-            "difference": shown(metrics["difference"], sign=True),
-            "verdict": metrics["verdict"],
-            "kept step": f"{metrics['best_step']} of {metrics['steps']}",
-        }
-    ]
-
-
-def _model_card(config: FinetuneConfig, metrics: dict[str, Any], run: Run) -> str:
-    method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump().items())
-    return f"""---
-library_name: sentence-transformers
-tags: [sentence-transformers, hrembed]
----
-# Fine-tuned from `{config.model.ref}`
-
-Made by `hrembed finetune`, run `{run.path.name}`.
-
-* Method: {method}
-* Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
-* Pairs: {metrics["pairs"]:,} from `{config.sources[0].path}` (SHA-256 `{run.manifest["inputs"]["source-0"]["sha256"]}`)
-* {metrics["metric"]} on `{metrics["task"]}`: base {shown(metrics["base"])}, tuned {shown(metrics["tuned"])},
-  difference {shown(metrics["difference"], sign=True)}: **{metrics["verdict"]}**
-
-The dev task also chose the checkpoint, so its numbers flatter the tuned model a little; `hrembed eval` on a
-test split does not. Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here.
-{_credits(run)}"""
-
-
-def _credits(run: Run) -> str:
-    """Whom the licences of the training data ask to name, in their words."""
-    lines = [f"* {credit['attribution']} <{credit['url']}>\n" for credit in run.manifest["attributions"]]
-    return "\n## Training data\n\n" + "".join(lines) if lines else ""

@@ -9,46 +9,71 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-
-    from hrembed.types import Pair
+    from hrembed.types import Floats, Ints, Pair
 
 Batch = list[int]
 
 
-def schedule(pairs: Sequence[Pair], *, batch_size: int, epochs: int, rng: np.random.Generator) -> list[Batch]:
+def schedule(
+    pairs: Sequence[Pair],
+    *,
+    batch_size: int,
+    epochs: int,
+    rng: np.random.Generator,
+    grouped: bool = False,
+    weights: Sequence[float] | None = None,
+) -> list[Batch]:
     """Plan all steps of a training run.
 
     A batch holds pairs of one kind, and no two pairs with an equal text or of one group; a text that stands in
-    several groups counts for all of them. Every pair is used once per epoch, unless it would stand alone in its
-    batch and have no negatives.
+    several groups counts for all of them. Every pair is used as often in an epoch as its weight says, unless it would
+    stand alone in its batch and have no negatives.
 
     Args:
         pairs: Training pairs.
         batch_size: Most pairs in a batch, 2 or more.
         epochs: Passes over the pairs.
         rng: Shuffles pairs and batches, differently in every epoch.
+        grouped: The loss knows what is relevant to what: only equal pairs may not meet.
+        weights: Passes over each pair in an epoch; of 0.5, another random half each time. None means 1.
 
     Returns:
         Positions into `pairs`, one list per step.
     """
-    keys, kinds = _keys(pairs), [pair.kind for pair in pairs]
-    return [batch for _ in range(epochs) for batch in _epoch(keys, kinds, batch_size, rng)]
+    keys, kinds = _own_keys(pairs) if grouped else _keys(pairs), [pair.kind for pair in pairs]
+    passes = np.ones(len(pairs)) if weights is None else np.asarray(weights, dtype=float)
+    return [batch for _ in range(epochs) for batch in _epoch(keys, kinds, passes, batch_size, rng)]
 
 
 def _epoch(
-    keys: Sequence[frozenset[str]], kinds: Sequence[str], batch_size: int, rng: np.random.Generator
+    keys: Sequence[frozenset[str]],
+    kinds: Sequence[str],
+    passes: Floats,
+    batch_size: int,
+    rng: np.random.Generator,
 ) -> list[Batch]:
     of_kind: dict[str, Batch] = defaultdict(list)
-    for position in rng.permutation(len(keys)):
+    for position in _drawn(passes, rng):
         of_kind[kinds[position]].append(int(position))
     batches = [batch for kind in sorted(of_kind) for batch in _fill(keys, of_kind[kind], batch_size)]
     return [batches[position] for position in rng.permutation(len(batches))]
+
+
+def _drawn(passes: Floats, rng: np.random.Generator) -> Ints:
+    """Positions of one epoch in random order: whole passes, and of the rest an exact share of each weight's rows."""
+    chosen = [np.repeat(np.arange(len(passes)), np.floor(passes).astype(int))]
+    rest = passes - np.floor(passes)
+    for share in np.unique(rest[rest > 0]):
+        rows = np.flatnonzero(rest == share)
+        chosen.append(rng.choice(rows, size=round(share * len(rows)), replace=False))
+    return rng.permutation(np.concatenate(chosen))
 
 
 def _fill(keys: Sequence[frozenset[str]], positions: Batch, batch_size: int) -> list[Batch]:
@@ -70,6 +95,11 @@ def _fill(keys: Sequence[frozenset[str]], positions: Batch, batch_size: int) -> 
         if len(batch) > 1:
             batches.append(batch)
     return batches
+
+
+def _own_keys(pairs: Sequence[Pair]) -> list[frozenset[str]]:
+    """For each pair, only itself."""
+    return [frozenset({f"{normalise(pair.anchor)}\n{normalise(pair.positive)}"}) for pair in pairs]
 
 
 def _keys(pairs: Sequence[Pair]) -> list[frozenset[str]]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ModelError, StoppedError
 from hrembed.training.checkpoints import (
-    ResumePoint,
     TrainingParts,
     restore_parameters,
     restore_random_numbers,
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.progress import Progress
+    from hrembed.training.checkpoints import (
+        ResumePoint,
+    )
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _trainer(
 
         def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
             """Count from the steps that were done before; the plan below holds only the others."""
-            epochs = super()._init_training_state(*args, **kwargs)
+            epochs: tuple[int, int] = super()._init_training_state(*args, **kwargs)
             self.state.global_step = done
             return epochs
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.training.checkpoints import TrainingParts, sample_vectors, save, save_adapter, write_resume_point
+from hrembed.training.checkpoints import sample_vectors, save, save_adapter, write_resume_point
 from hrembed.training.methods import plain_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.training.checkpoints import TrainingParts
     from hrembed.types import Floats
 
 _log = logging.getLogger("hrembed")

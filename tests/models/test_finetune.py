@@ -15,6 +15,7 @@ import pytest
 import yaml
 from hrembed.cli.app import main
 from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.config.proof import ProofSection
 from hrembed.config.schema import EvalConfig
 from hrembed.config.training import FinetuneConfig, LoraMethod, PartialMethod, SourceSection, TrainSection
 from hrembed.errors import ConfigError, ModelError
@@ -26,6 +27,7 @@ from hrembed.stages.evaluate import run_evaluate
 from hrembed.stages.finetune import run_finetune
 from safetensors.numpy import load_file
 
+NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
 
 
@@ -44,6 +46,7 @@ def tiny_config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
         sources=(SourceSection(path=str(pairs)),),
         train=TrainSection(epochs=2, batch_size=8, learning_rate=5e-3, max_tokens=32, evaluations=2),
         dev=TaskSection(path=str(task)),
+        proof=NO_PROOF,
     )
 
 
@@ -53,6 +56,7 @@ def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: Finetu
     metrics = read(result.run)
     assert sorted(item.name for item in run.iterdir()) == [
         "adapter", "config.yaml", "log.txt", "manifest.json", "metrics.json", "model", "per_query.parquet",
+        "training.png",
     ]  # fmt: skip
     assert len(metrics["loss_history"]) == metrics["steps"] >= 12
     best = max(entry["score"] for entry in metrics["dev_history"][1:])
@@ -178,6 +182,7 @@ def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, m
     argv = [
         "finetune", "--runs-dir", str(tmp_path), "--json", "--set", f"method={method}",
         "--set", "sources.0.kinds=[ad-profile]", "--set", "sources.0.limit=160", "--set", "train.evaluations=1",
+        "--set", "proof={tests: [], retention: [], strengths: []}",
         "--set", f"train.learning_rate={'1e-3' if 'lora' in method else '1e-4'}",
     ]  # fmt: skip
     assert main(argv) == 0

@@ -1,0 +1,136 @@
+"""What a fine-tuning leaves for people: numbers, tables, pictures, the model card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hrembed.metrics.intervals import sign_flip_p
+from hrembed.metrics.verdicts import judge
+from hrembed.plots.finetune import draw_strengths, draw_training
+from hrembed.stages.proof import proof_tables
+from hrembed.stages.scoring import as_json, compare, estimate, groups_of, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hrembed.config.training import FinetuneConfig
+    from hrembed.runs.record import Run
+    from hrembed.training.watch import History
+    from hrembed.types import Floats, Task
+
+
+def dev_metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task, history: History) -> dict[str, Any]:
+    """Compare base and tuned model on the dev task, and write down the training."""
+    bootstrap, groups = config.bootstrap, groups_of(task)
+    before, after = estimate(base, groups, bootstrap), estimate(tuned, groups, bootstrap)
+    difference = compare(tuned, base, groups, bootstrap)
+    p_value = sign_flip_p(tuned, base, groups, rng=np.random.default_rng(bootstrap.seed))
+    alpha = 1 - bootstrap.confidence
+    return {
+        "verdict": judge(difference.estimate, p_value, alpha=alpha, delta=config.delta),
+        "delta": config.delta,
+        "p_value": p_value,
+        "task": task.name,
+        "metric": config.metric,
+        "confidence": bootstrap.confidence,
+        "base": as_json(before),
+        "tuned": as_json(after),
+        "difference": as_json(difference.estimate),
+        "steps": history.steps,
+        "steps_done": len(history.losses),
+        "best_step": history.best_step,
+        "dev_history": [{"step": step, "score": score} for step, score in history.dev],
+        "loss_history": history.losses,
+    }
+
+
+def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """What is shown when the command ends."""
+    dev = {
+        "task": metrics["task"],
+        "metric": metrics["metric"],
+        "base": shown(metrics["base"]),
+        "tuned": shown(metrics["tuned"]),
+        "difference": shown(metrics["difference"], sign=True),
+        "verdict": metrics["verdict"].replace("δ", f"{metrics['delta']:g}"),
+        "kept step": f"{metrics['best_step']} of {metrics['steps']}",
+    }
+    return {"Dev task, base against tuned": [dev], **proof_tables(metrics, metrics["delta"])}
+
+
+def draw(run: Run, metrics: Mapping[str, Any]) -> None:
+    """Draw the training, and the strengths where there are several."""
+    dev = [(entry["step"], entry["score"]) for entry in metrics["dev_history"]]
+    draw_training(run.path / "training.png", metrics["loss_history"], dev, metrics["best_step"], metrics["metric"])
+    if metrics["strengths"]:
+        name = f"{metrics['task']}, {metrics['metric']} (dev)"
+        draw_strengths(run.path / "strengths.png", metrics["strengths"], metrics["strength"], name)
+
+
+def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
+    """Write the card of the model: how it was made, what was measured, what it must not be taken for."""
+    method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump().items())
+    train = ", ".join(f"{key} {value}" for key, value in config.train.model_dump().items())
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, hrembed]
+---
+# Fine-tuned from `{_inline(config.model.ref)}`
+
+Made by `hrembed finetune`, run `{run.path.name}`.
+
+* Method: {_inline(method)}; trained sides: {config.sides}
+* Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
+* Training: {train}
+* Kept: step {metrics["best_step"]} of {metrics["steps"]}, {metrics["strength"]:g} of the change of the weights
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("this folder")
+similarity = model.similarity(model.encode_query(["..."]), model.encode_document(["..."]))
+```
+
+## Results
+
+| task | what it is | metric | base | tuned | difference | verdict |
+|---|---|---|---|---|---|---|
+{_results(metrics)}
+
+The dev task also chose the checkpoint, so its numbers flatter the tuned model a little; those of the test tasks do not.
+
+## Limits
+
+Measured on the tasks above and on nothing else: other languages, branches and kinds of text may behave differently.
+Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here. A score is no decision
+about a person.
+
+## Training data
+
+{_data(run)}"""
+
+
+def _results(metrics: Mapping[str, Any]) -> str:
+    dev = {key: metrics[key] for key in ("task", "metric", "base", "tuned", "difference", "verdict")}
+    rows = [("dev", dev), *(("test", e) for e in metrics["tests"]), *(("outside", e) for e in metrics["retention"])]
+    return "\n".join(
+        f"| {_inline(row['task'])} | {kind} | {row['metric']} | {shown(row['base'])} | {shown(row['tuned'])} "
+        f"| {shown(row['difference'], sign=True)} | {row['verdict'].replace('δ', format(metrics['delta'], 'g'))} |"
+        for kind, row in rows
+    )
+
+
+def _data(run: Run) -> str:
+    """Files with their hashes, and whom their licences ask to name, in their words."""
+    inputs = run.manifest["inputs"].items()
+    lines = [f"* `{_inline(v['path'])}`, SHA-256 `{v['sha256']}`" for k, v in inputs if k.startswith("source-")]
+    lines += [f"* {credit['attribution']} <{credit['url']}>" for credit in run.manifest["attributions"]]
+    return "\n".join(lines) + "\n"
+
+
+def _inline(text: str) -> str:
+    """Keep a user's text from ending a table cell, a code span or a line."""
+    return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

@@ -1,0 +1,190 @@
+"""After a training: how much of it is kept, what it gained on tasks that chose nothing, and what it lost elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.config.schema import CompareSection, EvalConfig
+from hrembed.progress import Silent
+from hrembed.stages.comparing import comparisons, estimates, family_json
+from hrembed.stages.entrants import Entrant
+from hrembed.stages.measuring import measure
+from hrembed.stages.scoring import shown
+from hrembed.stages.tasks import items_of, open_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hrembed.config.proof import ProofSection
+    from hrembed.config.training import FinetuneConfig
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.stages.measuring import Measures
+    from hrembed.stages.tasks import AnyTask
+    from hrembed.types import Encoder, Task
+
+
+class Tasks(NamedTuple):
+    """What a proof is measured on.
+
+    Attributes:
+        dev: The task that also chose the checkpoint.
+        tests: Tasks that chose nothing.
+        retention: Tasks outside of hiring.
+    """
+
+    dev: Task
+    tests: Sequence[AnyTask]
+    retention: Sequence[AnyTask]
+
+
+class Point(NamedTuple):
+    """One strength.
+
+    Attributes:
+        strength: 0 is the base, 1 the tuned model.
+        dev: Score on the dev task, an entry of `metrics.json`.
+        retention: Task to its score.
+        lost: Task to how much lower the score is than the base's; negative where it rose.
+    """
+
+    strength: float
+    dev: Mapping[str, Any]
+    retention: Mapping[str, Mapping[str, Any]]
+    lost: Mapping[str, float]
+
+
+def open_proof(config: FinetuneConfig, dev: Task, run: Run, progress: Progress) -> Tasks:
+    """Read the tasks before the training, so that a wrong path is told before hours of work.
+
+    Raises:
+        DataError: One is missing or malformed.
+    """
+    tests = open_tasks(config.proof.tests, run, progress, taken=[dev.name])
+    taken = [dev.name, *(task.name for task in tests)]
+    return Tasks(dev, tests, open_tasks(config.proof.retention, run, progress, taken=taken))
+
+
+def sweep(
+    config: FinetuneConfig, tasks: Tasks, encoder_at: Callable[[float], Encoder], progress: Progress
+) -> list[Point]:
+    """Score dev task and retention at every strength of the config.
+
+    Args:
+        config: Strengths, and how intervals are made.
+        tasks: What is measured on.
+        encoder_at: Gives the model at a strength; only the one given last is used.
+        progress: Told what advances.
+    """
+    settings = _as_eval(config)
+    points: list[Point] = []
+    with progress.bar("strengths", len(config.proof.strengths)) as advance:
+        for strength in config.proof.strengths:
+            entrant = Entrant(f"strength {strength:g}", encoder_at(strength))
+            dev = _headline(entrant, tasks.dev, settings)
+            kept = {task.name: _headline(entrant, task, settings) for task in tasks.retention}
+            base = points[0].retention if points else kept
+            lost = {name: base[name]["value"] - entry["value"] for name, entry in kept.items()}
+            points.append(Point(strength, dev, kept, lost))
+            advance(1, entrant.name)
+    return points
+
+
+def choose_strength(points: Sequence[Point], proof: ProofSection) -> float:
+    """Choose what becomes the model.
+
+    The rule of `auto` looks at the mean loss, not at the end of its interval: with a small probe that end lies beyond
+    any useful limit even for the base against itself, and nothing would ever be kept. Test tasks have no say. Where
+    even the smallest strength loses more, that one is taken: a base model under a new name would be no answer.
+    """
+    if proof.strength != "auto":
+        return float(proof.strength)
+    above = [point for point in points if point.strength > 0]
+    if not above:
+        return 1.0
+    within = [point.strength for point in above if all(loss <= proof.max_loss for loss in point.lost.values())]
+    return max(within, default=above[0].strength)
+
+
+def prove(config: FinetuneConfig, tasks: Tasks, base: Encoder, tuned: Encoder, progress: Progress) -> dict[str, Any]:
+    """Compare base and tuned model on the test tasks and on the retention tasks, two families of comparisons.
+
+    Returns:
+        `tests` and `retention`: rows of paired differences, with both scores; empty without tasks.
+    """
+    settings = _as_eval(config)
+    found = {}
+    with progress.bar("proof", len(tasks.tests) + len(tasks.retention)) as advance:
+        for family, side in (("tests", tasks.tests), ("retention", tasks.retention)):
+            results = {}
+            for task in side:
+                results[task.name] = _both(base, tuned, task, settings)
+                advance(1, task.name)
+            rows = [row for task in side for row in comparisons(task.name, results[task.name], _groups(task), settings)]
+            found[family] = [
+                {**entry, **_scores(results[entry["task"]], next(t for t in side if t.name == entry["task"]), settings)}
+                for entry in family_json(rows, settings)
+            ]
+    return found
+
+
+def _both(base: Encoder, tuned: Encoder, task: AnyTask, settings: EvalConfig) -> dict[str, Measures]:
+    entrants = (Entrant("base", base), Entrant("tuned", tuned))
+    return {entrant.name: measure(entrant, task, settings, Silent()) for entrant in entrants}
+
+
+def _scores(results: Mapping[str, Measures], task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
+    return {name: estimates(found, _groups(task), settings)[found.headline] for name, found in results.items()}
+
+
+def _headline(entrant: Entrant, task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
+    found = measure(entrant, task, settings, Silent())
+    return estimates(found, _groups(task), settings)[found.headline]
+
+
+def _groups(task: AnyTask) -> list[str]:
+    return [item.group for item in items_of(task)]
+
+
+def _as_eval(config: FinetuneConfig) -> EvalConfig:
+    """Settings under which `eval` would measure the same."""
+    compare = CompareSection(pairs="reference", delta=config.delta)
+    return EvalConfig(models=(config.model,), metrics=(config.metric,), compare=compare, bootstrap=config.bootstrap)
+
+
+def points_json(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Write a sweep as it stands in `metrics.json`."""
+    return [{**point._asdict(), "lost": dict(point.lost)} for point in points]
+
+
+def proof_tables(metrics: Mapping[str, Any], delta: float) -> dict[str, list[dict[str, str]]]:
+    """What a person reads: tests, what was lost, the strengths."""
+    tables = {}
+    for title, family in (("Test tasks, base against tuned", "tests"), ("Outside of hiring", "retention")):
+        if metrics[family]:
+            tables[title] = [_row(entry, delta) for entry in metrics[family]]
+    if metrics["strengths"]:
+        chosen = metrics["strength"]
+        tables[f"How much of the training is kept (chosen: {chosen:g})"] = [
+            {
+                "strength": f"{point['strength']:g}",
+                "dev": shown(point["dev"]),
+                **{name: shown(entry) for name, entry in point["retention"].items()},
+            }
+            for point in metrics["strengths"]
+        ]
+    return tables
+
+
+def _row(entry: Mapping[str, Any], delta: float) -> dict[str, str]:
+    return {
+        "task": entry["task"],
+        "metric": entry["metric"],
+        "base": shown(entry["base"]),
+        "tuned": shown(entry["tuned"]),
+        "difference": shown(entry["difference"], sign=True),
+        "p (Holm)": "" if np.isnan(entry["p_holm"]) else f"{entry['p_holm']:.4f}",
+        "verdict": entry["verdict"].replace("δ", f"{delta:g}"),
+    }

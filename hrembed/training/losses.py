@@ -1,0 +1,95 @@
+"""Losses by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hrembed.training.group_ranking import build_group_ranking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hrembed.types import Pair
+
+
+def group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool) -> Any:
+    """Rank all texts of the anchor's group above the others of the batch; see `group_ranking`."""
+    return build_group_ranking(model, pairs, temperature=temperature, symmetric=symmetric)
+
+
+def ranking(
+    model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, hardness: float
+) -> Any:
+    """Rank the anchor's positive above the others of the batch.
+
+    Args:
+        model: The model in training.
+        pairs: Not needed; batches hold no two of one group.
+        temperature: Cosines are divided by it.
+        symmetric: Also rank the anchor among the anchors, and take the mean of both.
+        hardness: How much more the closer negatives weigh; 0 is the plain loss.
+
+    Source:
+        van den Oord et al. (2018), arXiv:1807.03748; hardness: Lan et al. (2025), arXiv:2503.04812.
+    """
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    return MultipleNegativesRankingLoss(
+        model,
+        scale=1 / temperature,
+        hardness_mode="all_negatives" if hardness else None,
+        hardness_strength=hardness,
+        **_directions(symmetric),
+    )
+
+
+def cached_ranking(
+    model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, mini_batch_size: int
+) -> Any:
+    """Compute `ranking` in parts, so that a batch may be larger than what memory holds at once; slower.
+
+    Source:
+        Gao et al. (2021), GradCache, arXiv:2101.06983.
+    """
+    from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
+
+    return CachedMultipleNegativesRankingLoss(
+        model, scale=1 / temperature, mini_batch_size=mini_batch_size, **_directions(symmetric)
+    )
+
+
+def gist(
+    model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callable[[], Any], margin: float
+) -> Any:
+    """Rank, leaving out negatives that a guide model finds closer to the anchor than its positive.
+
+    Args:
+        model: The model in training.
+        pairs: Not needed.
+        temperature: Cosines are divided by it.
+        guide: Loads the guide.
+        margin: A negative is left out from this far below the positive, in the guide's cosine.
+
+    Source:
+        Solatorio (2024), GISTEmbed, arXiv:2402.16829.
+    """
+    from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss
+
+    return GISTEmbedLoss(model, guide(), temperature=temperature, margin_strategy="absolute", margin=margin)
+
+
+def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:
+    """Train the first so many numbers of a vector to be useful on their own, for each of several lengths.
+
+    Source:
+        Kusupati et al. (2022), arXiv:2205.13147.
+    """
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    return MatryoshkaLoss(model, loss, matryoshka_dims=sorted(dimensions, reverse=True))
+
+
+def _directions(symmetric: bool) -> dict[str, Any]:
+    if not symmetric:
+        return {}
+    return {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
