@@ -28,6 +28,12 @@ BUILTIN: dict[str, dict[str, str]] = {
         "partial": "hrembed.training.methods:apply_partial",
         "full": "hrembed.training.methods:apply_full",
     },
+    "loss": {
+        "ranking": "hrembed.training.losses:ranking",
+        "cached-ranking": "hrembed.training.losses:cached_ranking",
+        "group-ranking": "hrembed.training.losses:group_ranking",
+        "gist": "hrembed.training.losses:gist",
+    },
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",
         "tfidf": "hrembed.models.lexical:TfIdf",

@@ -69,6 +69,56 @@ def _some_layers(value: object) -> object:
     return value
 
 
+class _Loss(Section):
+    """What all losses have."""
+
+    matryoshka: tuple[int, ...] = Field(
+        default=(),
+        description="Also train the first so many numbers of the vectors to be useful alone, for each of these lengths "
+        "and the whole; empty trains the whole.",
+    )
+
+    @field_validator("matryoshka")
+    @classmethod
+    def _lengths(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if any(value < 1 for value in values):
+            raise ValueError("a length is 1 or more")
+        return values
+
+
+class RankingLoss(_Loss):
+    """Every other pair of the batch is a negative; batches hold no two pairs of one group."""
+
+    name: Literal["ranking"] = Field(default="ranking", description="The usual contrastive loss.")
+    symmetric: bool = Field(default=False, description="Also rank the anchors for each positive.")
+    hardness: float = Field(default=0.0, ge=0, description="How much more the closer negatives weigh; 9 is published.")
+
+
+class CachedRankingLoss(_Loss):
+    """The same, for batches larger than what memory holds at once."""
+
+    name: Literal["cached-ranking"] = Field(description="The same loss in parts; slower.")
+    symmetric: bool = Field(default=False, description="Also rank the anchors for each positive.")
+    mini_batch_size: int = Field(default=32, ge=1, description="Pairs in memory at once.")
+
+
+class GroupRankingLoss(_Loss):
+    """A batch may hold several pairs of a group: their texts are positives of each other, never negatives."""
+
+    name: Literal["group-ranking"] = Field(description="The contrastive loss with several positives.")
+    symmetric: bool = Field(default=True, description="Also rank the anchors for each positive.")
+
+
+class GistLoss(_Loss):
+    """A guide model says which negatives are too close to be negatives."""
+
+    name: Literal["gist"] = Field(description="The contrastive loss with a guide.")
+    guide: ModelSection = Field(default=ModelSection(), description="The guide.")
+    margin: float = Field(
+        default=0.0, ge=0, le=2, description="A negative is left out from this far below the positive, in cosine."
+    )
+
+
 class SourceSection(Section):
     """Training data."""
 
@@ -79,6 +129,15 @@ class SourceSection(Section):
     )
     kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
     limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many rows.")
+    weight: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Passes over the rows in an epoch; of 0.5, another random half each time.",
+    )
+    loss: Annotated[RankingLoss | CachedRankingLoss | GroupRankingLoss | GistLoss, Field(discriminator="name")] = (
+        RankingLoss()
+    )
 
 
 class TrainSection(Section):

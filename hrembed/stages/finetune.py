@@ -18,12 +18,13 @@ from hrembed.registry import resolve
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import model_folder, pinned, weights_identity
 from hrembed.stages.feeding import build_feed, open_sources
-from hrembed.stages.finetune_result import dev_metrics, draw, model_card, tables_of
+from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
 from hrembed.stages.proof import choose_strength, open_proof, points_json, prove, sweep
 from hrembed.stages.scoring import open_task, score_task
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
+from hrembed.training.preflight import check
 from hrembed.training.strength import Blend
 from hrembed.training.trainer import Recipe, sample_texts, train
 from hrembed.types import StageResult
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.stages.proof import Tasks
+    from hrembed.training.preflight import Preflight
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
@@ -66,7 +68,7 @@ def run_finetune(
         runs_dir: Folder of all runs.
         progress: Told what advances.
         resume: Id of a run that did not end, whose config this is; it goes on in its own folder.
-        dry_run: End before the training.
+        dry_run: Check, estimate time and memory with a few steps, and end; the run folder is `finetune-preflight`.
 
     Returns:
         Base against tuned on the dev task; the model is in `model/` of the run folder.
@@ -78,8 +80,13 @@ def run_finetune(
     progress = progress or Silent()
     config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
-    with open_run(runs_dir, "finetune", config.model_dump(mode="json"), seeds=seeds, resume=resume) as run:
+    command = "finetune-preflight" if dry_run else "finetune"
+    with open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume) as run:
         ready = _prepare(config, runs_dir, run, progress)
+        preflight = _preflight(config, ready, run, progress, probe=dry_run)
+        if dry_run:
+            run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
+            return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
         history = _train(config, ready, run, progress)
         best = _keep_best(config, run, ready.feed, history)
         proof, final = _prove(config, ready, best, run, progress)
@@ -108,7 +115,7 @@ def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progres
     if config.sides == "query":
         model = split_sides(model)
     parameters = _apply_method(config, model)
-    feed = build_feed(config, sources, model, tasks.dev.instruction)
+    feed = build_feed(config, sources, model, runs_dir, tasks.dev.instruction)
     return _Prepared(model, feed, tasks, base, folder, parameters)
 
 
@@ -127,6 +134,13 @@ def _prove(
         check_saved(sample_vectors(final, texts), sample_vectors(_load(config, run.path / "model"), texts))
     found = prove(config, ready.tasks, _in_memory(config, base), _in_memory(config, final), progress)
     return {**found, "strengths": points_json(points), "strength": chosen}, final
+
+
+def _preflight(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
+    found = check(ready.model, ready.feed, _recipe(config), run.path, probe=probe)
+    for warning in found.warnings:
+        progress.note(f"warning: {warning}")
+    return found
 
 
 def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress) -> History:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.training import FinetuneConfig
     from hrembed.runs.record import Run
+    from hrembed.training.preflight import Preflight
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
 
@@ -58,6 +59,27 @@ def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         "kept step": f"{metrics['best_step']} of {metrics['steps']}",
     }
     return {"Dev task, base against tuned": [dev], **proof_tables(metrics, metrics["delta"])}
+
+
+def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
+    """What `--dry-run` shows."""
+    facts, probe = found.facts, found.facts["probe"]
+    parameters, seconds = facts["parameters"], probe["seconds_per_batch"]
+    rows = {
+        "parameters trained": f"{parameters['trainable']:,} of {parameters['all']:,}",
+        "steps": f"{facts['steps']:,} of {facts['rows_per_batch']:.1f} rows on average",
+        "seconds per batch": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
+        "training without dev scores": f"about {probe['training_seconds'] / 60:.1f} minutes",
+        "memory at its peak": f"{probe['peak_memory_mb']:,} MB",
+        "disk": f"up to {facts['disk_mb']:,} MB",
+        "loss before training": f"{probe['loss']:.3f}",
+    }
+    for column, cut in facts["cut"].items():
+        rows[f"texts cut in `{column}`"] = f"{cut['texts']:.1%}, with {cut['tokens']:.1%} of the tokens"
+    tables = {"Before the training": [{"what": key, "found": value} for key, value in rows.items()]}
+    if found.warnings:
+        tables["Warnings"] = [{"warning": warning} for warning in found.warnings]
+    return tables
 
 
 def draw(run: Run, metrics: Mapping[str, Any]) -> None:

@@ -17,9 +17,7 @@ def group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symm
     return build_group_ranking(model, pairs, temperature=temperature, symmetric=symmetric)
 
 
-def ranking(
-    model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, hardness: float
-) -> Any:
+def ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, hardness: float) -> Any:
     """Rank the anchor's positive above the others of the batch.
 
     Args:
@@ -58,9 +56,7 @@ def cached_ranking(
     )
 
 
-def gist(
-    model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callable[[], Any], margin: float
-) -> Any:
+def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callable[[], Any], margin: float) -> Any:
     """Rank, leaving out negatives that a guide model finds closer to the anchor than its positive.
 
     Args:

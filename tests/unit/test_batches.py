@@ -44,3 +44,25 @@ def test_epochs_differ_and_seeds_repeat():
 def test_one_group_alone_gives_no_batch():
     pairs = [Pair(f"a{n}", f"p{n}", "same") for n in range(5)]
     assert schedule(pairs, batch_size=4, epochs=1, rng=np.random.default_rng(0)) == []
+
+
+def test_a_weight_says_how_often_a_row_is_used_in_an_epoch():
+    pairs = [Pair(f"a{n}", f"p{n}") for n in range(100)]
+    for weight, low, high in ((0.25, 0, 1), (2.0, 2, 2), (1.5, 1, 2)):
+        plan = schedule(pairs, batch_size=10, epochs=1, rng=np.random.default_rng(0), weights=[weight] * 100)
+        used = Counter(n for batch in plan for n in batch)
+        assert sum(used.values()) == weight * 100
+        assert {used[n] for n in range(100)} <= {low, high}
+        assert all(len(set(batch)) == len(batch) for batch in plan)
+    epochs = schedule(pairs, batch_size=10, epochs=2, rng=np.random.default_rng(0), weights=[0.5] * 100)
+    halves = [{n for batch in part for n in batch} for part in (epochs[:5], epochs[5:])]
+    assert halves[0] != halves[1]
+
+
+def test_a_loss_that_knows_groups_may_meet_them():
+    pairs = [Pair(f"a{n}", f"p{n}", "same") for n in range(6)]
+    plan = schedule(pairs, batch_size=6, epochs=1, rng=np.random.default_rng(0), grouped=True)
+    assert [sorted(batch) for batch in plan] == [[0, 1, 2, 3, 4, 5]]
+    twice = [*pairs, Pair("A0", "p0", "same")]
+    plan = schedule(twice, batch_size=7, epochs=1, rng=np.random.default_rng(0), grouped=True)
+    assert all(not {0, 6} <= set(batch) for batch in plan)

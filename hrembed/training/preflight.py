@@ -1,0 +1,201 @@
+"""What is said before a long training: what it will take, and what looks wrong."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hrembed.errors import HrembedError, ModelError
+from hrembed.training.methods import count_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hrembed.training.trainer import Feed, Recipe
+
+EASY_LOSS = 0.05
+_TEXTS = 20_000  # texts whose tokens are counted
+_PROBES = 4
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Facts and warnings.
+
+    Attributes:
+        facts: What was found, for `metrics.json`.
+        warnings: One sentence each; empty when nothing looks wrong.
+    """
+
+    facts: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool) -> Preflight:
+    """Look at a training before it starts; weights and random numbers are left as they were.
+
+    Args:
+        model: What is trained, adapters and frozen parts in place.
+        feed: Rows, batches and losses.
+        recipe: How.
+        folder: Where checkpoints will go.
+        probe: Also run a few steps, for time, memory and loss.
+
+    Raises:
+        ModelError: Nothing would be trained.
+        HrembedError: The disk is too small.
+    """
+    trainable, total = count_parameters(model)
+    if not trainable:
+        raise ModelError(
+            "no parameter would be trained",
+            hint="an adapter that was loaded as a model is frozen; fine-tune its base, or the merged model",
+        )
+    facts: dict[str, Any] = {
+        "parameters": {"trainable": trainable, "all": total},
+        "steps": -(-len(feed.batches) // recipe.accumulate),
+        "rows_per_batch": float(np.mean([len(batch) for batch in feed.batches])) if feed.batches else 0.0,
+        "disk_mb": _disk(model, folder),
+        "cut": _cut(model, feed, recipe.seed),
+    }
+    if probe and feed.batches:
+        facts["probe"] = _probe(model, feed, recipe)
+    return Preflight(facts, tuple(_warnings(facts, feed, recipe)))
+
+
+def _disk(model: Any, folder: Path) -> int:
+    """MB that the run will write: last, best and final model, a resume point and the one that replaces it."""
+    whole = sum(p.numel() * p.element_size() for p in model.parameters())
+    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    needed, free = 3 * whole + 2 * 3 * trained, shutil.disk_usage(folder).free
+    if needed > free:
+        raise HrembedError(
+            f"the run needs about {needed // 2**20} MB below '{folder}', where {free // 2**20} MB are free",
+            hint="free some space, or choose another folder with `--runs-dir`",
+        )
+    return int(needed // 2**20)
+
+
+def _cut(model: Any, feed: Feed, seed: int) -> dict[str, dict[str, float]]:
+    """For each column: the share of the texts that are too long, and of the tokens that are lost."""
+    limit, found = model.max_seq_length, {}
+    if limit is None:
+        return {}
+    for name in sorted({column for columns in feed.columns.values() for column in columns} - {"label"}):
+        texts = sorted({text for columns in feed.columns.values() for text in columns.get(name, ())})
+        if len(texts) > _TEXTS:
+            chosen = np.random.default_rng(seed).choice(len(texts), _TEXTS, replace=False)
+            texts = [texts[n] for n in sorted(chosen)]
+        prompt = feed.prompts.get(name, "")
+        tokens = np.array([len(ids) for ids in _token_ids(model, [prompt + text for text in texts])])
+        found[name] = {
+            "limit": limit,
+            "texts": float((tokens > limit).mean()),
+            "tokens": float(np.maximum(tokens - limit, 0).sum() / tokens.sum()),
+        }
+    return found
+
+
+def _token_ids(model: Any, texts: Sequence[str]) -> list[list[int]]:
+    return list(model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"])
+
+
+def _probe(model: Any, feed: Feed, recipe: Recipe) -> dict[str, Any]:
+    """Run forward and backward on the largest batch and on some at even distances."""
+    import torch
+
+    size = [sum(len(text) for text in _texts(feed, batch)) for batch in feed.batches]
+    places = np.linspace(0, len(feed.batches) - 1, min(_PROBES, len(feed.batches))).astype(int)
+    random = torch.get_rng_state()
+    model.train()
+    _step(model, feed, feed.batches[int(np.argmax(size))], recipe.precision)  # the first step also warms up
+    runs = {kind: [_step(model, feed, feed.batches[n], kind) for n in places] for kind in ("float32", "bfloat16")}
+    torch.set_rng_state(random)
+    seconds = {kind: float(np.median([took for _, took in steps])) for kind, steps in runs.items()}
+    return {
+        "seconds_per_batch": seconds,
+        "training_seconds": seconds[recipe.precision] * len(feed.batches),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "loss": float(np.mean([loss for loss, _ in runs["float32"]])),
+    }
+
+
+def _step(model: Any, feed: Feed, batch: Sequence[int], precision: str) -> tuple[float, float]:
+    """Return loss and seconds of one batch, and throw the gradients away."""
+    import torch
+
+    started = time.perf_counter()
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        loss = batch_loss(model, feed, batch)
+    loss.backward()
+    model.zero_grad(set_to_none=True)
+    return float(loss.detach()), time.perf_counter() - started
+
+
+def batch_loss(model: Any, feed: Feed, batch: Sequence[int]) -> Any:
+    """Compute the loss of one planned batch as the trainer does, a scalar tensor."""
+    import torch
+
+    name, rows = _place(feed, batch)
+    columns = feed.columns[name]
+    features = []
+    for column in columns:
+        if column != "label":
+            texts = [columns[column][row] for row in rows]
+            options = {"prompt": feed.prompts.get(column) or None, "task": feed.routes.get(column)}
+            found = model.preprocess(texts, **options)
+            features.append({k: v.to(model.device) if hasattr(v, "to") else v for k, v in found.items()})
+    losses = feed.losses[name](features, torch.tensor([columns["label"][row] for row in rows]))
+    return sum(losses.values()) if isinstance(losses, dict) else losses
+
+
+def _texts(feed: Feed, batch: Sequence[int]) -> list[str]:
+    name, rows = _place(feed, batch)
+    return [column[row] for key, column in feed.columns[name].items() if key != "label" for row in rows]
+
+
+def _place(feed: Feed, batch: Sequence[int]) -> tuple[str, list[int]]:
+    """Name of the data set in which a batch lies, and its rows there."""
+    start = 0
+    for name, columns in feed.columns.items():
+        if batch[0] < start + len(columns["label"]):
+            return name, [row - start for row in batch]
+        start += len(columns["label"])
+    raise IndexError(batch[0])
+
+
+def _warnings(facts: dict[str, Any], feed: Feed, recipe: Recipe) -> list[str]:
+    found = []
+    for column, cut in facts["cut"].items():
+        if cut["texts"] > 0.05:
+            found.append(
+                f"{cut['texts']:.0%} of the texts in `{column}` are longer than {cut['limit']} tokens; "
+                f"{cut['tokens']:.0%} of all tokens there are cut off (`train.max_tokens`)"
+            )
+    small = float(np.mean([len(batch) < 4 for batch in feed.batches])) if feed.batches else 0.0
+    if small > 0.1:
+        found.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
+    if recipe.accumulate > 1:
+        found.append(
+            f"gradients of {recipe.accumulate} batches are added up, which does not give a row more negatives; "
+            "a larger `train.batch_size` with the loss `cached-ranking` does"
+        )
+    probe = facts.get("probe")
+    if probe and probe["loss"] < EASY_LOSS:
+        found.append(
+            f"the loss is {probe['loss']:.3f} before training: the negatives are too easy to learn from; use a larger "
+            "batch or closer negatives"
+        )
+    if probe:
+        seconds = probe["seconds_per_batch"]
+        other = "bfloat16" if recipe.precision == "float32" else "float32"
+        ratio = seconds[recipe.precision] / seconds[other]
+        if ratio > 1.2:
+            found.append(f"`train.precision: {other}` is {ratio:.1f} times faster on this machine")
+    return found
