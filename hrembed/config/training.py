@@ -25,10 +25,10 @@ class LoraMethod(Section):
     targets: Literal["all-linear", "attention"] = Field(
         default="all-linear", description="Which linear layers get adapters."
     )
-    layers: int | tuple[int, ...] | Literal["auto"] | None = Field(
+    layers: int | tuple[int, ...] | None = Field(
         default=None,
         description="Adapters on this many of the last layers only, which is faster; or on the layers of a list, "
-        "counted from 0; or `auto`: measured, see `layers`; null for all.",
+        "counted from 0; null for all.",
     )
     rslora: bool = Field(default=False, description="Multiply by alpha / sqrt(rank): for high ranks.")
     dora: bool = Field(default=False, description="Learn the length of weight rows apart from their direction.")
@@ -40,10 +40,8 @@ class PartialMethod(Section):
     """Some layers of the encoder."""
 
     name: Literal["partial"] = Field(description="Train some layers, freeze everything else.")
-    layers: int | tuple[int, ...] | Literal["auto"] | None = Field(
-        default=2,
-        description="This many of the last layers; or a list, counted from 0; or `auto`: measured, see `layers`; null "
-        "for all.",
+    layers: int | tuple[int, ...] | None = Field(
+        default=2, description="This many of the last layers; or a list, counted from 0; null for all."
     )
     only: Literal["all", "layernorm", "bias"] = Field(
         default="all", description="In these layers, train everything, the layer norms or the biases."
@@ -63,7 +61,7 @@ class FullMethod(Section):
 
 def _some_layers(value: object) -> object:
     if isinstance(value, int) and value < 1:
-        raise ValueError("1 or more layers, a list of layers, auto or null")
+        raise ValueError("1 or more layers, a list of layers, or null")
     if isinstance(value, tuple) and (not value or min(value) < 0):
         raise ValueError("a list of layers names at least one, counted from 0")
     return value

@@ -222,6 +222,8 @@ def plain_copy(model: Any) -> Any:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     plain = copy.deepcopy(model)
+    for name in ("forward", "_original_forward"):  # accelerate's wrapper would embed in bfloat16, with the old weights
+        plain.__dict__.pop(name, None)
     backbone = transformer_of(plain).model
     for name, layer in [item for item in backbone.named_modules() if isinstance(item[1], BaseTunerLayer)]:
         layer.merge(safe_merge=True)
