@@ -39,7 +39,7 @@ class ProofSection(Section):
         wrong = [value for value in values if not 0 <= value <= 1]
         if wrong:
             raise ValueError(f"a strength is a number from 0 to 1, got {wrong[0]}")
-        return tuple(sorted({0.0, *values, 1.0})) if values else ()
+        return values
 
     @field_validator("strength")
     @classmethod

@@ -87,16 +87,7 @@ def open_run(
         HrembedError: The folder cannot be made or written, or there is nothing to resume.
     """
     started = time.monotonic()
-    if resume is None:
-        text = json_text(config)
-        run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
-        run.manifest = _first_manifest(command, seeds)
-        write_text(run.path / "config.yaml", text + "\n")
-    else:
-        run = Run(unfinished_run(root, command, resume))
-        run.manifest = {**_manifest(run.path), "status": "started", "error": None}
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        run.manifest["resumed"] = [*run.manifest.get("resumed", []), now]
+    run = _new_run(root, command, config, seeds) if resume is None else _reopened(unfinished_run(root, command, resume))
     write_json(run.path / "manifest.json", run.manifest)
     handler = _log_file(run.path / "log.txt")
     try:
@@ -111,6 +102,22 @@ def open_run(
     finally:
         _log.removeHandler(handler)
         handler.close()
+
+
+def _new_run(root: Path, command: str, config: Mapping[str, Any], seeds: Mapping[str, int]) -> Run:
+    text = json_text(config)
+    run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
+    run.manifest = _first_manifest(command, seeds)
+    write_text(run.path / "config.yaml", text + "\n")
+    return run
+
+
+def _reopened(folder: Path) -> Run:
+    """Open the folder of a run that did not end; the moments at which it went on are kept."""
+    run = Run(folder, {**_manifest(folder), "status": "started", "error": None})
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    run.manifest["resumed"] = [*run.manifest.get("resumed", []), now]
+    return run
 
 
 def _first_manifest(command: str, seeds: Mapping[str, int]) -> dict[str, Any]:

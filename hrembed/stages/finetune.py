@@ -26,7 +26,7 @@ from hrembed.training.checkpoints import check_saved, read_resume_point, sample_
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
 from hrembed.training.preflight import check
 from hrembed.training.strength import Blend
-from hrembed.training.trainer import Recipe, sample_texts, train
+from hrembed.training.trainer import Context, Recipe, sample_texts, train
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
@@ -88,19 +88,25 @@ def run_finetune(
             run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
             return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
         history = _train(config, ready, run, progress)
-        best = _keep_best(config, run, ready.feed, history)
-        proof, final = _prove(config, ready, best, run, progress)
-        tuned = _score(config, final, ready.tasks.dev, progress)
-        metrics = dev_metrics(config, ready.base, tuned, ready.tasks.dev, history)
-        metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
-        metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
-        rows = {"query": [q.id for q in ready.tasks.dev.queries], "base": ready.base, "tuned": tuned}
-        run.write_table("per_query", rows)
-        run.write_metrics(metrics)
-        draw(run, metrics)
-        write_text(run.path / "model" / "README.md", model_card(config, metrics, run))
-        run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
+        metrics = _finish(config, ready, history, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
+
+
+def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run, progress: Progress) -> dict[str, Any]:
+    """Keep the best model, prove it, and write everything; returns the metrics."""
+    best = _keep_best(config, run, ready.feed, history)
+    proof, final = _prove(config, ready, best, run, progress)
+    dev = ready.tasks.dev
+    tuned = _score(config, final, dev, progress)
+    metrics = dev_metrics(config, ready.base, tuned, dev, history)
+    metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
+    metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
+    run.write_table("per_query", {"query": [q.id for q in dev.queries], "base": ready.base, "tuned": tuned})
+    run.write_metrics(metrics)
+    draw(run, metrics)
+    write_text(run.path / "model" / "README.md", model_card(config, metrics, run))
+    run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
+    return metrics
 
 
 def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress) -> _Prepared:
@@ -151,10 +157,7 @@ def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progres
         _check_same(point.notes["made_of"], made_of)
         progress.note(f"going on after step {point.step}")
     with deferred_stop(progress.note) as stop_requested:
-        return train(
-            ready.model,
-            ready.feed,
-            _recipe(config),
+        context = Context(
             base_score=float(np.nanmean(ready.base)),
             score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.tasks.dev, Silent()))),
             stop_requested=stop_requested,
@@ -163,6 +166,7 @@ def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progres
             resume=point,
             made_of=made_of,
         )
+        return train(ready.model, ready.feed, _recipe(config), context)
 
 
 def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, Any]:

@@ -124,15 +124,18 @@ similarity = model.similarity(model.encode_query(["..."]), model.encode_document
 
 The dev task also chose the checkpoint, so its numbers flatter the tuned model a little; those of the test tasks do not.
 
-## Limits
+{_LIMITS}
+## Training data
+
+{_data(run)}"""
+
+
+_LIMITS = """## Limits
 
 Measured on the tasks above and on nothing else: other languages, branches and kinds of text may behave differently.
 Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here. A score is no decision
 about a person.
-
-## Training data
-
-{_data(run)}"""
+"""
 
 
 def _results(metrics: Mapping[str, Any]) -> str:

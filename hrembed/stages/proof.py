@@ -70,7 +70,7 @@ def open_proof(config: FinetuneConfig, dev: Task, run: Run, progress: Progress) 
 def sweep(
     config: FinetuneConfig, tasks: Tasks, encoder_at: Callable[[float], Encoder], progress: Progress
 ) -> list[Point]:
-    """Score dev task and retention at every strength of the config.
+    """Score dev task and retention at every strength of the config, at 0 and at 1; none where the config has none.
 
     Args:
         config: Strengths, and how intervals are made.
@@ -80,8 +80,9 @@ def sweep(
     """
     settings = _as_eval(config)
     points: list[Point] = []
-    with progress.bar("strengths", len(config.proof.strengths)) as advance:
-        for strength in config.proof.strengths:
+    strengths = sorted({0.0, *config.proof.strengths, 1.0}) if config.proof.strengths else []
+    with progress.bar("strengths", len(strengths)) as advance:
+        for strength in strengths:
             entrant = Entrant(f"strength {strength:g}", encoder_at(strength))
             dev = _headline(entrant, tasks.dev, settings)
             kept = {task.name: _headline(entrant, task, settings) for task in tasks.retention}

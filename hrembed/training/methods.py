@@ -51,29 +51,21 @@ def apply_lora(
         dropout: Dropout in front of the adapters.
         targets: `all-linear`, or `attention` for its input projections only.
         layers: Which layers get adapters. No gradient flows below the lowest of them.
-        rslora: Scale by the square root of the rank (Kalajdzievski 2023, arXiv:2312.03732).
-        dora: Learn the length of each weight row apart from its direction (Liu et al. 2024, arXiv:2402.09353).
+        rslora: Scale by the square root of the rank.
+        dora: Learn the length of each weight row apart from its direction.
 
     Raises:
         ConfigError: The model has fewer layers, or no such targets.
 
     Source:
-        Hu et al. (2022), LoRA, arXiv:2106.09685.
+        Hu et al. (2022), arXiv:2106.09685; rsLoRA arXiv:2312.03732; DoRA arXiv:2402.09353.
     """
     from peft import LoraConfig
 
     backbone = transformer_of(model).model
-    backbone.add_adapter(
-        LoraConfig(
-            task_type="FEATURE_EXTRACTION",
-            r=rank,
-            lora_alpha=alpha,
-            lora_dropout=dropout,
-            target_modules=_linear_names(backbone, targets, layers),
-            use_rslora=rslora,
-            use_dora=dora,
-        )
-    )
+    names = _linear_names(backbone, targets, layers)
+    sizes = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout, "use_rslora": rslora, "use_dora": dora}
+    backbone.add_adapter(LoraConfig(task_type="FEATURE_EXTRACTION", target_modules=names, **sizes))
 
 
 def _linear_names(backbone: Any, targets: str, layers: Layers) -> list[str]:

@@ -6,7 +6,7 @@ happens between its steps is in `watch`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ModelError, StoppedError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.progress import Progress
+    from hrembed.progress import Advance, Progress
     from hrembed.training.checkpoints import (
         ResumePoint,
     )
@@ -63,19 +63,30 @@ class Feed:
     routes: Mapping[str, str]
 
 
-def train(
-    model: Any,
-    feed: Feed,
-    recipe: Recipe,
-    *,
-    base_score: float,
-    score_dev: Callable[[Any], float],
-    stop_requested: Callable[[], bool],
-    checkpoints: Path,
-    progress: Progress,
-    resume: ResumePoint | None = None,
-    made_of: Mapping[str, Any] | None = None,
-) -> History:
+@dataclass(frozen=True)
+class Context:
+    """What a training needs of those who start it.
+
+    Attributes:
+        base_score: Dev score before training.
+        score_dev: Scores a model on the dev task; higher is better.
+        stop_requested: Asked after every step; True saves and stops.
+        checkpoints: Folder for the checkpoints.
+        progress: Told about every step.
+        resume: Where to go on; None starts.
+        made_of: Kept in the resume points, to be compared by who resumes.
+    """
+
+    base_score: float
+    score_dev: Callable[[Any], float]
+    stop_requested: Callable[[], bool]
+    checkpoints: Path
+    progress: Progress
+    resume: ResumePoint | None = None
+    made_of: Mapping[str, Any] = field(default_factory=dict)
+
+
+def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
     """Train in place, and return losses and dev scores.
 
     Leaves `checkpoints/last`, `checkpoints/best` and, for LoRA, `checkpoints/best-adapter`, plain models that any tool
@@ -85,45 +96,43 @@ def train(
         model: A Sentence Transformers model whose trainable parameters are already chosen.
         feed: Rows, batches and losses.
         recipe: How.
-        base_score: Dev score before training.
-        score_dev: Scores a model on the dev task; higher is better.
-        stop_requested: Asked after every step; True saves and stops.
-        checkpoints: Folder for the checkpoints.
-        progress: Told about every step.
-        resume: Where to go on.
-        made_of: Kept in the resume points, to be compared by who resumes.
+        context: Where, and who is told.
 
     Raises:
-        StoppedError: `stop_requested` said so.
-        ModelError: The loss is not finite, there is no batch, or `resume` is of another training.
+        StoppedError: Somebody asked to stop.
+        ModelError: The loss is not finite, there is no batch, or the resume point is of another training.
     """
     if not feed.batches:
         raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
     steps = -(-len(feed.batches) // recipe.accumulate)
-    history = History(steps, dev=[(0, base_score)])
-    if resume is not None:
-        history.restore(resume.notes)
-        restore_parameters(model, resume)
-    with progress.bar("training", steps) as advance:
+    history = History(steps, dev=[(0, context.base_score)])
+    if context.resume is not None:
+        history.restore(context.resume.notes)
+        restore_parameters(model, context.resume)
+    with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
-        watch = Watch(
-            model=model,
-            history=history,
-            evaluations=recipe.evaluations,
-            saves=recipe.saves,
-            patience=recipe.patience,
-            score_dev=score_dev,
-            stop_requested=stop_requested,
-            checkpoints=checkpoints,
-            advance=advance,
-            sample=sample_texts(feed),
-            made_of=made_of or {},
-            batch_size=recipe.accumulate * max(len(batch) for batch in feed.batches),
-        )
-        _trainer(model, feed, recipe, steps, checkpoints, watch, resume).train()
-    if stop_requested() and len(history.losses) < steps:
+        watch = _watch(model, feed, recipe, context, history, advance)
+        _trainer(model, feed, recipe, steps, watch, context.resume).train()
+    if context.stop_requested() and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
+
+
+def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: History, advance: Advance) -> Watch:
+    return Watch(
+        model=model,
+        history=history,
+        evaluations=recipe.evaluations,
+        saves=recipe.saves,
+        patience=recipe.patience,
+        score_dev=context.score_dev,
+        stop_requested=context.stop_requested,
+        checkpoints=context.checkpoints,
+        advance=advance,
+        sample=sample_texts(feed),
+        made_of=context.made_of,
+        batch_size=recipe.accumulate * max(len(batch) for batch in feed.batches),
+    )
 
 
 def sample_texts(feed: Feed) -> list[str]:
@@ -131,9 +140,7 @@ def sample_texts(feed: Feed) -> list[str]:
     return [text for columns in feed.columns.values() for text in next(iter(columns.values()))[:8]]
 
 
-def _trainer(
-    model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path, watch: Watch, resume: ResumePoint | None
-) -> Any:
+def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, resume: ResumePoint | None) -> Any:
     from datasets import Dataset, DatasetDict
     from sentence_transformers import SentenceTransformerTrainer
     from transformers import PrinterCallback
@@ -152,7 +159,7 @@ def _trainer(
 
     trainer = Trainer(
         model=model,
-        args=_arguments(model, feed, recipe, steps, folder, done),
+        args=_arguments(model, feed, recipe, steps, watch.checkpoints, done),
         train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in feed.columns.items()}),
         loss=dict(feed.losses),
         callbacks=[_callback(watch, resume)],

@@ -28,7 +28,11 @@ def config(place: Place, command: str, **extra: Any) -> None:
     good: dict[str, dict[str, Any]] = {
         "eval": {"models": [{"ref": "tfidf"}], "baselines": [], "tasks": [task]},
         "bias-audit": {"model": {"ref": "tfidf"}, "stimuli": stimuli, "fail_on": "never"},
-        "finetune": {"model": {"ref": f"path:{place['tiny']}"}, "pairs": {"path": str(place["pairs"])}, "dev": task},
+        "finetune": {
+            "model": {"ref": f"path:{place['tiny']}"},
+            "sources": [{"path": str(place["pairs"])}],
+            "dev": task,
+        },
     }
     place["command"] = command
     place["config"].write_text(yaml.safe_dump({**good[command], **extra}), encoding="utf-8")

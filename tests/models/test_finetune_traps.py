@@ -22,7 +22,7 @@ from hrembed.stages.finetune import run_finetune
 from hrembed.training import preflight
 from hrembed.training.checkpoints import ResumePoint, restore_parameters, trained
 from hrembed.training.methods import apply_lora, apply_partial, count_parameters, plain_copy
-from hrembed.training.trainer import Feed, Recipe, train
+from hrembed.training.trainer import Context, Feed, Recipe, train
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
@@ -164,10 +164,8 @@ def test_9_the_planned_batches_are_what_is_trained(
     whole = loss.forward
     loss.forward = lambda features, labels: (seen.append(labels.tolist()), whole(features, labels))[1]
     recipe = Recipe(1e-3, 0.1, "linear", 0.0, "float32", 1, 1, 0, None, 13)
-    train(
-        model, feed, recipe, base_score=0.0, score_dev=lambda plain: 0.0, stop_requested=lambda: False,
-        checkpoints=tmp_path / "c", progress=Silent(),
-    )  # fmt: skip
+    never = Context(0.0, lambda plain: 0.0, lambda: False, tmp_path / "c", Silent())
+    train(model, feed, recipe, never)
     assert seen == [list(batch) for batch in feed.batches]
 
 
