@@ -47,6 +47,12 @@ COMMANDS = {
         "Score gaps and impact ratios between groups of names are judged: pass, fail (exit code 5) or inconclusive.",
         "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
     ),
+    "export": (
+        "hrembed.stages.export:run_export",
+        "Write a model in a layout that older servers read rightly.",
+        "The export is read back and compared with its source; one that gives other vectors is removed.",
+        "hrembed export --set model.ref=run:latest",
+    ),
     "demo": (
         "hrembed.stages.demo:run_demo",
         "Run all four on the shipped corpus and real weights.",

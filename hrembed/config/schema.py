@@ -18,6 +18,7 @@ from hrembed.config.data import (
     ImportOnetConfig,
     ImportTableConfig,
 )
+from hrembed.config.export import ExportConfig
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
 from hrembed.config.training import DEV, FinetuneConfig
@@ -278,6 +279,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "select": SelectConfig,
     "finetune": FinetuneConfig,
     "eval": EvalConfig,
+    "export": ExportConfig,
     "bias-audit": AuditConfig,
     "demo": DemoConfig,
     "data-import-onet": ImportOnetConfig,
