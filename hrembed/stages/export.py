@@ -52,8 +52,6 @@ def run_export(config: ExportConfig, runs_dir: Path, progress: Progress | None =
     config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     with open_run(runs_dir, "export", config.model_dump(mode="json"), seeds={}) as run:
         folder = model_folder(config.model, runs_dir)
-        if is_model2vec(folder):
-            raise ModelError(f"'{folder}' is a table of static vectors, which every server reads as it is")
         run.add_model("source", weights_identity(folder, config.model.dtype, config.model.max_tokens), str(folder))
         source = _load(config, folder)
         expected, rows = _vectors(source), {}
@@ -79,6 +77,8 @@ def run_export(config: ExportConfig, runs_dir: Path, progress: Progress | None =
 
 
 def _load(config: ExportConfig, folder: Path) -> Any:
+    if is_model2vec(folder):
+        raise ModelError(f"'{folder}' is a table of static vectors, which has no other layout")
     section = config.model
     trust = section.trust_remote_code
     return load_model(folder, dtype=section.dtype, max_tokens=section.max_tokens, trust_remote_code=trust)
