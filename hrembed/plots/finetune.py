@@ -37,13 +37,13 @@ def draw_training(
     above.plot(steps, losses, color="#bbbbbb", linewidth=0.8, label="each step")
     above.plot(steps, _smooth(np.array(losses)), color=_COLOURS[0], linewidth=1.5, label="mean of the steps around")
     above.set_ylabel("loss")
-    above.legend(frameon=False, fontsize=9)
+    above.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     below.plot(*zip(*dev, strict=True), marker="o", color=_COLOURS[1])
     below.axhline(dev[0][1], color="#777777", linewidth=0.8, linestyle="--", label="the base model")
     below.axvline(best, color=_COLOURS[2], linewidth=0.8, label=f"kept: step {best}")
     below.set_ylabel(f"dev {metric}")
     below.set_xlabel("step")
-    below.legend(frameon=False, fontsize=9)
+    below.legend(frameon=False, fontsize=9, loc="lower right")
     _save(figure, path)
 
 

@@ -107,7 +107,7 @@ Made by `hrembed finetune`, run `{run.path.name}`.
 * Method: {_inline(method)}; trained sides: {config.sides}
 * Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
 * Training: {train}
-* Kept: step {metrics["best_step"]} of {metrics["steps"]}, {metrics["strength"]:g} of the change of the weights
+* Kept: step {metrics["best_step"]} of {metrics["steps"]}, at strength {metrics["strength"]:g} (0 is the base, 1 the whole change)
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -127,7 +127,7 @@ The dev task also chose the checkpoint, so its numbers flatter the tuned model a
 {_LIMITS}
 ## Training data
 
-{_data(run)}"""
+{_data(config, run)}"""
 
 
 _LIMITS = """## Limits
@@ -148,10 +148,12 @@ def _results(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _data(run: Run) -> str:
+def _data(config: FinetuneConfig, run: Run) -> str:
     """Files with their hashes, and whom their licences ask to name, in their words."""
-    inputs = run.manifest["inputs"].items()
-    lines = [f"* `{_inline(v['path'])}`, SHA-256 `{v['sha256']}`" for k, v in inputs if k.startswith("source-")]
+    lines = [
+        f"* `{_inline(source.path)}`, SHA-256 `{run.manifest['inputs'][f'source-{number}']['sha256']}`"
+        for number, source in enumerate(config.sources)
+    ]
     lines += [f"* {credit['attribution']} <{credit['url']}>" for credit in run.manifest["attributions"]]
     return "\n".join(lines) + "\n"
 

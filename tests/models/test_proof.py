@@ -153,9 +153,15 @@ def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_pat
     result = run_finetune(config, tmp_path)
     metrics = json.loads(json.dumps(result.metrics))
     metrics["tests"][0]["task"] = "a|b`c\n---\n# d"
-    other = config.model_copy(update={"model": config.model.model_copy(update={"ref": "path:x\n---\ny`z"})})
+    changed = {"ref": "path:x\n---\ny`z"}, {"path": "p\n- q`|"}
+    other = config.model_copy(
+        update={
+            "model": config.model.model_copy(update=changed[0]),
+            "sources": (config.sources[0].model_copy(update=changed[1]),),
+        }
+    )
 
-    run = Run(tmp_path, {"inputs": {"source-0": {"path": "p\n- q`|", "sha256": "0"}}, "attributions": []})
+    run = Run(tmp_path, {"inputs": {"source-0": {"path": "p", "sha256": "0"}}, "attributions": []})
     card = model_card(other, metrics, run)
     head, body = card.split("---\n")[1], card.split("---\n", 2)[2]
     assert yaml.safe_load(head)["library_name"] == "sentence-transformers"
