@@ -107,7 +107,7 @@ Made by `hrembed finetune`, run `{run.path.name}`.
 * Method: {_inline(method)}; trained sides: {config.sides}
 * Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
 * Training: {train}
-* Kept: step {metrics["best_step"]} of {metrics["steps"]}, at strength {metrics["strength"]:g} (0 is the base, 1 the whole change)
+* Kept: step {metrics["best_step"]} of {metrics["steps"]}, at strength {metrics["strength"]:g} (0 is the base)
 
 ```python
 from sentence_transformers import SentenceTransformer
