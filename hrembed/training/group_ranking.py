@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hrembed.text import normalise
+from hrembed.training.by_length import embed_by_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +114,6 @@ def build_group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float
         temperature: Cosines are divided by it.
         symmetric: Also rank the anchors of each positive, and take the mean of both.
     """
-    from sentence_transformers.base.losses.merged_forward import embed_columns
     from sentence_transformers.util import cos_sim
     from torch import nn
 
@@ -125,7 +125,7 @@ def build_group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float
             self.model = model
 
         def forward(self, sentence_features: Any, labels: Any) -> Any:
-            anchors, positives, *hard = embed_columns(self.model, sentence_features)
+            anchors, positives, *hard = embed_by_length(self.model, list(sentence_features))
             relation = relevance.among(labels.cpu().numpy())
             scores = cos_sim(anchors, positives) / temperature
             harder = None
