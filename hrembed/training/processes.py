@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from hrembed.errors import ConfigError, HrembedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Held = TypeVar("Held")
 
@@ -76,6 +76,36 @@ class Processes:
             held = [None] * self.count
             all_gather_object(held, value, group=self.group)
         return held
+
+    def equalise(self, parameters: Iterable[Any]) -> None:
+        """Give the parameters of every process the values of the first one's, in place."""
+        if self.count > 1:
+            from torch.distributed import broadcast
+
+            for parameter in parameters:
+                broadcast(parameter.data, src=0)
+
+    def average_gradients(self, parameters: Iterable[Any]) -> None:
+        """Replace every gradient by its mean over the processes, in place.
+
+        A parameter that got a gradient in some processes counts as zero in the others. One that got none at all keeps
+        none, so that the optimizer leaves it alone.
+        """
+        if self.count == 1:
+            return
+        import torch
+        from torch.distributed import ReduceOp, all_reduce
+
+        held = list(parameters)
+        used = torch.tensor([parameter.grad is not None for parameter in held], dtype=torch.int32)
+        all_reduce(used, op=ReduceOp.MAX, group=self.group)
+        chosen = [parameter for parameter, anywhere in zip(held, used.tolist(), strict=True) if anywhere]
+        for parameter in chosen:
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.contiguous()
+        for work in [all_reduce(parameter.grad, async_op=True) for parameter in chosen]:
+            work.wait()
+        for parameter in chosen:
+            parameter.grad /= self.count
 
     def tell_failure(self, error: BaseException) -> None:
         """Leave a note for the others before this process ends; the first note stays."""

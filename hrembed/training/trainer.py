@@ -7,6 +7,7 @@ happens between its steps is in `watch`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ModelError, StoppedError
@@ -14,6 +15,7 @@ from hrembed.training.checkpoints import (
     TrainingParts,
     restore_parameters,
     restore_random_numbers,
+    trained,
 )
 from hrembed.training.processes import Processes
 from hrembed.training.watch import History, Watch
@@ -138,6 +140,7 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
     if context.resume is not None:
         history.restore(context.resume.notes)
         restore_parameters(model, context.resume)
+    context.processes.equalise(trained(model).values())
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
         watch = _watch(model, feed, recipe, context, history, advance)
@@ -187,6 +190,12 @@ def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, r
             self.state.global_step = done
             return epochs
 
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            loss = super().training_step(*args, **kwargs)
+            if self.accelerator.sync_gradients:
+                watch.processes.average_gradients(trained(model).values())
+            return loss
+
     trainer = Trainer(
         model=model,
         args=_arguments(model, feed, recipe, steps, watch.checkpoints, done),
@@ -195,6 +204,9 @@ def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, r
         callbacks=[_callback(watch, recipe, resume)],
     )
     trainer.remove_callback(PrinterCallback)
+    # No DistributedDataParallel: it fails where one side of a router is frozen, or, told that the graph never changes,
+    # where gradients are accumulated.
+    trainer.accelerator.prepare_model = partial(trainer.accelerator.prepare_model, evaluation_mode=True)
     return trainer
 
 
@@ -221,8 +233,6 @@ def _arguments(model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path,
         disable_tqdm=True,
         dataloader_pin_memory=False,
         dataloader_drop_last=recipe.processes > 1,  # there is nothing to drop, but it is warned about
-        # The frozen side of a router leaves DDP's own search for unused parameters with nothing, and it fails.
-        ddp_static_graph=True if feed.routes else None,
         multi_dataset_batch_sampler=_planned(feed.batches[done * recipe.batches_per_step :]),
         prompts={name: prompt for name, prompt in feed.prompts.items() if prompt} or None,
         router_mapping=dict(feed.routes) or None,
