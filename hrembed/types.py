@@ -149,6 +149,7 @@ class StageResult:
         metrics: Headline numbers, the content of `metrics.json`.
         tables: What a person wants to read: title to rows of named cells.
         failure: Raised by the command line after the result was shown; None when all limits hold.
+        follows: This process only helped another one, which shows the result.
     """
 
     run: str
@@ -156,6 +157,7 @@ class StageResult:
     metrics: Mapping[str, Any]
     tables: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     failure: Exception | None = None
+    follows: bool = False
 
 
 class Ranking(NamedTuple):

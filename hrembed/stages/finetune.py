@@ -19,14 +19,15 @@ from hrembed.runs.record import open_run
 from hrembed.stages.encoders import model_folder, pinned, weights_identity
 from hrembed.stages.feeding import build_feed, open_sources
 from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
-from hrembed.stages.proof import choose_strength, open_proof, points_json, prove, sweep
+from hrembed.stages.launched import check_alike, in_turn, meet, one_run
+from hrembed.stages.proof import Tasks, choose_strength, open_proof, points_json, prove, sweep
 from hrembed.stages.scoring import open_task, score_task
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
 from hrembed.training.preflight import check
 from hrembed.training.strength import Blend
-from hrembed.training.trainer import Context, Recipe, sample_texts, train
+from hrembed.training.trainer import Context, Recipe, sample_texts, train, whole_rounds
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
@@ -35,15 +36,15 @@ if TYPE_CHECKING:
     from hrembed.config.training import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.stages.proof import Tasks
     from hrembed.training.preflight import Preflight
+    from hrembed.training.processes import Processes
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
 
 
 class _Prepared(NamedTuple):
-    """Everything that a training needs."""
+    """Everything that a training needs; in a process that follows, without tests and scores."""
 
     model: Any
     feed: Feed
@@ -51,6 +52,7 @@ class _Prepared(NamedTuple):
     base: Floats
     folder: Path
     parameters: tuple[int, int]
+    processes: Processes
 
 
 def run_finetune(
@@ -71,23 +73,30 @@ def run_finetune(
         dry_run: Check, estimate time and memory with a few steps, and end; the run folder is `finetune-preflight`.
 
     Returns:
-        Base against tuned on the dev task; the model is in `model/` of the run folder.
+        Base against tuned on the dev task; the model is in `model/` of the run folder. Of several processes only the
+        first one has this result.
 
     Raises:
         StoppedError: Ctrl-C or SIGTERM; `checkpoints/last` holds the weights of that moment.
         HrembedError: Data or model are not usable.
     """
     progress = progress or Silent()
+    processes = meet(progress)
+    progress = progress if processes.leads else Silent()
     config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
     command = "finetune-preflight" if dry_run else "finetune"
-    with open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume) as run:
-        ready = _prepare(config, runs_dir, run, progress)
-        preflight = _preflight(config, ready, run, progress, probe=dry_run)
-        if dry_run:
+    opened = open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
+    with one_run(processes, opened) as run:
+        with in_turn(processes):
+            ready = _prepare(config, runs_dir, run, progress, processes)
+            preflight = _preflight(config, ready, run, progress, probe=dry_run and processes.leads)
+        history = None if dry_run else _train(config, ready, run, progress)
+        if not processes.leads:
+            return StageResult(str(run.path), "ok", {}, follows=True)
+        if history is None:
             run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
             return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
-        history = _train(config, ready, run, progress)
         metrics = _finish(config, ready, history, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
@@ -109,20 +118,21 @@ def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run
     return metrics
 
 
-def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress) -> _Prepared:
+def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes) -> _Prepared:
     sources = open_sources(config, run)
-    tasks = open_proof(config, open_task(config.dev, run), run, progress)
+    dev = open_task(config.dev, run)
+    tasks = open_proof(config, dev, run, progress) if processes.leads else Tasks(dev, (), ())
     folder = model_folder(config.model, runs_dir)
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
     run.add_model("base", _encoder(config, folder).identity, str(folder))
     model = _load(config, folder)
-    base = _score(config, model, tasks.dev, progress)
+    base = _score(config, model, dev, progress) if processes.leads else np.zeros(1)
     if config.sides == "query":
         model = split_sides(model)
     parameters = _apply_method(config, model)
-    feed = build_feed(config, sources, model, runs_dir, tasks.dev.instruction)
-    return _Prepared(model, feed, tasks, base, folder, parameters)
+    feed = whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction), processes.count)
+    return _Prepared(model, feed, tasks, base, folder, parameters, processes)
 
 
 def _prove(
@@ -143,7 +153,7 @@ def _prove(
 
 
 def _preflight(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
-    found = check(ready.model, ready.feed, _recipe(config), run.path, probe=probe)
+    found = check(ready.model, ready.feed, _recipe(config, ready.processes), run.path, probe=probe)
     for warning in found.warnings:
         progress.note(f"warning: {warning}")
     return found
@@ -153,10 +163,11 @@ def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progres
     checkpoints = run.path / "checkpoints"
     made_of = _made_of(config, ready, run)
     point = read_resume_point(checkpoints / "resume")
+    check_alike(ready.processes, {**made_of, "the resume point": point.step if point else 0})
     if point is not None:
         _check_same(point.notes["made_of"], made_of)
         progress.note(f"going on after step {point.step}")
-    with deferred_stop(progress.note) as stop_requested:
+    with deferred_stop(progress.note, launched=ready.processes.count > 1) as stop_requested:
         context = Context(
             base_score=float(np.nanmean(ready.base)),
             score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.tasks.dev, Silent()))),
@@ -165,8 +176,9 @@ def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progres
             progress=progress,
             resume=point,
             made_of=made_of,
+            processes=ready.processes,
         )
-        return train(ready.model, ready.feed, _recipe(config), context)
+        return train(ready.model, ready.feed, _recipe(config, ready.processes), context)
 
 
 def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, Any]:
@@ -177,6 +189,7 @@ def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, An
         "the training data": [v["sha256"] for k, v in run.manifest["inputs"].items() if k.startswith("source-")],
         "the trained parameters": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         "the plan of batches": hashlib.sha256(repr(ready.feed.batches).encode()).hexdigest(),
+        "the number of processes": ready.processes.count,
         "the settings of `train`": config.train.model_dump(mode="json"),
     }
 
@@ -210,9 +223,10 @@ def _apply_method(config: FinetuneConfig, model: Any) -> tuple[int, int]:
     return count_parameters(model)
 
 
-def _recipe(config: FinetuneConfig) -> Recipe:
+def _recipe(config: FinetuneConfig, processes: Processes) -> Recipe:
     names = Recipe.__dataclass_fields__
-    return Recipe(**{name: value for name, value in config.train.model_dump().items() if name in names})
+    settings = {name: value for name, value in config.train.model_dump().items() if name in names}
+    return Recipe(**settings, processes=processes.count)
 
 
 def _score(config: FinetuneConfig, model: Any, task: Task, progress: Progress) -> Floats:

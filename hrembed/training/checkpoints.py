@@ -61,7 +61,8 @@ class ResumePoint(NamedTuple):
         step: Steps done.
         notes: What the loop knows: losses, dev scores, what the training is made of.
         scheduler: State of the learning-rate schedule.
-        tensors: Trained parameters (`parameter.NAME`), optimizer state (`optimizer.N.KEY`) and random numbers.
+        tensors: Trained parameters (`parameter.NAME`), optimizer state (`optimizer.N.KEY`) and the random numbers of
+            each process (`random.RANK.NAME`).
     """
 
     step: int
@@ -108,11 +109,19 @@ def read_resume_point(folder: Path) -> ResumePoint | None:
 
 
 class TrainingParts(NamedTuple):
-    """What changes from step to step."""
+    """What changes from step to step.
+
+    Attributes:
+        model: The model in training, not wrapped; equal in all processes, as optimizer and schedule are.
+        optimizer: Its optimizer.
+        scheduler: Schedule of the learning rate.
+        random: Random numbers of each process, by rank.
+    """
 
     model: Any
     optimizer: Any
     scheduler: Any
+    random: Sequence[Mapping[str, Any]] = ()
 
     def tensors(self) -> dict[str, Any]:
         """Collect trained parameters, optimizer state and random numbers as named tensors."""
@@ -121,9 +130,8 @@ class TrainingParts(NamedTuple):
         found = {f"parameter.{name}": value.detach().contiguous() for name, value in trained(self.model).items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
-        found["random.cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            found |= {f"random.cuda.{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
+        for rank, states in enumerate(self.random):
+            found |= {f"random.{rank}.{name}": state for name, state in states.items()}
         return {name: value.clone() for name, value in found.items()}
 
     def restore(self, point: ResumePoint) -> None:
@@ -170,11 +178,20 @@ def restore_parameters(model: Any, point: ResumePoint) -> None:
             value.copy_(held[name])
 
 
-def restore_random_numbers(point: ResumePoint) -> None:
-    """Put torch's random numbers back to a point."""
+def random_numbers() -> dict[str, Any]:
+    """Take the state of torch's random numbers in this process, by device."""
     import torch
 
-    torch.set_rng_state(point.tensors["random.cpu"])
-    states = [point.tensors[name] for name in sorted(point.tensors) if name.startswith("random.cuda.")]
-    if states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states)
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random_numbers(point: ResumePoint, rank: int) -> None:
+    """Put torch's random numbers of a process back to a point."""
+    import torch
+
+    torch.set_rng_state(point.tensors[f"random.{rank}.cpu"])
+    if torch.cuda.is_available() and f"random.{rank}.cuda" in point.tensors:
+        torch.cuda.set_rng_state(point.tensors[f"random.{rank}.cuda"])

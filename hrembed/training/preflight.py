@@ -59,7 +59,7 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool) 
         )
     facts: dict[str, Any] = {
         "parameters": {"trainable": trainable, "all": total},
-        "steps": -(-len(feed.batches) // recipe.accumulate),
+        "steps": -(-len(feed.batches) // recipe.batches_per_step),
         "rows_per_batch": float(np.mean([len(batch) for batch in feed.batches])) if feed.batches else 0.0,
         "disk_mb": _disk(model, folder),
         "cut": _cut(model, feed, recipe.seed),
@@ -120,7 +120,7 @@ def _probe(model: Any, feed: Feed, recipe: Recipe) -> dict[str, Any]:
     seconds = {kind: float(np.median([took for _, took in steps])) for kind, steps in runs.items()}
     return {
         "seconds_per_batch": seconds,
-        "training_seconds": seconds[recipe.precision] * len(feed.batches),
+        "training_seconds": seconds[recipe.precision] * len(feed.batches) / recipe.processes,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "loss": float(np.mean([loss for loss, _ in runs["float32"]])),
     }
@@ -181,10 +181,11 @@ def _warnings(facts: dict[str, Any], feed: Feed, recipe: Recipe) -> list[str]:
     small = float(np.mean([len(batch) < 4 for batch in feed.batches])) if feed.batches else 0.0
     if small > 0.1:
         found.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
-    if recipe.accumulate > 1:
+    if recipe.batches_per_step > 1:
+        who = f", one of each of {recipe.processes} processes," if recipe.processes > 1 else ""
         found.append(
-            f"gradients of {recipe.accumulate} batches are added up, which does not give a row more negatives; "
-            "a larger `train.batch_size` with the loss `cached-ranking` does"
+            f"gradients of {recipe.batches_per_step} batches{who} are added up, which does not give a row more "
+            "negatives; a larger `train.batch_size` with the loss `cached-ranking` does"
         )
     probe = facts.get("probe")
     if probe and probe["loss"] < EASY_LOSS:
