@@ -43,6 +43,7 @@ def draw_layers(path: Path, scores: Mapping[str, Sequence[float]], chosen: Seque
         _draw_rule(axes, values, chosen)
         axes.set_title(_TITLES[name] + ("\n(chose the layers)" if name == by else "\n"), fontsize=10)
     panels[0].set_yticks(range(depth))
+    panels[0].set_ylim(-0.6, depth - 0.4)
     panels[0].set_ylabel("layer, 0 is the lowest")
     marks = [
         Patch(facecolor=_CHOSEN, edgecolor="white", hatch="//", label="trained"),

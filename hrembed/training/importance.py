@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 64  # texts on which representations are compared
 _RATE = 5e-5  # step size of the short run: usual for training all of an encoder
-_GRID = 20_000
+_GRID = 2000
 
 
 def stack_of(model: Any) -> list[Any]:
@@ -131,10 +131,10 @@ def marchenko_pastur_median(ratio: float) -> float:
     """
     low, high = (1 - np.sqrt(ratio)) ** 2, (1 + np.sqrt(ratio)) ** 2
     # With t = low + (high - low)(1 - cos a)/2 the density has no infinite slope at its ends.
-    angle = (np.arange(_GRID) + 0.5) * np.pi / _GRID
-    place = low + (high - low) * (1 - np.cos(angle)) / 2
-    mass = np.cumsum(np.sin(angle) ** 2 / place)
-    return float(np.interp(0.5, mass / mass[-1], place))
+    angle = np.arange(_GRID + 1) * np.pi / _GRID
+    middle, end = (low + (high - low) * (1 - np.cos(a)) / 2 for a in (angle[1:] - np.pi / _GRID / 2, angle[1:]))
+    mass = np.cumsum(np.sin(angle[1:] - np.pi / _GRID / 2) ** 2 / middle)
+    return float(np.interp(0.5, mass / mass[-1], end))
 
 
 def representation_change(model: Any, feed: Feed, *, steps: int, seed: int) -> Floats:
@@ -143,7 +143,8 @@ def representation_change(model: Any, feed: Feed, *, steps: int, seed: int) -> F
     A layer's output changes because the layer changed, and because its input did: the change of all layers below is
     handed up. The raw change therefore mostly grows with the height, and would rank layers by their place. The
     increase over the layer below credits a layer with what it adds itself; for the lowest layer, over the output of
-    the embeddings. It is negative where a layer takes back a change. A text is represented by the mean of its tokens.
+    the embeddings. It is negative where a layer takes back a change, and a layer that enlarges what comes from below is
+    credited with that too. A text is represented by the mean of its tokens.
 
     The run trains every parameter that is not frozen with AdamW, one step on each of some planned batches.
 

@@ -172,7 +172,7 @@ def test_the_layer_with_structure_has_the_highest_signal(tiny_model: Path):
 @pytest.mark.parametrize("layer", [0, 2])
 def test_change_is_credited_to_the_layer_that_changes(tiny_model: Path, layer: int):
     """The naive change of a layer's output is as large in every layer above."""
-    model = sharp(tiny_model)
+    model = load_model(tiny_model)
     model.requires_grad_(False)
     importance.stack_of(model)[layer].requires_grad_(True)
     planned, texts = feed(model), importance._sample(feed(model), 1)
@@ -192,11 +192,11 @@ def test_representations_are_means_over_the_tokens_of_every_layer(tiny_model: Pa
     planned = feed(model)
     text = planned.columns["s"]["anchor"][0]
     found = importance._representations(model, planned, [("anchor", text)])
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in importance.stack_of(model))
     tokens = model.tokenizer("find: " + text, return_tensors="pt")
     with torch.no_grad():
         hidden = model[0].model(**tokens, output_hidden_states=True).hidden_states
     np.testing.assert_allclose(found[:, 0], [h[0].mean(0).numpy() for h in hidden], atol=1e-6)
-    assert not model[0].model.encoder.layer[0]._forward_hooks
 
 
 def test_cka_forgets_rotation_and_scale_and_sees_the_rest():
@@ -362,7 +362,7 @@ def test_choosing_the_layers_trains_what_naming_them_trains(config, tmp_path):
 def test_random_layers_are_seeded_and_as_many(config, tmp_path, monkeypatch):
     seen = seen_training(monkeypatch)
     chosen = []
-    for seed in (1, 1, 2, 3):
+    for seed in (1, 1, 2):
         train = config.train.model_copy(update={"seed": seed, "epochs": 1, "evaluations": 1})
         asked = with_method(config.model_copy(update={"train": train}), "partial", "random")
         metrics = run_finetune(asked, tmp_path).metrics
@@ -418,11 +418,11 @@ def test_a_control_needs_another_choice(config, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("method={layers: atuo}", "or null, got 'atuo' (did you mean 'auto'?)"),
-        ("method={layers: 3, choice: {control: true}}", "method.choice: a control needs `layers: auto`"),
+        ("method={name: lora, layers: atuo}", "or null, got 'atuo' (did you mean 'auto'?)"),
+        ("method={name: lora, layers: 3, choice: {control: true}}", "method.choice: a control needs `layers: auto`"),
         ("method={name: partial, layers: random, choice: {control: true}}", "a control needs `layers: auto`"),
-        ("method={layers: auto, choice: {by: fischer}}", "did you mean 'fisher'?"),
-        ("method={layers: auto, choice: {count: 0}}", "greater than or equal to 1"),
+        ("method={name: lora, layers: auto, choice: {by: fischer}}", "did you mean 'fisher'?"),
+        ("method={name: lora, layers: auto, choice: {count: 0}}", "greater than or equal to 1"),
         ("method={name: full, choice: {count: 1}}", "unknown key"),
     ],
 )
