@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -66,6 +66,10 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _type(field: FieldInfo) -> str:
     """Write the type as a user thinks of it, with its bounds."""
     text = str(field.annotation).replace("typing.", "")
+    if get_origin(field.annotation) is Union:  # what `|` makes where a Literal is among the types
+        members = get_args(field.annotation)
+        text = " | ".join(m.__name__ if type(m) is type else str(m).replace("typing.", "") for m in members)
+        text = text.replace("NoneType", "None")
     if isinstance(field.annotation, type):
         text = field.annotation.__name__
     if "Section" in text:

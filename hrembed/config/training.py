@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hrembed.config.layers import ChoiceSection, fitting_choice, known_word
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.proof import ProofSection
 from hrembed.config.section import Section
@@ -25,24 +26,30 @@ class LoraMethod(Section):
     targets: Literal["all-linear", "attention"] = Field(
         default="all-linear", description="Which linear layers get adapters."
     )
-    layers: int | tuple[int, ...] | None = Field(
+    layers: int | tuple[int, ...] | Literal["auto", "random"] | None = Field(
         default=None,
         description="Adapters on this many of the last layers only, which is faster; or on the layers of a list, "
-        "counted from 0; null for all.",
+        "counted from 0; null for all. `auto` measures which, `random` draws them.",
     )
+    choice: ChoiceSection = ChoiceSection()
     rslora: bool = Field(default=False, description="Multiply by alpha / sqrt(rank): for high ranks.")
     dora: bool = Field(default=False, description="Learn the length of weight rows apart from their direction.")
 
+    _word = field_validator("layers", mode="before")(known_word)
     _layers = field_validator("layers")(lambda cls, value: _some_layers(value))
+    _choice = field_validator("choice")(fitting_choice)
 
 
 class PartialMethod(Section):
     """Some layers of the encoder."""
 
     name: Literal["partial"] = Field(description="Train some layers, freeze everything else.")
-    layers: int | tuple[int, ...] | None = Field(
-        default=2, description="This many of the last layers; or a list, counted from 0; null for all."
+    layers: int | tuple[int, ...] | Literal["auto", "random"] | None = Field(
+        default=2,
+        description="This many of the last layers; or a list, counted from 0; null for all. `auto` measures which, "
+        "`random` draws them.",
     )
+    choice: ChoiceSection = ChoiceSection()
     only: Literal["all", "layernorm", "bias"] = Field(
         default="all", description="In these layers, train everything, the layer norms or the biases."
     )
@@ -50,7 +57,9 @@ class PartialMethod(Section):
         default=(), description="Train these parameters as well, for example `embeddings.*`; `*` stands for anything."
     )
 
+    _word = field_validator("layers", mode="before")(known_word)
     _layers = field_validator("layers")(lambda cls, value: _some_layers(value))
+    _choice = field_validator("choice")(fitting_choice)
 
 
 class FullMethod(Section):

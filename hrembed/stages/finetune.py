@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.files import write_text
+from hrembed.files import write_text, writing
 from hrembed.models.dense import DenseEncoder, Prompts
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import TransformerBackend, load_model
@@ -20,6 +20,7 @@ from hrembed.stages.encoders import model_folder, pinned, weights_identity
 from hrembed.stages.feeding import build_feed, open_sources
 from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
 from hrembed.stages.launched import check_alike, in_turn, meet, one_run
+from hrembed.stages.layers import choose_layers, compare_control, draw_choice, layer_tables, layers_json
 from hrembed.stages.proof import Tasks, choose_strength, open_proof, points_json, prove, sweep
 from hrembed.stages.scoring import open_task, score_task
 from hrembed.stages.stopping import deferred_stop
@@ -31,16 +32,20 @@ from hrembed.training.trainer import Context, Recipe, sample_texts, train, whole
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hrembed.config.training import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.stages.layers import Choice
     from hrembed.training.preflight import Preflight
     from hrembed.training.processes import Processes
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
+
+_CONTROL = "checkpoints/control"
 
 
 class _Prepared(NamedTuple):
@@ -48,6 +53,8 @@ class _Prepared(NamedTuple):
 
     model: Any
     feed: Feed
+    feed_for: Callable[[Any], Feed]
+    choice: Choice | None
     tasks: Tasks
     base: Floats
     folder: Path
@@ -93,10 +100,10 @@ def run_finetune(
             preflight = _preflight(config, ready, run, progress, probe=dry_run and processes.leads)
         history = None if dry_run else _train(config, ready, run, progress)
         if not processes.leads:
+            _follow(config, ready, run, progress, dry_run=dry_run)
             return StageResult(str(run.path), "ok", {}, follows=True)
         if history is None:
-            run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
-            return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
+            return _dry_result(ready, preflight, run)
         metrics = _finish(config, ready, history, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
@@ -105,6 +112,9 @@ def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run
     """Keep the best model, prove it, and write everything; returns the metrics."""
     best = _keep_best(config, run, ready.feed, history)
     proof, final = _prove(config, ready, best, run, progress)
+    proof |= layers_json(ready.choice)
+    if ready.choice is not None and ready.choice.control:
+        proof["control"] = _control(config, ready, ready.choice, final, proof["strength"], run, progress)
     dev = ready.tasks.dev
     tuned = _score(config, final, dev, progress)
     metrics = dev_metrics(config, ready.base, tuned, dev, history)
@@ -115,7 +125,47 @@ def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run
     draw(run, metrics)
     write_text(run.path / "model" / "README.md", model_card(config, metrics, run))
     run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
+    shutil.rmtree(run.path / "checkpoints")  # not earlier: a run that is killed above goes on from them
     return metrics
+
+
+def _follow(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, dry_run: bool) -> None:
+    """Take part in what the first process still trains."""
+    if ready.choice is not None and ready.choice.control and not dry_run:
+        _train_control(config, ready, ready.choice, run, progress)
+
+
+def _dry_result(ready: _Prepared, preflight: Preflight, run: Run) -> StageResult:
+    layers = layers_json(ready.choice)
+    draw_choice(run, layers)
+    run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings, **layers})
+    tables = {**layer_tables(layers), **preflight_tables(preflight)}
+    return StageResult(str(run.path), "ok", preflight.facts | layers, tables)
+
+
+def _train_control(
+    config: FinetuneConfig, ready: _Prepared, choice: Choice, run: Run, progress: Progress
+) -> tuple[Feed, History]:
+    """Train the same on a random choice of layers, from the base."""
+    progress.note(f"control: the same training on layers {', '.join(map(str, choice.control))}")
+    model = _sided(config, _load(config, ready.folder))
+    feed = ready.feed_for(model)
+    parameters = _apply_method(config, model, choice.control)
+    control = ready._replace(model=model, feed=feed, parameters=parameters)
+    return feed, _train(config, control, run, progress, _CONTROL)
+
+
+def _control(
+    config: FinetuneConfig, ready: _Prepared, choice: Choice, final: Any, strength: float, run: Run, progress: Progress
+) -> dict[str, Any]:
+    """Compare the chosen layers with a random choice, whose model is thrown away."""
+    feed, history = _train_control(config, ready, choice, run, progress)
+    best = _read_best(config, run.path / _CONTROL / "best", feed, history)
+    tuned = Blend(_sided(config, _load(config, ready.folder)), best).at(strength)
+    sides = _in_memory(config, final), _in_memory(config, tuned)
+    found = compare_control(config, ready.tasks, *sides, progress)
+    steps = {"best_step": history.best_step, "steps_done": len(history.losses)}
+    return {"layers": list(choice.control), **steps, **found}
 
 
 def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes) -> _Prepared:
@@ -128,11 +178,15 @@ def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progres
     run.add_model("base", _encoder(config, folder).identity, str(folder))
     model = _load(config, folder)
     base = _score(config, model, dev, progress) if processes.leads else np.zeros(1)
-    if config.sides == "query":
-        model = split_sides(model)
-    parameters = _apply_method(config, model)
-    feed = whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction), processes.count)
-    return _Prepared(model, feed, tasks, base, folder, parameters, processes)
+    model = _sided(config, model)
+
+    def feed_for(model: Any) -> Feed:
+        return whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction), processes.count)
+
+    feed = feed_for(model)  # before the method, which changes the model in place: layers are scored on the plan
+    choice = choose_layers(config, model, feed, progress)
+    parameters = _apply_method(config, model, choice.chosen if choice else None)
+    return _Prepared(model, feed, feed_for, choice, tasks, base, folder, parameters, processes)
 
 
 def _prove(
@@ -140,7 +194,7 @@ def _prove(
 ) -> tuple[dict[str, Any], Any]:
     """Choose the strength, write that model, and compare it with the base; returns metrics and the final model."""
     base = _load(config, ready.folder)
-    blend = Blend(split_sides(base) if config.sides == "query" else base, best)
+    blend = Blend(_sided(config, base), best)
     points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
     chosen = choose_strength(points, config.proof)
     final = blend.at(chosen)
@@ -153,14 +207,18 @@ def _prove(
 
 
 def _preflight(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
-    found = check(ready.model, ready.feed, _recipe(config, ready.processes), run.path, probe=probe)
+    control = bool(ready.choice and ready.choice.control)
+    recipe = _recipe(config, ready.processes)
+    found = check(ready.model, ready.feed, recipe, run.path, probe=probe, control=control)
     for warning in found.warnings:
         progress.note(f"warning: {warning}")
     return found
 
 
-def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress) -> History:
-    checkpoints = run.path / "checkpoints"
+def _train(
+    config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, folder: str = "checkpoints"
+) -> History:
+    checkpoints = run.path / folder
     made_of = _made_of(config, ready, run)
     point = read_resume_point(checkpoints / "resume")
     check_alike(ready.processes, {**made_of, "the resume point": point.step if point else 0})
@@ -212,11 +270,16 @@ def _load(config: FinetuneConfig, folder: Path) -> Any:
     )
 
 
-def _apply_method(config: FinetuneConfig, model: Any) -> tuple[int, int]:
+def _sided(config: FinetuneConfig, model: Any) -> Any:
+    return split_sides(model) if config.sides == "query" else model
+
+
+def _apply_method(config: FinetuneConfig, model: Any, layers: Sequence[int] | None) -> tuple[int, int]:
+    """Apply the method in place, to these layers if they were chosen; returns (trainable, all) parameters."""
     from transformers import set_seed
 
     set_seed(config.train.seed)  # adapters start from random numbers
-    settings = config.method.model_dump()
+    settings = config.method.model_dump(exclude={"choice"}) | ({"layers": tuple(layers)} if layers else {})
     resolve("method", settings.pop("name"))(model, **settings)
     if config.sides == "query":
         freeze_documents(model)
@@ -252,12 +315,17 @@ def _encoder(config: FinetuneConfig, folder: Path) -> DenseEncoder:
 
 
 def _keep_best(config: FinetuneConfig, run: Run, feed: Feed, history: History) -> Any:
-    """Move the best checkpoint to `model/`, and read it back to see that it is the model that was scored."""
+    """Copy the best checkpoint to `model/`; returns what was read back from the checkpoint."""
     checkpoints = run.path / "checkpoints"
-    (checkpoints / "best").replace(run.path / "model")
-    if (checkpoints / "best-adapter").exists():
-        (checkpoints / "best-adapter").replace(run.path / "adapter")
-    saved = _load(config, run.path / "model")
+    for kept, name in (("best", "model"), ("best-adapter", "adapter")):
+        if (checkpoints / kept).exists():
+            with writing(run.path / name) as part:
+                shutil.copytree(checkpoints / kept, part)
+    return _read_best(config, run.path / "model", feed, history)
+
+
+def _read_best(config: FinetuneConfig, folder: Path, feed: Feed, history: History) -> Any:
+    """Read the best model of a training back, to see that it is the one that was scored."""
+    saved = _load(config, folder)
     check_saved(history.best_vectors, sample_vectors(saved, sample_texts(feed)))
-    shutil.rmtree(checkpoints)
     return saved

@@ -9,6 +9,7 @@ import numpy as np
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
 from hrembed.plots.finetune import draw_strengths, draw_training
+from hrembed.stages.layers import draw_choice, layer_tables
 from hrembed.stages.proof import proof_tables
 from hrembed.stages.scoring import as_json, compare, estimate, groups_of, shown
 
@@ -58,7 +59,7 @@ def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         "verdict": metrics["verdict"].replace("δ", f"{metrics['delta']:g}"),
         "kept step": f"{metrics['best_step']} of {metrics['steps']}",
     }
-    return {"Dev task, base against tuned": [dev], **proof_tables(metrics, metrics["delta"])}
+    return {"Dev task, base against tuned": [dev], **proof_tables(metrics, metrics["delta"]), **layer_tables(metrics)}
 
 
 def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
@@ -83,7 +84,8 @@ def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
 
 
 def draw(run: Run, metrics: Mapping[str, Any]) -> None:
-    """Draw the training, and the strengths where there are several."""
+    """Draw the training, the strengths where there are several, and the scores of layers where they were measured."""
+    draw_choice(run, metrics)
     dev = [(entry["step"], entry["score"]) for entry in metrics["dev_history"]]
     draw_training(run.path / "training.png", metrics["loss_history"], dev, metrics["best_step"], metrics["metric"])
     if metrics["strengths"]:
@@ -93,7 +95,7 @@ def draw(run: Run, metrics: Mapping[str, Any]) -> None:
 
 def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
     """Write the card of the model: how it was made, what was measured, what it must not be taken for."""
-    method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump().items())
+    method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump(exclude={"choice"}).items())
     train = ", ".join(f"{key} {value}" for key, value in config.train.model_dump().items())
     return f"""---
 library_name: sentence-transformers
@@ -105,7 +107,7 @@ tags: [sentence-transformers, hrembed]
 Made by `hrembed finetune`, run `{run.path.name}`.
 
 * Method: {_inline(method)}; trained sides: {config.sides}
-* Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
+{_layers(metrics)}* Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
 * Training: {train}
 * Kept: step {metrics["best_step"]} of {metrics["steps"]}, at strength {metrics["strength"]:g} (0 is the base)
 
@@ -136,6 +138,22 @@ Measured on the tasks above and on nothing else: other languages, branches and k
 Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here. A score is no decision
 about a person.
 """
+
+
+def _layers(metrics: Mapping[str, Any]) -> str:
+    """Lines on the choice of layers, and on what its control showed; empty where the config names the layers."""
+    if "layers" not in metrics:
+        return ""
+    by, chosen = metrics["layers"]["by"], ", ".join(map(str, metrics["layers"]["chosen"]))
+    line = f"* Trained layers: {chosen} (0 is the lowest), chosen by `{by}`\n"
+    if "control" not in metrics:
+        return line
+    control = metrics["control"]
+    rows = [
+        (f"{_inline(row['task'])} {shown(row['difference'], sign=True)}") for row in (control["dev"], *control["tests"])
+    ]
+    layers = ", ".join(map(str, control["layers"]))
+    return f"{line}* Against a random choice ({layers}), chosen - random: {'; '.join(rows)}\n"
 
 
 def _results(metrics: Mapping[str, Any]) -> str:

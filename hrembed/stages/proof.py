@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.proof import ProofSection
     from hrembed.config.training import FinetuneConfig
-    from hrembed.progress import Progress
+    from hrembed.progress import Advance, Progress
     from hrembed.runs.record import Run
     from hrembed.stages.measuring import Measures
     from hrembed.stages.tasks import AnyTask
@@ -78,7 +78,7 @@ def sweep(
         encoder_at: Gives the model at a strength; only the one given last is used.
         progress: Told what advances.
     """
-    settings = _as_eval(config)
+    settings = as_eval(config)
     points: list[Point] = []
     strengths = sorted({0.0, *config.proof.strengths, 1.0}) if config.proof.strengths else []
     with progress.bar("strengths", len(strengths)) as advance:
@@ -115,29 +115,40 @@ def prove(config: FinetuneConfig, tasks: Tasks, base: Encoder, tuned: Encoder, p
     Returns:
         `tests` and `retention`: rows of paired differences, with both scores; empty without tasks.
     """
-    settings = _as_eval(config)
-    found = {}
+    settings, sides = as_eval(config), {"base": base, "tuned": tuned}
     with progress.bar("proof", len(tasks.tests) + len(tasks.retention)) as advance:
-        for family, side in (("tests", tasks.tests), ("retention", tasks.retention)):
-            results = {}
-            for task in side:
-                results[task.name] = _both(base, tuned, task, settings)
-                advance(1, task.name)
-            rows = [row for task in side for row in comparisons(task.name, results[task.name], _groups(task), settings)]
-            found[family] = [
-                {**entry, **_scores(results[entry["task"]], next(t for t in side if t.name == entry["task"]), settings)}
-                for entry in family_json(rows, settings)
-            ]
-    return found
+        families = (("tests", tasks.tests), ("retention", tasks.retention))
+        return {family: compared(side, sides, settings, advance) for family, side in families}
 
 
-def _both(base: Encoder, tuned: Encoder, task: AnyTask, settings: EvalConfig) -> dict[str, Measures]:
-    entrants = (Entrant("base", base), Entrant("tuned", tuned))
-    return {entrant.name: measure(entrant, task, settings, Silent()) for entrant in entrants}
+def compared(
+    tasks: Sequence[AnyTask], sides: Mapping[str, Encoder], settings: EvalConfig, advance: Advance
+) -> list[dict[str, Any]]:
+    """Compare the second model with the first on every task, one family of comparisons.
+
+    Args:
+        tasks: What is measured on.
+        sides: Two models by name; the scores of a row stand under these names.
+        settings: Metric, and how intervals are made.
+        advance: Told about every task.
+
+    Returns:
+        One row per task: the paired difference, second - first, with both scores.
+    """
+    results, groups = {}, {task.name: _groups(task) for task in tasks}
+    for task in tasks:
+        entrants = [Entrant(name, encoder) for name, encoder in sides.items()]
+        results[task.name] = {entrant.name: measure(entrant, task, settings, Silent()) for entrant in entrants}
+        advance(1, task.name)
+    rows = [row for name, found in results.items() for row in comparisons(name, found, groups[name], settings)]
+    return [
+        {**entry, **_scores(results[entry["task"]], groups[entry["task"]], settings)}
+        for entry in family_json(rows, settings)
+    ]
 
 
-def _scores(results: Mapping[str, Measures], task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
-    return {name: estimates(found, _groups(task), settings)[found.headline] for name, found in results.items()}
+def _scores(results: Mapping[str, Measures], groups: Sequence[str], settings: EvalConfig) -> dict[str, Any]:
+    return {name: estimates(found, groups, settings)[found.headline] for name, found in results.items()}
 
 
 def _headline(entrant: Entrant, task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
@@ -149,7 +160,7 @@ def _groups(task: AnyTask) -> list[str]:
     return [item.group for item in items_of(task)]
 
 
-def _as_eval(config: FinetuneConfig) -> EvalConfig:
+def as_eval(config: FinetuneConfig) -> EvalConfig:
     """Settings under which `eval` would measure the same."""
     compare = CompareSection(pairs="reference", delta=config.delta)
     return EvalConfig(models=(config.model,), metrics=(config.metric,), compare=compare, bootstrap=config.bootstrap)
@@ -165,7 +176,7 @@ def proof_tables(metrics: Mapping[str, Any], delta: float) -> dict[str, list[dic
     tables = {}
     for title, family in (("Test tasks, base against tuned", "tests"), ("Outside of hiring", "retention")):
         if metrics[family]:
-            tables[title] = [_row(entry, delta) for entry in metrics[family]]
+            tables[title] = [comparison_row(entry, delta) for entry in metrics[family]]
     if metrics["strengths"]:
         chosen = metrics["strength"]
         tables[f"How much of the training is kept (chosen: {chosen:g})"] = [
@@ -179,12 +190,14 @@ def proof_tables(metrics: Mapping[str, Any], delta: float) -> dict[str, list[dic
     return tables
 
 
-def _row(entry: Mapping[str, Any], delta: float) -> dict[str, str]:
+def comparison_row(
+    entry: Mapping[str, Any], delta: float, sides: tuple[str, str] = ("base", "tuned")
+) -> dict[str, str]:
+    """Write a row of `compared` for a table, the scores of both sides under their names."""
     return {
         "task": entry["task"],
         "metric": entry["metric"],
-        "base": shown(entry["base"]),
-        "tuned": shown(entry["tuned"]),
+        **{side: shown(entry[side]) for side in sides},
         "difference": shown(entry["difference"], sign=True),
         "p (Holm)": "" if np.isnan(entry["p_holm"]) else f"{entry['p_holm']:.4f}",
         "verdict": entry["verdict"].replace("δ", f"{delta:g}"),

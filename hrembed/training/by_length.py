@@ -62,8 +62,8 @@ def _embed(model: Any, columns: Sequence[Mapping[str, Any]], rows: int) -> list[
 
 
 def _can_be_cut(column: Mapping[str, Any]) -> bool:
-    mask = column.get("attention_mask")
-    return _by_token(column.get("input_ids")) and _by_token(mask) and bool((mask.diff(dim=1) <= 0).all())
+    tokens, mask = column.get("input_ids"), column.get("attention_mask")
+    return mask is not None and _by_token(tokens) and _by_token(mask) and bool((mask.diff(dim=1) <= 0).all())
 
 
 def _stacked(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Preflight:
     warnings: tuple[str, ...]
 
 
-def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool) -> Preflight:
+def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, control: bool = False) -> Preflight:
     """Look at a training before it starts; weights and random numbers are left as they were.
 
     Args:
@@ -46,6 +46,7 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool) 
         recipe: How.
         folder: Where checkpoints will go.
         probe: Also run a few steps, for time, memory and loss.
+        control: Whether a second training follows, while the files of the first are there.
 
     Raises:
         ModelError: Nothing would be trained.
@@ -61,7 +62,7 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool) 
         "parameters": {"trainable": trainable, "all": total},
         "steps": -(-len(feed.batches) // recipe.batches_per_step),
         "rows_per_batch": float(np.mean([len(batch) for batch in feed.batches])) if feed.batches else 0.0,
-        "disk_mb": _disk(model, folder),
+        "disk_mb": _disk(model, folder, 2 if control else 1),
         "cut": _cut(model, feed, recipe.seed),
     }
     if probe and feed.batches:
@@ -69,11 +70,14 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool) 
     return Preflight(facts, tuple(_warnings(facts, feed, recipe)))
 
 
-def _disk(model: Any, folder: Path) -> int:
-    """MB that the run will write: last, best and final model, a resume point and the one that replaces it."""
+def _disk(model: Any, folder: Path, trainings: int) -> int:
+    """MB that the run will write: last and best model, a resume point and the one that replaces it; the final model.
+
+    The best model is written beside the one it replaces.
+    """
     whole = sum(p.numel() * p.element_size() for p in model.parameters())
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    needed, free = 3 * whole + 2 * 3 * trained, shutil.disk_usage(folder).free
+    needed, free = trainings * (2 * whole + 2 * 3 * trained) + 2 * whole, shutil.disk_usage(folder).free
     if needed > free:
         raise HrembedError(
             f"the run needs about {needed // 2**20} MB below '{folder}', where {free // 2**20} MB are free",
@@ -144,15 +148,20 @@ def batch_loss(model: Any, feed: Feed, batch: Sequence[int]) -> Any:
 
     name, rows = _place(feed, batch)
     columns = feed.columns[name]
-    features = []
-    for column in columns:
-        if column != "label":
-            texts = [columns[column][row] for row in rows]
-            options = {"prompt": feed.prompts.get(column) or None, "task": feed.routes.get(column)}
-            found = model.preprocess(texts, **options)
-            features.append({k: v.to(model.device) if hasattr(v, "to") else v for k, v in found.items()})
+    features = [
+        features_of(model, feed, column, [texts[row] for row in rows])
+        for column, texts in columns.items()
+        if column != "label"
+    ]
     losses = feed.losses[name](features, torch.tensor([columns["label"][row] for row in rows]))
     return sum(losses.values()) if isinstance(losses, dict) else losses
+
+
+def features_of(model: Any, feed: Feed, column: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Prepare texts of a column for the model as the trainer does, with prompt and route."""
+    options = {"prompt": feed.prompts.get(column) or None, "task": feed.routes.get(column)}
+    found = model.preprocess(list(texts), **options)
+    return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in found.items()}
 
 
 def _texts(feed: Feed, batch: Sequence[int]) -> list[str]:

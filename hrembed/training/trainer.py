@@ -133,8 +133,7 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
         StoppedError: Somebody asked to stop.
         ModelError: The loss is not finite, there is no batch, or the resume point is of another training.
     """
-    if not feed.batches:
-        raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
+    require_batches(feed)
     steps = -(-len(feed.batches) // recipe.batches_per_step)
     history = History(steps, dev=[(0, context.base_score)])
     if context.resume is not None:
@@ -148,6 +147,16 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
     if any(context.processes.gather(context.stop_requested())) and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
+
+
+def require_batches(feed: Feed) -> None:
+    """Refuse a plan without a single batch.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if not feed.batches:
+        raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
 
 
 def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: History, advance: Advance) -> Watch:
