@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hrembed.config.scratch import ScratchMethod
 from hrembed.errors import ModelError
 from hrembed.files import write_text
 from hrembed.models.dense import DenseEncoder, Prompts
@@ -19,10 +21,11 @@ from hrembed.runs.record import open_run
 from hrembed.stages.encoders import model_folder, pinned, weights_identity
 from hrembed.stages.feeding import build_feed, open_sources
 from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
+from hrembed.stages.pretraining import from_random_weights, look_ahead, pretrain
 from hrembed.stages.proof import choose_strength, open_proof, points_json, prove, sweep
 from hrembed.stages.scoring import open_task, score_task
 from hrembed.stages.stopping import deferred_stop
-from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
+from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
 from hrembed.training.preflight import check
 from hrembed.training.strength import Blend
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
     from hrembed.config.training import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.stages.proof import Tasks
+    from hrembed.stages.pretraining import Untrained
+    from hrembed.stages.proof import Point, Tasks
     from hrembed.training.preflight import Preflight
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class _Prepared(NamedTuple):
-    """Everything that a training needs."""
+    """Everything that a training needs; `untrained` is what a model from random weights starts from."""
 
     model: Any
     feed: Feed
@@ -51,6 +55,7 @@ class _Prepared(NamedTuple):
     base: Floats
     folder: Path
     parameters: tuple[int, int]
+    untrained: Untrained | None
 
 
 def run_finetune(
@@ -87,18 +92,26 @@ def run_finetune(
         if dry_run:
             run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
             return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
+        before = {"pretraining": pretrain(config, ready.untrained, run, progress)} if ready.untrained else {}
         history = _train(config, ready, run, progress)
-        metrics = _finish(config, ready, history, run, progress)
+        metrics = _finish(config, ready, history, before, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
-def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run, progress: Progress) -> dict[str, Any]:
+def _finish(
+    config: FinetuneConfig,
+    ready: _Prepared,
+    history: History,
+    before: dict[str, Any],
+    run: Run,
+    progress: Progress,
+) -> dict[str, Any]:
     """Keep the best model, prove it, and write everything; returns the metrics."""
     best = _keep_best(config, run, ready.feed, history)
     proof, final = _prove(config, ready, best, run, progress)
     dev = ready.tasks.dev
     tuned = _score(config, final, dev, progress)
-    metrics = dev_metrics(config, ready.base, tuned, dev, history)
+    metrics = before | dev_metrics(config, ready.base, tuned, dev, history)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
     metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
     run.write_table("per_query", {"query": [q.id for q in dev.queries], "base": ready.base, "tuned": tuned})
@@ -118,11 +131,15 @@ def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progres
     run.add_model("base", _encoder(config, folder).identity, str(folder))
     model = _load(config, folder)
     base = _score(config, model, tasks.dev, progress)
+    untrained = None
+    if isinstance(config.method, ScratchMethod):
+        untrained = from_random_weights(config, config.method, sources)
+        model = untrained.model
     if config.sides == "query":
         model = split_sides(model)
     parameters = _apply_method(config, model)
     feed = build_feed(config, sources, model, runs_dir, tasks.dev.instruction)
-    return _Prepared(model, feed, tasks, base, folder, parameters)
+    return _Prepared(model, feed, tasks, base, folder, parameters, untrained)
 
 
 def _prove(
@@ -130,10 +147,7 @@ def _prove(
 ) -> tuple[dict[str, Any], Any]:
     """Choose the strength, write that model, and compare it with the base; returns metrics and the final model."""
     base = _load(config, ready.folder)
-    blend = Blend(split_sides(base) if config.sides == "query" else base, best)
-    points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
-    chosen = choose_strength(points, config.proof)
-    final = blend.at(chosen)
+    points, chosen, final = _choose(config, ready, base, best, progress)
     if chosen < 1:
         save(final, run.path / "model")
         texts = sample_texts(ready.feed)
@@ -142,8 +156,23 @@ def _prove(
     return {**found, "strengths": points_json(points), "strength": chosen}, final
 
 
+def _choose(
+    config: FinetuneConfig, ready: _Prepared, base: Any, best: Any, progress: Progress
+) -> tuple[list[Point], float, Any]:
+    """Return what was measured at each strength, the one chosen, and the model there."""
+    if ready.untrained is not None:  # nothing lies between two architectures
+        return [], 1.0, best
+    blend = Blend(split_sides(base) if config.sides == "query" else base, best)
+    points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
+    chosen = choose_strength(points, config.proof)
+    return points, chosen, blend.at(chosen)
+
+
 def _preflight(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
     found = check(ready.model, ready.feed, _recipe(config), run.path, probe=probe)
+    if ready.untrained is not None:
+        facts, warnings = look_ahead(config, ready.untrained, probe=probe)
+        found = replace(found, facts={**found.facts, "pretraining": facts}, warnings=(*found.warnings, *warnings))
     for warning in found.warnings:
         progress.note(f"warning: {warning}")
     return found
@@ -154,11 +183,13 @@ def _train(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progres
     made_of = _made_of(config, ready, run)
     point = read_resume_point(checkpoints / "resume")
     if point is not None:
-        _check_same(point.notes["made_of"], made_of)
+        check_same(point.notes["made_of"], made_of)
         progress.note(f"going on after step {point.step}")
+    # A model of its own starts from what it learnt of the language, not from what it is compared with.
+    first = ready.base if ready.untrained is None else _score(config, ready.model, ready.tasks.dev, Silent())
     with deferred_stop(progress.note) as stop_requested:
         context = Context(
-            base_score=float(np.nanmean(ready.base)),
+            base_score=float(np.nanmean(first)),
             score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.tasks.dev, Silent()))),
             stop_requested=stop_requested,
             checkpoints=checkpoints,
@@ -181,15 +212,6 @@ def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, An
     }
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        raise ModelError(
-            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
-            hint="start a new run, or put back what changed",
-        )
-
-
 def _load(config: FinetuneConfig, folder: Path) -> Any:
     return load_model(
         folder,
@@ -203,7 +225,8 @@ def _apply_method(config: FinetuneConfig, model: Any) -> tuple[int, int]:
     from transformers import set_seed
 
     set_seed(config.train.seed)  # adapters start from random numbers
-    settings = config.method.model_dump()
+    # A model from random weights has its sizes already.
+    settings = {"name": "full"} if isinstance(config.method, ScratchMethod) else config.method.model_dump()
     resolve("method", settings.pop("name"))(model, **settings)
     if config.sides == "query":
         freeze_documents(model)

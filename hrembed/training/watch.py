@@ -107,11 +107,11 @@ class Watch:
         self.history.losses.append(loss)
         self.advance(1, self._note(loss))
         stopping = self.stop_requested()
-        if step in _spread(self.history.steps, self.evaluations) and not stopping:
+        if step in spread(self.history.steps, self.evaluations) and not stopping:
             self._evaluate(step)
         if stopping:
             save(plain_copy(self.model), self.checkpoints / "last")
-        if self.saves and (stopping or step in _spread(self.history.steps, self.saves)):
+        if self.saves and (stopping or step in spread(self.history.steps, self.saves)):
             notes = {**self.history.notes(), "made_of": self.made_of}
             write_resume_point(self.checkpoints / "resume", step, notes, parts)
         return stopping or self._patience_over()
@@ -139,6 +139,6 @@ class Watch:
         return self.history.stopped_early
 
 
-def _spread(steps: int, times: int) -> set[int]:
+def spread(steps: int, times: int) -> set[int]:
     """Steps at even distances, the last included."""
     return {round(steps * n / times) for n in range(1, times + 1)}
