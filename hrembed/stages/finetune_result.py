@@ -103,8 +103,9 @@ def _ahead(found: Mapping[str, Any]) -> dict[str, str]:
     seconds = found["seconds_per_batch"]
     return {
         "texts for masked language modelling": f"{found['texts']:,}, and {found['texts_held_out']:,} held out",
-        "vocabulary": f"{found['vocabulary']:,} tokens, by which {found['unknown_share']:.2%} of the texts are unknown",
-        "its steps": f"{found['steps']:,} of {seconds['float32']:.2f} s in float32, {seconds['bfloat16']:.2f} in bfloat16",
+        "vocabulary": f"{found['vocabulary']:,} tokens, {found['unknown_share']:.2%} of the texts unknown",
+        "its steps": f"{found['steps']:,}",
+        "seconds per step there": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
         "masked language modelling": f"about {found['training_seconds'] / 60:.1f} minutes",
     }
 
@@ -124,8 +125,7 @@ def draw(run: Run, metrics: Mapping[str, Any]) -> None:
 
 def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
     """Write the card of the model: how it was made, what was measured, what it must not be taken for."""
-    method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump().items())
-    train = ", ".join(f"{key} {value}" for key, value in config.train.model_dump().items())
+    method, train = _listed(config.method.model_dump()), _listed(config.train.model_dump())
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -159,6 +159,14 @@ The dev task also chose the checkpoint, so its numbers flatter the tuned model a
 ## Training data
 
 {_data(config, run)}"""
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    """Write settings as one line; those of a section carry its name."""
+    return ", ".join(
+        _listed({f"{key} {inner}": v for inner, v in value.items()}) if isinstance(value, dict) else f"{key} {value}"
+        for key, value in settings.items()
+    )
 
 
 def _origin(config: FinetuneConfig, metrics: Mapping[str, Any]) -> str:

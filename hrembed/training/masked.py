@@ -320,16 +320,23 @@ def held_out_loss(network: Any, tokenizer: Any, rows: Sequence[Tokens], recipe: 
 
 
 def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe) -> dict[str, Any]:
-    """Run forward and backward on a few batches, for the time; weights and random numbers are left as they were."""
+    """Run forward and backward on a few batches, from the smallest to the largest, and go by their time per token.
+
+    Weights and random numbers are left as they were.
+    """
     import torch
 
     batches, random = _batches(corpus, recipe), torch.get_rng_state()
+    lengths = [len(row["input_ids"]) for row in corpus.training]
+    sizes = np.array([len(batch) * max(lengths[n] for n in batch) for batch in batches])
     network, collate = _with_head(model, recipe.seed).train(), collator(model.tokenizer, recipe.mask)
-    places = np.linspace(0, len(batches) - 1, min(_PROBES, len(batches))).astype(int)
-    tokenised = [collate([corpus.training[row] for row in batches[n]]) for n in places]
-    _probe(network, tokenised[0], "float32")  # warms up
-    kinds = ("float32", "bfloat16")
-    seconds = {kind: float(np.median([_probe(network, batch, kind) for batch in tokenised])) for kind in kinds}
+    places = np.argsort(sizes)[np.linspace(0, len(batches) - 1, min(_PROBES, len(batches))).astype(int)]
+    probes = [collate([corpus.training[row] for row in batches[n]]) for n in places]
+    _probe(network, probes[0], "float32")  # warms up
+    seconds = {}
+    for kind in ("float32", "bfloat16"):
+        took = sum(_probe(network, batch, kind) for batch in probes)
+        seconds[kind] = float(took / sizes[places].sum() * sizes.mean())
     torch.set_rng_state(random)
     model.eval()
     return {
