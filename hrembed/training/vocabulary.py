@@ -36,32 +36,35 @@ def train_tokenizer(texts: Sequence[str], *, size: int, max_tokens: int) -> Any:
     """
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
-    from tokenizers.trainers import WordPieceTrainer
     from transformers import BertTokenizerFast
 
     reader = BertTokenizerFast().backend_tokenizer
     draft = Tokenizer(WordPiece(unk_token="[UNK]"))
     draft.normalizer, draft.pre_tokenizer = reader.normalizer, reader.pre_tokenizer
+    # Not by file: since transformers 5 `vocab_file` is ignored without a word, and every token is unknown.
+    return BertTokenizerFast(vocab=_learn(draft, texts, size), model_max_length=max_tokens)
+
+
+def _learn(draft: Any, texts: Sequence[str], size: int) -> dict[str, int]:
+    """Return tokens with their numbers, in order.
+
+    The trainer numbers the inner forms of characters as its hash table happens to give them, and breaks ties by these
+    numbers: without naming them first, every run would learn another vocabulary.
+    """
+    from tokenizers.trainers import WordPieceTrainer
+
     characters = _characters(draft, texts)
-    inner = [f"##{character}" for character in characters if _joins(draft, character)]
-    needed = len(SPECIAL) + len(characters) + len(inner)
+    named = [*SPECIAL, *(f"##{character}" for character in characters if _joins(draft, character))]
+    needed = len(named) + len(characters)
     if needed > size:
         raise ConfigError(
             f"`method.vocabulary` is {size}, but the texts use {len(characters)} characters, which need {needed} tokens"
         )
-    # The trainer numbers the inner forms of characters as its hash table happens to give them, and breaks ties by
-    # these numbers: without naming them first, every run would learn another vocabulary.
     trainer = WordPieceTrainer(
-        vocab_size=size,
-        min_frequency=2,
-        show_progress=False,
-        special_tokens=[*SPECIAL, *inner],
-        initial_alphabet=characters,
+        vocab_size=size, min_frequency=2, show_progress=False, special_tokens=named, initial_alphabet=characters
     )
     draft.train_from_iterator(texts, trainer)
-    vocabulary = dict(sorted(draft.get_vocab().items(), key=lambda item: item[1]))
-    # Not by file: since transformers 5 `vocab_file` is ignored without a word, and every token is unknown.
-    return BertTokenizerFast(vocab=vocabulary, model_max_length=max_tokens)
+    return dict(sorted(draft.get_vocab().items(), key=lambda item: item[1]))
 
 
 def _characters(draft: Any, texts: Sequence[str]) -> list[str]:
