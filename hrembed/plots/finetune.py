@@ -62,14 +62,14 @@ def draw_pretraining(
         HrembedError: The file cannot be written.
     """
     figure, (axes,) = _figure(1, (8, 3.6))
-    for entries, label, style in (
-        (losses, "training texts, with dropout", {"color": "#bbbbbb", "linewidth": 1.2}),
-        (held_out, "texts held out", {"color": _COLOURS[0], "marker": "o"}),
-    ):
-        axes.plot([entry["step"] for entry in entries], [entry["loss"] for entry in entries], label=label, **style)
-    axes.set_ylabel("loss of hidden tokens (nats)")
+    steps, values = ([entry[key] for entry in losses] for key in ("step", "loss"))
+    axes.plot(steps, values, color="#bbbbbb", linewidth=0.8, label="training")
+    axes.plot(steps, _smooth(np.array(values)), color=_COLOURS[0], linewidth=1.5, label="mean of the steps around")
+    steps, values = ([entry[key] for entry in held_out] for key in ("step", "loss"))
+    axes.plot(steps, values, color=_COLOURS[1], marker="o", label="texts held out")
+    axes.set_ylabel("loss of a hidden token (nats)")
     axes.set_xlabel("step of masked language modelling")
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     _save(figure, path)
 
 
