@@ -85,8 +85,8 @@ class MaskedHistory:
 
     Attributes:
         steps: Planned steps.
-        losses: Loss of each step done.
-        held_out: (step, loss on the texts held out); step 0 is before the training.
+        losses: Loss of each step done. Batches of short texts, the hardest, weigh as much as those of long ones.
+        held_out: (step, loss on the texts held out, all tokens alike); step 0 is before the training.
     """
 
     steps: int
