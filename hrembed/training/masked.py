@@ -286,7 +286,9 @@ def masked_loss(network: Any, batch: Mapping[str, Any], precision: str = "float3
     hidden = labels != -100
     with torch.autocast(network.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
         states = network.bert(input_ids=ids, attention_mask=attended).last_hidden_state
-        guesses = network.cls(states[hidden])  # the head is a third of the arithmetic; most tokens need none of it
+        guesses = network.cls(
+            states[hidden]
+        )  # most tokens need no guess, and a guess costs almost as much as the encoder
     return cross_entropy(guesses.float(), labels[hidden], reduction="sum") / hidden.sum().clamp(min=1)
 
 
