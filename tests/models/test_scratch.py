@@ -251,6 +251,31 @@ def test_held_out_tokens_are_hidden_once_each(monkeypatch):
     assert len(seen) == 7  # 1 / 0.15
 
 
+def test_what_is_held_out_is_measured_without_chance():
+    model, corpus = small([f"cleans {n} wards" for n in range(60)])
+    network = masked._with_head(model, 13).train()
+    state = torch.get_rng_state()
+    first, second = (masked.held_out_loss(network, model.tokenizer, corpus.held_out, RECIPE) for _ in range(2))
+    assert first == second  # dropout is off
+    assert network.training
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_texts_are_cut_between_their_special_tokens():
+    _, corpus = small([f"cleans {n} wards " + "again " * 40 for n in range(20)], max_tokens=16)
+    for row in corpus.training + corpus.held_out:
+        assert (len(row["input_ids"]), row["input_ids"][0], row["input_ids"][-1]) == (16, 2, 3)
+        assert row["special_tokens_mask"] == [1, *[0] * 14, 1]
+
+
+def test_guessing_shares_the_embeddings_of_the_encoder():
+    model, _ = small(["cleans wards", "bakes bread"])
+    network = masked._with_head(model, 13)
+    words = model[0].model.embeddings.word_embeddings.weight
+    assert network.cls.predictions.decoder.weight is words
+    assert network.bert is model[0].model
+
+
 def test_the_loss_is_that_of_the_library():
     model, corpus = small([f"cleans {n} wards" for n in range(20)])
     network = masked._with_head(model, 13).eval()
