@@ -197,9 +197,10 @@ def test_dev_and_test_texts_are_never_read(config: FinetuneConfig, pairs: Path, 
 
 def test_a_text_that_differs_in_case_or_punctuation_alone_is_read_once(config: FinetuneConfig, tmp_path: Path):
     rows = [{"anchor": a, "positive": p} for a, p in (("Nurse", "works on a ward"), ("nurse!", "Works on a ward."))]
-    rows += [{"anchor": f"job {n}", "positive": f"work {n} £"} for n in range(6)]
-    source = SourceSection(path=str(jsonl(tmp_path / "twice.jsonl", rows)))
-    found = run_finetune(config.model_copy(update={"sources": (source, source)}), tmp_path / "runs", dry_run=True)
+    more = [rows[0], *({"anchor": f"job {n}", "positive": f"work {n} £"} for n in range(6))]
+    files = [jsonl(tmp_path / name, part) for name, part in (("one.jsonl", rows), ("two.jsonl", more))]
+    sources = tuple(SourceSection(path=str(file)) for file in files)
+    found = run_finetune(config.model_copy(update={"sources": sources}), tmp_path / "runs", dry_run=True)
     facts = found.metrics["pretraining"]
     assert facts["texts"] + facts["texts_held_out"] == 2 + 12
     assert facts["unknown_share"] == 0.0
