@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from hrembed.config.layers import ChoiceSection, fitting_choice, known_word
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.proof import ProofSection
+from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
@@ -193,7 +194,9 @@ class FinetuneConfig(Section):
     sources: tuple[SourceSection, ...] = Field(
         default=(SourceSection(),), min_length=1, description="Where training data comes from."
     )
-    method: Annotated[LoraMethod | PartialMethod | FullMethod, Field(discriminator="name")] = LoraMethod()
+    method: Annotated[LoraMethod | PartialMethod | FullMethod | ScratchMethod, Field(discriminator="name")] = (
+        LoraMethod()
+    )
     sides: Literal["both", "query"] = Field(
         default="both",
         description="`query` trains an encoder for queries alone; documents keep the base model, so an existing index "
@@ -214,4 +217,10 @@ class FinetuneConfig(Section):
     def _trainable(self) -> FinetuneConfig:
         if parse_ref(self.model.ref).scheme in NOT_TRAINABLE:
             raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
+        return self
+
+    @model_validator(mode="after")
+    def _alone(self) -> FinetuneConfig:
+        if isinstance(self.method, ScratchMethod):
+            self.method.check_beside(self.sides, self.proof.strength, self.model.dimensions)
         return self

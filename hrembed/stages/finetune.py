@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hrembed.config.scratch import ScratchMethod
 from hrembed.errors import ModelError
 from hrembed.files import write_text, writing
 from hrembed.models.dense import DenseEncoder, Prompts
@@ -21,10 +23,11 @@ from hrembed.stages.feeding import build_feed, open_sources
 from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
 from hrembed.stages.launched import check_alike, in_turn, meet, one_run
 from hrembed.stages.layers import choose_layers, compare_control, draw_choice, layer_tables, layers_json
+from hrembed.stages.pretraining import from_random_weights, look_ahead, pretrain
 from hrembed.stages.proof import Tasks, choose_strength, open_proof, points_json, prove, sweep
 from hrembed.stages.scoring import open_task, score_task
 from hrembed.stages.stopping import deferred_stop
-from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
+from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
 from hrembed.training.preflight import check
 from hrembed.training.strength import Blend
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.stages.layers import Choice
+    from hrembed.stages.pretraining import Untrained
+    from hrembed.stages.proof import Point
     from hrembed.training.preflight import Preflight
     from hrembed.training.processes import Processes
     from hrembed.training.trainer import Feed
@@ -49,7 +54,10 @@ _CONTROL = "checkpoints/control"
 
 
 class _Prepared(NamedTuple):
-    """Everything that a training needs; in a process that follows, without tests and scores."""
+    """Everything that a training needs; in a process that follows, without tests and scores.
+
+    `untrained` is what a model from random weights starts from.
+    """
 
     model: Any
     feed: Feed
@@ -59,6 +67,7 @@ class _Prepared(NamedTuple):
     base: Floats
     folder: Path
     parameters: tuple[int, int]
+    untrained: Untrained | None
     processes: Processes
 
 
@@ -98,17 +107,25 @@ def run_finetune(
         with in_turn(processes):
             ready = _prepare(config, runs_dir, run, progress, processes)
             preflight = _preflight(config, ready, run, progress, probe=dry_run and processes.leads)
+        before = {} if dry_run else _pretrain(config, ready, run, progress)
         history = None if dry_run else _train(config, ready, run, progress)
         if not processes.leads:
             _follow(config, ready, run, progress, dry_run=dry_run)
             return StageResult(str(run.path), "ok", {}, follows=True)
         if history is None:
             return _dry_result(ready, preflight, run)
-        metrics = _finish(config, ready, history, run, progress)
+        metrics = _finish(config, ready, history, before, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
-def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run, progress: Progress) -> dict[str, Any]:
+def _finish(
+    config: FinetuneConfig,
+    ready: _Prepared,
+    history: History,
+    before: dict[str, Any],
+    run: Run,
+    progress: Progress,
+) -> dict[str, Any]:
     """Keep the best model, prove it, and write everything; returns the metrics."""
     best = _keep_best(config, run, ready.feed, history)
     proof, final = _prove(config, ready, best, run, progress)
@@ -117,7 +134,7 @@ def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run
         proof["control"] = _control(config, ready, ready.choice, final, proof["strength"], run, progress)
     dev = ready.tasks.dev
     tuned = _score(config, final, dev, progress)
-    metrics = dev_metrics(config, ready.base, tuned, dev, history)
+    metrics = before | dev_metrics(config, ready.base, tuned, dev, history)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
     metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
     run.write_table("per_query", {"query": [q.id for q in dev.queries], "base": ready.base, "tuned": tuned})
@@ -127,6 +144,15 @@ def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run
     run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
     shutil.rmtree(run.path / "checkpoints")  # not earlier: a run that is killed above goes on from them
     return metrics
+
+
+def _pretrain(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress) -> dict[str, Any]:
+    """Teach a model from random weights its texts, in the first process; the others read what that one wrote."""
+    if ready.untrained is None:
+        return {}
+    with in_turn(ready.processes):
+        launched = ready.processes.count > 1
+        return {"pretraining": pretrain(config, ready.untrained, run, progress, launched=launched)}
 
 
 def _follow(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, dry_run: bool) -> None:
@@ -177,8 +203,11 @@ def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progres
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
     run.add_model("base", _encoder(config, folder).identity, str(folder))
     model = _load(config, folder)
+    untrained = None
+    if isinstance(config.method, ScratchMethod):
+        untrained = from_random_weights(config, config.method, sources)
     base = _score(config, model, dev, progress) if processes.leads else np.zeros(1)
-    model = _sided(config, model)
+    model = _sided(config, untrained.model if untrained else model)
 
     def feed_for(model: Any) -> Feed:
         return whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction), processes.count)
@@ -186,7 +215,7 @@ def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progres
     feed = feed_for(model)  # before the method, which changes the model in place: layers are scored on the plan
     choice = choose_layers(config, model, feed, progress)
     parameters = _apply_method(config, model, choice.chosen if choice else None)
-    return _Prepared(model, feed, feed_for, choice, tasks, base, folder, parameters, processes)
+    return _Prepared(model, feed, feed_for, choice, tasks, base, folder, parameters, untrained, processes)
 
 
 def _prove(
@@ -194,10 +223,7 @@ def _prove(
 ) -> tuple[dict[str, Any], Any]:
     """Choose the strength, write that model, and compare it with the base; returns metrics and the final model."""
     base = _load(config, ready.folder)
-    blend = Blend(_sided(config, base), best)
-    points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
-    chosen = choose_strength(points, config.proof)
-    final = blend.at(chosen)
+    points, chosen, final = _choose(config, ready, base, best, progress)
     if chosen < 1:
         save(final, run.path / "model")
         texts = sample_texts(ready.feed)
@@ -206,10 +232,25 @@ def _prove(
     return {**found, "strengths": points_json(points), "strength": chosen}, final
 
 
+def _choose(
+    config: FinetuneConfig, ready: _Prepared, base: Any, best: Any, progress: Progress
+) -> tuple[list[Point], float, Any]:
+    """Return what was measured at each strength, the one chosen, and the model there."""
+    if ready.untrained is not None:  # nothing lies between two architectures
+        return [], 1.0, best
+    blend = Blend(_sided(config, base), best)
+    points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
+    chosen = choose_strength(points, config.proof)
+    return points, chosen, blend.at(chosen)
+
+
 def _preflight(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
     control = bool(ready.choice and ready.choice.control)
     recipe = _recipe(config, ready.processes)
     found = check(ready.model, ready.feed, recipe, run.path, probe=probe, control=control)
+    if ready.untrained is not None:
+        facts, warnings = look_ahead(config, ready.untrained, probe=probe)
+        found = replace(found, facts={**found.facts, "pretraining": facts}, warnings=(*found.warnings, *warnings))
     for warning in found.warnings:
         progress.note(f"warning: {warning}")
     return found
@@ -223,11 +264,14 @@ def _train(
     point = read_resume_point(checkpoints / "resume")
     check_alike(ready.processes, {**made_of, "the resume point": point.step if point else 0})
     if point is not None:
-        _check_same(point.notes["made_of"], made_of)
+        check_same(point.notes["made_of"], made_of)
         progress.note(f"going on after step {point.step}")
+    # A model of its own starts from what it learnt of the language, not from what it is compared with.
+    owned = ready.untrained is not None and ready.processes.leads
+    first = _score(config, ready.model, ready.tasks.dev, Silent()) if owned else ready.base
     with deferred_stop(progress.note, launched=ready.processes.count > 1) as stop_requested:
         context = Context(
-            base_score=float(np.nanmean(ready.base)),
+            base_score=float(np.nanmean(first)),
             score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.tasks.dev, Silent()))),
             stop_requested=stop_requested,
             checkpoints=checkpoints,
@@ -252,15 +296,6 @@ def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, An
     }
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        raise ModelError(
-            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
-            hint="start a new run, or put back what changed",
-        )
-
-
 def _load(config: FinetuneConfig, folder: Path) -> Any:
     return load_model(
         folder,
@@ -279,7 +314,10 @@ def _apply_method(config: FinetuneConfig, model: Any, layers: Sequence[int] | No
     from transformers import set_seed
 
     set_seed(config.train.seed)  # adapters start from random numbers
-    settings = config.method.model_dump(exclude={"choice"}) | ({"layers": tuple(layers)} if layers else {})
+    settings: dict[str, Any] = config.method.model_dump(exclude={"choice"})
+    if isinstance(config.method, ScratchMethod):
+        settings = {"name": "full"}  # a model from random weights has its sizes already
+    settings |= {"layers": tuple(layers)} if layers else {}
     resolve("method", settings.pop("name"))(model, **settings)
     if config.sides == "query":
         freeze_documents(model)

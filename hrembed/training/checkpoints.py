@@ -108,6 +108,20 @@ def read_resume_point(folder: Path) -> ResumePoint | None:
         raise ModelError(f"'{found[-1]}' is damaged: {err}", hint="start the training anew") from err
 
 
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare what two trainings are made of: only the same may go on from the other's checkpoints.
+
+    Raises:
+        ModelError: Something changed; it is named.
+    """
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        raise ModelError(
+            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
+            hint="start a new run, or put back what changed",
+        )
+
+
 class TrainingParts(NamedTuple):
     """What changes from step to step.
 

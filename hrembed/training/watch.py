@@ -110,14 +110,14 @@ class Watch:
         self.history.losses.append(loss)
         self.advance(1, self._note(loss))
         stopping = any(self.processes.gather(self.stop_requested()))
-        saving = self.saves > 0 and (stopping or step in _spread(self.history.steps, self.saves))
+        saving = self.saves > 0 and (stopping or step in spread(self.history.steps, self.saves))
         if saving:
             parts = parts._replace(random=self.processes.gather(random_numbers()))
         over = self.processes.leads and self._write(step, parts, stopping=stopping, saving=saving)
         return self.processes.share(over)
 
     def _write(self, step: int, parts: TrainingParts, *, stopping: bool, saving: bool) -> bool:
-        if step in _spread(self.history.steps, self.evaluations) and not stopping:
+        if step in spread(self.history.steps, self.evaluations) and not stopping:
             self._evaluate(step)
         if stopping:
             save(plain_copy(self.model), self.checkpoints / "last")
@@ -149,6 +149,6 @@ class Watch:
         return self.history.stopped_early
 
 
-def _spread(steps: int, times: int) -> set[int]:
+def spread(steps: int, times: int) -> set[int]:
     """Steps at even distances, the last included."""
     return {round(steps * n / times) for n in range(1, times + 1)}
