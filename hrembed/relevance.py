@@ -1,8 +1,8 @@
-"""Which texts of a training set are relevant to each other: the one definition for batches, losses, mining and checks.
+"""Which texts of a training set are relevant to each other: one definition for batches, losses, mining and checks.
 
-Two texts are the same item when they have the same words (`normalise`) or the same id, also through others: an id stands
-for one item on whichever side and in whatever wording. An item belongs to every group in which it stands anywhere
-("Team leader" of two occupations belongs to both).
+Two texts are the same item when they have the same words (`normalise`) or the same id, also through others: an id
+stands for one item on whichever side and in whatever wording. An item belongs to every group in which it stands
+anywhere ("Team leader" of two occupations belongs to both).
 """
 
 from __future__ import annotations

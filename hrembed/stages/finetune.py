@@ -17,10 +17,12 @@ from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import model_folder, pinned, weights_identity
-from hrembed.stages.feeding import build_feed, open_sources
-from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
+from hrembed.stages.enriching import enrich
+from hrembed.stages.feeding import build_feed
+from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, sources_json, tables_of
 from hrembed.stages.proof import choose_strength, open_proof, points_json, prove, sweep
 from hrembed.stages.scoring import open_task, score_task
+from hrembed.stages.sources import open_sources
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.methods import count_parameters, freeze_documents, split_sides
@@ -51,6 +53,7 @@ class _Prepared(NamedTuple):
     base: Floats
     folder: Path
     parameters: tuple[int, int]
+    sources: list[dict[str, Any]]
 
 
 def run_finetune(
@@ -85,7 +88,8 @@ def run_finetune(
         ready = _prepare(config, runs_dir, run, progress)
         preflight = _preflight(config, ready, run, progress, probe=dry_run)
         if dry_run:
-            run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
+            facts = {"preflight": preflight.facts, "warnings": preflight.warnings, "sources": ready.sources}
+            run.write_metrics(facts)
             return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
         history = _train(config, ready, run, progress)
         metrics = _finish(config, ready, history, run, progress)
@@ -101,6 +105,7 @@ def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run
     metrics = dev_metrics(config, ready.base, tuned, dev, history)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
     metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
+    metrics["sources"] = ready.sources
     run.write_table("per_query", {"query": [q.id for q in dev.queries], "base": ready.base, "tuned": tuned})
     run.write_metrics(metrics)
     draw(run, metrics)
@@ -118,11 +123,12 @@ def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progres
     run.add_model("base", _encoder(config, folder).identity, str(folder))
     model = _load(config, folder)
     base = _score(config, model, tasks.dev, progress)
+    sources = enrich(config, sources, runs_dir, run, tasks.dev.instruction, progress)
     if config.sides == "query":
         model = split_sides(model)
     parameters = _apply_method(config, model)
     feed = build_feed(config, sources, model, runs_dir, tasks.dev.instruction)
-    return _Prepared(model, feed, tasks, base, folder, parameters)
+    return _Prepared(model, feed, tasks, base, folder, parameters, sources_json(config, sources, feed))
 
 
 def _prove(
@@ -175,6 +181,11 @@ def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, An
     return {
         "the base model": run.manifest["models"]["base"]["identity"],
         "the training data": [v["sha256"] for k, v in run.manifest["inputs"].items() if k.startswith("source-")],
+        "the models that mine and teach": [
+            found["identity"]
+            for name, found in run.manifest["models"].items()
+            if name.startswith(("miner-", "teacher-"))
+        ],
         "the trained parameters": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         "the plan of batches": hashlib.sha256(repr(ready.feed.batches).encode()).hexdigest(),
         "the settings of `train`": config.train.model_dump(mode="json"),

@@ -45,9 +45,9 @@ def schedule(
 ) -> list[Batch]:
     """Plan all steps of a training run.
 
-    A batch holds pairs of one kind, and no two that have an item or a group in common (`Relatives`), or of which one is
-    relevant to a hard negative of the other. Every pair is used as often in an epoch as its weight says, unless it would
-    stand alone in its batch and have no negatives.
+    A batch holds pairs of one kind, and no two that have an item or a group in common (`Relatives`), or of which one
+    is relevant to a hard negative of the other. Every pair is used as often in an epoch as its weight says, unless it
+    would stand alone in its batch and have no negatives.
 
     Args:
         pairs: Training pairs.

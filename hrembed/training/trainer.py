@@ -15,10 +15,12 @@ from hrembed.training.checkpoints import (
     restore_parameters,
     restore_random_numbers,
 )
+from hrembed.training.targets import own_parameters
 from hrembed.training.watch import History, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
@@ -54,6 +56,7 @@ class Feed:
         batches: Rows of each step, counted through all data sets in their order; each batch in one data set.
         prompts: Name of a column to what is put in front of its texts.
         routes: Name of a column to the side of a router that embeds it; empty without a router.
+        given: Data sets whose loss compares with given numbers, so that a small one says nothing about negatives.
     """
 
     columns: Mapping[str, Mapping[str, Sequence[Any]]]
@@ -61,6 +64,7 @@ class Feed:
     batches: Sequence[Sequence[int]]
     prompts: Mapping[str, str]
     routes: Mapping[str, str]
+    given: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
     history = History(steps, dev=[(0, context.base_score)])
     if context.resume is not None:
         history.restore(context.resume.notes)
-        restore_parameters(model, context.resume)
+        restore_parameters(model, context.resume, own_parameters([*feed.losses.values()], model))
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
         watch = _watch(model, feed, recipe, context, history, advance)
@@ -130,6 +134,7 @@ def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: Hi
         checkpoints=context.checkpoints,
         advance=advance,
         sample=sample_texts(feed),
+        of_losses=own_parameters([*feed.losses.values()], model),
         made_of=context.made_of,
         batch_size=recipe.accumulate * max(len(batch) for batch in feed.batches),
     )
@@ -229,7 +234,7 @@ def _callback(watch: Watch, resume: ResumePoint | None) -> Any:
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **now: Any) -> None:
             if "loss" not in logs:
                 return
-            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"])
+            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"], watch.of_losses)
             if watch.step_done(state.global_step, float(logs["loss"]), parts):
                 control.should_training_stop = True
 

@@ -77,6 +77,7 @@ class Watch:
         sample: A few texts whose vectors tell whether a saved model is the trained one.
         made_of: What a resumed training must have in common with this one.
         batch_size: Rows of a step, for the speed shown.
+        of_losses: What losses learn beside the model.
     """
 
     model: Any
@@ -91,6 +92,7 @@ class Watch:
     sample: Sequence[str]
     made_of: Mapping[str, Any]
     batch_size: int
+    of_losses: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
