@@ -115,8 +115,8 @@ class SourceSection(Section):
     path: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",
         description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`, `negative` (a text "
-        "or a list); or the folder of a `data` run. For the loss `cosent` with `score` (`sentence1`, `sentence2` will do "
-        "too), for `batch-hard` with `text` and `label`.",
+        "or a list); or the folder of a `data` run. For the loss `cosent` with `score` (`sentence1`, `sentence2` will "
+        "do too), for `batch-hard` with `text` and `label`.",
     )
     kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
     limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many rows.")

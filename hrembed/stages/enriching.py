@@ -134,7 +134,8 @@ class _Helper:
         ]
         if len(kept) < 2:
             raise DataError(
-                f"mining found negatives for {len(kept)} of {len(pairs)} pairs",
+                f"mining found negatives for {len(kept)} of {len(pairs)} pairs: {found.facts['relevant']:,} candidates "
+                f"were relevant by group, text or id, {found.facts['margin']:,} not far enough below the positive",
                 hint="lower `mine.margin` or `mine.range_min`, or use more pairs: negatives are their positives",
             )
         if len(kept) < len(pairs):

@@ -101,7 +101,7 @@ def _fill(keys: Sequence[_Keys], positions: Batch, batch_size: int) -> list[Batc
         while waiting and len(batch) < batch_size:
             position = waiting.popleft()
             own, negatives = keys[position]
-            if taken.isdisjoint(own | negatives) and pushed.isdisjoint(own):
+            if taken.isdisjoint(own) and taken.isdisjoint(negatives) and pushed.isdisjoint(own):
                 batch.append(position)
                 taken |= own
                 pushed |= negatives

@@ -138,9 +138,7 @@ def test_a_short_find_is_repeated_and_a_row_without_any_has_none():
 def test_kinds_are_not_mixed():
     pairs = [Pair(f"nurse {n}", f"{kind} {n}", group=f"{kind}{n}", kind=kind) for n in range(6) for kind in "xy"]
     found = mine(pairs, embed, rule(margin=0.0))
-    assert all(
-        text.startswith(pair.kind) for pair, own in zip(pairs, found.negatives, strict=True) for text in own
-    )
+    assert all(text.startswith(pair.kind) for pair, own in zip(pairs, found.negatives, strict=True) for text in own)
 
 
 def test_counts_and_means_are_those_of_the_choice():

@@ -94,9 +94,7 @@ def test_the_group_loss_leaves_out_hard_negatives_that_are_relevant():
 
 WORDS = st.sampled_from(["nurse", "Nurse", "driver", "baker", "cook", "smith", "clerk", "tailor"])
 KEYS = st.sampled_from(["", "", "1", "2", "3"])
-PAIRS = st.lists(
-    st.builds(Pair, WORDS, WORDS, group=KEYS, anchor_id=KEYS, positive_id=KEYS), min_size=2, max_size=12
-)
+PAIRS = st.lists(st.builds(Pair, WORDS, WORDS, group=KEYS, anchor_id=KEYS, positive_id=KEYS), min_size=2, max_size=12)
 
 
 @given(PAIRS)
