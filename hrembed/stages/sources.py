@@ -13,6 +13,7 @@ from hrembed.data.labelled import TRAIN, pair_columns, read_label_task, read_pai
 from hrembed.data.locate import locate
 from hrembed.data.pairs import NEGATIVE, pairs_file, read_numbered_pairs
 from hrembed.errors import DataError
+from hrembed.text import normalise
 from hrembed.types import LabelTask, PairTask
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ def _pairs(path: Path, section: SourceSection, rng: np.random.Generator) -> Sour
 
 def _even(path: Path, numbered: Mapping[int, Pair]) -> tuple[list[Pair], dict[str, Any]]:
     """Give every row as many negatives: the first ones of each, as many as the row with the fewest has."""
+    for number, pair in numbered.items():
+        if normalise(pair.positive) in map(normalise, pair.negatives):
+            raise DataError(f"{path}:{number}: column '{NEGATIVE}': holds the positive of the row")
     counts = {number: len(pair.negatives) for number, pair in numbered.items()}
     if not any(counts.values()):
         return list(numbered.values()), {}

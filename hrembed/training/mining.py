@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FIRST = 10  # candidates looked at for each negative asked for, as the library does
 _WIDEST = 1000  # candidates after which an anchor has none
 _AT_ONCE = 2000  # anchors whose candidates are in memory
+_SCORED = 256  # anchors whose cosines to all texts are in memory
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ class _Pool:
                 num_negatives=last - first,
                 output_format="labeled-list",
                 output_scores=True,
+                faiss_batch_size=_SCORED,
                 verbose=False,
             ).to_dict()
         found: dict[str, _Candidates] = {}

@@ -190,6 +190,7 @@ def test_every_row_gets_as_many_negatives_as_the_one_with_the_fewest(tiny_model,
 PAIR = {"anchor": "a", "positive": "p"}
 MALFORMED = [
     ([PAIR, {**PAIR, "negative": "x"}, PAIR], RankingLoss(), r"s\.jsonl:1: column 'negative': is empty, .* \(2 such\)"),
+    ([{**PAIR, "negative": ["x", "P!"]}] * 2, RankingLoss(), r"s\.jsonl:1: .* holds the positive of the row"),
     ([PAIR, PAIR], MarginMseLoss(name="margin-mse"), r"s\.jsonl: no column 'negative', which the loss `margin-mse`"),
     ([{**PAIR, "negative": ["x", "y"]}] * 2, GistLoss(name="gist"), r"`gist` takes one negative for each row, found 2"),
     ([PAIR, PAIR], CosentLoss(name="cosent"), r"s\.jsonl:1: column 'score': is missing"),
