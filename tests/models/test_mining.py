@@ -98,6 +98,18 @@ def test_a_mined_negative_is_never_relevant_and_keeps_the_margin(pairs, strategy
             assert text in {p.positive for p in pairs if p.kind == pair.kind}
 
 
+def test_the_margin_lies_below_a_positive_with_a_negative_cosine_too():
+    """0.3 of -0.2 is 0.06: a text at -0.24 is too close, one at -0.28 is not."""
+    cosines = {"ad": 1.0, "title": -0.2, "close": -0.24, "far": -0.28}
+    pairs = [Pair("ad", "title"), Pair("other ad", "close"), Pair("third ad", "far")]
+
+    def flat(texts, side):
+        own = np.array([cosines.get(text, 0.0) for text in texts])
+        return np.stack([own, np.sqrt(1 - own**2)], axis=1).astype(np.float32)
+
+    assert mine(pairs, flat, rule(count=1, margin=0.3)).negatives[0] == ("far",)
+
+
 def test_more_candidates_are_asked_for_where_all_near_ones_are_relevant(monkeypatch):
     """Fifty titles of the same job come first; the library's window ends before any other."""
     pairs = [Pair(f"nurse ad {n}", f"nurse title {n}", group="n") for n in range(50)]
