@@ -46,6 +46,7 @@ class Pair:
         anchor_id: Names the anchor text; one id never stands for two texts. Empty when unknown.
         positive_id: The same for the positive.
         family: What the group belongs to (a branch, a major group); splits hold every family's share.
+        negatives: Texts that look relevant to the anchor and are not.
     """
 
     anchor: str
@@ -55,6 +56,7 @@ class Pair:
     anchor_id: str = ""
     positive_id: str = ""
     family: str = ""
+    negatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

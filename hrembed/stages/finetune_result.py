@@ -12,13 +12,16 @@ from hrembed.plots.finetune import draw_pretraining, draw_strengths, draw_traini
 from hrembed.stages.layers import draw_choice, layer_tables
 from hrembed.stages.proof import proof_tables
 from hrembed.stages.scoring import as_json, compare, estimate, groups_of, shown
+from hrembed.stages.sources import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hrembed.config.training import FinetuneConfig
     from hrembed.runs.record import Run
+    from hrembed.stages.sources import Source
     from hrembed.training.preflight import Preflight
+    from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
 
@@ -46,6 +49,16 @@ def dev_metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task,
         "dev_history": [{"step": step, "score": score} for step, score in history.dev],
         "loss_history": history.losses,
     }
+
+
+def sources_json(config: FinetuneConfig, sources: Sequence[Source], feed: Feed) -> list[dict[str, Any]]:
+    """Write down what each source gave: rows, batches, and what was found while reading and mining."""
+    ends = np.cumsum([len(columns["label"]) for columns in feed.columns.values()])
+    batches = np.bincount(np.searchsorted(ends, [batch[0] for batch in feed.batches], "right"), minlength=len(ends))
+    return [
+        {"loss": section.loss.name, "rows": count(source.rows), "batches": int(number), **source.facts}
+        for section, source, number in zip(config.sources, sources, batches, strict=True)
+    ]
 
 
 def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
@@ -161,7 +174,7 @@ The dev task also chose the checkpoint, so its numbers flatter the tuned model a
 {_LIMITS}
 ## Training data
 
-{_data(config, run)}"""
+{_data(config, metrics, run)}"""
 
 
 def _listed(settings: Mapping[str, Any]) -> str:
@@ -223,11 +236,12 @@ def _results(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _data(config: FinetuneConfig, run: Run) -> str:
+def _data(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
     """Files with their hashes, and whom their licences ask to name, in their words."""
     lines = [
-        f"* `{_inline(source.path)}`, SHA-256 `{run.manifest['inputs'][f'source-{number}']['sha256']}`"
-        for number, source in enumerate(config.sources)
+        f"* `{_inline(source.path)}`, {found['rows']:,} {found['kind']} with the loss `{found['loss']}`, weight "
+        f"{source.weight:g}; SHA-256 `{run.manifest['inputs'][f'source-{number}']['sha256']}`"
+        for number, (source, found) in enumerate(zip(config.sources, metrics["sources"], strict=True))
     ]
     lines += [f"* {credit['attribution']} <{credit['url']}>" for credit in run.manifest["attributions"]]
     return "\n".join(lines) + "\n"

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.training.masked import Corpus, MaskedHistory
-    from hrembed.types import Pair
 
 _NOTES = "pretraining.json"
 _POINTS = 200  # of the loss in `metrics.json`
@@ -52,14 +51,14 @@ class Untrained(NamedTuple):
     method: ScratchMethod
 
 
-def from_random_weights(config: FinetuneConfig, method: ScratchMethod, sources: Iterable[Sequence[Pair]]) -> Untrained:
+def from_random_weights(config: FinetuneConfig, method: ScratchMethod, texts: Iterable[str]) -> Untrained:
     """Learn a tokenizer from the texts of the sources, and build an encoder for it. Dev and test tasks have no part.
 
     Raises:
         ConfigError: The vocabulary is too small for the characters.
         DataError: There are too few texts.
     """
-    every = list(dict.fromkeys(text for pairs in sources for pair in pairs for text in (pair.anchor, pair.positive)))
+    every = list(dict.fromkeys(texts))
     tokens, seed = config.train.max_tokens, config.train.seed
     tokenizer = train_tokenizer(every, size=method.vocabulary, max_tokens=tokens)
     distinct = list({normalise(text) or text: text for text in every}.values())

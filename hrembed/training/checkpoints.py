@@ -61,8 +61,8 @@ class ResumePoint(NamedTuple):
         step: Steps done.
         notes: What the loop knows: losses, dev scores, what the training is made of.
         scheduler: State of the learning-rate schedule.
-        tensors: Trained parameters (`parameter.NAME`), optimizer state (`optimizer.N.KEY`) and the random numbers of
-            each process (`random.RANK.NAME`).
+        tensors: Trained parameters (`parameter.NAME`), those of losses (`loss.NAME`), optimizer state
+            (`optimizer.N.KEY`) and the random numbers of each process (`random.RANK.NAME`).
     """
 
     step: int
@@ -136,12 +136,14 @@ class TrainingParts(NamedTuple):
     optimizer: Any
     scheduler: Any
     random: Sequence[Mapping[str, Any]] = ()
+    of_losses: Mapping[str, Any] = {}
 
     def tensors(self) -> dict[str, Any]:
         """Collect trained parameters, optimizer state and random numbers as named tensors."""
         import torch
 
         found = {f"parameter.{name}": value.detach().contiguous() for name, value in trained(self.model).items()}
+        found |= {f"loss.{name}": value.detach().contiguous() for name, value in self.of_losses.items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
         for rank, states in enumerate(self.random):
@@ -171,20 +173,26 @@ def trained(model: Any) -> dict[str, Any]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def restore_parameters(model: Any, point: ResumePoint) -> None:
+def restore_parameters(model: Any, point: ResumePoint, of_losses: Mapping[str, Any]) -> None:
     """Put the trained parameters back to a point, in place.
+
+    Args:
+        model: The model in training.
+        point: The point.
+        of_losses: What losses learn beside the model.
 
     Raises:
         ModelError: The point is of a training with other parameters.
     """
     import torch
 
-    now = trained(model)
-    held = {name.removeprefix("parameter."): v for name, v in point.tensors.items() if name.startswith("parameter.")}
+    now = {f"parameter.{name}": value for name, value in trained(model).items()}
+    now |= {f"loss.{name}": value for name, value in of_losses.items()}
+    held = {name: v for name, v in point.tensors.items() if name.partition(".")[0] in {"parameter", "loss"}}
     different = sorted(now.keys() ^ held.keys()) or [n for n in now if now[n].shape != held[n].shape]
     if different:
         raise ModelError(
-            f"the checkpoint was made while training other parameters, for example '{different[0]}'",
+            f"the checkpoint was made while training other parameters, for example '{different[0].partition('.')[2]}'",
             hint="resume with the model and the method that the run was started with",
         )
     with torch.no_grad():

@@ -63,7 +63,7 @@ def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callab
         model: The model in training.
         pairs: Not needed.
         temperature: Cosines are divided by it.
-        guide: Loads the guide.
+        guide: Loads the guide. It also looks at hard negatives; the library takes one for each row.
         margin: A negative is left out from this far below the positive, in the guide's cosine.
 
     Source:
@@ -71,7 +71,9 @@ def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callab
     """
     from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss
 
-    return GISTEmbedLoss(model, guide(), temperature=temperature, margin_strategy="absolute", margin=margin)
+    # The library gives a guide's parameters to the optimizer, and resume points hold what a loss learns.
+    frozen = guide().requires_grad_(False)
+    return GISTEmbedLoss(model, frozen, temperature=temperature, margin_strategy="absolute", margin=margin)
 
 
 def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:

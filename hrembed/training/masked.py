@@ -168,7 +168,7 @@ def train_masked(model: Any, corpus: Corpus, recipe: MaskedRecipe, context: Mask
     parts = _parts(network, recipe, len(batches))
     if context.resume is not None:
         history.restore(context.resume.notes)
-        restore_parameters(network, context.resume)
+        restore_parameters(network, context.resume, {})
         parts.restore(context.resume)
         restore_random_numbers(context.resume, rank=0)
     else:
@@ -233,7 +233,7 @@ class _Loop(NamedTuple):
     def _step(self, step: int, batch: Mapping[str, Any]) -> None:
         from torch.nn.utils import clip_grad_norm_
 
-        network, optimizer, scheduler, _ = self.parts
+        network, optimizer, scheduler = self.parts[:3]
         loss = masked_loss(network, batch, self.recipe.precision)
         if not np.isfinite(float(loss.detach())):
             raise ModelError(

@@ -18,10 +18,12 @@ from hrembed.training.checkpoints import (
     trained,
 )
 from hrembed.training.processes import Processes
+from hrembed.training.targets import own_parameters
 from hrembed.training.watch import History, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
@@ -66,6 +68,7 @@ class Feed:
         batches: Rows of each step, counted through all data sets in their order; each batch in one data set.
         prompts: Name of a column to what is put in front of its texts.
         routes: Name of a column to the side of a router that embeds it; empty without a router.
+        given: Data sets whose loss compares with given numbers, so that a small one says nothing about negatives.
     """
 
     columns: Mapping[str, Mapping[str, Sequence[Any]]]
@@ -73,6 +76,7 @@ class Feed:
     batches: Sequence[Sequence[int]]
     prompts: Mapping[str, str]
     routes: Mapping[str, str]
+    given: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,11 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
     require_batches(feed)
     steps = -(-len(feed.batches) // recipe.batches_per_step)
     history = History(steps, dev=[(0, context.base_score)])
+    of_losses = own_parameters([*feed.losses.values()], model)
     if context.resume is not None:
         history.restore(context.resume.notes)
-        restore_parameters(model, context.resume)
-    context.processes.equalise(trained(model).values())
+        restore_parameters(model, context.resume, of_losses)
+    context.processes.equalise([*trained(model).values(), *of_losses.values()])
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
         watch = _watch(model, feed, recipe, context, history, advance)
@@ -171,6 +176,7 @@ def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: Hi
         checkpoints=context.checkpoints,
         advance=advance,
         sample=sample_texts(feed),
+        of_losses=own_parameters([*feed.losses.values()], model),
         made_of=context.made_of,
         batch_size=recipe.batches_per_step * max(len(batch) for batch in feed.batches),
         processes=context.processes,
@@ -202,7 +208,7 @@ def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, r
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
             if self.accelerator.sync_gradients:
-                watch.processes.average_gradients(trained(model).values())
+                watch.processes.average_gradients([*trained(model).values(), *watch.of_losses.values()])
             return loss
 
     trainer = Trainer(
@@ -297,7 +303,7 @@ def _callback(watch: Watch, recipe: Recipe, resume: ResumePoint | None) -> Any:
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **now: Any) -> None:
             if "loss" not in logs:
                 return
-            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"])
+            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"], of_losses=watch.of_losses)
             if watch.step_done(state.global_step, float(logs["loss"]), parts):
                 control.should_training_stop = True
 

@@ -79,6 +79,7 @@ class Watch:
         made_of: What a resumed training must have in common with this one.
         batch_size: Rows of a step, for the speed shown.
         processes: Who takes part.
+        of_losses: What losses learn beside the model.
     """
 
     model: Any
@@ -94,6 +95,7 @@ class Watch:
     made_of: Mapping[str, Any]
     batch_size: int
     processes: Processes = field(default_factory=Processes)
+    of_losses: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
