@@ -88,16 +88,22 @@ def run_finetune(
     command = "finetune-preflight" if dry_run else "finetune"
     opened = open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
     with one_run(processes, opened) as run:
-        with in_turn(processes):
-            ready = _prepare(config, runs_dir, run, progress, processes)
-            preflight = _preflight(config, ready, run, progress, probe=dry_run and processes.leads)
-        history = None if dry_run else _train(config, ready, run, progress)
-        if not processes.leads:
-            return StageResult(str(run.path), "ok", {}, follows=True)
-        if history is None:
-            run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
-            return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
-        metrics = _finish(config, ready, history, run, progress)
+        return _run(config, runs_dir, run, progress, processes, dry_run=dry_run)
+
+
+def _run(
+    config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes, *, dry_run: bool
+) -> StageResult:
+    with in_turn(processes):
+        ready = _prepare(config, runs_dir, run, progress, processes)
+        preflight = _preflight(config, ready, run, progress, probe=dry_run and processes.leads)
+    history = None if dry_run else _train(config, ready, run, progress)
+    if not processes.leads:
+        return StageResult(str(run.path), "ok", {}, follows=True)
+    if history is None:
+        run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings})
+        return StageResult(str(run.path), "ok", preflight.facts, preflight_tables(preflight))
+    metrics = _finish(config, ready, history, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
