@@ -83,17 +83,23 @@ def run_finetune(
     command = "finetune-preflight" if dry_run else "finetune"
     opened = open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
     with one_run(processes, opened) as run:
-        with in_turn(processes):
-            ready = prepare(config, runs_dir, run, progress, processes)
-            preflight = look_before(config, ready, run, progress, probe=dry_run and processes.leads)
-        before = {} if dry_run else _pretrain(config, ready, run, progress)
-        history = None if dry_run else _train(config, ready, run, progress)
-        if not processes.leads:
-            _follow(config, ready, run, progress, dry_run=dry_run)
-            return StageResult(str(run.path), "ok", {}, follows=True)
-        if history is None:
-            return _dry_result(ready, preflight, run)
-        metrics = _finish(config, ready, history, before, run, progress)
+        return _run(config, runs_dir, run, progress, processes, dry_run=dry_run)
+
+
+def _run(
+    config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes, *, dry_run: bool
+) -> StageResult:
+    with in_turn(processes):
+        ready = prepare(config, runs_dir, run, progress, processes)
+        preflight = look_before(config, ready, run, progress, probe=dry_run and processes.leads)
+    before = {} if dry_run else _pretrain(config, ready, run, progress)
+    history = None if dry_run else _train(config, ready, run, progress)
+    if not processes.leads:
+        _follow(config, ready, run, progress, dry_run=dry_run)
+        return StageResult(str(run.path), "ok", {}, follows=True)
+    if history is None:
+        return _dry_result(ready, preflight, run)
+    metrics = _finish(config, ready, history, before, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
