@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hrembed.stages.preparing import Prepared
     from hrembed.stages.proof import Point
     from hrembed.training.preflight import Preflight
+    from hrembed.training.processes import Processes
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
 
