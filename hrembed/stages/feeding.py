@@ -40,6 +40,9 @@ def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, ru
         ConfigError: A loss does not fit the model.
         ModelError: A guide cannot be loaded.
     """
+    from transformers import set_seed
+
+    set_seed(config.train.seed)  # a loss may start from random numbers
     columns: dict[str, dict[str, list[Any]]] = {}
     losses, batches, start = {}, [], 0
     rng = np.random.default_rng(config.train.seed)
