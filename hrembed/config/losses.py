@@ -29,6 +29,9 @@ class Loss(Section):
         description="Also train the first so many numbers of the vectors to be useful alone, for each of these lengths "
         "and the whole; empty trains the whole.",
     )
+    scale: float = Field(
+        default=1.0, gt=0, le=1000, description="The loss is multiplied by it: how much it counts beside other sources."
+    )
 
     @field_validator("matryoshka")
     @classmethod
@@ -76,6 +79,7 @@ class EmbeddingDistillationLoss(Loss):
     teacher: ModelSection | None = Field(
         default=None, description="The teacher; null is the base model, which keeps vectors where they were."
     )
+    texts: Literal["both", "anchors", "positives"] = Field(default="both", description="Which texts of a pair.")
 
     _vectors = field_validator("teacher")(gives_vectors)
 

@@ -248,6 +248,11 @@ class FinetuneConfig(Section):
                 "with `sides: query` documents are not trained, so `loss.side: document` would learn nothing; set it "
                 "to `query`"
             )
+        if self.sides == "query" and any(getattr(loss, "texts", "") == "positives" for loss in losses):
+            raise ValueError(
+                "with `sides: query` documents are not trained, so `loss.texts: positives` would learn nothing; set it "
+                "to `anchors`"
+            )
         if self.train.batch_size < 4 and any(isinstance(loss, BatchHardLoss) for loss in losses):
             raise ValueError(
                 "the loss `batch-hard` needs two texts of two labels in a batch; set `train.batch_size: 4`"

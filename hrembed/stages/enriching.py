@@ -78,7 +78,7 @@ class _Helper:
         encoder = self._open(section.loss.teacher, f"teacher-{number}", self._folder(pairs))
         if isinstance(section.loss, MarginMseLoss):
             return replace(source, targets=self._differences(encoder, pairs))
-        return replace(source, targets=self._vectors(encoder, pairs))
+        return replace(source, targets=self._targets(encoder, pairs, section.loss.texts))
 
     def _folder(self, pairs: Sequence[Pair]) -> Path:
         digest = hashlib.sha256(_VERSION.encode())
@@ -93,6 +93,14 @@ class _Helper:
         encoder = open_encoder(section, self._runs_dir, self._progress, cache=folder / "vectors")
         self._run.add_model(name, encoder.identity, encoder.source)
         return encoder
+
+    def _targets(self, encoder: Encoder, pairs: Sequence[Pair], texts: str) -> tuple[Floats, ...]:
+        """Vectors of the columns that are compared."""
+        if texts == "anchors":
+            return (self._embed(encoder, [pair.anchor for pair in pairs], "query"),)
+        if texts == "positives":
+            return (self._embed(encoder, [pair.positive for pair in pairs], "document"),)
+        return self._vectors(encoder, pairs)
 
     def _differences(self, encoder: Encoder, pairs: Sequence[Pair]) -> Floats:
         """Cosine of the positive less that of each negative, shape (n, k)."""

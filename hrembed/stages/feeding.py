@@ -12,7 +12,7 @@ from hrembed.registry import resolve
 from hrembed.stages.encoders import model_folder
 from hrembed.stages.sources import count
 from hrembed.training.batches import schedule
-from hrembed.training.losses import matryoshka
+from hrembed.training.losses import matryoshka, scaled
 from hrembed.training.row_batches import schedule_labels, schedule_rows
 from hrembed.training.trainer import Feed
 from hrembed.types import LabelTask, PairTask
@@ -78,6 +78,9 @@ def text_columns(section: SourceSection, source: Source) -> dict[str, list[str]]
         sides = (rows.first, rows.second)
         return {name: [text.text for text in side] for name, side in zip(source.columns, sides, strict=True)}
     found = {"anchor": [pair.anchor for pair in rows], "positive": [pair.positive for pair in rows]}
+    kept = getattr(section.loss, "texts", "both")
+    if kept != "both":
+        return {name: texts for name, texts in found.items() if f"{name}s" == kept}
     for n in range(len(rows[0].negatives)):
         found[f"negative_{n + 1}"] = [pair.negatives[n] for pair in rows]
     return found
@@ -111,20 +114,21 @@ def _plan(section: SourceSection, source: Source, config: FinetuneConfig, rng: n
 
 def _loss(section: SourceSection, source: Source, config: FinetuneConfig, model: Any, runs_dir: Path) -> Any:
     settings: dict[str, Any] = {key: getattr(section.loss, key) for key in type(section.loss).model_fields}
-    name, lengths = settings.pop("name"), settings.pop("matryoshka")
+    name, lengths, factor = settings.pop("name"), settings.pop("matryoshka"), settings.pop("scale")
     if "guide" in settings:
         guide = settings["guide"]
         settings["guide"] = lambda: load_model(model_folder(guide, runs_dir), max_tokens=config.train.max_tokens)
-    settings.pop("teacher", None)
+    for key in ("teacher", "texts"):  # they chose the targets
+        settings.pop(key, None)
     if source.targets is not None:
         settings["targets"] = source.targets
     loss = resolve("loss", name)(model, source.rows, temperature=config.train.temperature, **settings)
     if not lengths:
-        return loss
+        return scaled(loss, factor)
     whole = model.get_embedding_dimension()
     if max(lengths) > whole:
         raise ConfigError(f"`loss.matryoshka` names {max(lengths)} numbers, but the model's vectors have {whole}")
-    return matryoshka(model, loss, [*{*lengths, whole}])
+    return scaled(matryoshka(model, loss, [*{*lengths, whole}]), factor)
 
 
 def training_prompts(config: FinetuneConfig, model: Any, instruction: str) -> dict[Side, str]:

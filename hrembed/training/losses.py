@@ -87,6 +87,26 @@ def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:
     return MatryoshkaLoss(model, loss, matryoshka_dims=sorted(dimensions, reverse=True))
 
 
+def scaled(loss: Any, factor: float) -> Any:
+    """Multiply a loss, so that it counts more or less beside those of other sources; by 1 it stays as it is."""
+    if factor == 1:
+        return loss
+    from torch import nn
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = loss
+
+        def forward(self, sentence_features: Any, labels: Any) -> Any:
+            found = self.loss(sentence_features, labels)
+            if isinstance(found, dict):
+                return {name: factor * value for name, value in found.items()}
+            return factor * found
+
+    return Scaled()
+
+
 def _directions(symmetric: bool) -> dict[str, Any]:
     if not symmetric:
         return {}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hrembed.training.by_length import embed_by_length
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -96,10 +98,16 @@ def embedding_distillation(model: Any, rows: Any, *, temperature: float, targets
     """
     from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
 
+    class ByLength(EmbedDistillLoss):
+        def forward(self, sentence_features: Any, labels: Any) -> Any:
+            columns = embed_by_length(self.model, list(sentence_features))
+            return self.compute_loss_from_embeddings(columns, list(labels.unbind(dim=1)))
+
     width = targets[0].shape[1]
     own = model.get_embedding_dimension()
-    loss = EmbedDistillLoss(model, distance_metric="cosine", projection_dim=None if width == own else width)
-    return _by_row(model, loss, targets)
+    return _by_row(
+        model, ByLength(model, distance_metric="cosine", projection_dim=None if width == own else width), targets
+    )
 
 
 def _by_row(model: Any, loss: Any, targets: Any) -> Any:

@@ -243,6 +243,7 @@ DISTIL = {"name": "embedding-distillation"}
             {"sides": "query", "sources": [{"loss": {"name": "batch-hard", "side": "document"}}]},
             "`loss.side: document` would learn nothing",
         ),
+        ({"sides": "query", "sources": [{"loss": {**DISTIL, "texts": "positives"}}]}, "`loss.texts: positives` would"),
         ({"train": {"batch_size": 3}, "sources": [{"loss": {"name": "batch-hard"}}]}, "set `train.batch_size: 4`"),
     ],
 )  # fmt: skip
@@ -428,6 +429,26 @@ def test_the_base_as_teacher_keeps_vectors_where_they_were(tiny_model, task, tmp
         after = load_model(Path(run) / "model").encode(texts, normalize_embeddings=True)
         moved.append(float(1 - (before * after).sum(axis=1).mean()))
     assert moved[1] < 0.5 * moved[0]
+
+
+@pytest.mark.parametrize(("texts", "column"), [("anchors", "anchor"), ("positives", "positive")])
+def test_a_teacher_can_keep_one_side_alone(tiny_model, task, tmp_path: Path, pairs, texts, column):
+    loss = EmbeddingDistillationLoss(name="embedding-distillation", texts=texts)
+    feed, model = fed(config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss)), tmp_path)
+    assert set(feed.columns["source-0"]) == {column, "label"}
+    model.eval()
+    assert float(batch_loss(model, feed, range(8)).detach()) == pytest.approx(0, abs=1e-5)  # its own teacher
+    model[0].model.encoder.layer[3].output.dense.weight.data.mul_(1.5)
+    assert float(batch_loss(model, feed, range(8)).detach()) > 1e-4
+
+
+def test_a_scale_multiplies_the_loss(tiny_model, task, tmp_path: Path, pairs):
+    found = []
+    for scale in (1.0, 20.0):
+        source = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking", scale=scale))
+        feed, model = fed(config_of(tiny_model, task, source), tmp_path)
+        found.append(float(batch_loss(model.eval(), feed, range(8)).detach()))
+    assert found[1] == pytest.approx(20 * found[0])
 
 
 def test_a_teacher_is_asked_once(mixed, tmp_path: Path, monkeypatch):
