@@ -372,6 +372,26 @@ def test_a_killed_mixed_run_ends_as_if_nothing_had_happened(mixed, tmp_path: Pat
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
 
 
+def test_the_base_as_teacher_sees_as_much_of_a_text_as_the_training(tiny_model, task, tmp_path: Path, pairs):
+    source = SourceSection(path=str(pairs), loss=EmbeddingDistillationLoss(name="embedding-distillation"))
+    found = []
+    for tokens in (8, 32):
+        config = config_of(tiny_model, task, source, max_tokens=tokens)
+        (taught,) = enrich(config, open_sources(config, Run()), tmp_path / "r", Run(), "", Silent())
+        found.append(taught.targets[1])
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
+def test_another_model_mines_anew(tiny_model, task, tmp_path: Path, pairs, wide, monkeypatch):
+    mined = []
+    whole = enriching.mine
+    monkeypatch.setattr(enriching, "mine", lambda *args: mined.append(1) or whole(*args))
+    for model in (None, wide, None, wide):
+        source = SourceSection(path=str(pairs), mine=MineSection(margin=0, model=model))
+        fed(config_of(tiny_model, task, source), tmp_path)
+    assert len(mined) == 2
+
+
 def test_a_second_run_mines_nothing_and_other_rows_or_settings_do(tiny_model, task, tmp_path: Path, pairs, monkeypatch):
     mined = []
     whole = enriching.mine

@@ -41,6 +41,7 @@ def test_most_texts_are_used_once_in_an_epoch(counts, least):
     used = Counter(row for batch in plan for row in batch)
     assert max(used.values()) == 1
     assert sum(used.values()) >= least
+    assert all(min(Counter(labels[row] for row in batch).values()) >= 2 for batch in plan)
 
 
 def test_one_label_gives_no_batch():
