@@ -58,13 +58,24 @@ def test_an_unknown_name_gets_the_nearest():
 
 
 def test_every_shipped_config_is_valid_and_says_how_it_is_used():
-    files = sorted((ROOT / "configs").rglob("*.yaml"))
+    files = sorted((ROOT / "configs").glob("*.yaml"))
     assert [file.stem for file in files] == sorted(SCHEMAS)
     for file in files:
         load_config(file, SCHEMAS[file.stem])
         head = file.read_text(encoding="utf-8").splitlines()[:2]
         assert head[0].startswith("# ")
         assert f"hrembed {' '.join(words(file.stem))}" in head[1] or file.stem == "demo"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "configs").glob("*/*.yaml")), ids=lambda file: f"{file.parent.name}/{file.stem}"
+)
+def test_a_shipped_job_is_valid_and_says_how_it_is_used_and_what_came_out(file: Path):
+    command = file.parent.name
+    load_config(file, SCHEMAS[command])
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines[1] == f"#   hrembed {command} configs/{command}/{file.name}"
+    assert any("easured" in line for line in lines if line.startswith("#"))
 
 
 def test_the_reference_of_settings_is_the_generated_one():
