@@ -15,8 +15,11 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from hrembed.config.layers import ChoiceSection
+from hrembed.config.losses import EmbeddingDistillationLoss
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
+from hrembed.config.scratch import MaskedSection, ScratchMethod
 from hrembed.config.training import FinetuneConfig, FullMethod, LoraMethod, SourceSection, TrainSection
 from hrembed.errors import ConfigError, ModelError, StoppedError
 from hrembed.models.transformer import load_model
@@ -138,8 +141,30 @@ def long_config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
     return configure(tiny_model, {pairs: "ranking"}, task, train=train, method=method)
 
 
-def test_two_processes_are_one_with_twice_the_accumulation(still_model, tiny_model, pairs, loose, task, tmp_path):
-    """Adapters; a router with a frozen side and unused parameters; two losses that meet in one step."""
+@pytest.fixture
+def wide_teacher(tiny_model: Path, tmp_path: Path) -> ModelSection:
+    """The tiny model with longer vectors: what is compared with it learns a projection."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    model = load_model(tiny_model)
+    torch.manual_seed(1)
+    model.append(Dense(in_features=32, out_features=48, activation_function=torch.nn.Identity()))
+    model.save_pretrained(str(tmp_path / "wide"), create_model_card=False)
+    return ModelSection(ref=f"path:{tmp_path / 'wide'}")
+
+
+def test_two_processes_are_one_with_twice_the_accumulation(
+    still_model, tiny_model, pairs, loose, task, tmp_path, wide_teacher
+):
+    """Adapters; a router with a frozen side and unused parameters; two losses in one step; a loss that learns.
+
+    Random weights, which the first process teaches their texts; a control, which the second process trains as well.
+    """
+    small = {"vocabulary": 256, "layers": 1, "width": 16, "heads": 2, "feed_forward": 32, "dropout": 0.0}
+    teaching = SourceSection(
+        path=str(loose), loss=EmbeddingDistillationLoss(name="embedding-distillation", teacher=wide_teacher)
+    )
     configs = {
         "lora": configure(still_model, {loose: "ranking"}, task, method=LoraMethod(rank=4)),
         "query": configure(
@@ -153,10 +178,23 @@ def test_two_processes_are_one_with_twice_the_accumulation(still_model, tiny_mod
         "mixed": configure(
             still_model, {loose: "cached-ranking", pairs: "group-ranking"}, task, method=FullMethod(name="full")
         ),
+        "taught": configure(still_model, {loose: "ranking"}, task).model_copy(update={"sources": (teaching,)}),
+        "scratch": configure(
+            still_model,
+            {loose: "ranking"},
+            task,
+            method=ScratchMethod(name="scratch", mlm=MaskedSection(epochs=1), **small),
+        ),
+        "control": configure(
+            still_model,
+            {loose: "ranking"},
+            task,
+            method=LoraMethod(rank=4, layers="auto", choice=ChoiceSection(count=2, control=True, batches=2, steps=2)),
+        ),
     }
     (tmp_path / "plan.json").write_text(json.dumps({n: as_json(c) for n, c in configs.items()}), encoding="utf-8")
     process = launch(SCRIPT, "train", str(tmp_path / "plan.json"))
-    _, errors = ended(process)
+    _, errors = ended(process, 400)
     assert process.returncode == 0, errors
     for name, config in configs.items():
         train = config.train.model_copy(update={"accumulate": 2 * config.train.accumulate})
@@ -166,6 +204,9 @@ def test_two_processes_are_one_with_twice_the_accumulation(still_model, tiny_mod
         assert read(two)["loss_history"] == pytest.approx(read(one)["loss_history"], abs=1e-4)
         assert np.abs(vectors(two) - vectors(one)).max() <= 1e-4
         assert read(two)["tuned"]["value"] == pytest.approx(read(one)["tuned"]["value"], abs=1e-6)
+        if name == "control":
+            assert read(two)["control"]["layers"] == read(one)["control"]["layers"]
+            assert read(two)["control"]["steps_done"] == read(two)["steps"]
         assert read(one, "manifest.json")["processes"] == 1
         assert read(two, "manifest.json")["processes"] == 2
 
