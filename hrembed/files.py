@@ -113,7 +113,7 @@ def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[M
 
     Args:
         path: The file; it appears when the block ends well.
-        columns: Name to Arrow type, for example `string`.
+        columns: Name to Arrow type, for example `string`; `strings` is a list of them.
 
     Yields:
         A function that takes the next row.
@@ -124,7 +124,10 @@ def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[M
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
+    types = {
+        name: pa.list_(pa.string()) if kind == "strings" else getattr(pa, kind)() for name, kind in columns.items()
+    }
+    schema = pa.schema(list(types.items()))
     waiting: list[Mapping[str, Any]] = []
     with writing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
 

@@ -33,6 +33,10 @@ BUILTIN: dict[str, dict[str, str]] = {
         "cached-ranking": "hrembed.training.losses:cached_ranking",
         "group-ranking": "hrembed.training.losses:group_ranking",
         "gist": "hrembed.training.losses:gist",
+        "batch-hard": "hrembed.training.targets:batch_hard",
+        "cosent": "hrembed.training.targets:cosent",
+        "margin-mse": "hrembed.training.targets:margin_mse",
+        "embedding-distillation": "hrembed.training.targets:embedding_distillation",
     },
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",

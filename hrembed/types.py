@@ -46,6 +46,7 @@ class Pair:
         anchor_id: Names the anchor text; one id never stands for two texts. Empty when unknown.
         positive_id: The same for the positive.
         family: What the group belongs to (a branch, a major group); splits hold every family's share.
+        negatives: Texts that look relevant to the anchor and are not.
     """
 
     anchor: str
@@ -55,6 +56,7 @@ class Pair:
     anchor_id: str = ""
     positive_id: str = ""
     family: str = ""
+    negatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class StageResult:
         metrics: Headline numbers, the content of `metrics.json`.
         tables: What a person wants to read: title to rows of named cells.
         failure: Raised by the command line after the result was shown; None when all limits hold.
+        follows: This process only helped another one, which shows the result.
     """
 
     run: str
@@ -156,6 +159,7 @@ class StageResult:
     metrics: Mapping[str, Any]
     tables: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     failure: Exception | None = None
+    follows: bool = False
 
 
 class Ranking(NamedTuple):

@@ -105,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app(args=None if argv is None else list(argv), prog_name="hrembed")
     except HrembedError as err:
-        print(f"hrembed: error: {err}", file=sys.stderr)
+        if str(err):  # empty in a process of a launch that ends since another one, which says why, did
+            print(f"hrembed: error: {err}", file=sys.stderr)
         if err.hint:
             print(f"hint: {err.hint}", file=sys.stderr)
         return err.exit_code

@@ -51,6 +51,7 @@ def run_stage(
     module, _, function = stage.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
     result = getattr(import_module(module), function)(settings, runs_dir, terminal, **options)
-    terminal.show(result)
+    if not result.follows:
+        terminal.show(result)
     if result.failure is not None:
         raise result.failure

@@ -78,6 +78,9 @@ class ColumnsSection(Section):
     anchor_id: str | None = Field(default=None, description="Id of the anchor text.")
     positive_id: str | None = Field(default=None, description="Id of the positive text.")
     kind: str | None = Field(default=None, description="Kind of the pair.")
+    negative: str | None = Field(
+        default=None, description="A text, or a list of texts, that looks relevant to the anchor and is not."
+    )
 
 
 class ImportTableConfig(Section):

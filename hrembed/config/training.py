@@ -7,8 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.layers import ChoiceSection, fitting_choice, known_word
+from hrembed.config.losses import (
+    TAKE_NEGATIVES,
+    BatchHardLoss,
+    CosentLoss,
+    EmbeddingDistillationLoss,
+    Loss,
+    MarginMseLoss,
+    MineSection,
+)
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.proof import ProofSection
+from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
@@ -76,24 +86,7 @@ def _some_layers(value: object) -> object:
     return value
 
 
-class _Loss(Section):
-    """What all losses have."""
-
-    matryoshka: tuple[int, ...] = Field(
-        default=(),
-        description="Also train the first so many numbers of the vectors to be useful alone, for each of these lengths "
-        "and the whole; empty trains the whole.",
-    )
-
-    @field_validator("matryoshka")
-    @classmethod
-    def _lengths(cls, values: tuple[int, ...]) -> tuple[int, ...]:
-        if any(value < 1 for value in values):
-            raise ValueError("a length is 1 or more")
-        return values
-
-
-class RankingLoss(_Loss):
+class RankingLoss(Loss):
     """Every other pair of the batch is a negative; batches hold no two pairs of one group."""
 
     name: Literal["ranking"] = Field(default="ranking", description="The usual contrastive loss.")
@@ -101,7 +94,7 @@ class RankingLoss(_Loss):
     hardness: float = Field(default=0.0, ge=0, description="How much more the closer negatives weigh; 9 is published.")
 
 
-class CachedRankingLoss(_Loss):
+class CachedRankingLoss(Loss):
     """The same, for batches larger than what memory holds at once."""
 
     name: Literal["cached-ranking"] = Field(description="The same loss in parts; slower.")
@@ -109,14 +102,14 @@ class CachedRankingLoss(_Loss):
     mini_batch_size: int = Field(default=32, ge=1, description="Pairs in memory at once.")
 
 
-class GroupRankingLoss(_Loss):
+class GroupRankingLoss(Loss):
     """A batch may hold several pairs of a group: their texts are positives of each other, never negatives."""
 
     name: Literal["group-ranking"] = Field(description="The contrastive loss with several positives.")
     symmetric: bool = Field(default=True, description="Also rank the anchors for each positive.")
 
 
-class GistLoss(_Loss):
+class GistLoss(Loss):
     """A guide model says which negatives are too close to be negatives."""
 
     name: Literal["gist"] = Field(description="The contrastive loss with a guide.")
@@ -131,8 +124,9 @@ class SourceSection(Section):
 
     path: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",
-        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`; or the folder of a "
-        "`data` run.",
+        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`, `negative` (a text "
+        "or a list); or the folder of a `data` run. For the loss `cosent` with `score` (`sentence1`, `sentence2` will "
+        "do too), for `batch-hard` with `text` and `label`.",
     )
     kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
     limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many rows.")
@@ -142,9 +136,31 @@ class SourceSection(Section):
         le=100,
         description="Passes over the rows in an epoch; of 0.5, another random half each time.",
     )
-    loss: Annotated[RankingLoss | CachedRankingLoss | GroupRankingLoss | GistLoss, Field(discriminator="name")] = (
-        RankingLoss()
+    loss: Annotated[
+        RankingLoss
+        | CachedRankingLoss
+        | GroupRankingLoss
+        | GistLoss
+        | BatchHardLoss
+        | CosentLoss
+        | MarginMseLoss
+        | EmbeddingDistillationLoss,
+        Field(discriminator="name"),
+    ] = RankingLoss()
+    mine: MineSection | None = Field(
+        default=None, description="Look for hard negatives among the positives of the source; null does not."
     )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> SourceSection:
+        name = self.loss.name
+        if self.mine is not None and name not in TAKE_NEGATIVES:
+            raise ValueError(f"the loss `{name}` takes no negatives; leave `mine` out")
+        if self.mine is not None and name == "gist" and self.mine.count > 1:
+            raise ValueError("the loss `gist` takes one negative for each row; set `mine.count: 1`")
+        if self.kinds and name in {"batch-hard", "cosent"}:
+            raise ValueError(f"rows of the loss `{name}` have no kinds; leave `kinds` out")
+        return self
 
 
 class TrainSection(Section):
@@ -193,7 +209,9 @@ class FinetuneConfig(Section):
     sources: tuple[SourceSection, ...] = Field(
         default=(SourceSection(),), min_length=1, description="Where training data comes from."
     )
-    method: Annotated[LoraMethod | PartialMethod | FullMethod, Field(discriminator="name")] = LoraMethod()
+    method: Annotated[LoraMethod | PartialMethod | FullMethod | ScratchMethod, Field(discriminator="name")] = (
+        LoraMethod()
+    )
     sides: Literal["both", "query"] = Field(
         default="both",
         description="`query` trains an encoder for queries alone; documents keep the base model, so an existing index "
@@ -214,4 +232,29 @@ class FinetuneConfig(Section):
     def _trainable(self) -> FinetuneConfig:
         if parse_ref(self.model.ref).scheme in NOT_TRAINABLE:
             raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
+        return self
+
+    @model_validator(mode="after")
+    def _alone(self) -> FinetuneConfig:
+        if isinstance(self.method, ScratchMethod):
+            self.method.check_beside(self.sides, self.proof.strength, self.model.dimensions)
+        return self
+
+    @model_validator(mode="after")
+    def _learnable(self) -> FinetuneConfig:
+        losses = [source.loss for source in self.sources]
+        if self.sides == "query" and any(getattr(loss, "side", "") == "document" for loss in losses):
+            raise ValueError(
+                "with `sides: query` documents are not trained, so `loss.side: document` would learn nothing; set it "
+                "to `query`"
+            )
+        if self.sides == "query" and any(getattr(loss, "texts", "") == "positives" for loss in losses):
+            raise ValueError(
+                "with `sides: query` documents are not trained, so `loss.texts: positives` would learn nothing; set it "
+                "to `anchors`"
+            )
+        if self.train.batch_size < 4 and any(isinstance(loss, BatchHardLoss) for loss in losses):
+            raise ValueError(
+                "the loss `batch-hard` needs two texts of two labels in a batch; set `train.batch_size: 4`"
+            )
         return self

@@ -15,30 +15,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_PAIR = ("sentence1", "sentence2", "score")
+_SENTENCES = ("sentence1", "sentence2")
 TRAIN = "train"
 
 
-def read_pair_task(file: Path, name: str) -> PairTask:
-    """Read scored pairs: JSONL, CSV or Parquet with `sentence1`, `sentence2`, `score`, optional `_id` and `group`.
+def read_pair_task(file: Path, name: str, columns: tuple[str, str] = _SENTENCES) -> PairTask:
+    """Read scored pairs: JSONL, CSV or Parquet with two texts and `score`, optional `_id` and `group`.
 
     Args:
         file: The rows.
         name: For tables.
+        columns: Of the two texts.
 
     Raises:
         DataError: Missing, empty or malformed, or all scores are equal.
     """
     first, second, scores = [], [], []
-    for row in strictly(file, _PAIR):
+    own = (*columns, "score")
+    for row in strictly(file, own):
         where = f"{file}:{row.number}"
-        one = _text(row.values, "sentence1", where, row.number, _PAIR)
+        one = _text(row.values, columns[0], where, row.number, own)
         first.append(one)
-        second.append(Text(one.id, _cell(row.values, "sentence2", where), one.group))
-        scores.append(_score(row.values["score"], where))
+        second.append(Text(one.id, _cell(row.values, columns[1], where), one.group))
+        scores.append(_score(row.values, where))
     if len(set(scores)) < 2:
         raise DataError(f"{file}: all scores are equal, so nothing can be correlated with them")
     return PairTask(name, tuple(first), tuple(second), np.array(scores))
+
+
+def pair_columns(file: Path) -> tuple[str, str]:
+    """Tell by its first row how a file of pairs names its texts: as a task does, or as training pairs do.
+
+    Raises:
+        DataError: Missing, empty or malformed.
+    """
+    first = next(iter(strictly(file, ()))).values
+    return _SENTENCES if _SENTENCES[0] in first else ("anchor", "positive")
 
 
 def read_label_task(
@@ -124,9 +136,11 @@ def _cell(values: Mapping[str, Any], column: str, where: str) -> str:
         raise DataError(f"{where}: {err}") from None
 
 
-def _score(value: Any, where: str) -> float:
+def _score(values: Mapping[str, Any], where: str) -> float:
+    if "score" not in values:
+        raise DataError(f"{where}: column 'score': is missing")
     try:
-        score = float(value)
+        score = float(values["score"])
     except (TypeError, ValueError):
         score = float("nan")
     if not np.isfinite(score):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from hrembed.text import normalise
+from hrembed.relevance import Relatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,26 +32,21 @@ class Negatives(NamedTuple):
 def false_negatives(pairs: Sequence[Pair], batches: Iterable[Sequence[int]]) -> Negatives:
     """Count the negatives of batches, and those that are relevant to their anchor.
 
-    Every other pair's positive is a negative of an anchor. It is a false one when the two texts stand in one
-    group somewhere in the training set, or when it equals the anchor's own positive.
+    Every other pair's positive is a negative of an anchor. It is a false one when it is relevant to the anchor
+    (`Relatives`), the same item as the anchor's own positive, or the positive of the same anchor in another row.
 
     Args:
         pairs: The whole training set: a text's groups are all those in which it stands.
         batches: Positions into `pairs`.
     """
-    forms = {text: normalise(text) for pair in pairs for text in (pair.anchor, pair.positive)}
-    groups: dict[str, set[str]] = defaultdict(set)
-    for pair in pairs:
-        if pair.group:
-            groups[forms[pair.anchor]].add(pair.group)
-            groups[forms[pair.positive]].add(pair.group)
+    relatives = Relatives(pairs)
     false = total = 0
     for batch in batches:
-        for n in batch:
-            anchor, own = forms[pairs[n].anchor], forms[pairs[n].positive]
-            for m in batch:
+        items = [(relatives.item(pairs[n].anchor), relatives.item(pairs[n].positive)) for n in batch]
+        keys = [(relatives.keys(pairs[n].anchor), relatives.keys(pairs[n].positive)) for n in batch]
+        for n, own in enumerate(items):
+            for m, other in enumerate(items):
                 if m != n:
-                    other = forms[pairs[m].positive]
                     total += 1
-                    false += other == own or not groups[anchor].isdisjoint(groups[other])
+                    false += own[0] == other[0] or own[1] == other[1] or not keys[n][0].isdisjoint(keys[m][1])
     return Negatives(false, total)

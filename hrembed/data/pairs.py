@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 PAIRS = "pairs.parquet"
 RELATED = "related.parquet"
-COLUMNS = tuple(field.name for field in fields(Pair))
+COLUMNS = tuple(field.name for field in fields(Pair) if field.name != "negatives")
+NEGATIVE = "negative"
 
 
 def pairs_file(path: Path) -> Path:
@@ -28,6 +29,8 @@ def pairs_file(path: Path) -> Path:
 def read_pairs(path: Path, kinds: Sequence[str] = ()) -> list[Pair]:
     """Read training pairs: JSONL, CSV or Parquet with `anchor`, `positive` and the optional columns of `Pair`.
 
+    Hard negatives stand in the column `negative`: a text, or a list of texts.
+
     Args:
         path: The file, or the folder of a run that wrote pairs.
         kinds: Keep only these kinds; empty keeps all.
@@ -35,13 +38,18 @@ def read_pairs(path: Path, kinds: Sequence[str] = ()) -> list[Pair]:
     Raises:
         DataError: Missing, empty or malformed, or none of the kinds asked for.
     """
+    return list(read_numbered_pairs(path, kinds).values())
+
+
+def read_numbered_pairs(path: Path, kinds: Sequence[str] = ()) -> dict[int, Pair]:
+    """Read training pairs with the number of the row in which each stands, for messages; else as `read_pairs`."""
     file = pairs_file(path)
-    pairs = [_strict(row.values, f"{file}:{row.number}") for row in strictly(file, ("anchor", "positive"))]
-    unknown = set(kinds) - {pair.kind for pair in pairs}
+    pairs = {row.number: _strict(row.values, f"{file}:{row.number}") for row in strictly(file, ("anchor", "positive"))}
+    present = {pair.kind for pair in pairs.values()}
+    unknown = sorted(set(kinds) - present)
     if unknown:
-        present = ", ".join(sorted({pair.kind for pair in pairs}))
-        raise DataError(f"{file}: no pairs of kind '{sorted(unknown)[0]}'; it has {present}")
-    return [pair for pair in pairs if not kinds or pair.kind in kinds]
+        raise DataError(f"{file}: no pairs of kind '{unknown[0]}'; it has {', '.join(sorted(present))}")
+    return {number: pair for number, pair in pairs.items() if not kinds or pair.kind in kinds}
 
 
 def _strict(values: Mapping[str, Any], where: str) -> Pair:
@@ -65,19 +73,41 @@ def pair_of(values: Mapping[str, Any]) -> Pair:
         anchor_id=key_cell(values, "anchor_id"),
         positive_id=key_cell(values, "positive_id"),
         family=key_cell(values, "family"),
+        negatives=_negatives(values),
     )
 
 
+def _negatives(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Hard negatives of a row; an empty cell has none, a blank text in a list is an error."""
+    found = values.get(NEGATIVE)
+    if found is None or found == "":
+        return ()
+    several = found if isinstance(found, list) else [found]
+    return tuple(text_cell({NEGATIVE: text}, NEGATIVE) for text in several)
+
+
+def pair_row(pair: Pair) -> dict[str, Any]:
+    """Write a pair as the row of which `pair_of` makes it again."""
+    row = {column: getattr(pair, column) for column in COLUMNS}
+    return {**row, NEGATIVE: list(pair.negatives)} if pair.negatives else row
+
+
 @contextmanager
-def pair_sink(path: Path) -> Iterator[Callable[[Pair], None]]:
-    """Open a Parquet file of pairs that is there whole or not at all; call the result with each pair."""
-    with parquet_sink(path, dict.fromkeys(COLUMNS, "string")) as add:
-        yield lambda pair: add(vars(pair))
+def pair_sink(path: Path, *, negatives: bool = False) -> Iterator[Callable[[Pair], None]]:
+    """Open a Parquet file of pairs that is there whole or not at all; call the result with each pair.
+
+    Args:
+        path: The file.
+        negatives: Also write hard negatives, as lists.
+    """
+    columns = {**dict.fromkeys(COLUMNS, "string"), **({NEGATIVE: "strings"} if negatives else {})}
+    with parquet_sink(path, columns) as add:
+        yield lambda pair: add({NEGATIVE: [], **pair_row(pair)})
 
 
 def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
     """Write pairs that are at hand."""
-    with pair_sink(path) as add:
+    with pair_sink(path, negatives=any(pair.negatives for pair in pairs)) as add:
         for pair in pairs:
             add(pair)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrembed.data.pairs import PAIRS, pair_of, pair_sink
+from hrembed.data.pairs import NEGATIVE, PAIRS, pair_of, pair_sink
 from hrembed.data.repeats import Repeats
 from hrembed.data.rows import CellError, Problem
 from hrembed.files import filter_parquet, writing
@@ -68,7 +68,7 @@ def import_table(
         work = Path(place)
         ids, texts = _spool(work / "ids"), _spool(work / "pairs")
         read = written = 0
-        with pair_sink(work / PAIRS) as add:
+        with pair_sink(work / PAIRS, negatives=bool(columns.get(NEGATIVE))) as add:
             for row in rows:
                 read += 1
                 pair = _usable(row, columns, kind, rejects)

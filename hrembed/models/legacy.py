@@ -14,6 +14,7 @@ from hrembed.errors import ModelError
 from hrembed.files import write_json, writing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _TYPES = {name: f"sentence_transformers.models.{name}" for name in ("Transformer", "Pooling", "Normalize", "Dense")}
@@ -27,12 +28,13 @@ _FLAGS = {
 }
 
 
-def write_legacy(model: Any, folder: Path) -> None:
+def write_legacy(model: Any, folder: Path, graph: Callable[[Path], None] | None = None) -> None:
     """Write a Sentence Transformers model in the older layout, whole or not at all.
 
     Args:
         model: Modules in a row: a transformer, pooling, projections, normalisation.
         folder: Where to.
+        graph: Writes into a folder what takes the place of the transformer's torch weights; None keeps them.
 
     Raises:
         ModelError: It has other modules (a router), which the older layout cannot say.
@@ -49,8 +51,13 @@ def write_legacy(model: Any, folder: Path) -> None:
             entry["type"] = _TYPES[name]
             if name == "Pooling":
                 write_json(part / entry["path"] / "config.json", _pooling(module))
+            if name == "Transformer" and graph is not None:
+                for file in (part / entry["path"]).glob("model*.safetensors*"):
+                    file.unlink()
         write_json(part / "modules.json", modules)
         write_json(part / "sentence_bert_config.json", {"max_seq_length": model.max_seq_length, "do_lower_case": False})
+        if graph is not None:
+            graph(part)
 
 
 def _pooling(module: Any) -> dict[str, Any]:

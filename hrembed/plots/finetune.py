@@ -18,14 +18,15 @@ _MARKERS = "osD^vP"
 
 
 def draw_training(
-    path: Path, losses: Sequence[float], dev: Sequence[tuple[int, float]], best: int, metric: str
+    path: Path, losses: Sequence[float], dev: Sequence[tuple[int, float]], base: float, best: int, metric: str
 ) -> None:
     """Draw loss and dev score over the steps into a PNG file; the kept step is marked.
 
     Args:
         path: The file.
         losses: One for each step.
-        dev: (step, score), step 0 is the base.
+        dev: (step, score), step 0 is before the training.
+        base: Dev score of the base model.
         best: The kept step.
         metric: Name of the dev metric.
 
@@ -39,11 +40,36 @@ def draw_training(
     above.set_ylabel("loss")
     above.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     below.plot(*zip(*dev, strict=True), marker="o", color=_COLOURS[1])
-    below.axhline(dev[0][1], color="#777777", linewidth=0.8, linestyle="--", label="the base model")
+    below.axhline(base, color="#777777", linewidth=0.8, linestyle="--", label="the base model")
     below.axvline(best, color=_COLOURS[2], linewidth=0.8, label=f"kept: step {best}")
     below.set_ylabel(f"dev {metric}")
     below.set_xlabel("step")
     below.legend(frameon=False, fontsize=9, loc="lower right")
+    _save(figure, path)
+
+
+def draw_pretraining(
+    path: Path, losses: Sequence[Mapping[str, float]], held_out: Sequence[Mapping[str, float]]
+) -> None:
+    """Draw the loss of masked language modelling over its steps into a PNG file.
+
+    Args:
+        path: The file.
+        losses: Entries of `loss_history` in `pretraining`: `step` and `loss`, each a mean of the steps before it.
+        held_out: Entries of `held_out`; step 0 is before the training.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    figure, (axes,) = _figure(1, (8, 3.6))
+    steps, values = ([entry[key] for entry in losses] for key in ("step", "loss"))
+    axes.plot(steps, values, color="#bbbbbb", linewidth=0.8, label="training")
+    axes.plot(steps, _smooth(np.array(values)), color=_COLOURS[0], linewidth=1.5, label="mean of the steps around")
+    steps, values = ([entry[key] for entry in held_out] for key in ("step", "loss"))
+    axes.plot(steps, values, color=_COLOURS[1], marker="o", label="texts held out")
+    axes.set_ylabel("loss of a hidden token (nats)")
+    axes.set_xlabel("step of masked language modelling")
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     _save(figure, path)
 
 

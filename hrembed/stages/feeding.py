@@ -6,54 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrembed.data.locate import locate
-from hrembed.data.pairs import pairs_file, read_pairs
-from hrembed.errors import ConfigError, DataError
+from hrembed.errors import ConfigError
 from hrembed.models.transformer import load_model
 from hrembed.registry import resolve
 from hrembed.stages.encoders import model_folder
+from hrembed.stages.sources import count
 from hrembed.training.batches import schedule
-from hrembed.training.losses import matryoshka
+from hrembed.training.losses import matryoshka, scaled
+from hrembed.training.row_batches import schedule_labels, schedule_rows
 from hrembed.training.trainer import Feed
+from hrembed.types import LabelTask, PairTask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hrembed.config.training import FinetuneConfig, SourceSection
-    from hrembed.runs.record import Run
-    from hrembed.types import Pair
+    from hrembed.stages.sources import Source
+    from hrembed.types import Side
 
 
-def open_sources(config: FinetuneConfig, run: Run) -> list[list[Pair]]:
-    """Read the rows of every source, and record them in the run.
-
-    Raises:
-        DataError: A source is missing, malformed or too small.
-    """
-    return [_open(section, number, config, run) for number, section in enumerate(config.sources)]
-
-
-def _open(section: SourceSection, number: int, config: FinetuneConfig, run: Run) -> list[Pair]:
-    path = pairs_file(locate(section.path))
-    pairs = read_pairs(path, section.kinds)
-    run.add_input(f"source-{number}", path)
-    if section.limit is not None and section.limit < len(pairs):
-        chosen = np.random.default_rng(config.train.seed).choice(len(pairs), section.limit, replace=False)
-        pairs = [pairs[n] for n in sorted(chosen)]
-    if len(pairs) < 2:
-        raise DataError(f"{path}: training needs two pairs or more, found {len(pairs)}")
-    return pairs
-
-
-def build_feed(
-    config: FinetuneConfig, sources: Sequence[Sequence[Pair]], model: Any, runs_dir: Path, instruction: str
-) -> Feed:
+def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, runs_dir: Path, instruction: str) -> Feed:
     """Plan all batches, and choose losses.
 
     Args:
         config: Validated settings.
-        sources: Rows of each source.
+        sources: Rows of each source, and what its loss compares them with.
         model: The model in training, which the losses hold.
         runs_dir: Folder of all runs, for guides.
         instruction: What stands for `{instruction}` in prompts.
@@ -62,58 +40,104 @@ def build_feed(
         ConfigError: A loss does not fit the model.
         ModelError: A guide cannot be loaded.
     """
+    from transformers import set_seed
+
+    set_seed(config.train.seed)  # a loss may start from random numbers
     columns: dict[str, dict[str, list[Any]]] = {}
     losses, batches, start = {}, [], 0
     rng = np.random.default_rng(config.train.seed)
-    for number, (section, pairs) in enumerate(zip(config.sources, sources, strict=True)):
+    for number, (section, source) in enumerate(zip(config.sources, sources, strict=True)):
         name = f"source-{number}"
-        columns[name] = {
-            "anchor": [pair.anchor for pair in pairs],
-            "positive": [pair.positive for pair in pairs],
-            "label": list(range(len(pairs))),
-        }
-        losses[name] = _loss(section, pairs, config, model, runs_dir)
-        batches += [[start + row for row in batch] for batch in _plan(section, pairs, config, rng)]
-        start += len(pairs)
+        columns[name] = {**text_columns(section, source), "label": list(range(count(source.rows)))}
+        losses[name] = _loss(section, source, config, model, runs_dir)
+        batches += [[start + row for row in batch] for batch in _plan(section, source, config, rng)]
+        start += count(source.rows)
     # One source after the other would forget the first; every epoch of one source is already shuffled.
     batches = [batches[n] for n in rng.permutation(len(batches))] if len(sources) > 1 else batches
-    routes = {"anchor": "query", "positive": "document"} if hasattr(model[0], "sub_modules") else {}
-    return Feed(columns, losses, batches, training_prompts(config, model, instruction), routes)
+    sides = {name: _SIDES.get(name, "document") for own in columns.values() for name in own if name != "label"}
+    routes = sides if hasattr(model[0], "sub_modules") else {}
+    prompts = training_prompts(config, model, instruction)
+    given = {f"source-{n}" for n, section in enumerate(config.sources) if section.loss.name in _GIVEN}
+    return Feed(columns, losses, batches, {name: prompts[side] for name, side in sides.items()}, routes, given)
 
 
-def _plan(
-    section: SourceSection, pairs: Sequence[Pair], config: FinetuneConfig, rng: np.random.Generator
-) -> list[list[int]]:
+_SIDES: Mapping[str, Side] = {"anchor": "query", "text": "query", "sentence1": "query", "sentence2": "query"}
+_GIVEN = {"cosent", "margin-mse", "embedding-distillation"}
+
+
+def text_columns(section: SourceSection, source: Source) -> dict[str, list[str]]:
+    """Lay the texts of a source out as its loss takes them; the name of a column decides on which side it is embedded.
+
+    Sentences and labelled texts are queries, as `eval` embeds them: neither is a document that answers the other.
+    """
+    rows = source.rows
+    if isinstance(rows, LabelTask):
+        name = "document" if getattr(section.loss, "side", "query") == "document" else "text"
+        return {name: [text.text for text in rows.texts]}
+    if isinstance(rows, PairTask):
+        sides = (rows.first, rows.second)
+        return {name: [text.text for text in side] for name, side in zip(source.columns, sides, strict=True)}
+    found = {"anchor": [pair.anchor for pair in rows], "positive": [pair.positive for pair in rows]}
+    kept = getattr(section.loss, "texts", "both")
+    if kept != "both":
+        return {name: texts for name, texts in found.items() if f"{name}s" == kept}
+    for n in range(len(rows[0].negatives)):
+        found[f"negative_{n + 1}"] = [pair.negatives[n] for pair in rows]
+    return found
+
+
+def texts_of(config: FinetuneConfig, sources: Sequence[Source]) -> list[str]:
+    """Every text of every source, with repeats."""
+    columns = [text_columns(*item) for item in zip(config.sources, sources, strict=True)]
+    return [text for own in columns for texts in own.values() for text in texts]
+
+
+def _plan(section: SourceSection, source: Source, config: FinetuneConfig, rng: np.random.Generator) -> list[list[int]]:
+    rows, train = source.rows, config.train
+    if isinstance(rows, LabelTask):
+        return schedule_labels(
+            rows.labels, batch_size=train.batch_size, epochs=train.epochs, weight=section.weight, rng=rng
+        )
+    if isinstance(rows, PairTask) or section.loss.name in _GIVEN:
+        return schedule_rows(
+            count(rows), batch_size=train.batch_size, epochs=train.epochs, weight=section.weight, rng=rng
+        )
     return schedule(
-        pairs,
-        batch_size=config.train.batch_size,
-        epochs=config.train.epochs,
+        rows,
+        batch_size=train.batch_size,
+        epochs=train.epochs,
         rng=rng,
         grouped=section.loss.name == "group-ranking",
-        weights=[section.weight] * len(pairs),
+        weights=[section.weight] * len(rows),
     )
 
 
-def _loss(section: SourceSection, pairs: Sequence[Pair], config: FinetuneConfig, model: Any, runs_dir: Path) -> Any:
+def _loss(section: SourceSection, source: Source, config: FinetuneConfig, model: Any, runs_dir: Path) -> Any:
     settings: dict[str, Any] = {key: getattr(section.loss, key) for key in type(section.loss).model_fields}
-    name, lengths = settings.pop("name"), settings.pop("matryoshka")
+    name, lengths, factor = settings.pop("name"), settings.pop("matryoshka"), settings.pop("scale")
     if "guide" in settings:
         guide = settings["guide"]
         settings["guide"] = lambda: load_model(model_folder(guide, runs_dir), max_tokens=config.train.max_tokens)
-    loss = resolve("loss", name)(model, pairs, temperature=config.train.temperature, **settings)
+    for key in ("teacher", "texts"):  # they chose the targets
+        settings.pop(key, None)
+    if source.targets is not None:
+        settings["targets"] = source.targets
+    loss = resolve("loss", name)(model, source.rows, temperature=config.train.temperature, **settings)
     if not lengths:
-        return loss
+        return scaled(loss, factor)
     whole = model.get_embedding_dimension()
     if max(lengths) > whole:
         raise ConfigError(f"`loss.matryoshka` names {max(lengths)} numbers, but the model's vectors have {whole}")
-    return matryoshka(model, loss, [*{*lengths, whole}])
+    return scaled(matryoshka(model, loss, [*{*lengths, whole}]), factor)
 
 
-def training_prompts(config: FinetuneConfig, model: Any, instruction: str) -> dict[str, str]:
+def training_prompts(config: FinetuneConfig, model: Any, instruction: str) -> dict[Side, str]:
     """Put in front of training texts what the encoder will put in front of queries and documents."""
     own = model.prompts
     query = config.model.query_prompt or own.get("query") or ""
     names = ("document", "passage", "corpus")
     document = config.model.document_prompt or next((own[name] for name in names if name in own), "") or ""
-    filled = [prompt.replace("{instruction}", instruction) for prompt in (query, document)]
-    return dict(zip(("anchor", "positive"), filled, strict=True))
+    return {
+        "query": query.replace("{instruction}", instruction),
+        "document": document.replace("{instruction}", instruction),
+    }

@@ -4,60 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrembed.errors import ModelError
 from hrembed.files import write_text, writing
-from hrembed.models.dense import DenseEncoder, Prompts
-from hrembed.models.static import is_model2vec
-from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.progress import Silent
-from hrembed.registry import resolve
 from hrembed.runs.record import open_run
-from hrembed.stages.encoders import model_folder, pinned, weights_identity
-from hrembed.stages.feeding import build_feed, open_sources
+from hrembed.stages.encoders import pinned
 from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
-from hrembed.stages.layers import choose_layers, compare_control, draw_choice, layer_tables, layers_json
-from hrembed.stages.proof import choose_strength, open_proof, points_json, prove, sweep
-from hrembed.stages.scoring import open_task, score_task
+from hrembed.stages.launched import check_alike, in_turn, meet, one_run
+from hrembed.stages.layers import compare_control, draw_choice, layer_tables, layers_json
+from hrembed.stages.preparing import (
+    apply_method,
+    encoder_of,
+    in_memory,
+    load,
+    look_before,
+    prepare,
+    recipe_of,
+    score_dev_task,
+    sided,
+)
+from hrembed.stages.pretraining import pretrain
+from hrembed.stages.proof import choose_strength, points_json, prove, sweep
 from hrembed.stages.stopping import deferred_stop
-from hrembed.training.checkpoints import check_saved, read_resume_point, sample_vectors, save, trained
-from hrembed.training.methods import count_parameters, freeze_documents, split_sides
-from hrembed.training.preflight import check
+from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.strength import Blend
-from hrembed.training.trainer import Context, Recipe, sample_texts, train
+from hrembed.training.trainer import Context, sample_texts, train
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hrembed.config.training import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.stages.layers import Choice
-    from hrembed.stages.proof import Tasks
+    from hrembed.stages.preparing import Prepared
+    from hrembed.stages.proof import Point
     from hrembed.training.preflight import Preflight
+    from hrembed.training.processes import Processes
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
-    from hrembed.types import Floats, Task
 
 _CONTROL = "checkpoints/control"
-
-
-class _Prepared(NamedTuple):
-    """Everything that a training needs."""
-
-    model: Any
-    feed: Feed
-    feed_for: Callable[[Any], Feed]
-    choice: Choice | None
-    tasks: Tasks
-    base: Floats
-    folder: Path
-    parameters: tuple[int, int]
 
 
 def run_finetune(
@@ -78,207 +69,188 @@ def run_finetune(
         dry_run: Check, estimate time and memory with a few steps, and end; the run folder is `finetune-preflight`.
 
     Returns:
-        Base against tuned on the dev task; the model is in `model/` of the run folder.
+        Base against tuned on the dev task; the model is in `model/` of the run folder. Of several processes only the
+        first one has this result.
 
     Raises:
         StoppedError: Ctrl-C or SIGTERM; `checkpoints/last` holds the weights of that moment.
         HrembedError: Data or model are not usable.
     """
     progress = progress or Silent()
+    processes = meet(progress)
+    progress = progress if processes.leads else Silent()
     config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
     command = "finetune-preflight" if dry_run else "finetune"
-    with open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume) as run:
-        ready = _prepare(config, runs_dir, run, progress)
-        preflight = _preflight(config, ready, run, progress, probe=dry_run)
-        if dry_run:
-            layers = layers_json(ready.choice)
-            draw_choice(run, layers)
-            run.write_metrics({"preflight": preflight.facts, "warnings": preflight.warnings, **layers})
-            tables = {**layer_tables(layers), **preflight_tables(preflight)}
-            return StageResult(str(run.path), "ok", preflight.facts | layers, tables)
-        history = _train(config, ready, run, progress)
-        metrics = _finish(config, ready, history, run, progress)
+    opened = open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
+    with one_run(processes, opened) as run:
+        return _run(config, runs_dir, run, progress, processes, dry_run=dry_run)
+
+
+def _run(
+    config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes, *, dry_run: bool
+) -> StageResult:
+    with in_turn(processes):
+        ready = prepare(config, runs_dir, run, progress, processes)
+        preflight = look_before(config, ready, run, progress, probe=dry_run and processes.leads)
+    before = {} if dry_run else _pretrain(config, ready, run, progress)
+    history = None if dry_run else _train(config, ready, run, progress)
+    if not processes.leads:
+        _follow(config, ready, run, progress, dry_run=dry_run)
+        return StageResult(str(run.path), "ok", {}, follows=True)
+    if history is None:
+        return _dry_result(ready, preflight, run)
+    metrics = _finish(config, ready, history, before, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
-def _finish(config: FinetuneConfig, ready: _Prepared, history: History, run: Run, progress: Progress) -> dict[str, Any]:
+def _finish(
+    config: FinetuneConfig,
+    ready: Prepared,
+    history: History,
+    before: dict[str, Any],
+    run: Run,
+    progress: Progress,
+) -> dict[str, Any]:
     """Keep the best model, prove it, and write everything; returns the metrics."""
     best = _keep_best(config, run, ready.feed, history)
     proof, final = _prove(config, ready, best, run, progress)
     proof |= layers_json(ready.choice)
     if ready.choice is not None and ready.choice.control:
-        proof["control"] = _control(config, ready, final, proof["strength"], run, progress)
+        proof["control"] = _control(config, ready, ready.choice, final, proof["strength"], run, progress)
     dev = ready.tasks.dev
-    tuned = _score(config, final, dev, progress)
-    metrics = dev_metrics(config, ready.base, tuned, dev, history)
+    tuned = score_dev_task(config, final, dev, progress)
+    metrics = before | dev_metrics(config, ready.base, tuned, dev, history)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
     metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
+    metrics["sources"] = ready.sources
     run.write_table("per_query", {"query": [q.id for q in dev.queries], "base": ready.base, "tuned": tuned})
     run.write_metrics(metrics)
     draw(run, metrics)
     write_text(run.path / "model" / "README.md", model_card(config, metrics, run))
-    run.add_model("tuned", _encoder(config, run.path / "model").identity, str(run.path / "model"))
+    run.add_model("tuned", encoder_of(config, run.path / "model").identity, str(run.path / "model"))
     shutil.rmtree(run.path / "checkpoints")  # not earlier: a run that is killed above goes on from them
     return metrics
 
 
-def _control(
-    config: FinetuneConfig, ready: _Prepared, final: Any, strength: float, run: Run, progress: Progress
-) -> dict[str, Any]:
-    """Train the same on a random choice of layers, and compare; its model is thrown away."""
-    layers = ready.choice.control if ready.choice else ()
-    progress.note(f"control: the same training on layers {', '.join(map(str, layers))}")
-    model = _sided(config, _load(config, ready.folder))
+def _pretrain(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress) -> dict[str, Any]:
+    """Teach a model from random weights its texts, in the first process; the others read what that one wrote."""
+    if ready.untrained is None:
+        return {}
+    with in_turn(ready.processes):
+        launched = ready.processes.count > 1
+        return {"pretraining": pretrain(config, ready.untrained, run, progress, launched=launched)}
+
+
+def _follow(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress, *, dry_run: bool) -> None:
+    """Take part in what the first process still trains."""
+    if ready.choice is not None and ready.choice.control and not dry_run:
+        _train_control(config, ready, ready.choice, run, progress)
+
+
+def _dry_result(ready: Prepared, preflight: Preflight, run: Run) -> StageResult:
+    layers = layers_json(ready.choice)
+    draw_choice(run, layers)
+    facts = {"preflight": preflight.facts, "warnings": preflight.warnings, "sources": ready.sources, **layers}
+    run.write_metrics(facts)
+    tables = {**layer_tables(layers), **preflight_tables(preflight)}
+    return StageResult(str(run.path), "ok", preflight.facts | layers, tables)
+
+
+def _train_control(
+    config: FinetuneConfig, ready: Prepared, choice: Choice, run: Run, progress: Progress
+) -> tuple[Feed, History]:
+    """Train the same on a random choice of layers, from the base."""
+    progress.note(f"control: the same training on layers {', '.join(map(str, choice.control))}")
+    model = sided(config, load(config, ready.folder))
     feed = ready.feed_for(model)
-    parameters = _apply_method(config, model, layers)
+    parameters = apply_method(config, model, choice.control)
     control = ready._replace(model=model, feed=feed, parameters=parameters)
-    history = _train(config, control, run, progress, _CONTROL)
+    return feed, _train(config, control, run, progress, _CONTROL)
+
+
+def _control(
+    config: FinetuneConfig, ready: Prepared, choice: Choice, final: Any, strength: float, run: Run, progress: Progress
+) -> dict[str, Any]:
+    """Compare the chosen layers with a random choice, whose model is thrown away."""
+    feed, history = _train_control(config, ready, choice, run, progress)
     best = _read_best(config, run.path / _CONTROL / "best", feed, history)
-    tuned = Blend(_sided(config, _load(config, ready.folder)), best).at(strength)
-    sides = _in_memory(config, final), _in_memory(config, tuned)
+    tuned = Blend(sided(config, load(config, ready.folder)), best).at(strength)
+    sides = in_memory(config, final), in_memory(config, tuned)
     found = compare_control(config, ready.tasks, *sides, progress)
-    return {"layers": list(layers), "best_step": history.best_step, "steps_done": len(history.losses), **found}
-
-
-def _prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress) -> _Prepared:
-    sources = open_sources(config, run)
-    tasks = open_proof(config, open_task(config.dev, run), run, progress)
-    folder = model_folder(config.model, runs_dir)
-    if is_model2vec(folder):
-        raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
-    run.add_model("base", _encoder(config, folder).identity, str(folder))
-    model = _load(config, folder)
-    base = _score(config, model, tasks.dev, progress)
-    model = _sided(config, model)
-
-    def feed_for(model: Any) -> Feed:
-        return build_feed(config, sources, model, runs_dir, tasks.dev.instruction)
-
-    feed = feed_for(model)  # before the method, which changes the model in place: layers are scored on the plan
-    choice = choose_layers(config, model, feed, progress)
-    parameters = _apply_method(config, model, choice.chosen if choice else None)
-    return _Prepared(model, feed, feed_for, choice, tasks, base, folder, parameters)
+    steps = {"best_step": history.best_step, "steps_done": len(history.losses)}
+    return {"layers": list(choice.control), **steps, **found}
 
 
 def _prove(
-    config: FinetuneConfig, ready: _Prepared, best: Any, run: Run, progress: Progress
+    config: FinetuneConfig, ready: Prepared, best: Any, run: Run, progress: Progress
 ) -> tuple[dict[str, Any], Any]:
     """Choose the strength, write that model, and compare it with the base; returns metrics and the final model."""
-    base = _load(config, ready.folder)
-    blend = Blend(_sided(config, base), best)
-    points = sweep(config, ready.tasks, lambda strength: _in_memory(config, blend.at(strength)), progress)
-    chosen = choose_strength(points, config.proof)
-    final = blend.at(chosen)
+    base = load(config, ready.folder)
+    points, chosen, final = _choose(config, ready, base, best, progress)
     if chosen < 1:
         save(final, run.path / "model")
         texts = sample_texts(ready.feed)
-        check_saved(sample_vectors(final, texts), sample_vectors(_load(config, run.path / "model"), texts))
-    found = prove(config, ready.tasks, _in_memory(config, base), _in_memory(config, final), progress)
+        check_saved(sample_vectors(final, texts), sample_vectors(load(config, run.path / "model"), texts))
+    found = prove(config, ready.tasks, in_memory(config, base), in_memory(config, final), progress)
     return {**found, "strengths": points_json(points), "strength": chosen}, final
 
 
-def _preflight(config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
-    control = bool(ready.choice and ready.choice.control)
-    found = check(ready.model, ready.feed, _recipe(config), run.path, probe=probe, control=control)
-    for warning in found.warnings:
-        progress.note(f"warning: {warning}")
-    return found
+def _choose(
+    config: FinetuneConfig, ready: Prepared, base: Any, best: Any, progress: Progress
+) -> tuple[list[Point], float, Any]:
+    """Return what was measured at each strength, the one chosen, and the model there."""
+    if ready.untrained is not None:  # nothing lies between two architectures
+        return [], 1.0, best
+    blend = Blend(sided(config, base), best)
+    points = sweep(config, ready.tasks, lambda strength: in_memory(config, blend.at(strength)), progress)
+    chosen = choose_strength(points, config.proof)
+    return points, chosen, blend.at(chosen)
 
 
 def _train(
-    config: FinetuneConfig, ready: _Prepared, run: Run, progress: Progress, folder: str = "checkpoints"
+    config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress, folder: str = "checkpoints"
 ) -> History:
     checkpoints = run.path / folder
     made_of = _made_of(config, ready, run)
     point = read_resume_point(checkpoints / "resume")
+    check_alike(ready.processes, {**made_of, "the resume point": point.step if point else 0})
     if point is not None:
-        _check_same(point.notes["made_of"], made_of)
+        check_same(point.notes["made_of"], made_of)
         progress.note(f"going on after step {point.step}")
-    with deferred_stop(progress.note) as stop_requested:
+    # A model of its own starts from what it learnt of the language, not from what it is compared with.
+    owned = ready.untrained is not None and ready.processes.leads
+    first = score_dev_task(config, ready.model, ready.tasks.dev, Silent()) if owned else ready.base
+    with deferred_stop(progress.note, launched=ready.processes.count > 1) as stop_requested:
         context = Context(
-            base_score=float(np.nanmean(ready.base)),
-            score_dev=lambda plain: float(np.nanmean(_score(config, plain, ready.tasks.dev, Silent()))),
+            base_score=float(np.nanmean(first)),
+            score_dev=lambda plain: float(np.nanmean(score_dev_task(config, plain, ready.tasks.dev, Silent()))),
             stop_requested=stop_requested,
             checkpoints=checkpoints,
             progress=progress,
             resume=point,
             made_of=made_of,
+            processes=ready.processes,
         )
-        return train(ready.model, ready.feed, _recipe(config), context)
+        return train(ready.model, ready.feed, recipe_of(config, ready.processes), context)
 
 
-def _made_of(config: FinetuneConfig, ready: _Prepared, run: Run) -> dict[str, Any]:
+def _made_of(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any]:
     """Say what a training is made of: two of one kind may go on from each other's checkpoints."""
     shapes = {name: list(value.shape) for name, value in trained(ready.model).items()}
     return {
         "the base model": run.manifest["models"]["base"]["identity"],
         "the training data": [v["sha256"] for k, v in run.manifest["inputs"].items() if k.startswith("source-")],
+        "the models that mine and teach": [
+            found["identity"]
+            for name, found in run.manifest["models"].items()
+            if name.startswith(("miner-", "teacher-"))
+        ],
         "the trained parameters": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         "the plan of batches": hashlib.sha256(repr(ready.feed.batches).encode()).hexdigest(),
+        "the number of processes": ready.processes.count,
         "the settings of `train`": config.train.model_dump(mode="json"),
     }
-
-
-def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        raise ModelError(
-            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
-            hint="start a new run, or put back what changed",
-        )
-
-
-def _load(config: FinetuneConfig, folder: Path) -> Any:
-    return load_model(
-        folder,
-        dtype=config.model.dtype,
-        max_tokens=config.train.max_tokens,
-        trust_remote_code=config.model.trust_remote_code,
-    )
-
-
-def _sided(config: FinetuneConfig, model: Any) -> Any:
-    return split_sides(model) if config.sides == "query" else model
-
-
-def _apply_method(config: FinetuneConfig, model: Any, layers: Sequence[int] | None) -> tuple[int, int]:
-    """Apply the method in place, to these layers if they were chosen; returns (trainable, all) parameters."""
-    from transformers import set_seed
-
-    set_seed(config.train.seed)  # adapters start from random numbers
-    settings = config.method.model_dump(exclude={"choice"}) | ({"layers": tuple(layers)} if layers else {})
-    resolve("method", settings.pop("name"))(model, **settings)
-    if config.sides == "query":
-        freeze_documents(model)
-    return count_parameters(model)
-
-
-def _recipe(config: FinetuneConfig) -> Recipe:
-    names = Recipe.__dataclass_fields__
-    return Recipe(**{name: value for name, value in config.train.model_dump().items() if name in names})
-
-
-def _score(config: FinetuneConfig, model: Any, task: Task, progress: Progress) -> Floats:
-    return score_task(_in_memory(config, model, progress), task, [config.metric])[config.metric]
-
-
-def _in_memory(config: FinetuneConfig, model: Any, progress: Progress | None = None) -> DenseEncoder:
-    """Wrap a loaded model as `eval` would."""
-    backend = TransformerBackend(lambda: model, identity="", batch_size=config.model.batch_size)
-    dimensions = config.model.dimensions
-    return DenseEncoder(backend, name="dev", prompts=_prompts(config), dimensions=dimensions, progress=progress)
-
-
-def _prompts(config: FinetuneConfig) -> Prompts:
-    return Prompts(config.model.query_prompt, config.model.document_prompt)
-
-
-def _encoder(config: FinetuneConfig, folder: Path) -> DenseEncoder:
-    """Wrap a model folder as `eval` would, for its identity."""
-    identity = weights_identity(folder, config.model.dtype, config.model.max_tokens)
-    backend = TransformerBackend(lambda: _load(config, folder), identity=identity)
-    return DenseEncoder(backend, name=str(folder), prompts=_prompts(config), dimensions=config.model.dimensions)
 
 
 def _keep_best(config: FinetuneConfig, run: Run, feed: Feed, history: History) -> Any:
@@ -293,6 +265,6 @@ def _keep_best(config: FinetuneConfig, run: Run, feed: Feed, history: History) -
 
 def _read_best(config: FinetuneConfig, folder: Path, feed: Feed, history: History) -> Any:
     """Read the best model of a training back, to see that it is the one that was scored."""
-    saved = _load(config, folder)
+    saved = load(config, folder)
     check_saved(history.best_vectors, sample_vectors(saved, sample_texts(feed)))
     return saved

@@ -8,17 +8,20 @@ import numpy as np
 
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
-from hrembed.plots.finetune import draw_strengths, draw_training
+from hrembed.plots.finetune import draw_pretraining, draw_strengths, draw_training
 from hrembed.stages.layers import draw_choice, layer_tables
 from hrembed.stages.proof import proof_tables
 from hrembed.stages.scoring import as_json, compare, estimate, groups_of, shown
+from hrembed.stages.sources import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hrembed.config.training import FinetuneConfig
     from hrembed.runs.record import Run
+    from hrembed.stages.sources import Source
     from hrembed.training.preflight import Preflight
+    from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
     from hrembed.types import Floats, Task
 
@@ -48,6 +51,16 @@ def dev_metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task,
     }
 
 
+def sources_json(config: FinetuneConfig, sources: Sequence[Source], feed: Feed) -> list[dict[str, Any]]:
+    """Write down what each source gave: rows, batches, and what was found while reading and mining."""
+    ends = np.cumsum([len(columns["label"]) for columns in feed.columns.values()])
+    batches = np.bincount(np.searchsorted(ends, [batch[0] for batch in feed.batches], "right"), minlength=len(ends))
+    return [
+        {"loss": section.loss.name, "rows": count(source.rows), "batches": int(number), **source.facts}
+        for section, source, number in zip(config.sources, sources, batches, strict=True)
+    ]
+
+
 def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     """What is shown when the command ends."""
     dev = {
@@ -59,7 +72,23 @@ def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         "verdict": metrics["verdict"].replace("δ", f"{metrics['delta']:g}"),
         "kept step": f"{metrics['best_step']} of {metrics['steps']}",
     }
-    return {"Dev task, base against tuned": [dev], **proof_tables(metrics, metrics["delta"]), **layer_tables(metrics)}
+    tables = {}
+    if "pretraining" in metrics:
+        tables["Masked language modelling, from random weights"] = [_pretraining(metrics["pretraining"])]
+    proof = proof_tables(metrics, metrics["delta"])
+    return {**tables, "Dev task, base against tuned": [dev], **proof, **layer_tables(metrics)}
+
+
+def _pretraining(found: Mapping[str, Any]) -> dict[str, str]:
+    losses = [found["held_out"][n]["loss"] for n in (0, -1)]
+    return {
+        "texts": f"{found['texts']:,}",
+        "held out": f"{found['texts_held_out']:,}",
+        "vocabulary": f"{found['vocabulary']:,}",
+        "unknown tokens": f"{found['unknown_share']:.2%}",
+        "loss held out": f"{losses[0]:.2f} to {losses[1]:.2f}",
+        "perplexity": f"{found['perplexity']['before']:,.0f} to {found['perplexity']['after']:,.1f}",
+    }
 
 
 def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
@@ -75,6 +104,8 @@ def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
         "disk": f"up to {facts['disk_mb']:,} MB",
         "loss before training": f"{probe['loss']:.3f}",
     }
+    if "pretraining" in facts:
+        rows |= _ahead(facts["pretraining"])
     for column, cut in facts["cut"].items():
         rows[f"texts cut in `{column}`"] = f"{cut['texts']:.1%}, with {cut['tokens']:.1%} of the tokens"
     tables = {"Before the training": [{"what": key, "found": value} for key, value in rows.items()]}
@@ -83,11 +114,26 @@ def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
     return tables
 
 
+def _ahead(found: Mapping[str, Any]) -> dict[str, str]:
+    seconds = found["seconds_per_batch"]
+    return {
+        "texts for masked language modelling": f"{found['texts']:,}, and {found['texts_held_out']:,} held out",
+        "vocabulary": f"{found['vocabulary']:,} tokens, {found['unknown_share']:.2%} of the texts unknown",
+        "its steps": f"{found['steps']:,}",
+        "seconds per step there": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
+        "masked language modelling": f"about {found['training_seconds'] / 60:.1f} minutes",
+    }
+
+
 def draw(run: Run, metrics: Mapping[str, Any]) -> None:
     """Draw the training, the strengths where there are several, and the scores of layers where they were measured."""
     draw_choice(run, metrics)
     dev = [(entry["step"], entry["score"]) for entry in metrics["dev_history"]]
-    draw_training(run.path / "training.png", metrics["loss_history"], dev, metrics["best_step"], metrics["metric"])
+    base, best = metrics["base"]["value"], metrics["best_step"]
+    draw_training(run.path / "training.png", metrics["loss_history"], dev, base, best, metrics["metric"])
+    if "pretraining" in metrics:
+        found = metrics["pretraining"]
+        draw_pretraining(run.path / "pretraining.png", found["loss_history"], found["held_out"])
     if metrics["strengths"]:
         name = f"{metrics['task']}, {metrics['metric']} (dev)"
         draw_strengths(run.path / "strengths.png", metrics["strengths"], metrics["strength"], name)
@@ -95,21 +141,20 @@ def draw(run: Run, metrics: Mapping[str, Any]) -> None:
 
 def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
     """Write the card of the model: how it was made, what was measured, what it must not be taken for."""
-    method = ", ".join(f"{key} {value}" for key, value in config.method.model_dump(exclude={"choice"}).items())
-    train = ", ".join(f"{key} {value}" for key, value in config.train.model_dump().items())
+    method, train = _listed(config.method.model_dump(exclude={"choice"})), _listed(config.train.model_dump())
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
 tags: [sentence-transformers, hrembed]
 ---
-# Fine-tuned from `{_inline(config.model.ref)}`
+# {_origin(config, metrics)}
 
 Made by `hrembed finetune`, run `{run.path.name}`.
 
 * Method: {_inline(method)}; trained sides: {config.sides}
 {_layers(metrics)}* Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
 * Training: {train}
-* Kept: step {metrics["best_step"]} of {metrics["steps"]}, at strength {metrics["strength"]:g} (0 is the base)
+* Kept: step {metrics["best_step"]} of {metrics["steps"]}{_strength(metrics)}
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -129,7 +174,32 @@ The dev task also chose the checkpoint, so its numbers flatter the tuned model a
 {_LIMITS}
 ## Training data
 
-{_data(config, run)}"""
+{_data(config, metrics, run)}"""
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    """Write settings as one line; those of a section carry its name."""
+    return ", ".join(
+        _listed({f"{key} {inner}": v for inner, v in value.items()}) if isinstance(value, dict) else f"{key} {value}"
+        for key, value in settings.items()
+    )
+
+
+def _origin(config: FinetuneConfig, metrics: Mapping[str, Any]) -> str:
+    """Title of the card, and for a model from random weights what the base is then."""
+    ref = _inline(config.model.ref)
+    if "pretraining" not in metrics:
+        return f"Fine-tuned from `{ref}`"
+    found = metrics["pretraining"]
+    return f"""Trained from random weights
+
+Tokenizer ({found["vocabulary"]:,} tokens) and encoder were trained from random weights on {found["texts"]:,} texts:
+masked language modelling, then pairs. It has read nothing else, so expect little of it on text of another kind. `base`
+below is `{ref}`, with which it is compared; nothing was taken from it."""
+
+
+def _strength(metrics: Mapping[str, Any]) -> str:
+    return "" if "pretraining" in metrics else f", at strength {metrics['strength']:g} (0 is the base)"
 
 
 _LIMITS = """## Limits
@@ -166,11 +236,12 @@ def _results(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _data(config: FinetuneConfig, run: Run) -> str:
+def _data(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
     """Files with their hashes, and whom their licences ask to name, in their words."""
     lines = [
-        f"* `{_inline(source.path)}`, SHA-256 `{run.manifest['inputs'][f'source-{number}']['sha256']}`"
-        for number, source in enumerate(config.sources)
+        f"* `{_inline(source.path)}`, {found['rows']:,} {found['kind']} with the loss `{found['loss']}`, weight "
+        f"{source.weight:g}; SHA-256 `{run.manifest['inputs'][f'source-{number}']['sha256']}`"
+        for number, (source, found) in enumerate(zip(config.sources, metrics["sources"], strict=True))
     ]
     lines += [f"* {credit['attribution']} <{credit['url']}>" for credit in run.manifest["attributions"]]
     return "\n".join(lines) + "\n"

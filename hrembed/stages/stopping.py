@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def deferred_stop(note: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def deferred_stop(note: Callable[[str], None], *, launched: bool = False) -> Iterator[Callable[[], bool]]:
     """Remember the first Ctrl-C or SIGTERM in place of acting on it; the second one acts at once.
 
     Outside of the main thread signals cannot be caught, and nothing changes.
 
     Args:
         note: Told once that the request was understood.
+        launched: A launcher started this process: it repeats each signal, and kills who takes too long, so that
+            further ones are ignored.
 
     Yields:
         A function that says whether a stop was asked for.
@@ -31,9 +33,11 @@ def deferred_stop(note: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
+            if launched:
+                return
             raise KeyboardInterrupt
         asked.set()
-        note("stopping after this step; the last checkpoint is kept (again to quit at once)")
+        note("stopping after this step; the last checkpoint is kept" + ("" if launched else " (again to quit at once)"))
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -7,10 +7,11 @@ texts are one way to break that, texts of the same occupation the other, more co
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hrembed.relevance import Relatives
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from hrembed.types import Floats, Ints, Pair
 
 Batch = list[int]
+
+
+class _Keys(NamedTuple):
+    """What decides whether two pairs may meet.
+
+    Attributes:
+        own: What anchor and positive are relevant to.
+        negatives: What the hard negatives are relevant to: they are negatives of every anchor of the batch.
+    """
+
+    own: frozenset[str]
+    negatives: frozenset[str]
 
 
 def schedule(
@@ -32,9 +45,9 @@ def schedule(
 ) -> list[Batch]:
     """Plan all steps of a training run.
 
-    A batch holds pairs of one kind, and no two pairs with an equal text or of one group; a text that stands in
-    several groups counts for all of them. Every pair is used as often in an epoch as its weight says, unless it would
-    stand alone in its batch and have no negatives.
+    A batch holds pairs of one kind, and no two that have an item or a group in common (`Relatives`), or of which one
+    is relevant to a hard negative of the other. Every pair is used as often in an epoch as its weight says, unless it
+    would stand alone in its batch and have no negatives.
 
     Args:
         pairs: Training pairs.
@@ -53,7 +66,7 @@ def schedule(
 
 
 def _epoch(
-    keys: Sequence[frozenset[str]],
+    keys: Sequence[_Keys],
     kinds: Sequence[str],
     passes: Floats,
     batch_size: int,
@@ -76,19 +89,22 @@ def _drawn(passes: Floats, rng: np.random.Generator) -> Ints:
     return rng.permutation(np.concatenate(chosen))
 
 
-def _fill(keys: Sequence[frozenset[str]], positions: Batch, batch_size: int) -> list[Batch]:
+def _fill(keys: Sequence[_Keys], positions: Batch, batch_size: int) -> list[Batch]:
     """Take pairs in order; whoever clashes with the open batch waits for the next one."""
     batches: list[Batch] = []
     waiting = deque(positions)
     while waiting:
         batch: Batch = []
         taken: set[str] = set()
+        pushed: set[str] = set()
         clashing: Batch = []
         while waiting and len(batch) < batch_size:
             position = waiting.popleft()
-            if taken.isdisjoint(keys[position]):
+            own, negatives = keys[position]
+            if taken.isdisjoint(own) and taken.isdisjoint(negatives) and pushed.isdisjoint(own):
                 batch.append(position)
-                taken |= keys[position]
+                taken |= own
+                pushed |= negatives
             else:
                 clashing.append(position)
         waiting.extendleft(reversed(clashing))
@@ -97,24 +113,21 @@ def _fill(keys: Sequence[frozenset[str]], positions: Batch, batch_size: int) -> 
     return batches
 
 
-def _own_keys(pairs: Sequence[Pair]) -> list[frozenset[str]]:
+def _own_keys(pairs: Sequence[Pair]) -> list[_Keys]:
     """For each pair, only itself."""
-    return [frozenset({f"{normalise(pair.anchor)}\n{normalise(pair.positive)}"}) for pair in pairs]
+    return [_Keys(frozenset({f"{normalise(pair.anchor)}\n{normalise(pair.positive)}"}), frozenset()) for pair in pairs]
 
 
-def _keys(pairs: Sequence[Pair]) -> list[frozenset[str]]:
-    """For each pair, everything that another pair of its batch must not have.
+def _keys(pairs: Sequence[Pair]) -> list[_Keys]:
+    """For each pair, what it is relevant to, and what its hard negatives are relevant to.
 
     A text that stands in several groups ("Team leader") brings all of them: it is relevant to each.
     """
-    forms = {text: normalise(text) for pair in pairs for text in (pair.anchor, pair.positive)}
-    groups: dict[str, set[str]] = defaultdict(set)
-    for pair in pairs:
-        for text in (pair.anchor, pair.positive):
-            groups[forms[text]] |= {pair.group} if pair.group else set()
-    found = []
-    for pair in pairs:
-        texts = {forms[pair.anchor], forms[pair.positive]}
-        own = {f"group:{group}" for text in texts for group in groups[text]}
-        found.append(frozenset({f"text:{text}" for text in texts} | own))
-    return found
+    relatives = Relatives(pairs)
+    return [
+        _Keys(
+            relatives.keys(pair.anchor) | relatives.keys(pair.positive),
+            frozenset().union(*(relatives.keys(text) for text in pair.negatives)),
+        )
+        for pair in pairs
+    ]

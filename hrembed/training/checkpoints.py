@@ -61,7 +61,8 @@ class ResumePoint(NamedTuple):
         step: Steps done.
         notes: What the loop knows: losses, dev scores, what the training is made of.
         scheduler: State of the learning-rate schedule.
-        tensors: Trained parameters (`parameter.NAME`), optimizer state (`optimizer.N.KEY`) and random numbers.
+        tensors: Trained parameters (`parameter.NAME`), those of losses (`loss.NAME`), optimizer state
+            (`optimizer.N.KEY`) and the random numbers of each process (`random.RANK.NAME`).
     """
 
     step: int
@@ -107,23 +108,46 @@ def read_resume_point(folder: Path) -> ResumePoint | None:
         raise ModelError(f"'{found[-1]}' is damaged: {err}", hint="start the training anew") from err
 
 
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare what two trainings are made of: only the same may go on from the other's checkpoints.
+
+    Raises:
+        ModelError: Something changed; it is named.
+    """
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        raise ModelError(
+            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
+            hint="start a new run, or put back what changed",
+        )
+
+
 class TrainingParts(NamedTuple):
-    """What changes from step to step."""
+    """What changes from step to step.
+
+    Attributes:
+        model: The model in training, not wrapped; equal in all processes, as optimizer and schedule are.
+        optimizer: Its optimizer.
+        scheduler: Schedule of the learning rate.
+        random: Random numbers of each process, by rank.
+    """
 
     model: Any
     optimizer: Any
     scheduler: Any
+    random: Sequence[Mapping[str, Any]] = ()
+    of_losses: Mapping[str, Any] = {}
 
     def tensors(self) -> dict[str, Any]:
         """Collect trained parameters, optimizer state and random numbers as named tensors."""
         import torch
 
         found = {f"parameter.{name}": value.detach().contiguous() for name, value in trained(self.model).items()}
+        found |= {f"loss.{name}": value.detach().contiguous() for name, value in self.of_losses.items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
-        found["random.cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            found |= {f"random.cuda.{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
+        for rank, states in enumerate(self.random):
+            found |= {f"random.{rank}.{name}": state for name, state in states.items()}
         return {name: value.clone() for name, value in found.items()}
 
     def restore(self, point: ResumePoint) -> None:
@@ -149,20 +173,26 @@ def trained(model: Any) -> dict[str, Any]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def restore_parameters(model: Any, point: ResumePoint) -> None:
+def restore_parameters(model: Any, point: ResumePoint, of_losses: Mapping[str, Any]) -> None:
     """Put the trained parameters back to a point, in place.
+
+    Args:
+        model: The model in training.
+        point: The point.
+        of_losses: What losses learn beside the model.
 
     Raises:
         ModelError: The point is of a training with other parameters.
     """
     import torch
 
-    now = trained(model)
-    held = {name.removeprefix("parameter."): v for name, v in point.tensors.items() if name.startswith("parameter.")}
+    now = {f"parameter.{name}": value for name, value in trained(model).items()}
+    now |= {f"loss.{name}": value for name, value in of_losses.items()}
+    held = {name: v for name, v in point.tensors.items() if name.partition(".")[0] in {"parameter", "loss"}}
     different = sorted(now.keys() ^ held.keys()) or [n for n in now if now[n].shape != held[n].shape]
     if different:
         raise ModelError(
-            f"the checkpoint was made while training other parameters, for example '{different[0]}'",
+            f"the checkpoint was made while training other parameters, for example '{different[0].partition('.')[2]}'",
             hint="resume with the model and the method that the run was started with",
         )
     with torch.no_grad():
@@ -170,11 +200,20 @@ def restore_parameters(model: Any, point: ResumePoint) -> None:
             value.copy_(held[name])
 
 
-def restore_random_numbers(point: ResumePoint) -> None:
-    """Put torch's random numbers back to a point."""
+def random_numbers() -> dict[str, Any]:
+    """Take the state of torch's random numbers in this process, by device."""
     import torch
 
-    torch.set_rng_state(point.tensors["random.cpu"])
-    states = [point.tensors[name] for name in sorted(point.tensors) if name.startswith("random.cuda.")]
-    if states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states)
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random_numbers(point: ResumePoint, rank: int) -> None:
+    """Put torch's random numbers of a process back to a point."""
+    import torch
+
+    torch.set_rng_state(point.tensors[f"random.{rank}.cpu"])
+    if torch.cuda.is_available() and f"random.{rank}.cuda" in point.tensors:
+        torch.cuda.set_rng_state(point.tensors[f"random.{rank}.cuda"])

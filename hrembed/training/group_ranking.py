@@ -6,12 +6,12 @@ one; keeping such pairs out of a batch avoids that, but learns nothing from them
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.text import normalise
+from hrembed.relevance import Relatives
+from hrembed.training.by_length import embed_by_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +26,14 @@ class Relation(NamedTuple):
 
     Attributes:
         relevant: Anchor i and positive j share a group, or are one pair, shape (n, n).
-        unclear: They share a text, or a group of their partner; neither positive nor negative, shape (n, n).
+        unclear: They share an item, or a group of their partner; neither positive nor negative, shape (n, n).
+        hard: A hard negative is relevant to the anchor or to its positive, shape (n, k·n), k blocks in the order of the
+            rows; None without hard negatives.
     """
 
     relevant: Bools
     unclear: Bools
+    hard: Bools | None = None
 
 
 class Relevance:
@@ -41,27 +44,26 @@ class Relevance:
     """
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
-        forms = {text: normalise(text) for pair in pairs for text in (pair.anchor, pair.positive)}
-        groups: dict[str, set[str]] = defaultdict(set)
-        for pair in pairs:
-            for text in (pair.anchor, pair.positive):
-                groups[forms[text]] |= {pair.group} if pair.group else set()
-        anchors = [groups[forms[pair.anchor]] for pair in pairs]
-        positives = [groups[forms[pair.positive]] for pair in pairs]
-        texts = [{f"text:{forms[pair.anchor]}", f"text:{forms[pair.positive]}"} for pair in pairs]
-        every = [a | p | t for a, p, t in zip(anchors, positives, texts, strict=True)]
-        number = {key: n for n, key in enumerate(sorted(set().union(*every)))}
+        relatives = Relatives(pairs)
+        anchors = [relatives.groups(pair.anchor) for pair in pairs]
+        positives = [relatives.groups(pair.positive) for pair in pairs]
+        every = [relatives.keys(pair.anchor) | relatives.keys(pair.positive) for pair in pairs]
+        # All rows have as many negatives: the feed sees to it.
+        hard = [[relatives.keys(pair.negatives[n]) for pair in pairs] for n in range(len(pairs[0].negatives))]
+        number = {key: n for n, key in enumerate(sorted(frozenset().union(*every, *(k for own in hard for k in own))))}
         self._anchors, self._positives, self._all = (_matrix(side, number) for side in (anchors, positives, every))
+        self._hard = [_matrix(side, number) for side in hard]
 
     def among(self, rows: Ints) -> Relation:
         """Relate the anchors of these rows to their positives."""
         shared = (self._anchors[rows] @ self._positives[rows].T).toarray() > 0
         touching = (self._all[rows] @ self._all[rows].T).toarray() > 0
         relevant = shared | np.eye(len(rows), dtype=bool)
-        return Relation(relevant, touching & ~relevant)
+        hard = [(self._all[rows] @ side[rows].T).toarray() > 0 for side in self._hard]
+        return Relation(relevant, touching & ~relevant, np.concatenate(hard, axis=1) if hard else None)
 
 
-def _matrix(keys: Sequence[set[str]], number: dict[str, int]) -> csr_array:
+def _matrix(keys: Sequence[frozenset[str]], number: dict[str, int]) -> csr_array:
     """One row a pair, one column a key, 1 where it has it."""
     from scipy.sparse import csr_array
 
@@ -80,8 +82,8 @@ def group_loss(scores: Any, relation: Relation, hard: Any | None = None) -> Any:
     Args:
         scores: Cosines divided by the temperature, a tensor of shape (n, n).
         relation: What is relevant to what.
-        hard: Scores against hard negatives, shape (n, k·n), k blocks in the order of the rows; those of a row that
-            is relevant to the anchor, or unclear, are left out, but for the anchor's own.
+        hard: Scores against hard negatives, shape (n, k·n), k blocks in the order of the rows. Left out are those that
+            are relevant to the anchor, and those of a row that is relevant to it, or unclear; but never its own.
 
     Source:
         With one positive each: van den Oord et al. (2018), arXiv:1807.03748. Positives outside of each other's
@@ -93,9 +95,12 @@ def group_loss(scores: Any, relation: Relation, hard: Any | None = None) -> Any:
     skipped = relevant | torch.as_tensor(relation.unclear, device=scores.device)
     negatives = scores.masked_fill(skipped, _NEVER)
     if hard is not None:
-        foreign = skipped & ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
         blocks = hard.shape[1] // len(scores)
-        negatives = torch.cat([negatives, hard.masked_fill(foreign.repeat(1, blocks), _NEVER)], dim=1)
+        foreign = skipped.repeat(1, blocks)
+        if relation.hard is not None:
+            foreign = foreign | torch.as_tensor(relation.hard, device=scores.device)
+        own = torch.eye(len(scores), dtype=torch.bool, device=scores.device).repeat(1, blocks)
+        negatives = torch.cat([negatives, hard.masked_fill(foreign & ~own, _NEVER)], dim=1)
     against = torch.logsumexp(negatives, dim=1, keepdim=True)
     each = torch.nn.functional.softplus(against - scores)
     return (each * relevant).sum(dim=1).div(relevant.sum(dim=1)).mean()
@@ -113,7 +118,6 @@ def build_group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float
         temperature: Cosines are divided by it.
         symmetric: Also rank the anchors of each positive, and take the mean of both.
     """
-    from sentence_transformers.base.losses.merged_forward import embed_columns
     from sentence_transformers.util import cos_sim
     from torch import nn
 
@@ -125,7 +129,7 @@ def build_group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float
             self.model = model
 
         def forward(self, sentence_features: Any, labels: Any) -> Any:
-            anchors, positives, *hard = embed_columns(self.model, sentence_features)
+            anchors, positives, *hard = embed_by_length(self.model, list(sentence_features))
             relation = relevance.among(labels.cpu().numpy())
             scores = cos_sim(anchors, positives) / temperature
             harder = None

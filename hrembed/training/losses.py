@@ -63,7 +63,7 @@ def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callab
         model: The model in training.
         pairs: Not needed.
         temperature: Cosines are divided by it.
-        guide: Loads the guide.
+        guide: Loads the guide. It also looks at hard negatives; the library takes one for each row.
         margin: A negative is left out from this far below the positive, in the guide's cosine.
 
     Source:
@@ -71,7 +71,9 @@ def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callab
     """
     from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss
 
-    return GISTEmbedLoss(model, guide(), temperature=temperature, margin_strategy="absolute", margin=margin)
+    # The library gives a guide's parameters to the optimizer, and resume points hold what a loss learns.
+    frozen = guide().requires_grad_(False)
+    return GISTEmbedLoss(model, frozen, temperature=temperature, margin_strategy="absolute", margin=margin)
 
 
 def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:
@@ -83,6 +85,26 @@ def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 
     return MatryoshkaLoss(model, loss, matryoshka_dims=sorted(dimensions, reverse=True))
+
+
+def scaled(loss: Any, factor: float) -> Any:
+    """Multiply a loss, so that it counts more or less beside those of other sources; by 1 it stays as it is."""
+    if factor == 1:
+        return loss
+    from torch import nn
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = loss
+
+        def forward(self, sentence_features: Any, labels: Any) -> Any:
+            found = self.loss(sentence_features, labels)
+            if isinstance(found, dict):
+                return {name: factor * value for name, value in found.items()}
+            return factor * found
+
+    return Scaled()
 
 
 def _directions(symmetric: bool) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, 
         )
     facts: dict[str, Any] = {
         "parameters": {"trainable": trainable, "all": total},
-        "steps": -(-len(feed.batches) // recipe.accumulate),
+        "steps": -(-len(feed.batches) // recipe.batches_per_step),
         "rows_per_batch": float(np.mean([len(batch) for batch in feed.batches])) if feed.batches else 0.0,
         "disk_mb": _disk(model, folder, 2 if control else 1),
         "cut": _cut(model, feed, recipe.seed),
@@ -121,12 +121,18 @@ def _probe(model: Any, feed: Feed, recipe: Recipe) -> dict[str, Any]:
     _step(model, feed, feed.batches[int(np.argmax(size))], recipe.precision)  # the first step also warms up
     runs = {kind: [_step(model, feed, feed.batches[n], kind) for n in places] for kind in ("float32", "bfloat16")}
     torch.set_rng_state(random)
+    ranked = [
+        loss
+        for n, (loss, _) in zip(places, runs["float32"], strict=True)
+        if _place(feed, feed.batches[n])[0] not in feed.given
+    ]
     seconds = {kind: float(np.median([took for _, took in steps])) for kind, steps in runs.items()}
     return {
         "seconds_per_batch": seconds,
-        "training_seconds": seconds[recipe.precision] * len(feed.batches),
+        "training_seconds": seconds[recipe.precision] * len(feed.batches) / recipe.processes,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "loss": float(np.mean([loss for loss, _ in runs["float32"]])),
+        "ranking_loss": float(np.mean(ranked)) if ranked else float("nan"),
     }
 
 
@@ -190,16 +196,17 @@ def _warnings(facts: dict[str, Any], feed: Feed, recipe: Recipe) -> list[str]:
     small = float(np.mean([len(batch) < 4 for batch in feed.batches])) if feed.batches else 0.0
     if small > 0.1:
         found.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
-    if recipe.accumulate > 1:
+    if recipe.batches_per_step > 1:
+        who = f", one of each of {recipe.processes} processes," if recipe.processes > 1 else ""
         found.append(
-            f"gradients of {recipe.accumulate} batches are added up, which does not give a row more negatives; "
-            "a larger `train.batch_size` with the loss `cached-ranking` does"
+            f"gradients of {recipe.batches_per_step} batches{who} are added up, which does not give a row more "
+            "negatives; a larger `train.batch_size` with the loss `cached-ranking` does"
         )
     probe = facts.get("probe")
-    if probe and probe["loss"] < EASY_LOSS:
+    if probe and probe["ranking_loss"] < EASY_LOSS:
         found.append(
-            f"the loss is {probe['loss']:.3f} before training: the negatives are too easy to learn from; use a larger "
-            "batch or closer negatives"
+            f"the loss is {probe['ranking_loss']:.3f} before training: the negatives are too easy to learn from; use a "
+            "larger batch or closer negatives (`mine`)"
         )
     if probe:
         seconds = probe["seconds_per_batch"]

@@ -6,7 +6,8 @@ happens between its steps is in `watch`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ModelError, StoppedError
@@ -14,11 +15,15 @@ from hrembed.training.checkpoints import (
     TrainingParts,
     restore_parameters,
     restore_random_numbers,
+    trained,
 )
+from hrembed.training.processes import Processes
+from hrembed.training.targets import own_parameters
 from hrembed.training.watch import History, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
@@ -29,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train; units as in the config of `finetune`."""
+    """How to train; units as in the config of `finetune`.
+
+    Each of the processes takes a batch of its own, and the mean of their gradients is applied.
+    """
 
     learning_rate: float
     warmup: float
@@ -42,6 +50,12 @@ class Recipe:
     patience: int | None
     seed: int
     report_to: tuple[str, ...] = ()
+    processes: int = 1
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches between two updates of the weights, those of all processes."""
+        return self.accumulate * self.processes
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ class Feed:
         batches: Rows of each step, counted through all data sets in their order; each batch in one data set.
         prompts: Name of a column to what is put in front of its texts.
         routes: Name of a column to the side of a router that embeds it; empty without a router.
+        given: Data sets whose loss compares with given numbers, so that a small one says nothing about negatives.
     """
 
     columns: Mapping[str, Mapping[str, Sequence[Any]]]
@@ -61,6 +76,7 @@ class Feed:
     batches: Sequence[Sequence[int]]
     prompts: Mapping[str, str]
     routes: Mapping[str, str]
+    given: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class Context:
         progress: Told about every step.
         resume: Where to go on; None starts.
         made_of: Kept in the resume points, to be compared by who resumes.
+        processes: Who takes part.
     """
 
     base_score: float
@@ -84,6 +101,24 @@ class Context:
     progress: Progress
     resume: ResumePoint | None = None
     made_of: Mapping[str, Any] = field(default_factory=dict)
+    processes: Processes = field(default_factory=Processes)
+
+
+def whole_rounds(feed: Feed, processes: int) -> Feed:
+    """Leave out the last batches where there is not one for every process: less than one round in a whole training.
+
+    Repeating earlier batches, as accelerate would, trains some rows more often than planned.
+
+    Raises:
+        ModelError: There is not one batch for every process.
+    """
+    whole = len(feed.batches) // processes * processes
+    if feed.batches and not whole:
+        raise ModelError(
+            f"{len(feed.batches)} batches are too few for {processes} processes",
+            hint="start fewer processes, or lower `train.batch_size`",
+        )
+    return replace(feed, batches=feed.batches[:whole])
 
 
 def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
@@ -103,16 +138,18 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
         ModelError: The loss is not finite, there is no batch, or the resume point is of another training.
     """
     require_batches(feed)
-    steps = -(-len(feed.batches) // recipe.accumulate)
+    steps = -(-len(feed.batches) // recipe.batches_per_step)
     history = History(steps, dev=[(0, context.base_score)])
+    of_losses = own_parameters([*feed.losses.values()], model)
     if context.resume is not None:
         history.restore(context.resume.notes)
-        restore_parameters(model, context.resume)
+        restore_parameters(model, context.resume, of_losses)
+    context.processes.equalise([*trained(model).values(), *of_losses.values()])
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
         watch = _watch(model, feed, recipe, context, history, advance)
         _trainer(model, feed, recipe, steps, watch, context.resume).train()
-    if context.stop_requested() and len(history.losses) < steps:
+    if any(context.processes.gather(context.stop_requested())) and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
 
@@ -139,8 +176,10 @@ def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: Hi
         checkpoints=context.checkpoints,
         advance=advance,
         sample=sample_texts(feed),
+        of_losses=own_parameters([*feed.losses.values()], model),
         made_of=context.made_of,
-        batch_size=recipe.accumulate * max(len(batch) for batch in feed.batches),
+        batch_size=recipe.batches_per_step * max(len(batch) for batch in feed.batches),
+        processes=context.processes,
     )
 
 
@@ -166,14 +205,23 @@ def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, r
             self.state.global_step = done
             return epochs
 
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            loss = super().training_step(*args, **kwargs)
+            if self.accelerator.sync_gradients:
+                watch.processes.average_gradients([*trained(model).values(), *watch.of_losses.values()])
+            return loss
+
     trainer = Trainer(
         model=model,
         args=_arguments(model, feed, recipe, steps, watch.checkpoints, done),
         train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in feed.columns.items()}),
         loss=dict(feed.losses),
-        callbacks=[_callback(watch, resume)],
+        callbacks=[_callback(watch, recipe, resume)],
     )
     trainer.remove_callback(PrinterCallback)
+    # No DistributedDataParallel: it fails where one side of a router is frozen, or, told that the graph never changes,
+    # where gradients are accumulated.
+    trainer.accelerator.prepare_model = partial(trainer.accelerator.prepare_model, evaluation_mode=True)
     return trainer
 
 
@@ -195,20 +243,30 @@ def _arguments(model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path,
         data_seed=recipe.seed,
         save_strategy="no",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # it would log 0 in place of a loss that is not a number
         report_to=list(recipe.report_to) or "none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
-        multi_dataset_batch_sampler=_planned(feed.batches[done * recipe.accumulate :]),
+        dataloader_drop_last=recipe.processes > 1,  # there is nothing to drop, but it is warned about
+        multi_dataset_batch_sampler=_planned(feed.batches[done * recipe.batches_per_step :]),
         prompts={name: prompt for name, prompt in feed.prompts.items() if prompt} or None,
         router_mapping=dict(feed.routes) or None,
     )
 
 
 def _planned(batches: Sequence[Sequence[int]]) -> Any:
-    """Wrap the plan in the form that the trainer asks for; its epochs are part of the plan."""
+    """Wrap the plan in the form that the trainer asks for; its epochs are part of the plan.
+
+    Of several processes each takes every so-manieth batch. They must not be told a batch size: accelerate then drops
+    rounds that end with a smaller batch, without a word.
+    """
     from sentence_transformers.base.sampler import MultiDatasetDefaultBatchSampler
 
     class Planned(MultiDatasetDefaultBatchSampler):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.batch_size = None
+
         def __iter__(self) -> Any:
             return iter([list(batch) for batch in batches])
 
@@ -218,12 +276,16 @@ def _planned(batches: Sequence[Sequence[int]]) -> Any:
     return Planned
 
 
-def _callback(watch: Watch, resume: ResumePoint | None) -> Any:
+def _callback(watch: Watch, recipe: Recipe, resume: ResumePoint | None) -> Any:
     """Connect a `Watch` to the trainer."""
+    import torch
     from transformers import TrainerCallback
+
+    rank = watch.processes.rank
 
     class Callback(TrainerCallback):
         waiting = resume
+        fresh = resume is None and rank > 0
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **now: Any) -> None:
             if self.waiting is not None:
@@ -232,13 +294,16 @@ def _callback(watch: Watch, resume: ResumePoint | None) -> Any:
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             # Not earlier: opening the data loader draws a random number.
             if self.waiting is not None:
-                restore_random_numbers(self.waiting)
+                restore_random_numbers(self.waiting, rank)
                 self.waiting = None
+            if self.fresh:
+                torch.manual_seed(recipe.seed + rank)  # or all processes would draw the same dropout
+                self.fresh = False
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **now: Any) -> None:
             if "loss" not in logs:
                 return
-            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"])
+            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"], of_losses=watch.of_losses)
             if watch.step_done(state.global_step, float(logs["loss"]), parts):
                 control.should_training_stop = True
 

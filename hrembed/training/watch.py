@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.training.checkpoints import sample_vectors, save, save_adapter, write_resume_point
+from hrembed.training.checkpoints import random_numbers, sample_vectors, save, save_adapter, write_resume_point
 from hrembed.training.methods import plain_copy
+from hrembed.training.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +63,7 @@ class History:
 
 @dataclass
 class Watch:
-    """Sees every step of a training.
+    """Sees every step of a training; in every process, but only the first one scores and writes.
 
     Attributes:
         model: The model in training.
@@ -77,6 +78,8 @@ class Watch:
         sample: A few texts whose vectors tell whether a saved model is the trained one.
         made_of: What a resumed training must have in common with this one.
         batch_size: Rows of a step, for the speed shown.
+        processes: Who takes part.
+        of_losses: What losses learn beside the model.
     """
 
     model: Any
@@ -91,27 +94,36 @@ class Watch:
     sample: Sequence[str]
     made_of: Mapping[str, Any]
     batch_size: int
+    processes: Processes = field(default_factory=Processes)
+    of_losses: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
         self._before = len(self.history.losses)
 
     def step_done(self, step: int, loss: float, parts: TrainingParts) -> bool:
-        """Take note of a step; score and save where that is due; return whether to stop now.
+        """Take note of a step; score and save where that is due; return whether to stop now, the same in every process.
 
         Raises:
-            ModelError: The loss is not finite.
+            ModelError: The loss, a mean over all processes, is not finite.
         """
-        if not np.isfinite(loss):
+        if self.processes.leads and not np.isfinite(loss):
             raise ModelError(f"the loss is {loss} at step {step}", hint="lower `train.learning_rate`")
         self.history.losses.append(loss)
         self.advance(1, self._note(loss))
-        stopping = self.stop_requested()
-        if step in _spread(self.history.steps, self.evaluations) and not stopping:
+        stopping = any(self.processes.gather(self.stop_requested()))
+        saving = self.saves > 0 and (stopping or step in spread(self.history.steps, self.saves))
+        if saving:
+            parts = parts._replace(random=self.processes.gather(random_numbers()))
+        over = self.processes.leads and self._write(step, parts, stopping=stopping, saving=saving)
+        return self.processes.share(over)
+
+    def _write(self, step: int, parts: TrainingParts, *, stopping: bool, saving: bool) -> bool:
+        if step in spread(self.history.steps, self.evaluations) and not stopping:
             self._evaluate(step)
         if stopping:
             save(plain_copy(self.model), self.checkpoints / "last")
-        if self.saves and (stopping or step in _spread(self.history.steps, self.saves)):
+        if saving:
             notes = {**self.history.notes(), "made_of": self.made_of}
             write_resume_point(self.checkpoints / "resume", step, notes, parts)
         return stopping or self._patience_over()
@@ -139,6 +151,6 @@ class Watch:
         return self.history.stopped_early
 
 
-def _spread(steps: int, times: int) -> set[int]:
+def spread(steps: int, times: int) -> set[int]:
     """Steps at even distances, the last included."""
     return {round(steps * n / times) for n in range(1, times + 1)}

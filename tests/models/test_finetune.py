@@ -146,6 +146,13 @@ def test_a_learning_rate_that_destroys_the_model_is_not_called_a_success(tiny_co
     assert result.status != "better"
 
 
+def test_a_loss_that_is_no_number_ends_the_run(tiny_config: FinetuneConfig, tmp_path: Path):
+    """By default the trainer logs 0 in its place."""
+    train = tiny_config.train.model_copy(update={"temperature": 1e-42})
+    with pytest.raises(ModelError, match="the loss is nan at step 1"):
+        run_finetune(tiny_config.model_copy(update={"train": train}), tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, tmp_path: Path, number):
     train = tiny_config.train.model_copy(update={"epochs": 1000, "evaluations": 100})

@@ -100,6 +100,18 @@ def test_hard_negatives_of_a_relevant_row_are_left_out():
     assert pushed == [[True, False, True], [False, True, True], [True, True, True]]
 
 
+def test_hard_negatives_of_the_anchor_s_group_are_left_out_but_for_its_own():
+    pairs = [
+        Pair("ad of a nurse", "nurse", group="n", negatives=("driver",)),
+        Pair("ad of a driver", "driver", group="d", negatives=("van driver",)),
+        Pair("ad of a smith", "smith", group="s", negatives=("tailor",)),
+        Pair("ad of a van driver", "van driver", group="d", negatives=("tailor",)),  # not in the batch
+    ]
+    hard = torch.zeros(3, 3, requires_grad=True)
+    group_loss(torch.zeros(3, 3), Relevance(pairs).among(np.arange(3)), hard).backward()
+    assert (hard.grad > 0).tolist() == [[True, True, True], [False, True, True], [True, True, True]]
+
+
 def test_texts_decide_where_groups_are_unknown():
     pairs = [
         Pair("nurse", "ward nurse"),

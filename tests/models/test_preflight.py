@@ -16,6 +16,7 @@ from hrembed.models.transformer import load_model
 from hrembed.registry import resolve
 from hrembed.stages.feeding import build_feed
 from hrembed.stages.finetune import run_finetune
+from hrembed.stages.sources import Source
 from hrembed.training import preflight
 from hrembed.training.losses import ranking
 from hrembed.training.trainer import Feed, Recipe
@@ -118,8 +119,8 @@ def test_a_batch_is_scored_as_the_trainer_scores_it(tiny_model: Path, pairs: Pat
         proof=ProofSection(tests=(), retention=(), strengths=()),
     )
     model = load_model(folder, max_tokens=32)
-    planned = build_feed(config, [read_pairs(pairs)], model, tmp_path, "")
-    bare = build_feed(unprompted(config), [read_pairs(pairs)], model, tmp_path, "")
+    planned = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
+    bare = build_feed(unprompted(config), [Source(read_pairs(pairs))], model, tmp_path, "")
     expected, other = (float(preflight.batch_loss(model, f, f.batches[0]).detach()) for f in (planned, bare))
     assert run_finetune(config, tmp_path).metrics["loss_history"][0] == pytest.approx(expected, abs=1e-5)
     assert abs(other - expected) > 1e-3  # the prompts matter

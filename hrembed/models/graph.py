@@ -1,0 +1,160 @@
+"""What the graph formats have in common: which part of a model becomes a graph, and how one stands in for it again.
+
+Only the transformer becomes a graph, from token ids to `last_hidden_state`. Tokenizer, pooling, projections and
+normalisation stay files of the folder: servers that read such graphs do these steps themselves.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from hrembed.types import Floats, Ints
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+OUTPUT = "last_hidden_state"
+AXES = ("batch_size", "sequence_length")
+# Both lengths are above 1: tracers take an axis of 1 for a constant.
+_EXAMPLE = ["text", "a text that is longer"]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph, opened by its runtime.
+
+    Attributes:
+        inputs: Which of `INPUTS` it takes.
+        run: From arrays by name, shape (texts, tokens), int64, to token vectors, shape (texts, tokens, dim), float32.
+    """
+
+    inputs: tuple[str, ...]
+    run: Callable[[Mapping[str, Ints]], Floats]
+
+
+def require(*packages: str) -> None:
+    """See that optional packages are there.
+
+    Raises:
+        ModelError: One is not installed; the hint says how it comes.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise ModelError(f"this export needs the package `{missing[0]}`", hint="pip install 'hrembed[export]'")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep converters from printing, warning and logging about graphs that are right.
+
+    Warnings about traces are meant too: whether a graph holds for other lengths is measured, not guessed.
+    """
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+        root.handlers[:] = handlers  # `logging.warning` of a library sets up a handler for the whole process
+
+
+def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
+    """Give the transformer of a model as a module from tensors to a tensor, with inputs to trace it.
+
+    Args:
+        model: A Sentence Transformers model on the CPU.
+
+    Returns:
+        The module, and tensors of shape (2, tokens) in the order of `INPUTS`.
+
+    Raises:
+        ModelError: The model does not start with a transformer that gives a vector for each token.
+    """
+    import torch
+
+    first = model[0]
+    _check(first)
+    example = inputs_of(first, model.preprocess(_EXAMPLE))
+
+    class Bare(torch.nn.Module):
+        def __init__(self, body: Any) -> None:
+            super().__init__()
+            self.body = body
+
+        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
+            given = dict(zip(INPUTS, (input_ids, attention_mask, token_type_ids), strict=True))
+            kept = {name: tensor for name, tensor in given.items() if tensor is not None}
+            return self.body(**kept, return_dict=True).last_hidden_state
+
+    return Bare(first.model).eval(), example
+
+
+def inputs_of(first: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose what a transformer takes of the features that its tokenizer makes, in the order of `INPUTS`."""
+    known = first.model_forward_params
+    return {name: features[name] for name in INPUTS if name in features and (known is None or name in known)}
+
+
+def _check(first: Any) -> None:
+    text = getattr(first, "modality_config", {}).get("text")
+    plain = text is not None and text["method"] == "forward" and text["method_output_name"] in (OUTPUT, [OUTPUT])
+    if not plain or first.module_output_name != "token_embeddings":
+        raise ModelError(
+            f"this model starts with {type(first).__name__}, not with a transformer that gives a vector for each token",
+            hint="export it as `legacy`, or keep the folder that `finetune` wrote",
+        )
+
+
+def open_around(folder: Path, graph: Graph) -> Any:
+    """Open a folder as a Sentence Transformers model whose transformer is a graph; its torch weights are not needed.
+
+    Args:
+        folder: In the older layout, as `write_legacy` writes it.
+        graph: What computes the token vectors.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules as kinds
+
+    class GraphTransformer(kinds.Transformer):
+        def _load_model(self, name: str, task: str, config: Any, *_: Any, **__: Any) -> Any:
+            return _body(graph, config)
+
+    entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    settings = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
+    found = []
+    for entry in entries:
+        name = entry["type"].rpartition(".")[2]
+        kind = GraphTransformer if name == "Transformer" else getattr(kinds, name)
+        found.append(kind.load(str(folder), subfolder=entry["path"], local_files_only=True))
+    prompts, default = settings.get("prompts"), settings.get("default_prompt_name")
+    return SentenceTransformer(modules=found, prompts=prompts, default_prompt_name=default, device="cpu")
+
+
+def _body(graph: Graph, config: Any) -> Any:
+    import torch
+    from transformers.modeling_outputs import BaseModelOutput
+
+    class Body(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.config = config
+
+        def forward(self, **features: Any) -> Any:
+            hidden = graph.run({name: features[name].numpy() for name in graph.inputs})
+            return BaseModelOutput(last_hidden_state=torch.from_numpy(hidden))
+
+    return Body()

@@ -1,0 +1,157 @@
+"""One run for all processes of a launch: the first one leads it, and all end together."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import HrembedError, ModelError, StoppedError
+from hrembed.runs.record import Run
+from hrembed.training.processes import is_broken, join, launch_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from types import FrameType
+
+    from hrembed.progress import Progress
+    from hrembed.training.processes import Processes
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def meet(progress: Progress) -> Processes:
+    """Meet the other processes of a launch, and say so where the launcher lost them.
+
+    Raises:
+        ConfigError: The launch would spread one model over the processes.
+    """
+    if launch_lost():
+        progress.note(
+            "warning: `accelerate launch` started one process only; with --cpu it does so whatever --num_processes "
+            "says, and --multi_gpu in its place starts them, also where there is no GPU"
+        )
+    return join()
+
+
+@contextmanager
+def one_run(processes: Processes, opened: AbstractContextManager[Run]) -> Iterator[Run]:
+    """Open a run in the first process; the others get its path, and a manifest that nobody reads.
+
+    Whoever fails tells the others. They end with its exit code, and the manifest says what it said.
+
+    Args:
+        processes: Who takes part.
+        opened: The run, as `open_run` gives it; only the first process enters it.
+
+    Raises:
+        ModelError: Another process failed or died.
+        StoppedError: In the others, when the first one was stopped.
+    """
+    if processes.count == 1:
+        with opened as run:
+            run.manifest["processes"] = 1
+            yield run
+        return
+    with _one_interrupt():
+        if processes.leads:
+            with opened as run, _ending_together(processes):
+                run.manifest["processes"] = processes.count
+                processes.share(run.path.as_posix())
+                yield run
+        else:
+            with _ending_together(processes):
+                yield Run(Path(processes.share(None)), {"inputs": {}, "models": {}, "attributions": []})
+
+
+def check_alike(processes: Processes, facts: Mapping[str, Any]) -> None:
+    """Compare what every process read; the first one judges.
+
+    Raises:
+        ModelError: Another process has something else, for example an older copy of the data.
+    """
+    for rank, other in enumerate(processes.gather(dict(facts))):
+        different = [name for name in facts if other.get(name) != facts[name]]
+        if different and processes.leads:
+            raise ModelError(
+                f"process {rank} does not have {' and '.join(different)} of process 0",
+                hint="all machines need the same files under the same paths",
+            )
+
+
+@contextmanager
+def in_turn(processes: Processes) -> Iterator[None]:
+    """Let the others begin when the first process has ended well: what is wrong with a config is said once."""
+    if not processes.leads:
+        processes.share(None)
+    yield
+    if processes.leads:
+        processes.share(None)
+
+
+@contextmanager
+def _ending_together(processes: Processes) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as err:
+        _ignore_signals()  # the launcher sends them to whoever is left when one ends, and the run must be closed
+        ending = _of_leader(processes, err) if processes.leads else _of_follower(processes, err)
+        if ending is err:
+            with suppress(RuntimeError):  # whoever keeps the notes may be gone already
+                processes.tell_failure(err)
+            raise
+        raise ending from None
+
+
+def _of_leader(processes: Processes, error: BaseException) -> BaseException:
+    """Say what went wrong elsewhere, where that is what stopped this process."""
+    if isinstance(error, HrembedError):
+        return error
+    elsewhere = processes.failure_elsewhere()
+    if elsewhere is not None:
+        return _ended(f"process {elsewhere.rank} failed: {elsewhere.message}", elsewhere.exit_code)
+    if is_broken(error):
+        return ModelError("another process of the training died", hint="its last words are above, if it had any")
+    return error
+
+
+def _of_follower(processes: Processes, error: BaseException) -> BaseException:
+    """End without a word where the first process says it; an error of one's own is said."""
+    if isinstance(error, KeyboardInterrupt | StoppedError):
+        return _ended("", StoppedError.exit_code)
+    elsewhere = processes.failure_elsewhere()
+    if elsewhere is not None:
+        return _ended("", elsewhere.exit_code)
+    return _ended("", ModelError.exit_code) if is_broken(error) else error
+
+
+def _ended(message: str, exit_code: int) -> HrembedError:
+    error = StoppedError(message) if exit_code == StoppedError.exit_code else ModelError(message)
+    error.exit_code = exit_code
+    return error
+
+
+@contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Act on the first Ctrl-C or SIGTERM alone: a terminal sends it to every process, and the launcher once more."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _ignore_signals()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    yield  # after a failure they stay ignored, to the end of the process
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
