@@ -263,6 +263,26 @@ def test_scores_do_not_depend_on_what_was_drawn_before(tiny_model: Path, rule: s
         assert not np.array_equal(score(model, feed(model), rule, seed=2), first)
 
 
+@pytest.mark.parametrize("rule", ["fisher", "change"])
+def test_parameters_of_a_loss_keep_no_gradient_for_the_training(tiny_model: Path, rule: str):
+    model = load_model(tiny_model)
+    planned = feed(model)
+    own = planned.losses["s"]
+
+    class Projecting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own, self.scale = own, torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, features, labels):
+            return self.scale * self.own(features, labels)
+
+    planned.losses["s"] = Projecting()
+    score(model, planned, rule)
+    assert planned.losses["s"].scale.grad is None
+    assert float(planned.losses["s"].scale.detach()) == 1
+
+
 def test_a_broken_run_puts_the_weights_back(tiny_model: Path):
     model = load_model(tiny_model)
     planned = feed(model)
