@@ -59,7 +59,7 @@ def gradient_fisher(model: Any, feed: Feed, *, batches: int) -> Floats:
     """
     stack = stack_of(model)
     sums, used = np.zeros(len(stack)), _spaced(feed, batches)
-    with _restored(model, seed=0):
+    with _restored(model, feed, seed=0):
         model.eval()
         for block in stack:
             block.requires_grad_(True)
@@ -165,7 +165,7 @@ def representation_change(model: Any, feed: Feed, *, steps: int, seed: int) -> F
         Kornblith et al. (2019), arXiv:1905.00414, for the linear CKA.
     """
     texts = _sample(feed, seed)
-    with _restored(model, seed=seed):
+    with _restored(model, feed, seed=seed):
         before = _representations(model, feed, texts)
         _short_run(model, feed, steps)
         after = _representations(model, feed, texts)
@@ -253,7 +253,7 @@ def _spaced(feed: Feed, count: int) -> list[Sequence[int]]:
 
 
 @contextmanager
-def _restored(model: Any, *, seed: int) -> Iterator[None]:
+def _restored(model: Any, feed: Feed, *, seed: int) -> Iterator[None]:
     """Put weights, flags, modes and random numbers back at the end, whatever happens; seed them inside."""
     import torch
 
@@ -265,7 +265,8 @@ def _restored(model: Any, *, seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            model.zero_grad(set_to_none=True)
+            for part in (model, *feed.losses.values()):  # a loss may have a projection of its own
+                part.zero_grad(set_to_none=True)
             with torch.no_grad():
                 for value, kept in tensors:
                     value.copy_(kept)

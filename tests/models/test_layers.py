@@ -98,6 +98,13 @@ def test_fisher_of_a_loss_in_parts_is_that_of_the_whole_loss(tiny_model: Path):
     np.testing.assert_allclose(parts, whole, rtol=1e-3)
 
 
+def test_a_layer_that_happens_to_be_frozen_is_scored(tiny_model: Path):
+    model = load_model(tiny_model)
+    free = importance.gradient_fisher(model, feed(model), batches=2)
+    importance.stack_of(model)[1].requires_grad_(False)
+    np.testing.assert_allclose(importance.gradient_fisher(model, feed(model), batches=2), free, rtol=1e-5)
+
+
 def test_no_planned_batch_is_an_error(tiny_model: Path):
     model = load_model(tiny_model)
     planned = feed(model)
@@ -199,6 +206,13 @@ def test_representations_are_means_over_the_tokens_of_every_layer(tiny_model: Pa
     np.testing.assert_allclose(found[:, 0], [h[0].mean(0).numpy() for h in hidden], atol=1e-6)
 
 
+def test_of_many_texts_a_seeded_sample_is_compared(tiny_model: Path, monkeypatch):
+    monkeypatch.setattr(importance, "_SAMPLE", 6)
+    drawn = [importance._sample(feed(load_model(tiny_model)), seed) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(texts)) == 6 for texts in drawn)
+
+
 def test_cka_forgets_rotation_and_scale_and_sees_the_rest():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 6))
@@ -219,6 +233,7 @@ def test_cka_forgets_rotation_and_scale_and_sees_the_rest():
 def test_scoring_changes_nothing(tiny_model: Path, rule: str):
     model = load_model(tiny_model)
     model[0].model.embeddings.requires_grad_(False)
+    importance.stack_of(model)[1].requires_grad_(False)
     importance.stack_of(model)[2].eval()
     state = {name: value.clone() for name, value in model.state_dict().items()}
     flags = {name: p.requires_grad for name, p in model.named_parameters()}
@@ -246,6 +261,26 @@ def test_scores_do_not_depend_on_what_was_drawn_before(tiny_model: Path, rule: s
     assert np.array_equal(score(model, feed(model), rule), first)
     if rule == "change":
         assert not np.array_equal(score(model, feed(model), rule, seed=2), first)
+
+
+@pytest.mark.parametrize("rule", ["fisher", "change"])
+def test_parameters_of_a_loss_keep_no_gradient_for_the_training(tiny_model: Path, rule: str):
+    model = load_model(tiny_model)
+    planned = feed(model)
+    own = planned.losses["s"]
+
+    class Projecting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own, self.scale = own, torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, features, labels):
+            return self.scale * self.own(features, labels)
+
+    planned.losses["s"] = Projecting()
+    score(model, planned, rule)
+    assert planned.losses["s"].scale.grad is None
+    assert float(planned.losses["s"].scale.detach()) == 1
 
 
 def test_a_broken_run_puts_the_weights_back(tiny_model: Path):
@@ -457,6 +492,7 @@ def controlled(config: FinetuneConfig, task: Path, method: str = "partial", **pr
 def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_model, tmp_path, monkeypatch):
     """Naming the control's layers in a run of their own gives its scores."""
     seen = seen_training(monkeypatch)
+    config = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": 2e-2})})
     result = run_finetune(controlled(config, task), tmp_path / "a")
     metrics, run = json.loads((Path(result.run) / "metrics.json").read_text()), Path(result.run)
     control = metrics["control"]
@@ -468,6 +504,7 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
     apart = run_finetune(config.model_copy(update={"method": named}), tmp_path / "b").metrics
     assert control["dev"]["control"]["value"] == pytest.approx(apart["tuned"]["value"], abs=1e-9)
     assert control["dev"]["chosen"]["value"] == pytest.approx(metrics["tuned"]["value"], abs=1e-9)
+    assert control["dev"]["difference"]["value"] != 0  # else the sides could be swapped
     for row in (control["dev"], *control["tests"]):
         assert row["difference"]["value"] == pytest.approx(row["chosen"]["value"] - row["control"]["value"])
         assert row["difference"]["interval"][0] <= row["difference"]["value"] <= row["difference"]["interval"][1]
