@@ -187,7 +187,7 @@ class TrainSection(Section):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="Number format of the arithmetic (autocast); the weights stay float32. Whether bfloat16 is faster "
-        "here is measured by `--dry-run`.",
+        "here is measured before it is used, and by `--dry-run`.",
     )
     evaluations: int = Field(default=3, ge=1, description="Dev scores during training, the last at its end.")
     patience: int | None = Field(

@@ -92,7 +92,9 @@ def _run(
 ) -> StageResult:
     with in_turn(processes):
         ready = prepare(config, runs_dir, run, progress, processes)
-        preflight = look_before(config, ready, run, progress, probe=dry_run and processes.leads)
+        # Half precision is slower than none on some processors, so a few steps of both are timed before it is used.
+        probe = (dry_run or config.train.precision == "bfloat16") and processes.leads
+        preflight = look_before(config, ready, run, progress, probe=probe)
     before = {} if dry_run else _pretrain(config, ready, run, progress)
     history = None if dry_run else _train(config, ready, run, progress)
     if not processes.leads:

@@ -13,6 +13,7 @@ from hrembed.config.training import FinetuneConfig, LoraMethod, SourceSection, T
 from hrembed.data.pairs import read_pairs
 from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
+from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.stages.feeding import build_feed
 from hrembed.stages.finetune import run_finetune
@@ -146,3 +147,27 @@ def test_a_resumed_run_takes_no_other_settings(tmp_path: Path, capsys):
     jsonl(tmp_path / "finetune" / "x" / "manifest.json", [{"status": "failed"}])
     assert main(["finetune", "--resume", "x", "--runs-dir", str(tmp_path), "--set", "delta=0.1"]) == 2
     assert "a resumed run goes on with its own config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_half_precision_is_timed_before_it_is_used(tiny_model, pairs, task, tmp_path: Path, monkeypatch, precision):
+    class Notes(Silent):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.seen.append(text)
+
+    monkeypatch.setattr(preflight, "_step", lambda model, feed, batch, kind: (1.0, 3.0 if kind == "bfloat16" else 2.0))
+    config = FinetuneConfig(
+        model=ModelSection(ref=f"path:{tiny_model}"),
+        sources=(SourceSection(path=str(pairs)),),
+        method=LoraMethod(rank=2),
+        train=TrainSection(batch_size=8, max_tokens=32, evaluations=1, precision=precision),
+        dev=TaskSection(path=str(task)),
+        proof=ProofSection(tests=(), retention=(), strengths=()),
+    )
+    notes = Notes()
+    run_finetune(config, tmp_path, notes)
+    told = "warning: `train.precision: float32` is 1.5 times faster on this machine"
+    assert (told in notes.seen) == (precision == "bfloat16")
