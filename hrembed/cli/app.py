@@ -49,8 +49,9 @@ COMMANDS = {
     ),
     "export": (
         "hrembed.stages.export:run_export",
-        "Write a model in a layout that older servers read rightly.",
-        "The export is read back and compared with its source; one that gives other vectors is removed.",
+        "Write a model for other servers: older layout, OpenVINO, ONNX, int8.",
+        "Each export is read back and compared with its source; one that gives other vectors, or int8 that ranks worse "
+        "(exit code 5), is removed.",
         "hrembed export --set model.ref=run:latest",
     ),
     "demo": (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import ModelError
 from hrembed.models import onnx, openvino
-from hrembed.models.graph import inputs_of, open_around, require
+from hrembed.models.graph import explained, inputs_of, open_around, require
 from hrembed.models.legacy import write_legacy
 from hrembed.models.transformer import TransformerBackend
 
@@ -74,10 +74,11 @@ def write_export(model: Any, folder: Path, form: str, calibration: Sequence[Mapp
     """
 
     def graph(part: Path) -> None:
-        if form.startswith("openvino"):
-            openvino.write_openvino(model, part / openvino.FILE, calibration if form == "openvino-int8" else None)
-        else:
-            onnx.write_onnx(model, part / onnx.FILE, int8=form == "onnx-int8")
+        with explained(f"the transformer cannot be written as {form}"):
+            if form.startswith("openvino"):
+                openvino.write_openvino(model, part / openvino.FILE, calibration if form == "openvino-int8" else None)
+            else:
+                onnx.write_onnx(model, part / onnx.FILE, int8=form == "onnx-int8")
 
     write_legacy(model, folder, None if form == "legacy" else graph)
 
@@ -86,14 +87,15 @@ def open_graph(folder: Path, *, threads: int) -> Graph:
     """Open the graph of an export with the runtime that it was written for.
 
     Raises:
-        ModelError: There is none, or its runtime is not installed.
+        ModelError: There is none, it is damaged, or its runtime is not installed.
     """
-    if (folder / openvino.FILE).is_file():
-        require("openvino")
-        return openvino.open_openvino(folder / openvino.FILE, threads=threads)
-    if (folder / onnx.FILE).is_file():
-        require("onnxruntime")
-        return onnx.open_onnx(folder / onnx.FILE, threads=threads)
+    with explained(f"the graph in '{folder}' does not open"):
+        if (folder / openvino.FILE).is_file():
+            require("openvino")
+            return openvino.open_openvino(folder / openvino.FILE, threads=threads)
+        if (folder / onnx.FILE).is_file():
+            require("onnxruntime")
+            return onnx.open_onnx(folder / onnx.FILE, threads=threads)
     raise ModelError(f"'{folder}' holds neither '{openvino.FILE}' nor '{onnx.FILE}'")
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hrembed.errors import ModelError
+from hrembed.errors import HrembedError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +70,23 @@ def quiet() -> Iterator[None]:
     finally:
         logging.disable(level)
         root.handlers[:] = handlers  # `logging.warning` of a library sets up a handler for the whole process
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what a converter or a runtime raises into one message: each fails in its own way.
+
+    Raises:
+        ModelError: The block failed.
+    """
+    try:
+        yield
+    except HrembedError:
+        raise
+    except Exception as err:
+        lines = str(err).strip().splitlines()
+        reason = lines[0][:200] if lines else "no message"
+        raise ModelError(f"{what}: {type(err).__name__}: {reason}") from err
 
 
 def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
@@ -154,7 +171,8 @@ def _body(graph: Graph, config: Any) -> Any:
             self.config = config
 
         def forward(self, **features: Any) -> Any:
-            hidden = graph.run({name: features[name].numpy() for name in graph.inputs})
+            with explained("the graph does not run"):
+                hidden = graph.run({name: features[name].numpy() for name in graph.inputs})
             return BaseModelOutput(last_hidden_state=torch.from_numpy(hidden))
 
     return Body()

@@ -12,7 +12,6 @@ from hrembed.config.export import ExportConfig
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
-from hrembed.stages import export
 from hrembed.stages.export import run_export
 from hrembed.training.methods import split_sides
 
@@ -64,18 +63,8 @@ def test_the_export_of_minilm_has_the_flags_of_its_first_release(tmp_path: Path)
     assert json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"] == 256
 
 
-def test_an_export_that_gives_other_vectors_is_removed(config, tmp_path: Path, monkeypatch):
-    whole = export._vectors
-    calls = iter([0.0, 0.01])
-    monkeypatch.setattr(export, "_vectors", lambda model: whole(model) + next(calls))
-    with pytest.raises(ModelError, match=r"other vectors than its source .*; it was removed"):
-        run_export(config, tmp_path)
-    (run,) = (tmp_path / "export").iterdir()
-    assert not (run / "legacy").exists()
-
-
-def test_a_router_has_no_older_form(tiny_model: Path, tmp_path: Path):
+def test_a_router_has_no_form_as_a_whole(tiny_model: Path, tmp_path: Path):
     split_sides(load_model(tiny_model)).save_pretrained(str(tmp_path / "m"), create_model_card=False)
-    with pytest.raises(ModelError, match="module 'Router' has no form in the older layout"):
+    with pytest.raises(ModelError, match="an encoder for each side, and an export holds one"):
         run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), tmp_path)
     assert not list(tmp_path.glob("export/*/legacy*"))

@@ -1,0 +1,463 @@
+"""An export as a graph gives the vectors of its source, to software that knows the runtime and the folder alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hrembed.config.export import ExportConfig
+from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.data.read import read_task
+from hrembed.errors import DataError, ModelError, ThresholdError
+from hrembed.models import exported, onnx
+from hrembed.models.exported import open_export, write_export
+from hrembed.models.graph import traceable
+from hrembed.models.transformer import load_model
+from hrembed.runs.record import Run
+from hrembed.stages import export, export_checks
+from hrembed.stages.export import run_export
+from hrembed.stages.export_checks import calibration
+from hrembed.training.methods import split_sides
+
+from conftest import DOCUMENTS, QRELS, QUERIES, jsonl
+
+TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise " * 3, "", "x", "köln, brot", "a b c d e"]
+GRAPHS = ["openvino", "openvino-int8", "onnx", "onnx-int8"]
+
+
+def plain_graph(folder: Path):
+    """Open a graph with its runtime alone; returns names of inputs, free axes, and a function."""
+    if (folder / "openvino").exists():
+        import openvino
+
+        compiled = openvino.Core().compile_model(
+            folder / "openvino" / "openvino_model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )
+        free = all(axis.is_dynamic for port in compiled.inputs for axis in port.partial_shape)
+        return [port.any_name for port in compiled.inputs], free, lambda given: compiled(given)["last_hidden_state"]
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
+    shapes = [tuple(entry.shape) for entry in session.get_inputs()]
+    free = set(shapes) == {("batch_size", "sequence_length")}
+    names = [entry.name for entry in session.get_inputs()]
+    return names, free, lambda given: session.run(["last_hidden_state"], given)[0]
+
+
+def served(folder: Path, texts: list[str]) -> np.ndarray:
+    """What a server does with such a folder: its own tokenizing, the graph, mean of the tokens."""
+    from transformers import AutoTokenizer
+
+    names, _, run = plain_graph(folder)
+    limit = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
+    pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())
+    assert pooling["pooling_mode_mean_tokens"] is True
+    tokens = AutoTokenizer.from_pretrained(folder)(
+        texts, padding=True, truncation=True, max_length=limit, return_tensors="np"
+    )
+    hidden = run({name: tokens[name].astype(np.int64) for name in names})
+    mask = tokens["attention_mask"][..., None]
+    return (hidden * mask).sum(1) / mask.sum(1)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A function from formats and other keys to a config on tiny data."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "task" / "qrels").mkdir(parents=True)
+    judged = "".join(f"{q}\t{d}\t{grade}\n" for q, row in QRELS.items() for d, grade in row.items())
+    (folder / "task" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    jsonl(folder / "task" / "corpus.jsonl", [{"_id": key, "text": text} for key, text in DOCUMENTS.items()])
+    jsonl(folder / "task" / "queries.jsonl", [{"_id": key, "text": text} for key, (text, _) in QUERIES.items()])
+    rows = [{"anchor": f"ad {n} for a nurse", "positive": f"profile {n}, a nurse"} for n in range(6)]
+    shared = {"anchor": "Nurse for the ward, dresses wounds!", "positive": DOCUMENTS["d5"]}
+    jsonl(folder / "pairs.jsonl", [shared, *rows])
+
+    def make(*formats: str, model: Path = tiny_model, **keys: object) -> ExportConfig:
+        given = {"compare_on": TaskSection(path=str(folder / "task")), "calibrate_on": str(folder / "pairs.jsonl")}
+        given |= {"calibration_texts": 8, "max_loss": 0.9, "min_cosine": 0.5}
+        return ExportConfig(model=ModelSection(ref=f"path:{model}"), formats=formats, **{**given, **keys})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def everything(settings, tmp_path_factory: pytest.TempPathFactory):
+    """One run with every graph, for tests that only read; writing them takes seconds."""
+    return run_export(settings(*GRAPHS), tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def copied(everything, monkeypatch) -> None:
+    """Exports are copied from the run with every graph in place of being written."""
+
+    def copy_of(model, target: Path, form: str, calibration) -> None:
+        shutil.copytree(Path(everything.run) / form, target)
+
+    monkeypatch.setattr(export, "write_export", copy_of)
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """A function that has all exports written from a changed copy of the model."""
+
+    def plant(change) -> None:
+        def wrong(model, *arguments):
+            other = copy.deepcopy(model)
+            change(other)
+            write_export(other, *arguments)
+
+        monkeypatch.setattr(export, "write_export", wrong)
+
+    return plant
+
+
+@pytest.mark.parametrize("form", GRAPHS)
+def test_the_runtime_alone_gives_the_vectors_of_the_source_for_any_batch_and_length(form, everything, tiny_model: Path):
+    folder = Path(everything.run) / form
+    names, free, _ = plain_graph(folder)
+    assert names == ["input_ids", "attention_mask", "token_type_ids"]
+    assert free
+    source = load_model(tiny_model)
+    for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS[3:4], TEXTS * 3):
+        expected, found = np.asarray(source.encode(texts)), served(folder, texts)
+        if form.endswith("int8"):
+            assert (unit(expected) * unit(found)).sum(axis=1).min() > 0.95
+        else:
+            assert np.abs(expected - found).max() < 1e-5
+    row = everything.metrics["formats"][form]
+    if form.endswith("int8"):
+        assert 0.9 < row["cosine"]["lowest"] < row["cosine"]["mean"] < 1 - 1e-7
+        assert row["ranking"]["task"] == "task/test"
+        assert row["kept"] is True
+    else:
+        assert 0 < row["difference"] < 1e-5
+
+
+@pytest.mark.parametrize("form", GRAPHS)
+def test_the_folder_is_whole_but_for_torch_weights(form, everything):
+    folder = Path(everything.run) / form
+    assert not list(folder.rglob("*.safetensors"))
+    assert {"tokenizer.json", "config.json", "modules.json"} <= {file.name for file in folder.iterdir()}
+    types = [module["type"] for module in json.loads((folder / "modules.json").read_text())]
+    assert types == ["sentence_transformers.models.Transformer", "sentence_transformers.models.Pooling"]
+    assert not list(folder.parent.glob("tmp*"))
+    assert not list(folder.rglob("float32*"))
+
+
+def test_int8_is_smaller_and_really_int8(everything):
+    run = Path(everything.run)
+    xml = (run / "openvino-int8" / "openvino" / "openvino_model.xml").read_text()
+    assert "FakeQuantize" in xml
+    assert "FakeQuantize" not in (run / "openvino" / "openvino" / "openvino_model.xml").read_text()
+    weights = {form: next((run / form).rglob("*.bin")) for form in ("openvino", "openvino-int8")}
+    assert weights["openvino-int8"].stat().st_size < weights["openvino"].stat().st_size / 2
+    import onnx as library
+
+    tensors = library.load(run / "onnx-int8" / "onnx" / "model.onnx").graph.initializer
+    whole = [library.numpy_helper.to_array(t) for t in tensors if t.data_type == library.TensorProto.INT8]
+    scales = [t for t in tensors if t.name.endswith("_scale") and len(t.dims) == 1]
+    assert len(whole) >= 4 * 6  # six matrices in each of four layers
+    assert len(scales) >= 4 * 6  # one number for each column
+    assert max(int(np.abs(values.astype(int)).max()) for values in whole if values.ndim == 2) <= 64  # seven bits
+
+
+def test_trap_vectors_of_dynamic_int8_depend_on_their_batch_and_the_run_says_so(everything):
+    rows, gaps = everything.metrics["formats"], {}
+    for form in GRAPHS:
+        folder = Path(everything.run) / form
+        alone = np.concatenate([served(folder, [text]) for text in TEXTS])
+        gaps[form] = np.abs(alone - served(folder, TEXTS)).max()
+    assert gaps.pop("onnx-int8") > 1e-4
+    assert max(gaps.values()) < 1e-5
+    assert rows["onnx-int8"]["lowest_cosine_alone_to_batch"] < 1 - 2e-6
+    assert rows["openvino-int8"]["lowest_cosine_alone_to_batch"] > 1 - 1e-6
+
+
+def test_queries_are_ranked_as_a_server_embeds_them(settings, copied, tmp_path: Path, monkeypatch):
+    sizes: dict[str, set[int]] = {"query": set(), "document": set()}
+    whole = export_checks.TransformerBackend.embed
+
+    def embed(self, texts, side, prompt):
+        sizes[side].add(len(texts))
+        return whole(self, texts, side, prompt)
+
+    monkeypatch.setattr(export_checks.TransformerBackend, "embed", embed)
+    run_export(settings("onnx-int8"), tmp_path / "runs")
+    assert sizes["query"] == {1}
+    assert max(sizes["document"]) > 1
+
+
+def scale_a_weight(model) -> None:
+    with torch.no_grad():
+        model[0].model.encoder.layer[1].output.dense.weight.mul_(1.01)
+
+
+def pool_first_token(model) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    model[1] = Pooling(32, pooling_mode="cls")
+
+
+@pytest.mark.parametrize(
+    ("form", "change"),
+    [
+        ("legacy", scale_a_weight),
+        ("openvino", scale_a_weight),
+        ("openvino", pool_first_token),
+        ("onnx", scale_a_weight),
+    ],
+)
+def test_a_wrong_export_is_refused_and_removed(form, change, planted, settings, tmp_path: Path):
+    planted(change)
+    with pytest.raises(ModelError, match=r"other vectors than its source \(largest difference .*; it was removed"):
+        run_export(settings(form), tmp_path / "runs")
+    (run,) = (tmp_path / "runs" / "export").iterdir()
+    assert {item.name for item in run.iterdir()} == {"config.yaml", "manifest.json", "log.txt"}
+
+
+def test_a_graph_that_holds_for_one_length_alone_is_refused_and_removed(settings, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(onnx, "AXES", ())
+    with pytest.raises(ModelError, match="the graph does not run: InvalidArgument"):
+        run_export(settings("onnx"), tmp_path / "runs")
+    assert not list(tmp_path.glob("runs/export/*/onnx"))
+
+
+@pytest.mark.parametrize("form", ["openvino-int8", "onnx-int8"])
+def test_int8_below_the_cosine_fails_with_code_5_and_is_removed_while_others_stay(
+    form, settings, copied, tmp_path: Path
+):
+    result = run_export(settings(form, "openvino", min_cosine=1.0), tmp_path / "runs")
+    assert isinstance(result.failure, ThresholdError)
+    assert str(result.failure) == f"{form}: beyond `max_loss: 0.9` or `min_cosine: 1`, removed"
+    assert result.failure.exit_code == 5
+    assert result.status == "fail"
+    assert not (Path(result.run) / form).exists()
+    assert (Path(result.run) / "openvino" / "openvino" / "openvino_model.xml").exists()
+    assert json.loads((Path(result.run) / "metrics.json").read_text())["formats"][form]["kept"] is False
+    assert set(json.loads((Path(result.run) / "timings.json").read_text())) == {"torch", "openvino"}
+
+
+def test_int8_that_loses_rankings_fails(settings, copied, tmp_path: Path, monkeypatch):
+    """A graph whose vectors are near enough may still rank otherwise; the loss alone trips the limit."""
+    whole = export_checks.rank_task
+
+    def reversed_for_the_export(encoder, task, depth):
+        found = whole(encoder, task, depth=depth)
+        if encoder.name != "onnx-int8":
+            return found
+        return found._replace(documents=np.ascontiguousarray(found.documents[:, ::-1]))
+
+    monkeypatch.setattr(export_checks, "rank_task", reversed_for_the_export)
+    loose = run_export(settings("onnx-int8"), tmp_path / "runs")
+    loss = -loose.metrics["formats"]["onnx-int8"]["ranking"]["difference"]["value"]
+    assert loss > 0.1
+    assert loose.failure is None
+    kept = run_export(settings("onnx-int8", max_loss=loss + 1e-9), tmp_path / "runs")
+    assert kept.failure is None
+    strict = run_export(settings("onnx-int8", max_loss=loss - 1e-9), tmp_path / "runs")
+    assert isinstance(strict.failure, ThresholdError)
+    assert not (Path(strict.run) / "onnx-int8").exists()
+
+
+def test_an_export_with_undefined_vectors_is_removed(planted, settings, tmp_path: Path):
+    def undefined(model) -> None:
+        with torch.no_grad():
+            model[0].model.encoder.layer[3].output.LayerNorm.bias.fill_(float("nan"))
+
+    planted(undefined)
+    with pytest.raises(ModelError, match="largest difference nan"):
+        run_export(settings("openvino"), tmp_path / "runs")
+    with pytest.raises(ModelError, match="gives NaN or infinite vectors"):
+        run_export(settings("onnx-int8"), tmp_path / "runs")
+    assert not list(tmp_path.glob("runs/export/*/o*"))
+
+
+def test_the_same_config_gives_the_same_bytes_and_nothing_is_printed(settings, everything, tmp_path: Path, capfd):
+    """The runtimes number what they make over the whole process: without steady names the second graph differs."""
+    handlers = logging.getLogger().handlers[:]
+    forms = ["openvino", "openvino-int8", "onnx-int8"]
+    again = run_export(settings(*forms), tmp_path / "runs")
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert logging.getLogger().handlers == handlers
+    assert not logging.root.manager.disable
+    for form in forms:
+        first, second = (Path(result.run) / form for result in (everything, again))
+        names = [file.relative_to(first) for file in first.rglob("*") if file.is_file()]
+        assert names
+        assert [name for name in names if (first / name).read_bytes() != (second / name).read_bytes()] == []
+        rows = (json.dumps(result.metrics["formats"][form], sort_keys=True) for result in (everything, again))
+        assert len(set(rows)) == 1
+    timings = json.loads((Path(again.run) / "timings.json").read_text())
+    assert set(timings) == {"torch", *forms}
+    assert timings["torch"]["share_of_reference"] == 1
+    assert "seconds" not in (Path(again.run) / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("form", "package"), [("openvino-int8", "nncf"), ("openvino", "openvino"), ("onnx", "onnxscript")]
+)
+def test_a_missing_package_is_named_before_anything_is_done(form, package, settings, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModelError, match=f"this export needs the package `{package}`") as caught:
+        run_export(settings("legacy", form), tmp_path / "runs")
+    assert caught.value.hint == "pip install 'hrembed[export]'"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_openvino_reports_to_nobody(everything):
+    from openvino.tools.ovc import telemetry_utils
+
+    assert sys.modules["openvino_telemetry"] is None
+    assert telemetry_utils.tm.__name__.endswith("telemetry_stub")
+
+
+@pytest.fixture
+def sided(tiny_model: Path, tmp_path: Path) -> Path:
+    """A model whose queries have an encoder of their own, other than that of the documents."""
+    model = split_sides(load_model(tiny_model))
+    scale_a_weight(model[0].sub_modules["query"])
+    model.save_pretrained(str(tmp_path / "sided"), create_model_card=False)
+    return tmp_path / "sided"
+
+
+@pytest.mark.parametrize("side", ["query", "document"])
+def test_a_router_is_exported_one_side_at_a_time(side, sided: Path, settings, tmp_path: Path):
+    config = settings("legacy", "openvino", "openvino-int8", model=sided, side=side)
+    result = run_export(config, tmp_path / "runs")
+    whole = load_model(sided)
+    expected = {"query": whole.encode_query(TEXTS), "document": whole.encode_document(TEXTS)}
+    other = {"query": "document", "document": "query"}[side]
+    for found in (served(Path(result.run) / "openvino", TEXTS), load_model(Path(result.run) / "legacy").encode(TEXTS)):
+        assert np.abs(found - expected[side]).max() < 1e-5
+        assert np.abs(found - expected[other]).max() > 1e-4
+    row = result.metrics["formats"]["openvino-int8"]
+    assert row["cosine"]["texts"] == len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
+
+
+def test_a_router_needs_a_side_and_others_have_none(sided: Path, settings, tmp_path: Path):
+    with pytest.raises(ModelError, match="an encoder for each side, and an export holds one") as caught:
+        run_export(settings("onnx", model=sided), tmp_path / "runs")
+    assert "`side: query`" in caught.value.hint
+    with pytest.raises(ModelError, match="one encoder for both sides"):
+        run_export(settings("onnx", side="query"), tmp_path / "runs")
+
+
+@pytest.mark.parametrize("form", ["openvino", "onnx"])
+def test_prompts_pooling_and_projection_are_read_from_the_folder(form, tiny_model: Path, tmp_path: Path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
+
+    torch.manual_seed(1)
+    body = load_model(tiny_model)[0]
+    modules = [body, Pooling(32, pooling_mode="cls"), Dense(32, 8), Normalize()]
+    model = SentenceTransformer(modules=modules, prompts={"query": "find, ", "document": ""}, device="cpu")
+    write_export(model, tmp_path / form, form)
+    found = open_export(tmp_path / form, threads=1)
+    assert np.abs(found.encode_query(TEXTS) - model.encode_query(TEXTS)).max() < 1e-5
+    assert np.abs(found.encode_document(TEXTS) - model.encode_document(TEXTS)).max() < 1e-5
+    assert np.abs(found.encode_query(TEXTS) - model.encode_document(TEXTS)).max() > 1e-3
+
+
+def test_a_damaged_or_missing_graph_is_explained(everything, tiny_model: Path, tmp_path: Path):
+    folder = shutil.copytree(Path(everything.run) / "onnx", tmp_path / "onnx")
+    (folder / "onnx" / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match=r"the graph in '.*' does not open: "):
+        open_export(folder, threads=1)
+    with pytest.raises(ModelError, match=r"holds neither 'openvino/openvino_model.xml' nor 'onnx/model.onnx'"):
+        open_export(tiny_model, threads=1)
+
+
+def test_a_model_that_gives_no_token_vectors_has_no_graph(tiny_model: Path):
+    model = load_model(tiny_model)
+    model[0].module_output_name = "sentence_embedding"
+    with pytest.raises(
+        ModelError, match="starts with Transformer, not with a transformer that gives a vector for each"
+    ):
+        traceable(model)
+
+
+def test_a_model_above_the_limit_of_a_file_has_no_onnx_form(settings, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
+    with pytest.raises(ModelError, match="GiB, and an ONNX file ends at 2"):
+        run_export(settings("onnx"), tmp_path / "runs")
+
+
+@pytest.fixture
+def calibrated(tiny_model: Path, tmp_path: Path, monkeypatch):
+    """A function from a config to the texts that calibration would give to the model."""
+
+    def texts(config: ExportConfig) -> list[tuple[str, str]]:
+        monkeypatch.setattr(export_checks, "transformer_inputs", lambda model, chosen, prompts: chosen)
+        task = read_task(Path(config.compare_on.path), None)
+        return calibration(config, task, None, Run(tmp_path, {"inputs": {}, "attributions": []}))
+
+    return texts
+
+
+def test_calibration_takes_a_seeded_sample_without_the_texts_of_the_comparison(settings, calibrated):
+    everything = calibrated(settings("openvino-int8", calibration_texts=100))
+    free = [("query", f"ad {n} for a nurse") for n in range(6)]
+    assert sorted(everything) == sorted(free + [("document", f"profile {n}, a nurse") for n in range(6)])
+    assert calibrated(settings("openvino-int8", calibration_texts=100, side="query")) == free
+    few = [calibrated(settings("openvino-int8", calibration_texts=4, seed=seed)) for seed in (1, 1, 2)]
+    assert len(few[0]) == 4
+    assert few[0] == few[1] != few[2]
+
+
+def test_calibration_on_the_comparison_itself_is_refused(settings, calibrated):
+    config = settings("openvino-int8")
+    with pytest.raises(DataError, match="0 of 10 texts are left for calibration"):
+        calibrated(config.model_copy(update={"calibrate_on": config.compare_on.path}))
+
+
+def test_calibration_inputs_hold_prompts_and_are_cut(tiny_model: Path):
+    model = load_model(tiny_model, max_tokens=8)
+    found = exported.transformer_inputs(
+        model, [("query", "ab"), ("document", "ab"), ("query", "a" * 50)], {"query": "xyz ", "document": ""}
+    )
+    ids = [model.tokenizer.convert_ids_to_tokens(entry["input_ids"][0]) for entry in found]
+    assert ids[0] == ["[CLS]", "x", "##y", "##z", "a", "##b", "[SEP]"]
+    assert ids[1] == ["[CLS]", "a", "##b", "[SEP]"]
+    assert len(ids[2]) == 8
+    assert not model[0]._forward_pre_hooks
+
+
+def test_half_precision_has_no_graph(tiny_model: Path):
+    section = ModelSection(ref=f"path:{tiny_model}", dtype="bfloat16")
+    with pytest.raises(ValueError, match="graphs are written from float32"):
+        ExportConfig(model=section, formats=("legacy", "onnx"))
+    assert ExportConfig(model=section).formats == ("legacy",)
+
+
+@pytest.mark.model
+def test_minilm_in_float32_and_the_trap_of_bfloat16(tmp_path: Path):
+    """OpenVINO chooses bfloat16 by itself where the processor has it, and no file can say otherwise."""
+    import openvino
+    from hrembed.models.refs import parse_ref
+    from hrembed.models.weights import locate_weights
+
+    source = load_model(locate_weights(parse_ref("minilm")))
+    texts = ["Registered nurse for the night shift", "C++ / C# / .NET 8", "Ingénieur en génie logiciel"]
+    expected = source.encode(texts)
+    for form in ("openvino", "onnx"):
+        write_export(source, tmp_path / form, form)
+        assert np.abs(unit(served(tmp_path / form, texts)) - expected).max() < 1e-5
+        assert np.abs(open_export(tmp_path / form, threads=1).encode(texts) - expected).max() < 1e-5
+    naive = openvino.Core().compile_model(tmp_path / "openvino" / "openvino" / "openvino_model.xml", "CPU")
+    if naive.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16:
+        tokens = {name: tensor.numpy() for name, tensor in source.preprocess(texts).items() if name != "modality"}
+        hidden, mask = naive(tokens)["last_hidden_state"], tokens["attention_mask"][..., None]
+        assert np.abs(unit((hidden * mask).sum(1) / mask.sum(1)) - expected).max() > 1e-4
