@@ -33,7 +33,6 @@ def build_encoder(tokenizer: Any, shape: Shape, *, max_tokens: int, seed: int) -
     Source:
         Devlin et al. (2019), arXiv:1810.04805; sizes of the default: BERT-mini of Turc et al. (2019), arXiv:1908.08962.
     """
-    from safetensors.torch import save_file
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -51,12 +50,17 @@ def build_encoder(tokenizer: Any, shape: Shape, *, max_tokens: int, seed: int) -
         pad_token_id=tokenizer.pad_token_id,
     )
     set_seed(seed)
-    network = BertModel(sizes)
-    # The module reads a folder and nothing else. Of several processes only the first one's `save_pretrained` of a
-    # model writes anything, so the two files of a model are written here.
+    # The module reads a folder and nothing else.
     with tempfile.TemporaryDirectory() as folder:
-        network.config.save_pretrained(folder)
-        save_file(network.state_dict(), f"{folder}/model.safetensors", metadata={"format": "pt"})
+        _write(BertModel(sizes), folder)
         tokenizer.save_pretrained(folder)
         body = Transformer(folder, max_seq_length=max_tokens, model_kwargs={"dtype": "float32"})
     return SentenceTransformer(modules=[body, Pooling(shape.width, pooling_mode="mean"), Normalize()])
+
+
+def _write(network: Any, folder: str) -> None:
+    """Write the files of a model: of several processes, only the first one's `save_pretrained` writes anything."""
+    from safetensors.torch import save_file
+
+    network.config.save_pretrained(folder)
+    save_file(network.state_dict(), f"{folder}/model.safetensors", metadata={"format": "pt"})
