@@ -359,7 +359,7 @@ def test_a_router_is_exported_one_side_at_a_time(side, sided: Path, settings, tm
         assert np.abs(found - expected[side]).max() < 1e-5
         assert np.abs(found - expected[other]).max() > 1e-4
     row = result.metrics["formats"]["openvino-int8"]
-    assert row["cosine"]["texts"] == len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
+    assert row["cosine"]["vectors"] == 2 * len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
 
 
 class OneSided:
@@ -383,7 +383,16 @@ def test_the_side_that_is_not_exported_is_still_embedded_by_the_source(side, ask
     judge = Judge(config, read_task(Path(config.compare_on.path), None), OneSided("query", "document"), tmp_path)
     same = Probe(np.eye(2), np.eye(2))
     row = judge.judge("onnx-int8", OneSided(*([side] if side else ["query", "document"])), same, same)
-    assert row["cosine"]["texts"] == 2 + asked
+    assert row["cosine"]["vectors"] == 4 + asked
+    assert row["kept"] is True
+
+
+def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp_path: Path):
+    """So does ModernBERT in OpenVINO: padding sees nothing in its window, and 0 times NaN is NaN."""
+    config, both = settings("onnx-int8"), OneSided("query", "document")
+    judge = Judge(config, read_task(Path(config.compare_on.path), None), both, tmp_path)
+    found = Probe(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.eye(2))
+    assert judge.judge("onnx-int8", both, Probe(np.eye(2), np.eye(2)), found)["kept"] is False
 
 
 def test_a_router_needs_a_side_and_others_have_none(sided: Path, settings, tmp_path: Path):
