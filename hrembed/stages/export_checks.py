@@ -135,14 +135,14 @@ class Judge:
         cosines = self._cosines(export, expected, found)
         mean, ranking = float(cosines.mean()), self._rankings(export)
         return {
-            "cosine": {"mean": mean, "lowest": float(cosines.min()), "texts": len(cosines)},
+            "cosine": {"mean": mean, "lowest": float(cosines.min()), "vectors": len(cosines)},
             "lowest_cosine_alone_to_batch": float(_rowwise(found.alone, found.together).min()),
             "ranking": ranking,
             "kept": mean >= config.min_cosine and ranking["difference"]["value"] >= -config.max_loss,
         }
 
     def _cosines(self, export: DenseEncoder, expected: Probe, found: Probe) -> Floats:
-        parts = [_rowwise(expected.alone, found.alone)]
+        parts = [_rowwise(np.concatenate(expected), np.concatenate(found))]
         texts: dict[Side, Any] = {"query": self._task.queries, "document": self._task.documents}
         for side, rows in texts.items():
             if self._config.side in (None, side):
