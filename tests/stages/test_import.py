@@ -12,7 +12,7 @@ from hrembed.data import onet
 from hrembed.data.pairs import read_pairs, read_related
 from hrembed.files import sha256
 from hrembed.runs.record import Run
-from hrembed.stages.finetune import _model_card
+from hrembed.stages.finetune_result import model_card
 from miniatures import CODES, esco_release, onet_release, zipped
 from miniatures import run_import as run
 
@@ -197,18 +197,20 @@ def test_a_failing_import_touches_nothing_that_was_there(capsys, tmp_path, relea
 def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release):
     folder, _, _ = run(capsys, tmp_path, "onet", str(release))
     tuned = Run(tmp_path / "tuned", {"inputs": {}, "attributions": []})
-    for name, path in {"pairs": folder / "pairs.parquet", "again": folder, "other": release}.items():
+    for name, path in {"source-0": folder / "pairs.parquet", "again": folder, "other": release}.items():
         tuned.add_input(name, path)
     assert tuned.manifest["attributions"] == [dict(vars(onet.source("29.3")))]
     estimate = {"value": 0.5, "interval": [0.4, 0.6]}
     metrics = {
         "parameters": {"trainable": 1, "all": 2}, "pairs": 3, "metric": "ndcg@10", "task": "dev", "verdict": "better",
-        "base": estimate, "tuned": estimate, "difference": estimate,
+        "base": estimate, "tuned": estimate, "difference": estimate, "tests": [], "retention": [], "delta": 0.02,
+        "steps": 3, "best_step": 3, "strength": 1.0, "sources": [{"rows": 3, "kind": "pairs", "loss": "ranking"}],
     }  # fmt: skip
-    card = _model_card(FinetuneConfig(), metrics, tuned)
-    assert f"* {onet.source('29.3').attribution} <https://www.onetcenter.org/database.html>" in card
-    bare = Run(tmp_path / "bare", {"inputs": {"pairs": {"sha256": ""}}, "attributions": []})
-    assert "## Training data" not in _model_card(FinetuneConfig(), metrics, bare)
+    card = model_card(FinetuneConfig(), metrics, tuned)
+    credit = f"* {onet.source('29.3').attribution} <https://www.onetcenter.org/database.html>"
+    assert card.count(credit) == 1
+    bare = Run(tmp_path / "bare", {"inputs": {"source-0": {"sha256": ""}}, "attributions": []})
+    assert "onetcenter" not in model_card(FinetuneConfig(), metrics, bare)
 
 
 def test_a_release_with_a_hole_says_where(capsys, tmp_path, release):
