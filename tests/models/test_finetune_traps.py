@@ -19,6 +19,7 @@ from hrembed.progress import Silent
 from hrembed.runs.record import unfinished_run
 from hrembed.stages.feeding import build_feed
 from hrembed.stages.finetune import run_finetune
+from hrembed.stages.sources import Source
 from hrembed.training import preflight
 from hrembed.training.checkpoints import ResumePoint, restore_parameters, trained
 from hrembed.training.methods import apply_lora, apply_partial, count_parameters, plain_copy
@@ -112,7 +113,7 @@ def test_6_resuming_names_what_is_wrong(tiny_model: Path, tmp_path: Path):
         optimizers[1].load_state_dict(optimizers[0].state_dict())
     held = {f"parameter.{name}": value.detach() for name, value in trained(model).items()}
     with pytest.raises(ModelError, match=r"training other parameters, for example '0\.model\.encoder\.layer\.2\."):
-        restore_parameters(other, ResumePoint(1, {}, {}, held))
+        restore_parameters(other, ResumePoint(1, {}, {}, held), {})
     with pytest.raises(HrembedError, match="there is no finetune run 'gone'"):  # no word of a network
         unfinished_run(tmp_path, "finetune", "gone")
 
@@ -159,7 +160,7 @@ def test_9_the_planned_batches_are_what_is_trained(
     assert lengths["random"] == lengths["group_by_length"]
     seen: list[list[int]] = []
     model = load_model(tiny_model, max_tokens=32)
-    feed = build_feed(config, [read_pairs(pairs)], model, tmp_path, "")
+    feed = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
     loss = feed.losses["source-0"]
     whole = loss.forward
     loss.forward = lambda features, labels: (seen.append(labels.tolist()), whole(features, labels))[1]
