@@ -26,6 +26,7 @@ from hrembed.training.preflight import batch_loss
 from hrembed.training.trainer import Feed
 from hrembed.training.watch import Watch
 from hrembed.types import Pair
+from killing import KilledError, killed_at, run_id
 from safetensors.numpy import load_file
 
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
@@ -480,10 +481,6 @@ def test_scores_that_are_not_finite_choose_nothing(config, tmp_path, monkeypatch
 # The control
 
 
-class KilledError(BaseException):
-    """Nothing in the program catches it, as nothing catches a kill."""
-
-
 def controlled(config: FinetuneConfig, task: Path, method: str = "partial", **proof) -> FinetuneConfig:
     proven = ProofSection(tests=(TaskSection(path=str(task)),), retention=(), strengths=(), **proof)
     return with_method(config, method, "auto", control=True).model_copy(update={"proof": proven})
@@ -527,35 +524,16 @@ def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, tmp_path
     assert half["dev"]["chosen"]["value"] == pytest.approx(weak.metrics["tuned"]["value"], abs=1e-9)
 
 
-def killed_at(monkeypatch: pytest.MonkeyPatch, training: int, moment: int) -> None:
-    """Break off in the given training after this many steps."""
-    whole, begun = Watch.step_done, []
-
-    def broken(self, step, loss, parts):
-        if self not in begun:
-            begun.append(self)
-        if len(begun) == training and step == moment:
-            raise KilledError
-        return whole(self, step, loss, parts)
-
-    monkeypatch.setattr(Watch, "step_done", broken)
-
-
-def run_id(runs: Path) -> str:
-    (folder,) = (runs / "finetune").iterdir()
-    return folder.name
-
-
 @pytest.mark.parametrize("method", ["lora", "partial"])
 def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(config, task, tmp_path, monkeypatch, method):
     config = controlled(config, task, method)
     straight = Path(run_finetune(config, tmp_path / "a").run)
     with monkeypatch.context() as patch:
-        killed_at(patch, 1, 5)
+        killed_at(patch, 5)
         with pytest.raises(KilledError):
             run_finetune(config, tmp_path / "b")
     with monkeypatch.context() as patch:
-        killed_at(patch, 2, 9)
+        killed_at(patch, 9, training=2)
         with pytest.raises(KilledError):
             run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b"))
     steps = []

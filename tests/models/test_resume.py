@@ -20,7 +20,7 @@ from hrembed.config.training import FinetuneConfig, FullMethod, LoraMethod, Part
 from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
 from hrembed.stages.finetune import run_finetune
-from hrembed.training.watch import Watch
+from killing import KilledError, killed_at, run_id
 
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
@@ -30,10 +30,6 @@ METHODS = {
     "partial": PartialMethod(name="partial", layers=2),
     "full": FullMethod(name="full"),
 }
-
-
-class KilledError(BaseException):
-    """Nothing in the program catches it, as nothing catches a kill."""
 
 
 @pytest.fixture
@@ -49,23 +45,6 @@ def config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
 
 def vectors(run: Path) -> np.ndarray:
     return np.asarray(load_model(run / "model").encode(TEXTS))
-
-
-def killed_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
-    """Break off after this many steps, before anything of the step is noted."""
-    whole = Watch.step_done
-
-    def broken(self, step, loss, parts):
-        if step == moment:
-            raise KilledError
-        return whole(self, step, loss, parts)
-
-    monkeypatch.setattr(Watch, "step_done", broken)
-
-
-def run_id(runs: Path) -> str:
-    (folder,) = (runs / "finetune").iterdir()
-    return folder.name
 
 
 @pytest.mark.parametrize("method", METHODS)

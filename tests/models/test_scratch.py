@@ -26,7 +26,7 @@ from hrembed.training import masked
 from hrembed.training.masked import MaskedContext, MaskedRecipe, tokenise, train_masked
 from hrembed.training.scratch import Shape, build_encoder
 from hrembed.training.vocabulary import SPECIAL, train_tokenizer, unknown_share
-from hrembed.training.watch import Watch
+from killing import KilledError, killed_at, run_id
 from sentence_transformers import SentenceTransformer
 from transformers import BertTokenizerFast
 
@@ -425,10 +425,6 @@ def straight(config: FinetuneConfig, tmp_path: Path, memory: dict[str, bytes]) -
     return memory
 
 
-class KilledError(BaseException):
-    """Nothing in the program catches it, as nothing catches a kill."""
-
-
 def killed_in_reading(patch: pytest.MonkeyPatch, moment: int) -> None:
     """Break off in this step of masked language modelling, before anything of it is noted."""
     whole = masked._Loop._step
@@ -450,24 +446,12 @@ def broken(*args, **options):
     raise KilledError
 
 
-def killed_in_ranking(patch: pytest.MonkeyPatch, moment: int) -> None:
-    """Break off in this step of the losses; the first phase may not be trained again before."""
-    whole = Watch.step_done
-
-    def step_done(self, step, loss, parts):
-        if step == moment:
-            raise KilledError
-        return whole(self, step, loss, parts)
-
-    patch.setattr(Watch, "step_done", step_done)
-
-
 KILLS = {
     "before the first point": [(killed_in_reading, 2)],
     "in masked language modelling, twice": [(killed_in_reading, 9), (killed_in_reading, 22)],
     "between the phases": [(killed_between, 0)],
-    "before the first point of the losses": [(killed_in_ranking, 1)],
-    "in both phases": [(killed_in_reading, 14), (killed_in_ranking, 7), (killed_in_ranking, 19)],
+    "before the first point of the losses": [(killed_at, 1)],
+    "in both phases": [(killed_in_reading, 14), (killed_at, 7), (killed_at, 19)],
 }
 
 
@@ -482,16 +466,11 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(config, straight, tmp_p
             with pytest.raises(KilledError):
                 run_finetune(config, tmp_path / "b", resume=resumed)
         resumed, begun = run_id(tmp_path / "b"), begun + 1
-        assert kill is not killed_in_ranking or finished(tmp_path)
+        assert kill is not killed_at or finished(tmp_path)
     if finished(tmp_path):
         monkeypatch.setattr(pretraining, "train_masked", broken)  # it is not trained again
     end = Path(run_finetune(config, tmp_path / "b", resume=resumed).run)
     assert {name: (end / name).read_bytes() for name in KEPT} == straight
-
-
-def run_id(runs: Path) -> str:
-    (folder,) = (runs / "finetune").iterdir()
-    return folder.name
 
 
 def finished(tmp_path: Path) -> bool:
@@ -519,7 +498,7 @@ def test_a_signal_ends_after_the_step_and_the_run_goes_on(config, straight, tmp_
     assert {name: (end / name).read_bytes() for name in KEPT} == straight
 
 
-@pytest.mark.parametrize("kill", [(killed_in_reading, 14), (killed_in_ranking, 7)], ids=["reading", "ranking"])
+@pytest.mark.parametrize("kill", [(killed_in_reading, 14), (killed_at, 7)], ids=["reading", "ranking"])
 def test_a_run_whose_settings_or_data_changed_does_not_go_on(config, pairs: Path, tmp_path: Path, monkeypatch, kill):
     with monkeypatch.context() as patch:
         kill[0](patch, kill[1])

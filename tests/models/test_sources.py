@@ -37,29 +37,13 @@ from hrembed.stages.feeding import build_feed
 from hrembed.stages.finetune import run_finetune
 from hrembed.stages.sources import Source, open_sources
 from hrembed.training.preflight import batch_loss
-from hrembed.training.watch import Watch
 from hrembed.types import Pair
+from killing import KilledError, killed_at
 from pydantic import ValidationError
 
 from conftest import jsonl
 
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
-
-
-class KilledError(BaseException):
-    """Nothing in the program catches it, as nothing catches a kill."""
-
-
-def killed_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
-    """Break off after this many steps, before anything of the step is noted."""
-    whole = Watch.step_done
-
-    def broken(self, step, loss, parts):
-        if step == moment:
-            raise KilledError
-        return whole(self, step, loss, parts)
-
-    monkeypatch.setattr(Watch, "step_done", broken)
 
 
 class Run:
