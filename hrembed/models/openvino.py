@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.models.graph import OUTPUT, Graph, quiet, traceable
+from hrembed.models.signals import signal_stack_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ def _runtime() -> Any:
     return openvino
 
 
+@signal_stack_kept()
 def write_openvino(model: Any, file: Path, calibration: Sequence[Mapping[str, Ints]] | None = None) -> None:
     """Write the transformer of a model as a graph with free batch size and length.
 
@@ -81,6 +83,7 @@ def _name_steadily(graph: Any) -> None:
             node.set_friendly_name(f"{node.get_type_name()}_{place}")
 
 
+@signal_stack_kept()
 def open_openvino(file: Path, *, threads: int) -> Graph:
     """Open a graph on the CPU, in float32 arithmetic where it is not int8.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import json
 import logging
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from hrembed.config.export import ExportConfig
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.data.read import read_task
 from hrembed.errors import DataError, ModelError, ThresholdError
-from hrembed.models import exported, onnx
+from hrembed.models import exported, onnx, openvino
 from hrembed.models.exported import open_export, write_export
 from hrembed.models.graph import quiet, traceable
+from hrembed.models.signals import SignalStack, signal_stack
 from hrembed.models.transformer import load_model
 from hrembed.runs.record import Run
 from hrembed.stages import export, export_checks
@@ -509,3 +512,21 @@ def test_minilm_in_float32_and_the_trap_of_bfloat16(tmp_path: Path):
         tokens = {name: tensor.numpy() for name, tensor in source.preprocess(texts).items() if name != "modality"}
         hidden, mask = naive(tokens)["last_hidden_state"], tokens["attention_mask"][..., None]
         assert np.abs(unit((hidden * mask).sum(1) / mask.sum(1)) - expected).max() > 1e-4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signal stacks are looked at on Linux only")
+def test_the_stack_for_signals_is_put_back(monkeypatch):
+    """OpenVINO replaces it where the processor has AMX, by one that is too small: the next signal then crashes."""
+    room = ctypes.create_string_buffer(1 << 16)
+    other = SignalStack(ctypes.addressof(room), 0, len(room))
+
+    class Core:
+        def compile_model(self, *args: object) -> SimpleNamespace:
+            ctypes.CDLL(None).sigaltstack(ctypes.byref(other), None)
+            assert signal_stack().size == len(room)
+            return SimpleNamespace(inputs=[])
+
+    monkeypatch.setattr(openvino, "_runtime", lambda: SimpleNamespace(Core=Core))
+    before = signal_stack()
+    openvino.open_openvino(Path("x"), threads=1)
+    assert (signal_stack().base, signal_stack().size) == (before.base, before.size)
