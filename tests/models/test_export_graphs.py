@@ -516,7 +516,7 @@ def test_minilm_in_float32_and_the_trap_of_bfloat16(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="signal stacks are looked at on Linux only")
 def test_the_stack_for_signals_is_put_back(monkeypatch):
-    """OpenVINO replaces it where the processor has AMX, by one that is too small: the next signal then crashes."""
+    """OpenVINO leaves one of its own for some graphs, and the next signal crashed; here a stand-in does so always."""
     room = ctypes.create_string_buffer(1 << 16)
     other = SignalStack(ctypes.addressof(room), 0, len(room))
 
