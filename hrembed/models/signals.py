@@ -28,9 +28,9 @@ def signal_stack() -> SignalStack:
 def signal_stack_kept() -> Iterator[None]:
     """Put the stack back afterwards; does nothing but on Linux.
 
-    OpenVINO puts one of its own there when it compiles some graphs (MiniLM's, not a tiny one's), and leaves it. A Ctrl-C
-    after that ended in a segmentation fault inside the kill; with the former stack back it does not. Why its stack fails
-    is not known.
+    OpenVINO puts one of its own there when it compiles some graphs (MiniLM's, not a tiny one's), and leaves it. A
+    Ctrl-C after that ended in a segmentation fault; with the former stack back it does not. Why its stack fails is not
+    known.
     """
     if sys.platform != "linux":
         yield
