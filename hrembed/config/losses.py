@@ -80,6 +80,13 @@ class EmbeddingDistillationLoss(Loss):
         default=None, description="The teacher; null is the base model, which keeps vectors where they were."
     )
     texts: Literal["both", "anchors", "positives"] = Field(default="both", description="Which texts of a pair.")
+    every_step: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="In place of batches of their own, so many rows, drawn anew, take part in every batch of the other "
+        "sources, so that no step moves the model away from them unseen; null makes batches.",
+    )
 
     _vectors = field_validator("teacher")(gives_vectors)
 

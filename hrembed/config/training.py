@@ -160,7 +160,14 @@ class SourceSection(Section):
             raise ValueError("the loss `gist` takes one negative for each row; set `mine.count: 1`")
         if self.kinds and name in {"batch-hard", "cosent"}:
             raise ValueError(f"rows of the loss `{name}` have no kinds; leave `kinds` out")
+        if self.every_step and self.weight != 1:
+            raise ValueError("with `loss.every_step` there are no passes over the rows; leave `weight` out")
         return self
+
+    @property
+    def every_step(self) -> int | None:
+        """Rows of this source in every batch of the others; None where it has batches of its own."""
+        return self.loss.every_step if isinstance(self.loss, EmbeddingDistillationLoss) else None
 
 
 class TrainSection(Section):
@@ -238,6 +245,12 @@ class FinetuneConfig(Section):
     def _alone(self) -> FinetuneConfig:
         if isinstance(self.method, ScratchMethod):
             self.method.check_beside(self.sides, self.proof.strength, self.model.dimensions)
+        return self
+
+    @model_validator(mode="after")
+    def _batches(self) -> FinetuneConfig:
+        if all(source.every_step for source in self.sources):
+            raise ValueError("every source waits for the batches of another (`loss.every_step`); name one without it")
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from hrembed.registry import resolve
 from hrembed.stages.encoders import model_folder
 from hrembed.stages.sources import count
 from hrembed.training.batches import schedule
-from hrembed.training.losses import matryoshka, scaled
+from hrembed.training.losses import beside, matryoshka, scaled
 from hrembed.training.row_batches import schedule_labels, schedule_rows
 from hrembed.training.trainer import Feed
 from hrembed.types import LabelTask, PairTask
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.training import FinetuneConfig, SourceSection
     from hrembed.stages.sources import Source
-    from hrembed.types import Side
+    from hrembed.types import Ints, Side
 
 
 def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, runs_dir: Path, instruction: str) -> Feed:
@@ -43,29 +43,50 @@ def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, ru
     from transformers import set_seed
 
     set_seed(config.train.seed)  # a loss may start from random numbers
-    columns: dict[str, dict[str, list[Any]]] = {}
-    losses, batches, start = {}, [], 0
-    rng = np.random.default_rng(config.train.seed)
+    columns = {f"source-{n}": text_columns(*item) for n, item in enumerate(zip(config.sources, sources, strict=True))}
+    sides = {name: _SIDES.get(name, "document") for own in columns.values() for name in own}
+    routes = sides if hasattr(model[0], "sub_modules") else {}
+    own = training_prompts(config, model, instruction)
+    prompts = {name: own[side] for name, side in sides.items()}
+    losses, batches, company = {}, [], []
+    start, rng = 0, np.random.default_rng(config.train.seed)
     for number, (section, source) in enumerate(zip(config.sources, sources, strict=True)):
-        name = f"source-{number}"
-        columns[name] = {**text_columns(section, source), "label": list(range(count(source.rows)))}
-        losses[name] = _loss(section, source, config, model, runs_dir)
+        name, loss = f"source-{number}", _loss(section, source, config, model, runs_dir)
+        if section.every_step:
+            company.append((loss, _Drawn(columns.pop(name), section.every_step, (config.train.seed, number))))
+            continue
+        columns[name] |= {"label": list(range(count(source.rows)))}
+        losses[name] = loss
         batches += [[start + row for row in batch] for batch in _plan(section, source, config, rng)]
         start += count(source.rows)
     # One source after the other would forget the first; every epoch of one source is already shuffled.
-    batches = [batches[n] for n in rng.permutation(len(batches))] if len(sources) > 1 else batches
-    sides = {name: _SIDES.get(name, "document") for own in columns.values() for name in own if name != "label"}
-    routes = sides if hasattr(model[0], "sub_modules") else {}
-    prompts = training_prompts(config, model, instruction)
+    batches = [batches[n] for n in rng.permutation(len(batches))] if len(losses) > 1 else batches
+    for loss, drawn in company:
+        losses = {name: beside(model, one, loss, drawn, prompts, routes) for name, one in losses.items()}
     given = {f"source-{n}" for n, section in enumerate(config.sources) if section.loss.name in _GIVEN}
-    return Feed(columns, losses, batches, {name: prompts[side] for name, side in sides.items()}, routes, given)
+    return Feed(columns, losses, batches, prompts, routes, given & {*columns})
+
+
+class _Drawn:
+    """Draws the rows of a source that accompany a batch: others for every batch, the same whenever it comes again."""
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]], count: int, seed: Sequence[int]) -> None:
+        self._columns = columns
+        self._rows = len(next(iter(columns.values())))
+        self._count = min(count, self._rows)
+        self._seed = seed
+
+    def __call__(self, labels: Sequence[int]) -> tuple[dict[str, list[Any]], Ints]:
+        """Return texts by column, and the numbers of their rows."""
+        rows = np.random.default_rng([*self._seed, *labels]).choice(self._rows, self._count, replace=False)
+        return {name: [column[row] for row in rows] for name, column in self._columns.items()}, rows
 
 
 _SIDES: Mapping[str, Side] = {"anchor": "query", "text": "query", "sentence1": "query", "sentence2": "query"}
 _GIVEN = {"cosent", "margin-mse", "embedding-distillation"}
 
 
-def text_columns(section: SourceSection, source: Source) -> dict[str, list[str]]:
+def text_columns(section: SourceSection, source: Source) -> dict[str, list[Any]]:
     """Lay the texts of a source out as its loss takes them; the name of a column decides on which side it is embedded.
 
     Sentences and labelled texts are queries, as `eval` embeds them: neither is a document that answers the other.
@@ -118,7 +139,7 @@ def _loss(section: SourceSection, source: Source, config: FinetuneConfig, model:
     if "guide" in settings:
         guide = settings["guide"]
         settings["guide"] = lambda: load_model(model_folder(guide, runs_dir), max_tokens=config.train.max_tokens)
-    for key in ("teacher", "texts"):  # they chose the targets
+    for key in ("teacher", "texts", "every_step"):  # they chose the targets, and where they come up
         settings.pop(key, None)
     if source.targets is not None:
         settings["targets"] = source.targets

@@ -207,6 +207,12 @@ def _choose(
     blend = Blend(sided(config, base), best)
     points = sweep(config, ready.tasks, lambda strength: in_memory(config, blend.at(strength)), progress)
     chosen = choose_strength(points, config.proof)
+    kept = next((point for point in points if point.strength == chosen), None)
+    if config.proof.strength == "auto" and kept and max(kept.lost.values(), default=0) > config.proof.max_loss:
+        progress.note(
+            f"warning: every strength tried loses more than `proof.max_loss`; the smallest, {chosen:g}, is kept. Try "
+            "smaller ones (`proof.strengths`), or a source with `loss.every_step` that holds other texts in place"
+        )
     return points, chosen, blend.at(chosen)
 
 

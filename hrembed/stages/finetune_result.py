@@ -54,10 +54,17 @@ def dev_metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task,
 def sources_json(config: FinetuneConfig, sources: Sequence[Source], feed: Feed) -> list[dict[str, Any]]:
     """Write down what each source gave: rows, batches, and what was found while reading and mining."""
     ends = np.cumsum([len(columns["label"]) for columns in feed.columns.values()])
-    batches = np.bincount(np.searchsorted(ends, [batch[0] for batch in feed.batches], "right"), minlength=len(ends))
+    places = np.searchsorted(ends, [batch[0] for batch in feed.batches], "right")
+    batches = dict(zip(feed.columns, np.bincount(places, minlength=len(ends)).tolist(), strict=True))
+    every = {f"source-{n}": len(feed.batches) for n, section in enumerate(config.sources) if section.every_step}
     return [
-        {"loss": section.loss.name, "rows": count(source.rows), "batches": int(number), **source.facts}
-        for section, source, number in zip(config.sources, sources, batches, strict=True)
+        {
+            "loss": section.loss.name,
+            "rows": count(source.rows),
+            "batches": (batches | every)[f"source-{n}"],
+            **source.facts,
+        }
+        for n, (section, source) in enumerate(zip(config.sources, sources, strict=True))
     ]
 
 

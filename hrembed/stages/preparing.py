@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from hrembed.training.trainer import Feed
     from hrembed.types import Floats, Task
 
+FEW_QUERIES = 50  # with fewer, the standard error of a dev score is about what a good training gains
+
 
 class Prepared(NamedTuple):
     """Everything that a training needs; in a process that follows, without tests and scores.
@@ -99,6 +101,13 @@ def look_before(config: FinetuneConfig, ready: Prepared, run: Run, progress: Pro
     if ready.untrained is not None:
         facts, warnings = look_ahead(config, ready.untrained, probe=probe)
         found = replace(found, facts={**found.facts, "pretraining": facts}, warnings=(*found.warnings, *warnings))
+    queries = len(ready.tasks.dev.queries)
+    if queries < FEW_QUERIES and config.train.evaluations > 1:
+        few = (
+            f"the dev task has {queries} queries, so the best of {config.train.evaluations} checkpoints will be chosen "
+            "largely by chance; use a larger one, or `train.evaluations: 1`, which keeps the end of the training"
+        )
+        found = replace(found, warnings=(*found.warnings, few))
     for warning in found.warnings:
         progress.note(f"warning: {warning}")
     return found

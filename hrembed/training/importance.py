@@ -216,7 +216,7 @@ def _representations(model: Any, feed: Feed, texts: Sequence[tuple[str, str]]) -
         handles += [block.register_forward_hook(_see_output(seen)) for block in stack]
         try:
             with torch.no_grad():
-                model(features_of(model, feed, column, [text]))
+                model(features_of(model, [text], feed.prompts.get(column), feed.routes.get(column)))
         finally:
             for handle in handles:
                 handle.remove()

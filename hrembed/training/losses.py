@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hrembed.training.group_ranking import build_group_ranking
+from hrembed.training.preflight import features_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from hrembed.types import Pair
+    from hrembed.types import Ints, Pair
 
 
 def group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool) -> Any:
@@ -105,6 +106,48 @@ def scaled(loss: Any, factor: float) -> Any:
             return factor * found
 
     return Scaled()
+
+
+def beside(
+    model: Any,
+    loss: Any,
+    other: Any,
+    draw: Callable[[Sequence[int]], tuple[Mapping[str, Sequence[str]], Ints]],
+    prompts: Mapping[str, str],
+    routes: Mapping[str, str],
+) -> Any:
+    """Add to every step of a loss another one, on rows of its own.
+
+    In batches of its own the other would pull back only after the model has moved; here each step weighs both.
+
+    Args:
+        model: The model in training.
+        loss: The loss of the batch.
+        other: The loss that is added.
+        draw: From the labels of a batch to the texts of the rows that accompany it, by column, and their numbers. It
+            must depend on nothing else, so that a resumed training draws the same.
+        prompts: As in `Feed`.
+        routes: As in `Feed`.
+    """
+    import torch
+    from torch import nn
+
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = loss
+            self.other = other
+
+        def forward(self, sentence_features: Any, labels: Any) -> Any:
+            found = self.loss(sentence_features, labels)
+            columns, rows = draw(labels.tolist())
+            features = [
+                features_of(model, texts, prompts.get(name), routes.get(name)) for name, texts in columns.items()
+            ]
+            added = self.other(features, torch.as_tensor(rows, device=labels.device))
+            return {**found, "beside": added} if isinstance(found, dict) else found + added
+
+    return Beside()
 
 
 def _directions(symmetric: bool) -> dict[str, Any]:

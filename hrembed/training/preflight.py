@@ -155,7 +155,7 @@ def batch_loss(model: Any, feed: Feed, batch: Sequence[int]) -> Any:
     name, rows = _place(feed, batch)
     columns = feed.columns[name]
     features = [
-        features_of(model, feed, column, [texts[row] for row in rows])
+        features_of(model, [texts[row] for row in rows], feed.prompts.get(column), feed.routes.get(column))
         for column, texts in columns.items()
         if column != "label"
     ]
@@ -163,10 +163,9 @@ def batch_loss(model: Any, feed: Feed, batch: Sequence[int]) -> Any:
     return sum(losses.values()) if isinstance(losses, dict) else losses
 
 
-def features_of(model: Any, feed: Feed, column: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Prepare texts of a column for the model as the trainer does, with prompt and route."""
-    options = {"prompt": feed.prompts.get(column) or None, "task": feed.routes.get(column)}
-    found = model.preprocess(list(texts), **options)
+def features_of(model: Any, texts: Sequence[str], prompt: str | None, route: str | None) -> dict[str, Any]:
+    """Prepare texts for the model as the trainer does, with prompt and route."""
+    found = model.preprocess(list(texts), prompt=prompt or None, task=route)
     return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in found.items()}
 
 

@@ -137,9 +137,10 @@ def _by_row(model: Any, loss: Any, targets: Any) -> Any:
 def own_parameters(losses: Sequence[Any], model: Any) -> dict[str, Any]:
     """Return what losses learn beside the model, by the position of the loss and a name."""
     held = {id(parameter) for parameter in model.parameters()}
-    return {
-        f"{number}.{name}": value
-        for number, loss in enumerate(losses)
-        for name, value in loss.named_parameters()
-        if value.requires_grad and id(value) not in held
-    }
+    found = {}
+    for number, loss in enumerate(losses):
+        for name, value in loss.named_parameters():
+            if value.requires_grad and id(value) not in held:
+                held.add(id(value))  # several losses may share one that accompanies them
+                found[f"{number}.{name}"] = value
+    return found

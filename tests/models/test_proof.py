@@ -14,6 +14,7 @@ from hrembed.config.proof import ProofSection
 from hrembed.config.training import FinetuneConfig, LoraMethod, SourceSection, TrainSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
+from hrembed.progress import Silent
 from hrembed.runs.record import Run
 from hrembed.stages.finetune import run_finetune
 from hrembed.stages.finetune_result import model_card
@@ -128,6 +129,32 @@ def test_a_loss_on_any_retention_task_counts():
         Point(1.0, {}, {}, {"a": 0, "b": 0.02}),
     ]
     assert choose_strength(points, ProofSection(strength="auto")) == 0.5
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(("max_loss", "warned"), [(0.0, True), (0.99, False)])
+def test_a_limit_that_no_strength_keeps_is_told(config: FinetuneConfig, tmp_path: Path, max_loss, warned):
+    proof = config.proof.model_copy(update={"strength": "auto", "max_loss": max_loss, "strengths": (0.9,)})
+    progress = Told()
+    metrics = run_finetune(config.model_copy(update={"proof": proof}), tmp_path, progress).metrics
+    loses = all(lost > 0 for point in metrics["strengths"][1:] for lost in point["lost"].values())
+    assert loses, "the toy training must lose something, or nothing is tested here"
+    assert any("every strength tried loses more" in note for note in progress.notes) is warned
+
+
+@pytest.mark.parametrize(("evaluations", "warned"), [(2, True), (1, False)])
+def test_a_dev_task_too_small_to_choose_a_checkpoint_is_told(config, tmp_path: Path, evaluations, warned):
+    train = config.train.model_copy(update={"evaluations": evaluations})
+    progress = Told()
+    run_finetune(config.model_copy(update={"train": train}), tmp_path, progress, dry_run=True)
+    assert any("chosen largely by chance" in note for note in progress.notes) is warned
 
 
 def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp_path: Path):

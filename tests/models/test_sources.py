@@ -108,6 +108,9 @@ def mixed(tiny_model, task, pairs, hard, labelled, scored, wide) -> FinetuneConf
         SourceSection(path=str(labelled), loss=BatchHardLoss(name="batch-hard")),
         SourceSection(path=str(scored), loss=CosentLoss(name="cosent")),
         SourceSection(path=str(pairs), loss=EmbeddingDistillationLoss(name="embedding-distillation", teacher=wide)),
+        SourceSection(
+            path=str(hard), loss=EmbeddingDistillationLoss(name="embedding-distillation", teacher=wide, every_step=3)
+        ),
         accumulate=2,
         saves=6,
     )
@@ -221,6 +224,8 @@ DISTIL = {"name": "embedding-distillation"}
         ({"sources": [{"loss": {"name": "cosent"}, "kinds": ["title"]}]}, "`cosent` have no kinds"),
         ({"sources": [{"loss": {**DISTIL, "matryoshka": [8]}}]}, "mean nothing alone"),
         ({"sources": [{"loss": {**DISTIL, "teacher": {"ref": "bm25"}}}]}, "'bm25' gives no vectors"),
+        ({"sources": [{}, {"weight": 2, "loss": {**DISTIL, "every_step": 8}}]}, "leave `weight` out"),
+        ({"sources": [{"loss": {**DISTIL, "every_step": 8}}]}, "waits for the batches of another"),
         ({"sources": [{"mine": {"model": {"ref": "trec:x"}}}]}, "gives no vectors"),
         ({"sources": [{"mine": {"range_min": 5, "range_max": 6, "count": 2}}]}, "fewer than 2 texts"),
         (
@@ -294,10 +299,10 @@ def test_all_kinds_train_together_and_the_card_says_which(mixed, tmp_path: Path)
     metrics = json.loads((Path(result.run) / "metrics.json").read_text())
     found = {entry["loss"]: entry for entry in metrics["sources"]}
     assert [entry["kind"] for entry in metrics["sources"]] == [
-        "pairs", "pairs", "labelled texts", "scored pairs", "pairs",
+        "pairs", "pairs", "labelled texts", "scored pairs", "pairs", "pairs",
     ]  # fmt: skip
     assert all(entry["batches"] > 0 for entry in metrics["sources"])
-    assert sum(entry["batches"] for entry in metrics["sources"]) == pytest.approx(2 * metrics["steps"], abs=1)
+    assert sum(entry["batches"] for entry in metrics["sources"][:5]) == pytest.approx(2 * metrics["steps"], abs=1)
     mined = found["group-ranking"]["mined"]
     assert mined["count"] == 2
     assert mined["relevant"] > 0
@@ -309,7 +314,7 @@ def test_all_kinds_train_together_and_the_card_says_which(mixed, tmp_path: Path)
     assert "24 labelled texts with the loss `batch-hard`, weight 1; SHA-256" in card
     assert "48 pairs with the loss `margin-mse`, weight 0.5" in card
     manifest = json.loads((Path(result.run) / "manifest.json").read_text())
-    assert {"base", "tuned", "miner-0", "teacher-1", "teacher-4"} == set(manifest["models"])
+    assert {"base", "tuned", "miner-0", "teacher-1", "teacher-4", "teacher-5"} == set(manifest["models"])
     written = (Path(result.run) / "log.txt").read_text() + json.dumps(manifest) + json.dumps(metrics)
     assert "profile 3" not in written
 
@@ -435,6 +440,34 @@ def test_the_base_as_teacher_keeps_vectors_where_they_were(tiny_model, task, tmp
     assert moved[1] < 0.5 * moved[0]
 
 
+def test_a_source_takes_part_in_every_step(tiny_model, task, tmp_path: Path, pairs):
+    ranking = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking"))
+    loss = EmbeddingDistillationLoss(name="embedding-distillation", texts="positives", scale=20, every_step=6)
+    alone, _ = fed(config_of(tiny_model, task, ranking), tmp_path)
+    feed, model = fed(config_of(tiny_model, task, ranking, SourceSection(path=str(pairs), loss=loss)), tmp_path)
+    assert feed.batches == alone.batches
+    assert set(feed.columns) == {"source-0"}
+    one, other = feed.batches[:2]
+    model.eval()
+    plain, _ = fed(config_of(tiny_model, task, ranking), tmp_path, model=model)
+    assert float(batch_loss(model, feed, one).detach()) == pytest.approx(  # its own teacher has nothing to add
+        float(batch_loss(model, plain, one).detach()), abs=1e-5
+    )
+    model[0].model.encoder.layer[3].output.dense.weight.data.mul_(50)
+    added = [
+        float((batch_loss(model, feed, batch) - batch_loss(model, plain, batch)).detach())
+        for batch in (one, other, one, other)
+    ]
+    assert added[:2] == added[2:]  # a resumed training draws the same rows
+    assert min(added) > 1e-3
+    assert added[0] != added[1]
+    read = [pair.positive for pair in read_pairs(pairs)]
+    sides = (load_model(tiny_model, max_tokens=32), model)
+    vectors = [side.encode_document(read, normalize_embeddings=True) for side in sides]
+    away = 1 - (vectors[0] * vectors[1]).sum(axis=1)
+    assert 20 * min(away) < added[0] < 20 * max(away)
+
+
 @pytest.mark.parametrize(("texts", "column"), [("anchors", "anchor"), ("positives", "positive")])
 def test_a_teacher_can_keep_one_side_alone(tiny_model, task, tmp_path: Path, pairs, texts, column):
     loss = EmbeddingDistillationLoss(name="embedding-distillation", texts=texts)
@@ -495,7 +528,9 @@ def test_a_dry_run_looks_at_the_texts_of_all_sources(mixed, tmp_path: Path):
     facts = json.loads((Path(run_finetune(mixed, tmp_path, dry_run=True).run) / "metrics.json").read_text())
     cut = facts["preflight"]["cut"]
     assert sorted(cut) == ["anchor", "negative_1", "negative_2", "positive", "sentence1", "sentence2", "text"]
-    assert [entry["rows"] for entry in facts["sources"]] == [48, 48, 24, 16, 48]
+    assert [entry["rows"] for entry in facts["sources"]] == [48, 48, 24, 16, 48, 48]
+    *own, every = [entry["batches"] for entry in facts["sources"]]
+    assert every == sum(own)
 
 
 def test_a_small_loss_of_distillation_is_no_sign_of_easy_negatives(tiny_model, task, tmp_path: Path, pairs):
