@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hrembed.reports.page import Picture, Prose, Table, write_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVIL = '<script>alert("x")</script>'
 
