@@ -4,7 +4,7 @@
 
 FOLDER holds `onet/` and `esco/`, which are no part of the project. Trains all of MiniLM on every pair of an alternative
 title and its canonical one, as the documentation of Sentence Transformers would have it: MultipleNegativesRankingLoss,
-batches of 256 without equal texts, one epoch, learning rate 3e-4, 24 tokens. OUT is then evaluated
+batches of 256 without equal texts, one epoch, learning rate 3e-4, 24 tokens, bfloat16 autocast. OUT is then evaluated
 like any model: `hrembed eval --set models.0.ref=path:OUT`.
 """
 
@@ -48,6 +48,7 @@ def main(data: Path, out: Path) -> None:
         learning_rate=3e-4,
         warmup_steps=0.1,
         use_cpu=True,
+        bf16=True,
         seed=13,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
         save_strategy="no",

@@ -37,6 +37,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "cosent": "hrembed.training.targets:cosent",
         "margin-mse": "hrembed.training.targets:margin_mse",
         "embedding-distillation": "hrembed.training.targets:embedding_distillation",
+        "invariance": "hrembed.training.losses:invariance",
     },
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",

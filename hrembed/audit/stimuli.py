@@ -1,78 +1,177 @@
-"""The same résumés under different names."""
+"""The same résumés under different names and with different cues."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hrembed.audit.matching import matched, syllables
 from hrembed.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hrembed.types import Text
+    from hrembed.types import Floats, Text
 
 NAME_SLOT = "{name}"
+_SLOT = re.compile(r"\{[a-z][a-z-]*\}")
 
 
 @dataclass(frozen=True)
-class Names:
-    """Names with their group on every attribute.
+class Units:
+    """What is swapped, with its group on every attribute: names, or wordings of a cue.
 
     Attributes:
-        names: Distinct full names.
-        groups: Attribute to the group of each name, each as long as `names`.
+        names: Distinct texts that are put into a résumé.
+        groups: Attribute to the group of each, each as long as `names`.
+        held: What is held constant beside the other attributes, one for each name (the wording of a cue); empty for
+            nothing.
     """
 
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
+    held: tuple[str, ...] = ()
 
     def strata(self, attribute: str) -> list[str]:
-        """Return what is held constant when `attribute` is compared: all the others."""
-        others = [groups for name, groups in sorted(self.groups.items()) if name != attribute]
-        return [" ".join(parts) for parts in zip(*others, strict=True)] if others else [""] * len(self.names)
+        """Return what is held constant when `attribute` is compared: all others, unless it is made of them."""
+        parts = [self.held] if self.held else []
+        made_of = attribute.split(CROSS)
+        parts += [groups for name, groups in sorted(self.groups.items()) if name not in made_of and CROSS not in name]
+        return [" ".join(own) for own in zip(*parts, strict=True)] if parts else [""] * len(self.names)
+
+    def crossed(self) -> Units:
+        """Add the intersection of all attributes as one of its own, where there are two or more."""
+        if len(self.groups) < 2:
+            return self
+        both = tuple(" ".join(own) for own in zip(*self.groups.values(), strict=True))
+        return Units(self.names, {**self.groups, CROSS.join(self.groups): both}, self.held)
 
 
-def choose_names(rows: Sequence[Mapping[str, str]], attributes: Sequence[str], per_cell: int | None) -> Names:
-    """Take the first names of every combination of attributes, as the table orders them.
+CROSS = " x "
+
+
+def choose_names(
+    rows: Sequence[Mapping[str, str]],
+    attributes: Sequence[str],
+    per_cell: int | None,
+    tokens: Sequence[int] | None = None,
+) -> Units:
+    """Take names of every combination of attributes: all, or `per_cell` that are alike from cell to cell.
+
+    Alike in log count (where the table has `first_name_count`), syllables, and tokens of the audited model.
+
+    Args:
+        rows: The table of names.
+        attributes: Columns with groups.
+        per_cell: Names of each combination; None takes all.
+        tokens: Tokens of each row's name; None when the model has no tokenizer to ask.
 
     Raises:
         DataError: A combination has fewer names than asked for, or an attribute has one group only.
     """
-    cells: dict[tuple[str, ...], list[Mapping[str, str]]] = defaultdict(list)
-    for row in rows:
-        cells[tuple(row[attribute] for attribute in attributes)].append(row)
+    cells: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        cells[tuple(row[attribute] for attribute in attributes)].append(place)
+    order = sorted(cells)
     if per_cell is not None:
-        short = [cell for cell, found in cells.items() if len(found) < per_cell]
+        short = [cell for cell in order if len(cells[cell]) < per_cell]
         if short:
             raise DataError(
                 f"only {len(cells[short[0]])} names are {' '.join(short[0])}; `names_per_cell` asks for {per_cell}"
             )
-    chosen = [row for cell in sorted(cells) for row in cells[cell][:per_cell]]
+        values = np.column_stack(list(name_features(rows, tokens).values()))
+        found = matched([values[cells[cell]] for cell in order], per_cell)
+        kept = {cell: sorted(cells[cell][n] for n in own) for cell, own in zip(order, found, strict=True)}
+    else:
+        kept = dict(cells)
+    chosen = [rows[place] for cell in order for place in kept[cell]]
     groups = {attribute: tuple(row[attribute] for row in chosen) for attribute in attributes}
-    for attribute, found in groups.items():
-        if len(set(found)) < 2:
-            raise DataError(f"attribute '{attribute}' has one group only, '{found[0]}'; there is nothing to compare")
-    return Names(tuple(row["name"] for row in chosen), groups)
+    for attribute, found_groups in groups.items():
+        if len(set(found_groups)) < 2:
+            raise DataError(
+                f"attribute '{attribute}' has one group only, '{found_groups[0]}'; there is nothing to compare"
+            )
+    return Units(tuple(row["name"] for row in chosen), groups)
 
 
-def fill(resumes: Sequence[Text], names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Write every résumé without a name, and under every name.
+def half_of(rows: Sequence[Mapping[str, str]], attributes: Sequence[str], half: str) -> list[Mapping[str, str]]:
+    """Take every other row of each combination of attributes: `even` and `odd` share no name; `all` takes all."""
+    seen: dict[tuple[str, ...], int] = defaultdict(int)
+    kept = []
+    for row in rows:
+        cell = tuple(row[attribute] for attribute in attributes)
+        if half == "all" or seen[cell] % 2 == (half == "odd"):
+            kept.append(row)
+        seen[cell] += 1
+    return kept
+
+
+def name_features(rows: Sequence[Mapping[str, str]], tokens: Sequence[int] | None) -> dict[str, Floats]:
+    """What names are matched on, by feature, each of shape (N,); a feature that cannot be had is left out."""
+    found = {}
+    counts = [row.get("first_name_count", "") for row in rows]
+    if all(count.isdigit() and int(count) > 0 for count in counts):
+        found["log count of the first name"] = np.log([float(count) for count in counts])
+    found["syllables"] = np.array([float(syllables(row["name"])) for row in rows])
+    if tokens is not None:
+        found["tokens"] = np.array(tokens, dtype=np.float64)
+    return found
+
+
+def fill(resumes: Sequence[Text], texts: Sequence[str], slot: str = NAME_SLOT) -> list[str]:
+    """Write every résumé with every text in its slot, or in a line of its own at the end where it has none.
+
+    All other slots are emptied.
 
     Returns:
-        (R nameless texts, R x N named texts, résumé by résumé).
+        R x N texts, résumé by résumé.
     """
-    nameless = [resume.text.replace(NAME_SLOT, "").strip() for resume in resumes]
-    named = [resume.text.replace(NAME_SLOT, name) for resume in resumes for name in names]
-    return nameless, named
+    found = []
+    for resume in resumes:
+        body = resume.text if slot in resume.text else f"{resume.text}\n{slot}"
+        whole = _SLOT.sub(lambda match: slot if match.group() == slot else "", body)
+        found += [whole.replace(slot, text).strip() for text in texts]
+    return found
 
 
-def stimuli_hash(jobs: Sequence[Text], named: Sequence[str]) -> str:
+def without_slots(resumes: Sequence[Text]) -> list[str]:
+    """Write every résumé with all its slots empty."""
+    return [_SLOT.sub("", resume.text).strip() for resume in resumes]
+
+
+def without_header(resumes: Sequence[Text]) -> list[str]:
+    """Write every résumé without the line that holds the name; with all slots empty where it is the only line."""
+    found = []
+    for resume in resumes:
+        kept = "\n".join(line for line in resume.text.split("\n") if NAME_SLOT not in line)
+        found.append(_SLOT.sub("", kept or resume.text).strip())
+    return found
+
+
+def spaced(texts: Sequence[str]) -> list[str]:
+    """Write every text with other white space: a blank line for each line break, two spaces behind a full stop."""
+    return [text.replace("\n", "\n\n").replace(". ", ".  ") for text in texts]
+
+
+def strange_names(names: Sequence[str]) -> list[str]:
+    """Names that are not written in Latin script, or from right to left: to be told, not to be refused."""
+
+    def latin(character: str) -> bool:
+        return not character.isalpha() or unicodedata.name(character, "").startswith("LATIN")
+
+    return [name for name in names if not all(latin(character) for character in name)]
+
+
+def stimuli_hash(jobs: Sequence[Text], shown: Sequence[str]) -> str:
     """Identify what was shown, so that two audits can be compared only on the same stimuli."""
     digest = hashlib.sha256()
-    for text in [*(job.text for job in jobs), *named]:
-        digest.update(text.encode())
+    for text in [*(job.text for job in jobs), *shown]:
+        digest.update(text.encode("utf-8", "surrogatepass"))
         digest.update(b"\0")
     return digest.hexdigest()

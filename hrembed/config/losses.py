@@ -98,6 +98,25 @@ class EmbeddingDistillationLoss(Loss):
         return values
 
 
+class InvarianceLoss(Loss):
+    """The same résumé under two names has the same vector: counterfactual fine-tuning."""
+
+    name: Literal["invariance"] = Field(description="Résumés under two names of different groups.")
+    names: str = Field(
+        default="shipped:names/us-census-2020.csv", description="CSV with `name` and a column for each attribute."
+    )
+    attributes: tuple[str, ...] = Field(
+        default=("gender", "race"), min_length=1, description="The two names differ in one of these or more."
+    )
+    half: Literal["even", "odd", "all"] = Field(
+        default="odd", description="Every other name of each group; audit with the other half (`stimuli.half: even`)."
+    )
+    swaps: int = Field(default=20, ge=1, le=10_000, description="Pairs of names for each résumé.")
+    every_step: int | None = Field(
+        default=None, ge=1, le=4096, description="As for `embedding-distillation`: take part in every batch of others."
+    )
+
+
 class MineSection(Section):
     """Texts of the source that a model finds close to an anchor, and that are not relevant to it, become negatives."""
 

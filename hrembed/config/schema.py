@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hrembed.config.audit import AuditConfig
 from hrembed.config.data import (
     DataAnonymiseConfig,
     DataCheckConfig,
@@ -138,72 +139,6 @@ class EvalConfig(Section):
             cut = parse_metric(name).k
             if cut is not None and cut > self.search.depth:
                 raise ValueError(f"`{name}` looks deeper than `search.depth: {self.search.depth}`; raise that")
-        return self
-
-
-class StimuliSection(Section):
-    """What is shown to the model."""
-
-    jobs: str = Field(default="shipped:hr-core/audit/jobs.jsonl", description="JSONL with `_id` and `text`.")
-    resumes: str = Field(
-        default="shipped:hr-core/audit/resumes.jsonl",
-        description="JSONL with `_id` and `text` holding `{name}`.",
-    )
-    names: str = Field(
-        default="shipped:names/us-census-2020.csv",
-        description="CSV with `name` and one column for each group attribute.",
-    )
-    attributes: tuple[str, ...] = Field(
-        default=("gender", "race"), min_length=1, description="Columns of the names table that are compared."
-    )
-    names_per_cell: int | None = Field(
-        default=None,
-        ge=2,
-        description="Use the first so many names of each combination of attributes; null uses all.",
-    )
-
-
-class LimitsSection(Section):
-    """Engineering choices, not law: where a difference starts to matter."""
-
-    gap: float = Field(
-        default=0.2,
-        gt=0,
-        description="Largest mean score gap, in standard deviations of a job's scores over nameless résumés.",
-    )
-    impact_ratio: float = Field(default=0.8, gt=0, lt=1, description="Smallest ratio of selection rates.")
-
-
-class AuditConfig(Section):
-    """`hrembed bias-audit`: the same résumés under different names."""
-
-    model: ModelSection = ModelSection()
-    stimuli: StimuliSection = StimuliSection()
-    cuts: tuple[float, ...] = Field(
-        default=(0.05, 0.1, 0.2, 0.5),
-        min_length=1,
-        description="Shares of the candidates that are selected for a job.",
-    )
-    headline_cut: float = Field(default=0.1, gt=0, lt=1, description="The cut that the verdict looks at.")
-    limits: LimitsSection = LimitsSection()
-    fail_on: Literal["fail", "fail-or-inconclusive", "never"] = Field(
-        default="fail",
-        description="Which verdict ends the command with exit code 5 (fail) or 6 (inconclusive).",
-    )
-    bootstrap: BootstrapSection = BootstrapSection()
-
-    @field_validator("cuts")
-    @classmethod
-    def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        wrong = [value for value in values if not 0 < value < 1]
-        if wrong:
-            raise ValueError(f"a cut is a share between 0 and 1, got {wrong[0]}")
-        return values
-
-    @model_validator(mode="after")
-    def _headline(self) -> AuditConfig:
-        if self.headline_cut not in self.cuts:
-            raise ValueError(f"`headline_cut` {self.headline_cut} is not one of `cuts` {list(self.cuts)}; add it there")
         return self
 
 

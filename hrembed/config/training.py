@@ -12,6 +12,7 @@ from hrembed.config.losses import (
     BatchHardLoss,
     CosentLoss,
     EmbeddingDistillationLoss,
+    InvarianceLoss,
     Loss,
     MarginMseLoss,
     MineSection,
@@ -23,7 +24,7 @@ from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
 DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
-NOT_TRAINABLE = {"lexical", "static", "openai", "trec"}
+NOT_TRAINABLE = {"lexical", "static", "openai", "trec", "vectors"}
 
 
 class LoraMethod(Section):
@@ -126,7 +127,7 @@ class SourceSection(Section):
         default="shipped:hr-core/pairs/train.jsonl",
         description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`, `negative` (a text "
         "or a list); or the folder of a `data` run. For the loss `cosent` with `score` (`sentence1`, `sentence2` will "
-        "do too), for `batch-hard` with `text` and `label`.",
+        "do too), for `batch-hard` with `text` and `label`, for `invariance` with `_id` and `text` holding `{name}`.",
     )
     kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
     limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many rows.")
@@ -144,7 +145,8 @@ class SourceSection(Section):
         | BatchHardLoss
         | CosentLoss
         | MarginMseLoss
-        | EmbeddingDistillationLoss,
+        | EmbeddingDistillationLoss
+        | InvarianceLoss,
         Field(discriminator="name"),
     ] = RankingLoss()
     mine: MineSection | None = Field(
@@ -158,7 +160,7 @@ class SourceSection(Section):
             raise ValueError(f"the loss `{name}` takes no negatives; leave `mine` out")
         if self.mine is not None and name == "gist" and self.mine.count > 1:
             raise ValueError("the loss `gist` takes one negative for each row; set `mine.count: 1`")
-        if self.kinds and name in {"batch-hard", "cosent"}:
+        if self.kinds and name in {"batch-hard", "cosent", "invariance"}:
             raise ValueError(f"rows of the loss `{name}` have no kinds; leave `kinds` out")
         if self.every_step and self.weight != 1:
             raise ValueError("with `loss.every_step` there are no passes over the rows; leave `weight` out")
@@ -167,7 +169,7 @@ class SourceSection(Section):
     @property
     def every_step(self) -> int | None:
         """Rows of this source in every batch of the others; None where it has batches of its own."""
-        return self.loss.every_step if isinstance(self.loss, EmbeddingDistillationLoss) else None
+        return self.loss.every_step if isinstance(self.loss, EmbeddingDistillationLoss | InvarianceLoss) else None
 
 
 class TrainSection(Section):
@@ -261,6 +263,8 @@ class FinetuneConfig(Section):
                 "with `sides: query` documents are not trained, so `loss.side: document` would learn nothing; set it "
                 "to `query`"
             )
+        if self.sides == "query" and any(isinstance(loss, InvarianceLoss) for loss in losses):
+            raise ValueError("with `sides: query` documents are not trained, so `invariance` would learn nothing")
         if self.sides == "query" and any(getattr(loss, "texts", "") == "positives" for loss in losses):
             raise ValueError(
                 "with `sides: query` documents are not trained, so `loss.texts: positives` would learn nothing; set it "

@@ -15,7 +15,7 @@ from scipy import stats
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hrembed.types import Bools, Floats, Ints
+    from hrembed.types import Floats, Ints
 
 
 class Contrast(NamedTuple):
@@ -27,7 +27,9 @@ class Contrast(NamedTuple):
         value: `first - second` for gaps, `first / second` for ratios; NaN when undefined.
         low: Lower end of the simultaneous interval.
         high: Upper end of the simultaneous interval.
-        detectable: Smallest gap found with 80 % power; NaN for ratios.
+        detectable: Smallest gap found with 80 % power; for ratios on the scale of the logarithm.
+        error: Standard error, for ratios that of the logarithm; NaN when unknown.
+        freedom: Its degrees of freedom.
     """
 
     first: str
@@ -36,59 +38,17 @@ class Contrast(NamedTuple):
     low: float
     high: float
     detectable: float = np.nan
-
-
-def name_effects(scores: Floats, nameless: Floats) -> Floats:
-    """Average how much each name moves the score, in standard deviations of the job.
-
-    For every job the scale is the standard deviation of its scores over the nameless résumés, since
-    cosines of different models and jobs are not comparable.
-
-    Args:
-        scores: Score of each job, résumé and name, shape (J, R, N).
-        nameless: Score of each job and résumé without a name, shape (J, R), R of 2 or more.
-
-    Returns:
-        Mean standardised shift of each name, shape (N,). NaN if a job gives every résumé one score.
-
-    Raises:
-        ValueError: The shapes do not fit, or R < 2.
-    """
-    if scores.shape[:2] != nameless.shape or nameless.shape[1] < 2:
-        raise ValueError(f"scores {scores.shape} and nameless {nameless.shape} do not fit, or fewer than 2 résumés")
-    scale = nameless.std(axis=1, ddof=1)
-    scale = np.where(scale > 0, scale, np.nan)
-    return np.asarray(((scores - nameless[:, :, None]) / scale[:, None, None]).mean(axis=(0, 1)))
-
-
-def selection_rates(scores: Floats, share: float) -> Floats:
-    """Return how often each name is selected when a job takes the best `share` of its pool.
-
-    The pool of a job is every résumé under every name. Candidates that tie at the cut share the
-    places that are left, so that the order of the files cannot decide.
-
-    Args:
-        scores: Score of each job, résumé and name, shape (J, R, N).
-        share: Selected share, in (0, 1); at least one place.
-
-    Returns:
-        Rate of each name over jobs and résumés, shape (N,), in [0, 1].
-    """
-    jobs, resumes, names = scores.shape
-    pool = scores.reshape(jobs, resumes * names)
-    places = max(1, round(share * pool.shape[1]))
-    cut = -np.partition(-pool, places - 1, axis=1)[:, places - 1 : places]
-    above, tied = pool > cut, pool == cut
-    left = (places - above.sum(axis=1, keepdims=True)) / tied.sum(axis=1, keepdims=True)
-    return np.asarray((above + tied * left).reshape(scores.shape).mean(axis=(0, 1)))
+    error: float = np.nan
+    freedom: float = np.nan
 
 
 def gaps(values: Floats, groups: Sequence[str], strata: Sequence[str], *, confidence: float = 0.95) -> list[Contrast]:
     """Compare the mean of every two groups, with intervals that hold for all pairs at once.
 
-    A group's mean is the mean over strata of its means within them, where every stratum holds every
-    group at least twice; otherwise strata are ignored. Unequal variances are allowed (Welch), and
-    the level is shared over the pairs (Bonferroni).
+    Where every stratum holds every group exactly once (a phrase in one version for each group), differences within
+    strata are what is averaged. Otherwise a group's mean is the mean over strata of its means within them, where every
+    stratum holds every group at least twice; else strata are ignored. Unequal variances are allowed (Welch), and the
+    level is shared over the pairs (Bonferroni).
 
     Args:
         values: One number per name, shape (N,), finite.
@@ -103,9 +63,13 @@ def gaps(values: Floats, groups: Sequence[str], strata: Sequence[str], *, confid
     Source:
         Welch (1947), doi:10.1093/biomet/34.1-2.28.
     """
+    blocks, names = _blocks(groups, strata), sorted(set(groups))
+    pairs = list(combinations(range(len(names)), 2))
+    alpha = (1 - confidence) / max(1, len(pairs))
+    if blocks is not None:
+        return [_paired(values[blocks[:, a]] - values[blocks[:, b]], names[a], names[b], alpha) for a, b in pairs]
     cells = _cells(groups, strata)
-    pairs = list(combinations(sorted(cells), 2))
-    return [_gap(values, cells, first, second, (1 - confidence) / max(1, len(pairs))) for first, second in pairs]
+    return [_gap(values, cells, names[a], names[b], alpha) for a, b in pairs]
 
 
 def _gap(values: Floats, cells: dict[str, list[Ints]], first: str, second: str, alpha: float) -> Contrast:
@@ -114,14 +78,22 @@ def _gap(values: Floats, cells: dict[str, list[Ints]], first: str, second: str, 
     if min(len(cell) for cell, _ in members) < 2:
         return Contrast(first, second, value, np.nan, np.nan)
     parts = np.array([values[cell].var(ddof=1) / len(cell) / count**2 for cell, count in members])
-    variance = parts.sum()
+    variance = float(parts.sum())
     if variance == 0:
-        return Contrast(first, second, value, value, value, 0.0)
+        return Contrast(first, second, value, value, value, 0.0, 0.0, float(len(values)))
     freedom = variance**2 / sum(part**2 / (len(cell) - 1) for part, (cell, _) in zip(parts, members, strict=True))
-    error = np.sqrt(variance)
-    reach = stats.t.ppf(1 - alpha / 2, freedom)
-    detectable = float((reach + stats.t.ppf(0.8, freedom)) * error)
-    return Contrast(first, second, value, float(value - reach * error), float(value + reach * error), detectable)
+    return _contrast(first, second, value, np.sqrt(variance), freedom, alpha)
+
+
+def _paired(differences: Floats, first: str, second: str, alpha: float) -> Contrast:
+    error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
+    return _contrast(first, second, float(differences.mean()), error, len(differences) - 1.0, alpha)
+
+
+def _contrast(first: str, second: str, value: float, error: float, freedom: float, alpha: float) -> Contrast:
+    reach = float(stats.t.ppf(1 - alpha / 2, freedom)) * error
+    detectable = reach + float(stats.t.ppf(0.8, freedom)) * error
+    return Contrast(first, second, value, value - reach, value + reach, detectable, float(error), float(freedom))
 
 
 def permutation_p(
@@ -150,24 +122,67 @@ def permutation_p(
     Source:
         Phipson & Smyth (2010), doi:10.2202/1544-6115.1585, for the +1.
     """
-    labels, index = np.unique(np.asarray(groups), return_inverse=True)
-    if len(labels) < 2:
-        return float("nan")
-    member = index[None, :] == np.arange(len(labels))[:, None]
-    blocks = [np.flatnonzero(np.asarray(strata) == stratum) for stratum in np.unique(np.asarray(strata))]
-    observed = _spread(member, values)
-    reached = 1
-    shuffled = values.copy()
-    for _ in range(resamples):
-        for block in blocks:
-            shuffled[block] = rng.permutation(values[block])
-        reached += int(_spread(member, shuffled) >= observed - 1e-12)
-    return reached / (resamples + 1)
+    labels = labelings(groups, strata, rng=rng, resamples=resamples)
+    return float(spread_p(values[None], labels)[0])
 
 
-def _spread(member: Bools, values: Floats) -> float:
-    means = (member @ values) / member.sum(axis=1)
-    return float(means.max() - means.min())
+def labelings(groups: Sequence[str], strata: Sequence[str], *, rng: np.random.Generator, resamples: int) -> Ints:
+    """Shuffle group labels over names within strata.
+
+    Args:
+        groups: Group of each name, length N.
+        strata: Labels are shuffled only within a stratum.
+        rng: Source of the shuffles.
+        resamples: Number of shuffles.
+
+    Returns:
+        Number of each name's group, shape (resamples + 1, N); the first row is how it is.
+    """
+    _, observed = np.unique(np.asarray(groups), return_inverse=True)
+    found = np.tile(observed, (resamples + 1, 1))
+    for stratum in np.unique(np.asarray(strata)):
+        block = np.flatnonzero(np.asarray(strata) == stratum)
+        found[1:, block] = rng.permuted(found[1:, block], axis=1)
+    return found
+
+
+def spread_p(values: Floats, labels: Ints) -> Floats:
+    """Test for several measures at once whether groups differ in them: the largest gap of two means, permuted.
+
+    Args:
+        values: One row for each measure, shape (M, N).
+        labels: As `labelings` gives them, shape (B + 1, N).
+
+    Returns:
+        p-values in (0, 1], shape (M,); NaN with one group or where a value is NaN.
+    """
+    count = int(labels.max()) + 1
+    if count < 2:
+        return np.full(len(values), np.nan)
+    means = []
+    for group in range(count):
+        member = (labels == group).astype(np.float64)
+        means.append(member @ values.T / member.sum(axis=1, keepdims=True))
+    spread = np.max(means, axis=0) - np.min(means, axis=0)
+    return draws_p(spread)
+
+
+def draws_p(statistics: Floats) -> Floats:
+    """Share of the shuffles whose statistic reaches the observed one, which counts as one of them.
+
+    Args:
+        statistics: The observed one in the first row, shape (B + 1, M); large means different.
+
+    Returns:
+        Shape (M,), in (0, 1]; NaN where the observed one is.
+
+    Source:
+        Phipson & Smyth (2010), doi:10.2202/1544-6115.1585.
+    """
+    observed = statistics[0]
+    # Equal statistics may differ in the last digits, by the order of their sums.
+    near = 1e-9 * np.maximum(np.abs(observed), 1e-300)
+    return np.where(np.isnan(observed), np.nan, (statistics >= observed - near).mean(axis=0))
 
 
 def impact_ratios(
@@ -198,17 +213,24 @@ def impact_ratios(
     Source:
         6 RCNY section 5-301 for the ratio; Westfall & Young (1993), Resampling-Based Multiple Testing, for max-t.
     """
-    cells = _cells(groups, strata)
+    blocks, cells = _blocks(groups, strata), _cells(groups, strata)
     names = sorted(cells, key=lambda group: (_mean(rates, cells[group]), group))
     pairs = list(combinations(range(len(names)), 2))
     first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     with np.errstate(divide="ignore", invalid="ignore"):
         point = np.log([_mean(rates, cells[group]) for group in names])
-        draws = np.log([_resampled(rates, cells[group], resamples, rng) for group in names])
+        if blocks is None:
+            draws = np.log([_resampled(rates, cells[group], resamples, rng) for group in names])
+        else:
+            order = [sorted(cells).index(group) for group in names]
+            draws = np.log(_resampled_blocks(rates[blocks][:, order], resamples, rng))
         center, moved = point[first] - point[second], draws[first] - draws[second]
     freedom = min(sum(len(cell) - 1 for cell in own) for own in cells.values())
-    reach = _simultaneous_reach(center, moved, confidence, freedom)
-    return [Contrast(names[a], names[b], *_unlog(center[n], reach[n])) for n, (a, b) in enumerate(pairs)]
+    reach, error = _simultaneous_reach(center, moved, confidence, freedom)
+    return [
+        Contrast(names[a], names[b], *_unlog(center[n], reach[n]), np.nan, float(error[n]), float(freedom))
+        for n, (a, b) in enumerate(pairs)
+    ]
 
 
 def _unlog(center: float, reach: float) -> tuple[float, float, float]:
@@ -217,22 +239,29 @@ def _unlog(center: float, reach: float) -> tuple[float, float, float]:
     return float(np.exp(center)), float(np.exp(center - reach)), float(np.exp(center + reach))
 
 
-def _simultaneous_reach(center: Floats, draws: Floats, confidence: float, freedom: int) -> Floats:
-    """Half width of every interval such that all hold together, shape (pairs,).
+def _simultaneous_reach(center: Floats, draws: Floats, confidence: float, freedom: int) -> tuple[Floats, Floats]:
+    """Half width of every interval such that all hold together, and standard errors, both of shape (pairs,).
 
     The bootstrap quantile is normal in the limit; the ratio of t to normal quantiles makes up for few names.
     """
     finite = np.isfinite(draws).all(axis=1) & np.isfinite(center)
-    reach = np.full(len(center), np.nan)
+    reach, error = np.full(len(center), np.nan), np.full(len(center), np.nan)
     if not finite.any():  # nothing to compare, or nobody selected
-        return reach
-    error = draws[finite].std(axis=1, ddof=1)
-    deviation = np.abs(draws[finite] - center[finite, None])
-    scaled = np.divide(deviation, error[:, None], out=np.zeros_like(deviation), where=error[:, None] > 0)
+        return reach, error
+    error[finite] = draws[finite].std(axis=1, ddof=1)
+    deviation, own = np.abs(draws[finite] - center[finite, None]), error[finite, None]
+    scaled = np.divide(deviation, own, out=np.zeros_like(deviation), where=own > 0)
     level = 1 - (1 - confidence) / (2 * len(center))
     few = float(stats.t.ppf(level, max(1, freedom)) / stats.norm.ppf(level))
-    reach[finite] = float(np.quantile(scaled.max(axis=0), confidence)) * error * few
-    return reach
+    reach[finite] = float(np.quantile(scaled.max(axis=0), confidence)) * error[finite] * few
+    return reach, error
+
+
+def _resampled_blocks(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Mean of each group in resamples of whole blocks, shape (groups, resamples); `values` is (blocks, groups)."""
+    n = len(values)
+    means = values[rng.integers(n, size=(resamples, n))].mean(axis=1)
+    return np.asarray((values.mean(axis=0) + (means - values.mean(axis=0)) * np.sqrt(n / (n - 1))).T)
 
 
 def _resampled(values: Floats, cells: list[Ints], resamples: int, rng: np.random.Generator) -> Floats:
@@ -265,27 +294,100 @@ def _cells(groups: Sequence[str], strata: Sequence[str]) -> dict[str, list[Ints]
     return {label: [_where(groups, label)] for label in crossed}
 
 
+def _blocks(groups: Sequence[str], strata: Sequence[str]) -> Ints | None:
+    """Positions by stratum and group, shape (strata, groups), if every stratum holds every group exactly once.
+
+    None otherwise, and with one stratum, which leaves nothing to take a mean over.
+    """
+    names, kinds = sorted(set(groups)), sorted(set(strata))
+    if (
+        len(kinds) < 2
+        or len(names) * len(kinds) != len(groups)
+        or len(set(zip(groups, strata, strict=True))) != len(groups)
+    ):
+        return None
+    place = {key: n for n, key in enumerate(zip(strata, groups, strict=True))}
+    return np.array([[place[kind, name] for name in names] for kind in kinds], dtype=np.int64)
+
+
 def _where(items: Iterable[object], wanted: object) -> Ints:
     return np.array([n for n, item in enumerate(items) if item == wanted], dtype=np.int64)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values of a declared family so that the chance of any false rejection is held.
+def two_way_intervals(
+    by_job: Floats,
+    by_resume: Floats,
+    groups: Sequence[str],
+    strata: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> list[tuple[float, float]]:
+    """Intervals of the gaps when other jobs and résumés could have been taken as well as other names.
+
+    Jobs, résumés and names are resampled independently. What a name gains is taken as a sum over job and résumé, so
+    their interplay, which has a share of 1 / (J R) of the variance, is left out.
 
     Args:
-        p_values: In [0, 1]; NaN entries stay NaN and do not count.
+        by_job: Mean shift of each name for each job, shape (J, N).
+        by_resume: The same for each résumé, shape (R, N).
+        groups: Group of each name.
+        strata: What is held constant.
+        rng: Source of the resamples.
+        confidence: Joint level.
+        resamples: Their number.
 
     Returns:
-        Adjusted p-values in the same order.
+        (low, high) for each pair, in the order of `gaps`; NaN where a group has fewer than two names.
 
     Source:
-        Holm (1979), https://www.jstor.org/stable/4615733.
+        Owen (2007), doi:10.1214/07-AOAS122, the pigeonhole bootstrap: a little wide on purpose.
     """
-    values = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(values.shape, np.nan)
-    order = [n for n in np.argsort(values, kind="stable") if not np.isnan(values[n])]
-    running = 0.0
-    for position, n in enumerate(order):
-        running = max(running, min(1.0, values[n] * (len(order) - position)))
-        adjusted[n] = running
-    return [float(value) for value in adjusted]
+    mean, cells = by_job.mean(axis=0), _cells(groups, strata)
+    names = sorted(cells)
+    if min(len(cell) for own in cells.values() for cell in own) < 2:
+        return [(float("nan"), float("nan")) for _ in combinations(names, 2)]
+    drawn = _weights(len(by_job), resamples, rng) @ by_job + _weights(len(by_resume), resamples, rng) @ by_resume - mean
+    means = np.array(
+        [
+            np.mean([(drawn[:, c] * _weights(len(c), resamples, rng)).sum(axis=1) for c in cells[group]], axis=0)
+            for group in names
+        ]
+    )
+    first, second = np.array(list(combinations(range(len(names)), 2)), dtype=np.int64).reshape(-1, 2).T
+    point = np.array([_mean(mean, cells[group]) for group in names])
+    center = point[first] - point[second]
+    freedom = min(sum(len(cell) - 1 for cell in own) for own in cells.values())
+    reach, _ = _simultaneous_reach(center, means[first] - means[second], confidence, freedom)
+    return [(float(c - r), float(c + r)) for c, r in zip(center, reach, strict=True)]
+
+
+def _weights(n: int, resamples: int, rng: np.random.Generator) -> Floats:
+    """Share of each of n things in a resample, stretched as in `_resampled_cell`; shape (resamples, n)."""
+    even = 1 / n
+    drawn = rng.multinomial(n, np.full(n, even), size=resamples) / n
+    return np.asarray(even + (drawn - even) * np.sqrt(n / max(1, n - 1)))
+
+
+def spread_ratio_p(values: Floats, labels: Ints) -> float:
+    """Test whether groups differ in how far their names stand from each other, by permutation.
+
+    The statistic is the largest gap of two means of the absolute distances from the group's median.
+
+    Args:
+        values: One number per name, shape (N,).
+        labels: As `labelings` gives them.
+
+    Source:
+        Brown & Forsythe (1974), doi:10.1080/01621459.1974.10482955, permuted.
+    """
+    count = int(labels.max()) + 1
+    if count < 2:
+        return float("nan")
+    means = []
+    for group in range(count):
+        own = np.where(labels == group, values, np.nan)
+        away = np.abs(own - np.nanmedian(own, axis=1, keepdims=True))
+        means.append(np.nanmean(away, axis=1))
+    return float(draws_p((np.max(means, axis=0) - np.min(means, axis=0))[:, None])[0])

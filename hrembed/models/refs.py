@@ -8,8 +8,9 @@ from hrembed.errors import ConfigError
 from hrembed.registry import names, nearest
 
 CATALOGUE = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
-SCHEMES = ("hf", "path", "run", "openai", "trec")
+SCHEMES = ("hf", "path", "run", "openai", "trec", "vectors")
 STATIC = ("wordllama",)
+FORMS = "hf:ORG/NAME@REVISION, path:DIR, run:ID, openai:MODEL, trec:PATH, vectors:FILE"
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class ModelRef:
     """A reference taken apart.
 
     Attributes:
-        scheme: `catalogue`, `lexical`, `static`, `hf`, `path`, `run`, `openai` or `trec`.
+        scheme: `catalogue`, `lexical`, `static`, `hf`, `path`, `run`, `openai`, `trec` or `vectors`.
         target: Catalogue name, lexical name, name of static vectors, Hub id, folder, run id, name of the model at an
-            endpoint, or TREC run (a file, or a folder with one file a task).
+            endpoint, TREC run (a file, or a folder with one file a task), or table of vectors.
         revision: Hub revision, or None.
     """
 
@@ -29,7 +30,7 @@ class ModelRef:
 
 
 def parse_ref(text: str) -> ModelRef:
-    """Read `minilm`, `bm25`, `wordllama`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL` or `trec:PATH`.
+    """Read a reference: a known name or a scheme with what it names, as the hint of the error lists them.
 
     Raises:
         ConfigError: No such form or name; the hint lists what is known.
@@ -45,7 +46,7 @@ def parse_ref(text: str) -> ModelRef:
     if not colon or scheme not in SCHEMES:
         raise ConfigError(
             f"unknown model '{text}'{nearest(text, known)}",
-            hint=f"known: {', '.join(known)}, hf:ORG/NAME@REVISION, path:DIR, run:ID, openai:MODEL, trec:PATH",
+            hint=f"known: {', '.join(known)}, {FORMS}",
         )
     if not target:
         raise ConfigError(f"model '{text}' names nothing after '{scheme}:'")

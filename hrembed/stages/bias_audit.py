@@ -1,4 +1,4 @@
-"""`hrembed bias-audit`: the same résumés under different names."""
+"""`hrembed bias-audit`: the same résumés under different names and with other cues, and the tables of the law."""
 
 from __future__ import annotations
 
@@ -6,47 +6,52 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.audit.stimuli import NAME_SLOT, choose_names, fill, stimuli_hash
-from hrembed.audit.verdict import judge, overall
+from hrembed.audit.findings import Method, compare, judge_all
+from hrembed.audit.matching import imbalance
+from hrembed.audit.self_check import self_check
+from hrembed.audit.stimuli import fill, stimuli_hash, strange_names, without_slots
+from hrembed.audit.verdict import Gate, overall
+from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
-from hrembed.data.read import read_names, read_records
-from hrembed.errors import DataError, InconclusiveError, ModelError, ThresholdError
-from hrembed.metrics.fairness import gaps, holm, impact_ratios, name_effects, permutation_p, selection_rates
+from hrembed.errors import InconclusiveError, ThresholdError
+from hrembed.metrics.multiplicity import benjamini_hochberg, holm
+from hrembed.models.dense import DenseEncoder
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
+from hrembed.stages.audit_decisions import decision_tables, decisions_json
+from hrembed.stages.audit_page import write_report
+from hrembed.stages.audit_probes import associations_of, leakage, name_vectors
+from hrembed.stages.audit_scoring import (
+    ModelScores,
+    controls,
+    cue_texts,
+    measure,
+    open_stimuli,
+    read_scores,
+)
+from hrembed.stages.audit_tables import NOTICE, attribute_json, gates_json, result_tables
+from hrembed.stages.audit_titles import gendered_titles
 from hrembed.stages.encoders import open_encoder, pinned
-from hrembed.stages.scoring import shown
+from hrembed.stages.mitigating import mitigate
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.audit.stimuli import Names
+    from hrembed.audit.findings import Finding, Judged
+    from hrembed.audit.measures import Measured
     from hrembed.audit.verdict import Verdict
-    from hrembed.config.schema import AuditConfig
-    from hrembed.metrics.fairness import Contrast
+    from hrembed.config.audit import AuditConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.types import Encoder, Floats, Text
+    from hrembed.stages.audit_scoring import (
+        FileScores,
+        Stimuli,
+    )
+    from hrembed.types import Encoder
 
-NOTICE = (
-    "Test data made by swapping names; by itself not a bias audit under New York City Local Law 144. "
-    "The limits are engineering choices, not law."
-)
-
-GAP_UNIT = "standard deviations of a job's nameless scores"
-
-
-class Finding(NamedTuple):
-    """Everything about one attribute."""
-
-    attribute: str
-    gaps: list[Contrast]
-    gap_verdict: Verdict
-    p_value: float
-    ratios: dict[float, list[Contrast]]
-    ratio_verdict: Verdict
+_ROWS = 2_000_000  # of rows.parquet; more are left out, since no one reads them
 
 
 def run_bias_audit(config: AuditConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
@@ -64,175 +69,209 @@ def run_bias_audit(config: AuditConfig, runs_dir: Path, progress: Progress | Non
         HrembedError: Data or model are not usable.
     """
     progress = progress or Silent()
-    config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
+    if config.model is not None:
+        config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(runs_dir, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
-        jobs, resumes, names = _open_stimuli(config, run)
-        encoder = open_encoder(config.model, runs_dir, progress)
-        run.add_model(encoder.name, encoder.identity, encoder.source)
-        nameless, named = fill(resumes, names.names)
-        scores, plain = _scores(encoder, jobs, resumes, nameless, named)
-        effects = name_effects(scores, plain)
-        if not np.isfinite(effects).all():
-            raise ModelError(f"model '{encoder.name}' gives every nameless résumé the same score for some job")
-        rates = {cut: selection_rates(scores, cut) for cut in config.cuts}
-        findings = [_compare(config, names, attribute, effects, rates) for attribute in config.stimuli.attributes]
-        verdict = overall([v for f in findings for v in (f.gap_verdict, f.ratio_verdict)])
-        metrics = _as_metrics(config, findings, verdict, (len(jobs), len(resumes), len(names.names)))
-        metrics["stimuli_sha256"] = stimuli_hash(jobs, named)
-        run.write_table("per_name", _per_name(names, effects, rates))
+        decisions = decisions_json(config.decisions, run, config.bootstrap.confidence) if config.decisions else None
+        if config.model is None and config.scores is None and not config.texts_only:
+            metrics: dict[str, Any] = {"verdict": "ok", "decisions": decisions}
+            run.write_metrics(metrics)
+            write_report(run, config, metrics)
+            return StageResult(str(run.path), "ok", metrics, decision_tables(decisions))
+        stimuli = open_stimuli(config, runs_dir, run)
+        if config.texts_only:
+            return _texts(config, stimuli, run)
+        metrics = _audit(config, stimuli, runs_dir, run, progress)
+        metrics |= {"decisions": decisions} if decisions else {}
         run.write_metrics(metrics)
-    return StageResult(str(run.path), verdict, metrics, _tables(config, findings), _failure(config, verdict))
+        write_report(run, config, metrics)
+    tables = {**result_tables(metrics), **decision_tables(decisions)}
+    return StageResult(str(run.path), metrics["verdict"], metrics, tables, _failure(config, metrics["verdict"]))
 
 
-def _open_stimuli(config: AuditConfig, run: Run) -> tuple[list[Text], list[Text], Names]:
-    stimuli = config.stimuli
-    files = {part: locate(getattr(stimuli, part)) for part in ("jobs", "resumes", "names")}
-    for part, path in files.items():
-        run.add_input(part, path)
-    jobs = read_records(files["jobs"], "")
-    resumes = read_records(files["resumes"], NAME_SLOT)
-    if len(resumes) < 2:
-        raise DataError(f"{files['resumes']}: an audit needs two résumés or more to know how much scores vary")
-    rows = read_names(files["names"], stimuli.attributes)
-    return jobs, resumes, choose_names(rows, stimuli.attributes, stimuli.names_per_cell)
+def method_of(config: AuditConfig) -> Method:
+    """Gates and resampling as the audit uses them."""
+    limits, headline = config.limits, f"selected@{config.headline_cut:g}"
+    gates = [
+        Gate("score gap", "score", -limits.gap, limits.gap),
+        Gate("impact ratio", headline, limits.impact_ratio, 1 / limits.impact_ratio, ratio=True),
+    ]
+    if limits.flip is not None:
+        gates.append(Gate("excess flips", "flip", -limits.flip, limits.flip))
+    if limits.recall is not None:
+        gates.append(Gate("recall gap", "recall", -limits.recall, limits.recall))
+    bootstrap = config.bootstrap
+    return Method(tuple(gates), headline, bootstrap.confidence, bootstrap.resamples, bootstrap.seed)
 
 
-def _scores(
-    encoder: Encoder, jobs: Sequence[Text], resumes: Sequence[Text], nameless: list[str], named: list[str]
-) -> tuple[Floats, Floats]:
-    """Score jobs against résumés: with names, shape (J, R, N), and without, shape (J, R)."""
-    similarity = encoder.similarity([job.text for job in jobs], [*nameless, *named])
-    found = similarity.block(slice(None), slice(None)).astype(np.float64)
-    plain, rest = found[:, : len(resumes)], found[:, len(resumes) :]
-    return rest.reshape(len(jobs), len(resumes), -1), plain
+class _Names(NamedTuple):
+    measured: Measured
+    findings: list[Finding]
+    judged: list[Judged]
 
 
-def _compare(
-    config: AuditConfig, names: Names, attribute: str, effects: Floats, rates: Mapping[float, Floats]
-) -> Finding:
-    groups, strata, bootstrap, limits = (
-        names.groups[attribute],
-        names.strata(attribute),
-        config.bootstrap,
-        config.limits,
-    )
-    found = gaps(effects, groups, strata, confidence=bootstrap.confidence)
-    ratios = {
-        cut: impact_ratios(
-            values,
-            groups,
-            strata,
-            rng=np.random.default_rng(bootstrap.seed),
-            confidence=bootstrap.confidence,
-            resamples=bootstrap.resamples,
+def _audit(config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, progress: Progress) -> dict[str, Any]:
+    method = method_of(config)
+    encoder, source = _source(config, stimuli, runs_dir, run, progress)
+    named = fill(stimuli.resumes, stimuli.names.names)
+    progress.note(f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(stimuli.names.names):,} names")
+    measured = measure(source, named, stimuli, config)
+    findings = [compare(measured, stimuli.names, attribute, method) for attribute in stimuli.names.groups]
+    judged = judge_all(findings, method, holm)
+    names = _Names(measured, findings, judged)
+    verdict = overall(own.verdict for own in judged)
+    metrics = _names_json(config, stimuli, names, method, verdict)
+    metrics["stimuli_sha256"] = stimuli_hash(stimuli.jobs, [*without_slots(stimuli.resumes), *named])
+    metrics["self_check"] = [
+        {**row._asdict(), "holds": row.holds}
+        for row in self_check(
+            measured, stimuli.names, method.headline, splits=config.self_check, seed=config.bootstrap.seed
         )
-        for cut, values in rates.items()
-    }
-    return Finding(
-        attribute,
-        found,
-        judge(found, -limits.gap, limits.gap),
-        permutation_p(
-            effects, groups, strata, rng=np.random.default_rng(bootstrap.seed), resamples=bootstrap.resamples
-        ),
-        ratios,
-        judge(ratios[config.headline_cut], limits.impact_ratio, 1 / limits.impact_ratio),
-    )
+    ]
+    run.write_table("per_name", _per_name(stimuli, measured))
+    _write_rows(run, source, stimuli, named, progress)
+    if encoder is not None and isinstance(source, ModelScores):
+        metrics |= _of_model(config, stimuli, encoder, source, method, progress)
+        metrics["mitigation"] = mitigate(config, stimuli, encoder, method, runs_dir, run, progress)
+    return metrics
 
 
-def _as_metrics(
-    config: AuditConfig, findings: Sequence[Finding], verdict: Verdict, sizes: tuple[int, int, int]
+def _source(
+    config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, progress: Progress
+) -> tuple[Encoder | None, ModelScores | FileScores]:
+    if config.scores is not None:
+        file = locate(config.scores.path)
+        run.add_input("scores", file)
+        return None, read_scores(file, stimuli)
+    section = config.model or ModelSection()  # the config lets no audit through that has neither
+    encoder = open_encoder(section, runs_dir, progress, cache=runs_dir / ".cache" / "vectors")
+    run.add_model(encoder.name, encoder.identity, encoder.source)
+    return encoder, ModelScores(encoder, stimuli.jobs, stimuli.resumes)
+
+
+def _names_json(
+    config: AuditConfig, stimuli: Stimuli, names: _Names, method: Method, verdict: Verdict
 ) -> dict[str, Any]:
-    adjusted = holm([finding.p_value for finding in findings])
-    attributes = {
-        f.attribute: {
-            "gap_verdict": f.gap_verdict,
-            "ratio_verdict": f.ratio_verdict,
-            "p_value": f.p_value,
-            "p_holm": p_holm,
-            "gaps": [_contrast(c, GAP_UNIT) for c in f.gaps],
-            "impact_ratios": {str(cut): [_contrast(c, "ratio") for c in found] for cut, found in f.ratios.items()},
-        }
-        for f, p_holm in zip(findings, adjusted, strict=True)
-    }
+    cells = [*stimuli.names.groups.values()][-1]
     return {
         "verdict": verdict,
         "notice": NOTICE,
         "confidence": config.bootstrap.confidence,
         "limits": config.limits.model_dump(),
         "headline_cut": config.headline_cut,
-        "jobs": sizes[0],
-        "resumes": sizes[1],
-        "names": sizes[2],
-        "attributes": attributes,
+        "jobs": names.measured.jobs,
+        "resumes": names.measured.resumes,
+        "names": len(stimuli.names.names),
+        "gates": gates_json(names.judged),
+        "attributes": {
+            found.attribute: attribute_json(found, names.judged, method, stimuli.jobs) for found in names.findings
+        },
+        "balance": imbalance(stimuli.features, cells),
+        "names_not_latin": len(strange_names(stimuli.names.names)),
     }
 
 
-def _contrast(contrast: Contrast, unit: str) -> dict[str, Any]:
+def _of_model(
+    config: AuditConfig,
+    stimuli: Stimuli,
+    encoder: Encoder,
+    source: ModelScores,
+    method: Method,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What needs the model itself: cues, controls, titles, leakage, associations."""
+    found: dict[str, Any] = {"cues": _cues(config, stimuli, source, method, progress)}
+    if config.controls:
+        found["controls"] = [row._asdict() for row in controls(source, stimuli, config.headline_cut)]
+    bootstrap = config.bootstrap
+    if stimuli.titles:
+        found["titles"] = gendered_titles(
+            encoder, stimuli, confidence=bootstrap.confidence, resamples=bootstrap.resamples, seed=bootstrap.seed
+        )
+    if isinstance(encoder, DenseEncoder):
+        vectors = name_vectors(encoder, stimuli)
+        found["leakage"] = [leakage(vectors, stimuli, own, bootstrap.seed) for own in stimuli.names.groups]
+        found["associations"] = associations_of(encoder, stimuli, config.stimuli.words, bootstrap.seed)
+    return found
+
+
+def _cues(
+    config: AuditConfig, stimuli: Stimuli, source: ModelScores, method: Method, progress: Progress
+) -> dict[str, Any]:
+    """Compare the versions of every cue, wording by wording; p-values are adjusted over all cues."""
+    findings = []
+    for cue, units in stimuli.cues.items():
+        progress.note(f"cue: {cue}")
+        measured = measure(source, cue_texts(stimuli.resumes, cue, units), stimuli, config)
+        findings.append(compare(measured, units, cue, method))
+    judged = judge_all(findings, method, benjamini_hochberg)
+    return {found.attribute: attribute_json(found, judged, method, stimuli.jobs) for found in findings}
+
+
+def _per_name(stimuli: Stimuli, measured: Measured) -> dict[str, list[Any]]:
     return {
-        "first": contrast.first,
-        "second": contrast.second,
-        "value": contrast.value,
-        "interval": [contrast.low, contrast.high],
-        "detectable": contrast.detectable,
-        "unit": unit,
+        "name": list(stimuli.names.names),
+        **{attribute: list(groups) for attribute, groups in stimuli.names.groups.items()},
+        **{name: values.tolist() for name, values in stimuli.features.items()},
+        **{name: [float(value) for value in values] for name, values in measured.units.items()},
     }
 
 
-def _per_name(names: Names, effects: Floats, rates: Mapping[float, Floats]) -> dict[str, list[Any]]:
-    selected = {f"selected@{cut:g}": [float(value) for value in values] for cut, values in rates.items()}
-    return {
-        "name": list(names.names),
-        **{attribute: list(groups) for attribute, groups in names.groups.items()},
-        "effect": [float(value) for value in effects],
-        **selected,
-    }
-
-
-def _tables(config: AuditConfig, findings: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
-    gap_rows = [
-        {
-            "attribute": f.attribute,
-            "groups": f"{c.first} - {c.second}",
-            "mean score gap (SD)": shown(_contrast(c, GAP_UNIT), sign=True),
-            "smallest gap seen with 80 % power": f"{c.detectable:.3f}",
-            "verdict": judge([c], -config.limits.gap, config.limits.gap),
-        }
-        for f in findings
-        for c in f.gaps
+def _write_rows(
+    run: Run, source: ModelScores | FileScores, stimuli: Stimuli, named: Sequence[str], progress: Progress
+) -> None:
+    """Write every score with job, résumé and name; the empty name is the résumé without one."""
+    names = ["", *stimuli.names.names]
+    size = len(stimuli.jobs) * len(stimuli.resumes) * len(names)
+    if size > _ROWS:
+        progress.note(f"rows.parquet is left out: it would have {size:,} rows")
+        return
+    jobs, resumes = ([text.id for text in side] for side in (stimuli.jobs, stimuli.resumes))
+    scores = [
+        np.concatenate([nameless[:, :, None], found], axis=2).ravel() for _, found, nameless in source.chunks(named)
     ]
-    ratio_rows = [
+    each = len(resumes) * len(names)
+    run.write_table(
+        "rows",
         {
-            "attribute": f.attribute,
-            "selected": f"top {cut:.0%}" + (" *" if cut == config.headline_cut else ""),
-            **_worst(found),
-            "verdict": f.ratio_verdict if cut == config.headline_cut else "",
-        }
-        for f in findings
-        for cut, found in f.ratios.items()
-    ]
-    return {
-        "Score gaps between groups of names": gap_rows,
-        "Impact ratios (worst pair; * decides)": ratio_rows,
-    }
+            "job": [job for job in jobs for _ in range(each)],
+            "resume": [own for _ in jobs for own in resumes for _ in names],
+            "name": names * (len(jobs) * len(resumes)),
+            "score": np.concatenate(scores).tolist(),
+        },
+    )
 
 
-def _worst(contrasts: Sequence[Contrast]) -> dict[str, str]:
-    """The pair with the lowest ratio; undefined when no one of some group was selected."""
-    worst = min(contrasts, key=lambda c: -1.0 if np.isnan(c.value) else c.value)
-    return {
-        "groups": f"{worst.first} / {worst.second}",
-        "impact ratio": shown(_contrast(worst, "ratio")),
-    }
+def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> StageResult:
+    """Write what another system would have to score."""
+    names = ["", *stimuli.names.names]
+    filled = fill(stimuli.resumes, stimuli.names.names)
+    plain, each = without_slots(stimuli.resumes), len(stimuli.names.names)
+    texts = [
+        text for n, own in enumerate(plain) for text in (own, *filled[n * each : (n + 1) * each])
+    ]  # fmt: skip
+    ids = [resume.id for resume in stimuli.resumes]
+    run.write_table(
+        "texts",
+        {
+            "kind": ["job"] * len(stimuli.jobs) + ["resume"] * len(texts),
+            "id": [job.id for job in stimuli.jobs] + [own for own in ids for _ in names],
+            "name": [""] * len(stimuli.jobs) + names * len(ids),
+            "text": [job.text for job in stimuli.jobs] + texts,
+        },
+    )
+    metrics: Mapping[str, Any] = {"verdict": "ok", "jobs": len(stimuli.jobs), "texts": len(texts)}
+    run.write_metrics(metrics)
+    return StageResult(str(run.path), "ok", metrics, {"Texts": [{key: str(value) for key, value in metrics.items()}]})
 
 
-def _failure(config: AuditConfig, verdict: Verdict) -> Exception | None:
+def _failure(config: AuditConfig, verdict: str) -> Exception | None:
     if verdict == "fail" and config.fail_on != "never":
         return ThresholdError("the audit found a difference beyond the limits of the config")
     if verdict == "inconclusive" and config.fail_on == "fail-or-inconclusive":
         return InconclusiveError(
             "the audit can neither show nor exclude a difference beyond the limits",
-            hint="use more names: the table shows how small a gap this number of names can see",
+            hint="use more names: the table of gates says about how many would settle it",
         )
     return None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.metrics.fairness import holm
 from hrembed.metrics.intervals import clustered_error, detectable_difference, sign_flip_p
+from hrembed.metrics.multiplicity import holm
 from hrembed.metrics.probes import bootstrap_p, interval_of
 from hrembed.metrics.verdicts import judge
 from hrembed.stages.scoring import as_json, compare, estimate, unit_of

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrembed.data.locate import locate
 from hrembed.errors import ConfigError, ModelError
 from hrembed.files import sha256
 from hrembed.models.dense import DenseEncoder, Prompts
@@ -13,6 +14,7 @@ from hrembed.models.endpoint import Endpoint
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
 from hrembed.models.transformer import TransformerBackend, load_model
+from hrembed.models.vectors import VectorTable
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
 from hrembed.runs.record import find_model, latest_run
@@ -94,6 +96,8 @@ def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress:
     if ref.scheme == "openai":
         settings = section.endpoint.model_dump()
         return Endpoint(ref.target, batch_size=section.batch_size, progress=progress, **settings)
+    if ref.scheme == "vectors":
+        return VectorTable(locate(ref.target))
     folder = None if ref.scheme == "static" else model_folder(section, runs_dir)
     if folder is None or is_model2vec(folder):
         if section.max_tokens is not None:
@@ -120,7 +124,7 @@ def weights_identity(folder: Path, dtype: str, max_tokens: int | None) -> str:
 
 def short_name(ref: ModelRef) -> str:
     """Name for tables; a path is shortened to its last folders."""
-    if ref.scheme in {"path", "trec"}:
+    if ref.scheme in {"path", "trec", "vectors"}:
         return f"{ref.scheme}:{'/'.join(Path(ref.target).parts[-2:])}"
     if ref.scheme in {"catalogue", "lexical", "static"}:
         return ref.target

@@ -83,7 +83,7 @@ class _Drawn:
 
 
 _SIDES: Mapping[str, Side] = {"anchor": "query", "text": "query", "sentence1": "query", "sentence2": "query"}
-_GIVEN = {"cosent", "margin-mse", "embedding-distillation"}
+_GIVEN = {"cosent", "margin-mse", "embedding-distillation", "invariance"}
 
 
 def text_columns(section: SourceSection, source: Source) -> dict[str, list[Any]]:
@@ -98,6 +98,8 @@ def text_columns(section: SourceSection, source: Source) -> dict[str, list[Any]]
     if isinstance(rows, PairTask):
         sides = (rows.first, rows.second)
         return {name: [text.text for text in side] for name, side in zip(source.columns, sides, strict=True)}
+    if section.loss.name == "invariance":  # a résumé is a document, under both names
+        return {"document_1": [pair.anchor for pair in rows], "document_2": [pair.positive for pair in rows]}
     found = {"anchor": [pair.anchor for pair in rows], "positive": [pair.positive for pair in rows]}
     kept = getattr(section.loss, "texts", "both")
     if kept != "both":
@@ -139,7 +141,15 @@ def _loss(section: SourceSection, source: Source, config: FinetuneConfig, model:
     if "guide" in settings:
         guide = settings["guide"]
         settings["guide"] = lambda: load_model(model_folder(guide, runs_dir), max_tokens=config.train.max_tokens)
-    for key in ("teacher", "texts", "every_step"):  # they chose the targets, and where they come up
+    for key in (
+        "teacher",
+        "texts",
+        "every_step",
+        "names",
+        "attributes",
+        "half",
+        "swaps",
+    ):  # they chose rows and targets
         settings.pop(key, None)
     if source.targets is not None:
         settings["targets"] = source.targets

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hrembed.audit.stimuli import NAME_SLOT, fill, half_of
 from hrembed.config.losses import TAKE_NEGATIVES
 from hrembed.data.labelled import TRAIN, pair_columns, read_label_task, read_pair_task
 from hrembed.data.locate import locate
 from hrembed.data.pairs import NEGATIVE, pairs_file, read_numbered_pairs
+from hrembed.data.read import read_names, read_records
 from hrembed.errors import DataError
 from hrembed.text import normalise
-from hrembed.types import LabelTask, PairTask
+from hrembed.types import LabelTask, Pair, PairTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.config.losses import InvarianceLoss
     from hrembed.config.training import FinetuneConfig, SourceSection
     from hrembed.runs.record import Run
-    from hrembed.types import Floats, Ints, Pair
+    from hrembed.types import Floats, Ints
 
     Rows = Sequence[Pair] | LabelTask | PairTask
 
@@ -64,7 +67,7 @@ def open_sources(config: FinetuneConfig, run: Run) -> list[Source]:
 
 def _open(section: SourceSection, number: int, config: FinetuneConfig, run: Run) -> Source:
     path = _file(locate(section.path), section)
-    read = {"batch-hard": _labelled, "cosent": _scored}.get(section.loss.name, _pairs)
+    read = {"batch-hard": _labelled, "cosent": _scored, "invariance": _swapped}.get(section.loss.name, _pairs)
     source = read(path, section, np.random.default_rng(config.train.seed))
     run.add_input(f"source-{number}", path)
     return source
@@ -94,6 +97,26 @@ def _labelled(path: Path, section: SourceSection, rng: np.random.Generator) -> S
     rows = replace(task, texts=tuple(task.texts[n] for n in kept), labels=labels)
     facts = {"kind": "labelled texts", "labels": dict(sorted(counts.items()))}
     return Source(rows, np.array([numbers[label] for label in labels]), facts=facts)
+
+
+def _swapped(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
+    """Write every résumé under pairs of names that differ in a group."""
+    loss = cast("InvarianceLoss", section.loss)
+    resumes = read_records(path, NAME_SLOT)
+    rows = half_of(read_names(locate(loss.names), loss.attributes), loss.attributes, loss.half)
+    groups = [tuple(row[attribute] for attribute in loss.attributes) for row in rows]
+    if len(set(groups)) < 2:
+        raise DataError(f"{locate(loss.names)}: `invariance` needs names of two groups or more")
+    pairs = []
+    for resume in resumes:
+        for _ in range(loss.swaps):
+            first = int(rng.integers(len(rows)))
+            others = [n for n, group in enumerate(groups) if group != groups[first]]
+            chosen = [rows[n]["name"] for n in (first, int(rng.choice(others)))]
+            one, two = fill([resume], chosen)
+            pairs.append(Pair(one, two, group=resume.id, kind="swap"))
+    kept = [pairs[n] for n in _drawn(len(pairs), section.limit, rng)]
+    return Source(kept, facts={"kind": "swapped names", "names": len(rows), "resumes": len(resumes)})
 
 
 def _scored(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:

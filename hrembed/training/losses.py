@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hrembed.training.by_length import embed_by_length
 from hrembed.training.group_ranking import build_group_ranking
 from hrembed.training.preflight import features_of
 
@@ -75,6 +76,34 @@ def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callab
     # The library gives a guide's parameters to the optimizer, and resume points hold what a loss learns.
     frozen = guide().requires_grad_(False)
     return GISTEmbedLoss(model, frozen, temperature=temperature, margin_strategy="absolute", margin=margin)
+
+
+def invariance(model: Any, pairs: Sequence[Pair], *, temperature: float) -> Any:
+    """Give both texts of a pair the same vector: the mean of 1 - cosine.
+
+    Alone it makes all vectors the same; it needs a loss beside it that tells texts apart.
+
+    Args:
+        model: The model in training.
+        pairs: Not needed.
+        temperature: Not needed.
+
+    Source:
+        Garg et al. (2019), doi:10.1145/3306618.3317950, counterfactual logit pairing, on cosines.
+    """
+    from torch import nn
+    from torch.nn.functional import cosine_similarity
+
+    class Invariance(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, sentence_features: Any, labels: Any) -> Any:
+            first, second = embed_by_length(self.model, list(sentence_features))
+            return (1 - cosine_similarity(first, second)).mean()
+
+    return Invariance()
 
 
 def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:

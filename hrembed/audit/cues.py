@@ -1,0 +1,102 @@
+"""Other cues than names: wordings in a version for each group, and English that is not the writer's first language."""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from hrembed.audit.stimuli import Units
+from hrembed.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SPELLING = "spelling"
+_ARTICLE = re.compile(r"\b(?:a|an|the) (?=[a-z])", re.IGNORECASE)
+_PREPOSITIONS = {"in": "on", "on": "in", "at": "in", "for": "to", "to": "for", "by": "from", "of": "from"}
+_PREPOSITION = re.compile(rf"\b({'|'.join(_PREPOSITIONS)})\b")
+_PLURAL = re.compile(r"\b([a-z]{4,}[^su])s\b")
+_RULES = 4  # kinds of change, of which a wording takes one or two
+
+
+def read_cues(file: Path, wanted: Sequence[str]) -> dict[str, Units]:
+    """Read wordings.
+
+    Args:
+        file: CSV with `cue`, `variant`, `group`, `text`.
+        wanted: Cues to read, in order.
+
+    Raises:
+        DataError: A column or a cue is missing, a text is empty or stands twice, or a variant lacks a group.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    columns = ("cue", "variant", "group", "text")
+    if not rows or any(column not in rows[0] for column in columns):
+        raise DataError(f"{file}:1: needs the columns {', '.join(columns)}, and rows")
+    found: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    for line, row in enumerate(rows, start=2):
+        if not all((row[column] or "").strip() for column in columns):
+            raise DataError(f"{file}:{line}: a cell is empty")
+        if (row["variant"], row["group"]) in found[row["cue"]]:
+            raise DataError(f"{file}:{line}: cue '{row['cue']}' has variant '{row['variant']}' of this group twice")
+        found[row["cue"]][row["variant"], row["group"]] = row["text"]
+    unknown = [cue for cue in wanted if cue not in found]
+    if unknown:
+        raise DataError(f"{file}: no cue '{unknown[0]}'; it has {', '.join(sorted(found))}")
+    return {cue: _units(file, cue, found[cue]) for cue in wanted}
+
+
+def _units(file: Path, cue: str, found: dict[tuple[str, str], str]) -> Units:
+    variants = list(dict.fromkeys(variant for variant, _ in found))
+    groups = sorted({group for _, group in found})
+    missing = [(variant, group) for variant in variants for group in groups if (variant, group) not in found]
+    if missing:
+        raise DataError(f"{file}: cue '{cue}' has no text of group '{missing[0][1]}' for variant '{missing[0][0]}'")
+    if len(groups) < 2 or len(variants) < 2:
+        raise DataError(f"{file}: cue '{cue}' needs two groups and two variants or more")
+    if len(set(found.values())) < len(found):
+        raise DataError(f"{file}: cue '{cue}' has the same text for two groups or variants")
+    keys = [(variant, group) for group in groups for variant in variants]
+    return Units(tuple(found[key] for key in keys), {cue: tuple(group for _, group in keys)}, tuple(v for v, _ in keys))
+
+
+def read_titles(file: Path) -> list[tuple[str, str, str]]:
+    """Read job titles in two grammatical genders; rows of language, masculine form, feminine form.
+
+    Raises:
+        DataError: A column is missing, or there are fewer than two rows.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    columns = ("language", "masculine", "feminine")
+    if len(rows) < 2 or any(column not in rows[0] for column in columns):
+        raise DataError(f"{file}:1: needs the columns {', '.join(columns)}, and two rows or more")
+    return [(row["language"], row["masculine"], row["feminine"]) for row in rows]
+
+
+def foreign_english(text: str, seed: int) -> str:
+    """Write a text as learners of English often do: articles left out, prepositions and plurals mixed up.
+
+    Args:
+        text: English.
+        seed: Chooses which two of the kinds of change are made, and where.
+
+    Returns:
+        The text with some 6 to 15 % of its words changed, none misspelt; itself where no rule applies.
+    """
+    rng = random.Random(f"{seed} {text}")
+    kinds = {seed % _RULES, (seed // _RULES + seed + 1) % _RULES}
+    if kinds & {0, 3}:
+        text = _ARTICLE.sub(lambda match: "" if rng.random() < 0.8 else match.group(), text)
+    if kinds & {1, 3}:
+        text = _PREPOSITION.sub(
+            lambda match: _PREPOSITIONS[match.group()] if rng.random() < 0.5 else match.group(), text
+        )
+    if kinds & {2}:
+        text = _PLURAL.sub(lambda match: match.group(1) if rng.random() < 0.6 else match.group(), text)
+    return text
