@@ -182,15 +182,20 @@ def excess(pairs: Floats, labels: Ints) -> Floats:
     Returns:
         Mean between groups less mean within, shape (B,); NaN where no two names share a group, or all do.
     """
-    total, n = pairs.sum(), pairs.shape[0]
-    found = np.empty(len(labels))
-    for row, own in enumerate(labels):
-        member = np.eye(int(labels.max()) + 1)[own]
-        within, size = float((member * (pairs @ member)).sum()), member.sum(axis=0)
-        inside = float((size * (size - 1)).sum())
-        between = n * (n - 1) - inside
-        found[row] = (total - within) / between - within / inside if inside and between else np.nan
-    return found
+    total, n, within, inside = pairs.sum(), len(pairs), np.zeros(len(labels)), np.zeros(len(labels))
+    for group in range(int(labels.max()) + 1):
+        member = (labels == group).astype(np.float64)
+        within += ((member @ pairs) * member).sum(axis=1)
+        size = member.sum(axis=1)
+        inside += size * (size - 1)
+    return _excess(total - within, n * (n - 1) - inside, within, inside)
+
+
+def _excess(between: Floats, outside: Floats, within: Floats, inside: Floats) -> Floats:
+    """Mean of sums over their counts, the first less the second; NaN where a count is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = between / outside - within / inside
+    return np.asarray(np.where((outside > 0) & (inside > 0), found, np.nan))
 
 
 def excess_error(pairs: Floats, labels: Ints) -> float:
@@ -203,9 +208,11 @@ def excess_error(pairs: Floats, labels: Ints) -> float:
     Source:
         Efron & Stein (1981), doi:10.1214/aos/1176345462, the jackknife.
     """
-    n = len(labels)
-    left = []
-    for name in range(n):
-        rest = np.flatnonzero(np.arange(n) != name)
-        left.append(excess(pairs[np.ix_(rest, rest)], labels[None, rest])[0])
-    return float(np.sqrt((n - 1) / n * ((np.array(left) - np.mean(left)) ** 2).sum()))
+    n, same = len(labels), labels[:, None] == labels[None]
+    within, own = float(pairs[same].sum()), (pairs * same).sum(axis=1)
+    sizes = same.sum(axis=1) - 1  # others of the same group
+    inside = float(sizes.sum()) - 2 * sizes
+    kept = within - 2 * own
+    between = pairs.sum() - 2 * pairs.sum(axis=1) - kept
+    left = _excess(between, (n - 1) * (n - 2) - inside, kept, inside)
+    return float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))

@@ -62,6 +62,7 @@ def draw_sweep(path: Path, curves: Mapping[str, Sequence[tuple[float, Bar]]], li
                 axes.plot([place, place], [bar.low, bar.high], color=colour, linewidth=1.2)
             axes.plot(x, [bar.value for _, bar in points], marker=_MARKERS[number % 8], color=colour, label=name)
         axes.set_xscale("log")
+        axes.set_xlim(0.8 * min(cut for cut, _ in next(iter(curves.values()))), 1)
         axes.set_xticks([cut for cut, _ in next(iter(curves.values()))])
         axes.get_xaxis().set_major_formatter("{x:.0%}")
         axes.minorticks_off()
@@ -106,7 +107,7 @@ def draw_sensitivity(path: Path, bars: Sequence[Bar], unit: str) -> None:
             axes.text(bar.value, place, f" {bar.value:.3f}", va="center")
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
         axes.set_ylim(len(bars) - 0.5, -0.5)
-        axes.set_xlim(0, 1.15 * max(bar.value for bar in bars))
+        axes.set_xlim(0, max(1.15 * max(bar.value for bar in bars), 1e-6))
         axes.set_xlabel(f"mean absolute change of the score in {unit}")
 
     _save(path, (9, 1.2 + 0.3 * len(bars)), draw)

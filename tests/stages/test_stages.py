@@ -10,16 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hrembed.cli.app import main
+from hrembed.config.audit import AuditConfig, LimitsSection, StimuliSection
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.schema import (
-    AuditConfig,
     ConstraintsSection,
     EvalConfig,
-    LimitsSection,
     ProbeSection,
     ScoresSection,
     SelectConfig,
-    StimuliSection,
 )
 from hrembed.errors import DataError, InconclusiveError, ThresholdError
 from hrembed.files import sha256
@@ -37,7 +35,13 @@ def eval_config(task: Path) -> EvalConfig:
 
 @pytest.fixture
 def audit_config(stimuli: dict[str, Path]) -> AuditConfig:
-    return AuditConfig(model=TFIDF, stimuli=StimuliSection(**{k: str(v) for k, v in stimuli.items()}), fail_on="never")
+    return AuditConfig(
+        model=TFIDF,
+        stimuli=StimuliSection(**{k: str(v) for k, v in stimuli.items()}),
+        fail_on="never",
+        cues=(),
+        self_check=0,
+    )
 
 
 def read(run: str, name: str = "metrics.json"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hrembed.config.audit import AuditConfig
 from hrembed.config.load import load_config
-from hrembed.config.schema import SCHEMAS, AuditConfig, EvalConfig, FinetuneConfig
+from hrembed.config.schema import SCHEMAS, EvalConfig, FinetuneConfig
 from hrembed.config.source import parse, scalar
 from hrembed.errors import ConfigError
 
@@ -139,8 +140,8 @@ def test_resolved_settings_can_be_read_again(tmp_path: Path, command):
 
 def test_rules_between_fields(tmp_path: Path):
     file = tmp_path / "c.yaml"
-    file.write_text("headline_cut: 0.3\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"`headline_cut` 0.3 is not one of `cuts`"):
+    file.write_text("headline_cut: 0.15\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"`headline_cut` 0.15 is not one of `cuts`"):
         load_config(file, AuditConfig)
     file.write_text("model:\n  ref: bm25\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="has no weights to train"):

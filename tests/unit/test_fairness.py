@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hrembed.metrics.counterfactual import deviations, selection_rates
 from hrembed.metrics.fairness import (
     gaps,
-    holm,
     impact_ratios,
-    name_effects,
+    labelings,
     permutation_p,
-    selection_rates,
+    spread_p,
+    spread_ratio_p,
+    two_way_intervals,
 )
+from hrembed.metrics.multiplicity import benjamini_hochberg, holm
 
 GENDER = ["f", "m"] * 40
 RACE = ["a"] * 20 + ["b"] * 20 + ["c"] * 20 + ["d"] * 20
@@ -21,13 +24,13 @@ def test_name_effect_is_the_shift_in_standard_deviations_of_the_job():
     nameless = np.array([[0.2, 0.4], [0.1, 0.7]])  # sd .1414 and .4243
     scores = nameless[:, :, None] + np.array([0.0, 0.05])
     effect = (0.05 / np.std([0.2, 0.4], ddof=1) + 0.05 / np.std([0.1, 0.7], ddof=1)) / 2
-    assert name_effects(scores, nameless) == pytest.approx([0.0, effect])
+    assert deviations(scores, nameless).mean(axis=(0, 1)) == pytest.approx([0.0, effect])
 
 
 def test_name_effect_is_undefined_when_all_resumes_score_alike():
-    assert np.isnan(name_effects(np.ones((1, 2, 3)), np.ones((1, 2)))).all()
+    assert np.isnan(deviations(np.ones((1, 2, 3)), np.ones((1, 2)))).all()
     with pytest.raises(ValueError, match="fewer than 2"):
-        name_effects(np.ones((1, 1, 3)), np.ones((1, 1)))
+        deviations(np.ones((1, 1, 3)), np.ones((1, 1)))
 
 
 def test_selection_takes_the_best_of_the_whole_pool():
@@ -130,3 +133,71 @@ def test_holm_worked_out_by_hand():
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert np.isnan(holm([float("nan"), 0.01])[0])
     assert holm([float("nan"), 0.01])[1] == pytest.approx(0.01)
+
+
+def test_benjamini_hochberg_equals_an_independent_engine_and_skips_what_is_undefined():
+    from scipy.stats import false_discovery_control
+
+    p_values = [0.01, 0.04, 0.03, 0.5]
+    assert benjamini_hochberg(p_values) == pytest.approx(false_discovery_control(p_values))
+    assert benjamini_hochberg([0.01, float("nan"), 0.04])[::2] == pytest.approx([0.02, 0.04])
+
+
+def test_wordings_are_compared_within_each_other():
+    """Eight wordings that differ much, each a little lower in one version: only the paired interval sees it."""
+    rng = np.random.default_rng(0)
+    wording = rng.normal(size=8)
+    values = np.concatenate([wording, wording - 0.1 + 0.01 * rng.normal(size=8)])
+    groups, strata = ["a"] * 8 + ["b"] * 8, [str(n) for n in range(8)] * 2
+    (paired,) = gaps(values, groups, strata)
+    (apart,) = gaps(values, groups, [""] * 16)
+    assert paired.value == pytest.approx(apart.value)
+    assert paired.low > 0.05
+    assert apart.low < 0
+    assert permutation_p(values, groups, strata, rng=rng, resamples=999) <= 0.02
+    assert permutation_p(values, groups, [""] * 16, rng=rng, resamples=999) > 0.2
+
+
+def test_ratios_of_wordings_resample_whole_wordings():
+    rng = np.random.default_rng(1)
+    rates = np.repeat(rng.uniform(0.05, 0.5, size=12), 2) * np.tile([0.8, 1.0], 12)
+    groups, strata = ["a", "b"] * 12, np.repeat(np.arange(12), 2).astype(str).tolist()
+    (ratio,) = impact_ratios(rates, groups, strata, rng=rng)
+    assert ratio.value == pytest.approx(0.8)
+    assert 0.78 < ratio.low <= ratio.high < 0.82  # every wording says the same
+
+
+def test_several_measures_at_once_are_tested_as_each_alone():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(3, 80))
+    labels = labelings(RACE, GENDER, rng=np.random.default_rng(5), resamples=300)
+    together = spread_p(values, labels)
+    alone = [permutation_p(row, RACE, GENDER, rng=np.random.default_rng(5), resamples=300) for row in values]
+    assert together.tolist() == pytest.approx(alone)
+    counts = [np.bincount(own[np.array(GENDER) == "f"]).tolist() for own in labels]
+    assert all(count == counts[0] for count in counts)  # shuffled within strata
+
+
+def test_intervals_over_jobs_cover_a_gap_that_differs_from_job_to_job():
+    """Names alone would cover the gap of these very jobs, not that of jobs in general."""
+    rng = np.random.default_rng(3)
+    both = alone = 0
+    for _ in range(200):
+        own = 0.3 * rng.normal(size=6)  # the gap of each job; 0 on average
+        by_job = np.where(np.array(GENDER) == "f", own[:, None], 0) + 0.2 * rng.normal(size=(6, 80))
+        by_resume = np.tile(by_job.mean(axis=0), (5, 1))
+        ((low, high),) = two_way_intervals(by_job, by_resume, GENDER, RACE, rng=rng, resamples=200)
+        both += low <= 0 <= high
+        (gap,) = gaps(by_job.mean(axis=0), GENDER, RACE)
+        alone += gap.low <= 0 <= gap.high
+    assert both / 200 >= 0.85  # six jobs are few for a bootstrap
+    assert alone / 200 <= 0.6
+
+
+def test_unequal_spread_is_found_and_equal_spread_is_not():
+    rng = np.random.default_rng(4)
+    labels = labelings(GENDER, RACE, rng=rng, resamples=299)
+    wide = np.where(np.array(GENDER) == "f", 3.0, 1.0) * rng.normal(size=80)
+    assert spread_ratio_p(wide, labels) <= 0.01
+    found = [spread_ratio_p(rng.normal(size=80), labels) <= 0.05 for _ in range(200)]
+    assert 0.01 <= np.mean(found) <= 0.11
