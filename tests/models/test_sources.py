@@ -12,6 +12,7 @@ from hrembed.config.losses import (
     BatchHardLoss,
     CosentLoss,
     EmbeddingDistillationLoss,
+    InvarianceLoss,
     MarginMseLoss,
     MineSection,
 )
@@ -27,6 +28,7 @@ from hrembed.config.training import (
     SourceSection,
     TrainSection,
 )
+from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs, write_pairs
 from hrembed.errors import DataError, ModelError
 from hrembed.models.transformer import load_model
@@ -568,3 +570,55 @@ def test_rows_of_pairs_are_a_source_as_they_are(tiny_model, task, tmp_path: Path
     config = config_of(tiny_model, task, SourceSection())
     feed = build_feed(config, [Source(pairs)], model, tmp_path, "")
     assert feed.columns["source-0"]["negative_1"] == ["n0", "n1", "n2", "n3"]
+
+
+# --- swapped names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def resumes(tmp_path: Path) -> Path:
+    rows = [{"_id": f"r{n}", "text": f"{{name}}\nprofile {n} of job {n}"} for n in range(6)]
+    return jsonl(tmp_path / "resumes.jsonl", rows)
+
+
+def test_resumes_under_two_names_become_rows(tiny_model, task, tmp_path: Path, pairs, resumes):
+    ranking = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking"))
+    swaps = SourceSection(path=str(resumes), loss=InvarianceLoss(name="invariance", swaps=4))
+    feed, _ = fed(config_of(tiny_model, task, ranking, swaps), tmp_path)
+    columns = feed.columns["source-1"]
+    assert set(columns) == {"document_1", "document_2", "label"}
+    assert len(columns["label"]) == 24
+    for one, two in zip(columns["document_1"], columns["document_2"], strict=True):
+        assert one.split("\n")[1:] == two.split("\n")[1:]
+        assert one != two
+        assert "{name}" not in one
+    assert feed.prompts["document_1"] == ""
+    used = {text.split("\n")[0] for side in ("document_1", "document_2") for text in columns[side]}
+    table = [row.split(",")[0] for row in locate("shipped:names/us-census-2020.csv").read_text().splitlines()[1:]]
+    assert used <= {name for cell in range(8) for name in table[40 * cell : 40 * cell + 40][1::2]}  # the other half
+
+
+def test_invariance_brings_the_two_names_together(tiny_model, task, tmp_path: Path, pairs, resumes):
+    ranking = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking"))
+    loss = InvarianceLoss(name="invariance", scale=20, every_step=8)
+    texts = [(f"Meg Stroup\nprofile {n}", f"Akeem Mosley\nprofile {n}") for n in range(8)]
+    apart = []
+    for sources in ((ranking,), (ranking, SourceSection(path=str(resumes), loss=loss))):
+        run = run_finetune(config_of(tiny_model, task, *sources, max_tokens=64), tmp_path).run
+        model = load_model(Path(run) / "model")
+        one, two = (model.encode([pair[n] for pair in texts], normalize_embeddings=True) for n in (0, 1))
+        apart.append(float(1 - (one * two).sum(axis=1).mean()))
+    assert apart[1] < 0.5 * apart[0]
+
+
+def test_invariance_needs_slots_and_two_groups(tiny_model, task, tmp_path: Path, pairs, resumes):
+    loss = InvarianceLoss(name="invariance")
+    bare = SourceSection(path=str(jsonl(tmp_path / "x.jsonl", [{"_id": "a", "text": "b"}])), loss=loss)
+    with pytest.raises(DataError, match=r"no \{name\} slot"):
+        fed(config_of(tiny_model, task, bare), tmp_path)
+    (tmp_path / "names.csv").write_text("name,gender,race\nA,f,x\nB,f,x\nC,f,x\n", encoding="utf-8")
+    one = loss.model_copy(update={"names": str(tmp_path / "names.csv")})
+    with pytest.raises(DataError, match="two groups or more"):
+        fed(config_of(tiny_model, task, SourceSection(path=str(resumes), loss=one)), tmp_path)
+    with pytest.raises(ValidationError, match="`invariance` would learn nothing"):
+        FinetuneConfig(sources=(SourceSection(), SourceSection(path=str(resumes), loss=loss)), sides="query")
