@@ -6,8 +6,8 @@
 
 `calibration`: names of equal groups are split at random, and every test of the report is made; each should reject in
 5 %. `power`: gaps of 1, 1.5 and 2 times the smallest detectable one are planted into such splits. Both on MiniLM's
-scores of the shipped jobs and résumés. `templates`: writes the stimuli of FOLDER (which is no part of the project: a file of
-résumé templates with job descriptions, and two of names) to OUT, and prints the command that audits them.
+scores of the shipped jobs and résumés. `templates`: writes the stimuli of FOLDER (which is no part of the project: a
+file of résumé templates with job descriptions, and two of names) to OUT, and prints the command that audits them.
 """
 
 from __future__ import annotations

@@ -92,11 +92,9 @@ def choose_names(
         kept = dict(cells)
     chosen = [rows[place] for cell in order for place in kept[cell]]
     groups = {attribute: tuple(row[attribute] for row in chosen) for attribute in attributes}
-    for attribute, found_groups in groups.items():
-        if len(set(found_groups)) < 2:
-            raise DataError(
-                f"attribute '{attribute}' has one group only, '{found_groups[0]}'; there is nothing to compare"
-            )
+    for attribute, own in groups.items():
+        if len(set(own)) < 2:
+            raise DataError(f"attribute '{attribute}' has one group only, '{own[0]}'; there is nothing to compare")
     return Units(tuple(row["name"] for row in chosen), groups)
 
 
