@@ -24,10 +24,11 @@ from hrembed.audit.stimuli import fill
 from hrembed.config.audit import AuditConfig, StimuliSection
 from hrembed.metrics.association import associations, weat
 from hrembed.metrics.counterfactual import excess
-from hrembed.metrics.fairness import draws_p, gaps, labelings, permutation_p, spread_p, spread_ratio_p
+from hrembed.metrics.fairness import draws_p, gaps, labelings, permutation_p, spread_p
 from hrembed.metrics.leakage import cross_fitted, folds_of
 from hrembed.metrics.legal import naive_chi_square
 from hrembed.metrics.shares import attention_draws, ndkl
+from hrembed.metrics.spread import spread_ratio_p
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.stages.audit_probes import name_vectors, numbered

@@ -17,10 +17,10 @@ from hrembed.metrics.fairness import (
     impact_ratios,
     labelings,
     spread_p,
-    spread_ratio_p,
     two_way_intervals,
 )
 from hrembed.metrics.shares import attention_draws, ndkl, skew
+from hrembed.metrics.spread import spread_ratio_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

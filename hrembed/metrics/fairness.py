@@ -196,7 +196,7 @@ def impact_ratios(
 ) -> list[Contrast]:
     """Compare the selection rate of every two groups as a ratio, lower over higher, all pairs at once.
 
-    Names are resampled within group and stratum. Picking the worst pair afterwards is allowed.
+    Names are resampled in group and stratum; picking the worst pair afterwards is allowed.
 
     Args:
         rates: Selection rate of each name, shape (N,), in [0, 1].
@@ -207,30 +207,39 @@ def impact_ratios(
         resamples: Number of resamples.
 
     Returns:
-        One contrast per pair, `first` the group with the lower rate; empty with one group. Value and ends
-        are NaN when a rate is 0 in the data, the ends when it is 0 in a resample.
+        One contrast per pair, `first` the group with the lower rate; NaN where a rate is 0 in the data or a resample.
 
     Source:
         6 RCNY section 5-301 for the ratio; Westfall & Young (1993), Resampling-Based Multiple Testing, for max-t.
     """
-    blocks, cells = _blocks(groups, strata), _cells(groups, strata)
+    cells = _cells(groups, strata)
     names = sorted(cells, key=lambda group: (_mean(rates, cells[group]), group))
     pairs = list(combinations(range(len(names)), 2))
     first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     with np.errstate(divide="ignore", invalid="ignore"):
         point = np.log([_mean(rates, cells[group]) for group in names])
-        if blocks is None:
-            draws = np.log([_resampled(rates, cells[group], resamples, rng) for group in names])
-        else:
-            order = [sorted(cells).index(group) for group in names]
-            draws = np.log(_resampled_blocks(rates[blocks][:, order], resamples, rng))
+        draws = np.log(_drawn_means(rates, names, cells, _blocks(groups, strata), resamples, rng))
         center, moved = point[first] - point[second], draws[first] - draws[second]
     freedom = min(sum(len(cell) - 1 for cell in own) for own in cells.values())
     reach, error = _simultaneous_reach(center, moved, confidence, freedom)
-    return [
-        Contrast(names[a], names[b], *_unlog(center[n], reach[n]), np.nan, float(error[n]), float(freedom))
-        for n, (a, b) in enumerate(pairs)
-    ]
+    ends = [_unlog(center[n], reach[n]) for n in range(len(pairs))]
+    rows = zip(pairs, ends, error.tolist(), strict=True)
+    return [Contrast(names[a], names[b], *own, np.nan, off, float(freedom)) for (a, b), own, off in rows]
+
+
+def _drawn_means(
+    rates: Floats,
+    names: Sequence[str],
+    cells: dict[str, list[Ints]],
+    blocks: Ints | None,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Mean of each group in resamples of names, or of whole blocks; shape (groups, resamples)."""
+    if blocks is None:
+        return np.array([_resampled(rates, cells[group], resamples, rng) for group in names])
+    order = [sorted(cells).index(group) for group in names]
+    return _resampled_blocks(rates[blocks][:, order], resamples, rng)
 
 
 def _unlog(center: float, reach: float) -> tuple[float, float, float]:
@@ -349,12 +358,7 @@ def two_way_intervals(
     if min(len(cell) for own in cells.values() for cell in own) < 2:
         return [(float("nan"), float("nan")) for _ in combinations(names, 2)]
     drawn = _weights(len(by_job), resamples, rng) @ by_job + _weights(len(by_resume), resamples, rng) @ by_resume - mean
-    means = np.array(
-        [
-            np.mean([(drawn[:, c] * _weights(len(c), resamples, rng)).sum(axis=1) for c in cells[group]], axis=0)
-            for group in names
-        ]
-    )
+    means = np.array([_weighted(drawn, cells[group], rng) for group in names])
     first, second = np.array(list(combinations(range(len(names)), 2)), dtype=np.int64).reshape(-1, 2).T
     point = np.array([_mean(mean, cells[group]) for group in names])
     center = point[first] - point[second]
@@ -363,31 +367,14 @@ def two_way_intervals(
     return [(float(c - r), float(c + r)) for c, r in zip(center, reach, strict=True)]
 
 
+def _weighted(drawn: Floats, cells: list[Ints], rng: np.random.Generator) -> Floats:
+    """Mean of a group's names, resampled anew in every row of `drawn`; shape (resamples,)."""
+    parts = [(drawn[:, cell] * _weights(len(cell), len(drawn), rng)).sum(axis=1) for cell in cells]
+    return np.asarray(np.mean(parts, axis=0))
+
+
 def _weights(n: int, resamples: int, rng: np.random.Generator) -> Floats:
     """Share of each of n things in a resample, stretched as in `_resampled_cell`; shape (resamples, n)."""
     even = 1 / n
     drawn = rng.multinomial(n, np.full(n, even), size=resamples) / n
     return np.asarray(even + (drawn - even) * np.sqrt(n / max(1, n - 1)))
-
-
-def spread_ratio_p(values: Floats, labels: Ints) -> float:
-    """Test whether groups differ in how far their names stand from each other, by permutation.
-
-    The statistic is the largest gap of two means of the absolute distances from the group's median.
-
-    Args:
-        values: One number per name, shape (N,).
-        labels: As `labelings` gives them.
-
-    Source:
-        Brown & Forsythe (1974), doi:10.1080/01621459.1974.10482955, permuted.
-    """
-    count = int(labels.max()) + 1
-    if count < 2:
-        return float("nan")
-    means = []
-    for group in range(count):
-        own = np.where(labels == group, values, np.nan)
-        away = np.abs(own - np.nanmedian(own, axis=1, keepdims=True))
-        means.append(np.nanmean(away, axis=1))
-    return float(draws_p((np.max(means, axis=0) - np.min(means, axis=0))[:, None])[0])

@@ -168,6 +168,11 @@ def _name_tables(metrics: Mapping[str, Any]) -> Iterator[Part]:
         ],
         "p by permutation of names within strata, adjusted over the measures of an attribute.",
     )
+    yield from _ranking_tables(attributes)
+    yield from _checks(metrics)
+
+
+def _ranking_tables(attributes: Mapping[str, Any]) -> Iterator[Part]:
     yield Table(
         "Rankings as a whole",
         [_shares_row(name, own["shares"], own["spread_p"]) for name, own in attributes.items() if own["shares"]],
@@ -186,7 +191,6 @@ def _name_tables(metrics: Mapping[str, Any]) -> Iterator[Part]:
             for job in own["jobs"][:_SHOWN_JOBS]
         ],
     )
-    yield from _checks(metrics)
 
 
 def _checks(metrics: Mapping[str, Any]) -> Iterator[Part]:
@@ -275,6 +279,10 @@ def _model_tables(metrics: Mapping[str, Any]) -> Iterator[Part]:
         )
     if metrics.get("cues"):
         yield Table("Cues at a glance", [cue_row(name, own) for name, own in metrics["cues"].items()])
+    yield from _vector_tables(metrics)
+
+
+def _vector_tables(metrics: Mapping[str, Any]) -> Iterator[Part]:
     if metrics.get("titles"):
         yield _titles(metrics["titles"])
     if metrics.get("leakage"):

@@ -11,10 +11,10 @@ from hrembed.metrics.fairness import (
     labelings,
     permutation_p,
     spread_p,
-    spread_ratio_p,
     two_way_intervals,
 )
 from hrembed.metrics.multiplicity import benjamini_hochberg, holm
+from hrembed.metrics.spread import spread_ratio_p
 
 GENDER = ["f", "m"] * 40
 RACE = ["a"] * 20 + ["b"] * 20 + ["c"] * 20 + ["d"] * 20
