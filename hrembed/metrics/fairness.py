@@ -335,8 +335,8 @@ def two_way_intervals(
 ) -> list[tuple[float, float]]:
     """Intervals of the gaps when other jobs and résumés could have been taken as well as other names.
 
-    Jobs, résumés and names are resampled independently. What a name gains is taken as a sum over job and résumé, so
-    their interplay, which has a share of 1 / (J R) of the variance, is left out.
+    All three are resampled independently. What a name gains is taken as a sum over job and résumé: their interplay,
+    which has a share of 1 / (J R) of the variance, is left out.
 
     Args:
         by_job: Mean shift of each name for each job, shape (J, N).
@@ -351,20 +351,19 @@ def two_way_intervals(
         (low, high) for each pair, in the order of `gaps`; NaN where a group has fewer than two names.
 
     Source:
-        Owen (2007), doi:10.1214/07-AOAS122, the pigeonhole bootstrap: a little wide on purpose.
+        Owen (2007), doi:10.1214/07-AOAS122, the pigeonhole bootstrap.
     """
-    mean, cells = by_job.mean(axis=0), _cells(groups, strata)
-    names = sorted(cells)
+    mean, cells, names = by_job.mean(axis=0), _cells(groups, strata), sorted(set(groups))
     if min(len(cell) for own in cells.values() for cell in own) < 2:
-        return [(float("nan"), float("nan")) for _ in combinations(names, 2)]
-    drawn = _weights(len(by_job), resamples, rng) @ by_job + _weights(len(by_resume), resamples, rng) @ by_resume - mean
+        return [(np.nan, np.nan) for _ in combinations(names, 2)]
+    drawn = sum(_weights(len(side), resamples, rng) @ side for side in (by_job, by_resume)) - mean
     means = np.array([_weighted(drawn, cells[group], rng) for group in names])
     first, second = np.array(list(combinations(range(len(names)), 2)), dtype=np.int64).reshape(-1, 2).T
     point = np.array([_mean(mean, cells[group]) for group in names])
     center = point[first] - point[second]
     freedom = min(sum(len(cell) - 1 for cell in own) for own in cells.values())
-    reach, _ = _simultaneous_reach(center, means[first] - means[second], confidence, freedom)
-    return [(float(c - r), float(c + r)) for c, r in zip(center, reach, strict=True)]
+    reach = _simultaneous_reach(center, means[first] - means[second], confidence, freedom)[0]
+    return list(zip((center - reach).tolist(), (center + reach).tolist(), strict=True))
 
 
 def _weighted(drawn: Floats, cells: list[Ints], rng: np.random.Generator) -> Floats:
