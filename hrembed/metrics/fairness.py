@@ -335,8 +335,7 @@ def two_way_intervals(
 ) -> list[tuple[float, float]]:
     """Intervals of the gaps when other jobs and résumés could have been taken as well as other names.
 
-    All three are resampled independently. What a name gains is taken as a sum over job and résumé: their interplay,
-    which has a share of 1 / (J R) of the variance, is left out.
+    All three are resampled independently; the interplay of job and résumé, 1 / (J R) of the variance, is left out.
 
     Args:
         by_job: Mean shift of each name for each job, shape (J, N).
