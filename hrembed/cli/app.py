@@ -47,6 +47,13 @@ COMMANDS = {
         "Score gaps and impact ratios between groups of names are judged: pass, fail (exit code 5) or inconclusive.",
         "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
     ),
+    "gate": (
+        "hrembed.stages.gate:run_gate",
+        "Let a model through, or not, against a baseline.",
+        "Quality, retention, fairness, latency and size in one file; exit code 0 pass, 5 fail, 6 inconclusive. Writes "
+        "JUnit XML, a Markdown summary and JSON; refuses runs on other data, other stimuli or with edited files.",
+        "hrembed gate --set candidate.eval=latest --set inconclusive=pass",
+    ),
     "export": (
         "hrembed.stages.export:run_export",
         "Write a model for other servers: older layout, OpenVINO, ONNX, int8.",

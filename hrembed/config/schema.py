@@ -19,6 +19,7 @@ from hrembed.config.data import (
     ImportTableConfig,
 )
 from hrembed.config.export import ExportConfig
+from hrembed.config.gate import GateConfig
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
 from hrembed.config.training import DEV, FinetuneConfig
@@ -281,6 +282,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "eval": EvalConfig,
     "export": ExportConfig,
     "bias-audit": AuditConfig,
+    "gate": GateConfig,
     "demo": DemoConfig,
     "data-import-onet": ImportOnetConfig,
     "data-import-esco": ImportEscoConfig,
