@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hrembed import __version__
-from hrembed.cli import data, finetune
+from hrembed.cli import data, finetune, runs
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
 from hrembed.errors import HrembedError
 
@@ -89,6 +89,7 @@ finetune.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 
 def _show_version(asked: bool) -> None:

@@ -40,7 +40,7 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
         }  # fmt: skip
         kinds = {"task/test": {"kind": "retrieval", "items": QUERIES, "unit": "groups"}}
         run.write_metrics(
-            {"scores": {"task/test": entries}, "retention": [], "kinds": kinds, "differences": [], "confidence": 0.95}
+            {"scores": {"task/test": entries}, "retention": [], "kinds": kinds, "differences": [], "robustness": {}}
         )
         count = len(models)
         run.write_table(
