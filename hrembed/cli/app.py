@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hrembed import __version__
-from hrembed.cli import data, finetune, runs
+from hrembed.cli import compare, data, finetune, runs
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
 from hrembed.errors import HrembedError
 
@@ -46,6 +46,12 @@ COMMANDS = {
         "Score the same résumés under different names.",
         "Score gaps and impact ratios between groups of names are judged: pass, fail (exit code 5) or inconclusive.",
         "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
+    ),
+    "decision": (
+        "hrembed.stages.decision:run_decision",
+        "Pre-trained, fine-tuned or from scratch: make all three, and weigh them.",
+        "Two trainings, one evaluation with BM25 beside them, one comparison; the table is also `decision.md`.",
+        "hrembed decision --runs-dir decision-runs",
     ),
     "gate": (
         "hrembed.stages.gate:run_gate",
@@ -86,6 +92,7 @@ def _add_command(name: str, stage: str, summary: str, more: str, example: str) -
 
 
 finetune.add_to(app)
+compare.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.data.locate import locate
-from hrembed.data.read import read_task
 from hrembed.errors import ConfigError, DataError
-from hrembed.files import sha256
 from hrembed.metrics.gating import judge_limit
 from hrembed.stages.encoders import open_encoder
 from hrembed.stages.gate_checks import Check
 from hrembed.stages.scoring import as_json
-from hrembed.stages.speed import dimensions, has_vectors, milliseconds, model_bytes
-from hrembed.stages.tasks import MTEB
+from hrembed.stages.sides import texts_of
+from hrembed.stages.speed import cycle, dimensions, has_vectors, milliseconds, model_bytes
 from hrembed.types import Estimate
 
 if TYPE_CHECKING:
@@ -53,7 +50,7 @@ def cost_checks(
         found.append(Check("size", "size dimensions", asked, outcome, str(length)))  # type: ignore[arg-type]
     if timed:
         progress.note("timing one query at a time")
-        times = milliseconds(encoders, _texts(candidate, latency.texts), "query")
+        times = milliseconds(encoders, cycle(texts_of(candidate)[0], latency.texts), "query")
         found += _latencies(config, times)
     return found
 
@@ -68,21 +65,6 @@ def _opened(side: Side, root: Path, progress: Progress) -> Encoder:
     if encoder.identity != side.identity:
         raise DataError(f"'{side.section.ref}' is no longer the model that '{side.run.name}' evaluated")
     return encoder
-
-
-def _texts(side: Side, n: int) -> list[str]:
-    """Queries of the first task whose files are still those of the run."""
-    for section in side.config["tasks"]:
-        if not section["path"].startswith(MTEB) and (locate(section["path"]) / "queries.jsonl").is_file():
-            folder = locate(section["path"])
-            task = read_task(folder, section["split"])
-            if any(sha256(folder) == entry["sha256"] for entry in side.run.manifest["inputs"].values()):
-                texts = [query.text for query in task.queries]
-                return (texts * (n // len(texts) + 1))[:n]
-    raise DataError(
-        f"no retrieval task of run '{side.run.name}' is here as it was, so there are no queries to time",
-        hint="put the task back, or leave `latency` out",
-    )
 
 
 def _latencies(config: GateConfig, times: list[Floats]) -> Iterator[Check]:

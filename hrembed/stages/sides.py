@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hrembed.config.parts import ModelSection
+from hrembed.data.locate import locate
+from hrembed.data.read import read_task
 from hrembed.errors import ConfigError, DataError
+from hrembed.files import sha256
 from hrembed.metrics.intervals import clustered_error, paired_difference
 from hrembed.metrics.probes import interval_of, spearman, spearman_draws
 from hrembed.models.refs import parse_ref
@@ -17,6 +20,7 @@ from hrembed.runs.past import find_run, finished
 from hrembed.stages.encoders import short_name
 from hrembed.stages.entrants import unique
 from hrembed.stages.scoring import unit_of
+from hrembed.stages.tasks import MTEB
 from hrembed.types import Estimate
 
 if TYPE_CHECKING:
@@ -90,6 +94,15 @@ class Paired(NamedTuple):
     error: float
 
 
+def sections_of(run: PastRun) -> dict[str, ModelSection]:
+    """Models of an eval run by the names that they have in it, in the order of its config, baselines last."""
+    config = run.json("config.yaml")
+    sections = [ModelSection.model_validate(entry) for entry in config["models"]]
+    sections += [ModelSection(ref=name) for name in config["baselines"]]
+    names = unique(short_name(parse_ref(section.ref)) for section in sections)
+    return dict(zip(names, sections, strict=True))
+
+
 def open_side(root: Path, reference: str, model: str | None, *, last: bool) -> Side:
     """Read one model of an eval run, every file by its hash.
 
@@ -105,9 +118,8 @@ def open_side(root: Path, reference: str, model: str | None, *, last: bool) -> S
     """
     run = finished(find_run(root, reference, "eval"))
     config, metrics = run.json("config.yaml"), run.json("metrics.json")
-    sections = [ModelSection.model_validate(entry) for entry in config["models"]]
-    sections += [ModelSection(ref=name) for name in config["baselines"]]
-    names = unique(short_name(parse_ref(section.ref)) for section in sections)
+    by_name = sections_of(run)
+    names = list(by_name)
     chosen = model or (names[len(config["models"]) - 1] if last else names[0])
     if chosen not in names:
         raise ConfigError(
@@ -117,7 +129,7 @@ def open_side(root: Path, reference: str, model: str | None, *, last: bool) -> S
     rows = {name: np.asarray(values) for name, values in run.table("per_query").items()}
     mine = rows["model"] == chosen
     own = {name: values[mine] for name, values in rows.items()}
-    return Side(run, chosen, sections[names.index(chosen)], metrics, config, own)
+    return Side(run, chosen, by_name[chosen], metrics, config, own)
 
 
 def check_same_data(candidate: Side, baseline: Side, task: str) -> None:
@@ -214,3 +226,21 @@ def _by_draws(
         Estimate(values[0] - values[1], *interval_of(moved, n, level), n, unit_of(groups)) for level in levels
     )
     return Paired(plain, corrected, float(np.nanstd(moved)))
+
+
+def texts_of(side: Side) -> tuple[list[str], list[str]]:
+    """Queries and documents of the first retrieval task whose files are still those of the run.
+
+    Raises:
+        DataError: There is none.
+    """
+    for section in side.config["tasks"]:
+        if not section["path"].startswith(MTEB) and (locate(section["path"]) / "queries.jsonl").is_file():
+            folder = locate(section["path"])
+            if any(sha256(folder) == entry["sha256"] for entry in side.run.manifest["inputs"].values()):
+                task = read_task(folder, section["split"])
+                return [query.text for query in task.queries], [document.text for document in task.documents]
+    raise DataError(
+        f"no retrieval task of run '{side.run.name}' is here as it was, so there are no texts to time",
+        hint="put the task back, or set what is timed to null",
+    )

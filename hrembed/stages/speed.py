@@ -27,6 +27,11 @@ def has_vectors(section: ModelSection) -> bool:
     return parse_ref(section.ref).scheme in {*_LOCAL, "static", "openai"}
 
 
+def cycle(texts: Sequence[str], n: int) -> list[str]:
+    """As many distinct texts as asked for; a repeated one gets a number, as equal ones are computed once."""
+    return [text if turn == 0 else f"{text} {turn}" for turn in range(n // len(texts) + 1) for text in texts][:n]
+
+
 def milliseconds(encoders: Sequence[Encoder], texts: Sequence[str], side: Side) -> list[Floats]:
     """Time encoders on one text at a time, in turn, so that whatever slows the machine slows all alike.
 
