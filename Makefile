@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check docs data
+.PHONY: setup demo test check docs data browser
 
 setup: .venv/.installed
 
@@ -30,3 +30,8 @@ docs: setup
 data: setup
 	$(BIN)/python -m hrembed.data.hr_core data/hr-core
 	$(BIN)/python -m hrembed.data.general_core data/general-core
+
+# What the tests of pages need, and nothing else does: Chromium from the system's packages, axe-core from npm.
+browser:
+	command -v chromium || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
+	npm install --no-save --no-audit --no-fund --prefix .tools axe-core@4.14.1

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hrembed import __version__
-from hrembed.cli import data, finetune
+from hrembed.cli import compare, data, finetune, runs
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
 from hrembed.errors import HrembedError
 
@@ -47,6 +47,19 @@ COMMANDS = {
         "Score gaps and impact ratios between groups of names are judged: pass, fail (exit code 5) or inconclusive.",
         "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
     ),
+    "decision": (
+        "hrembed.stages.decision:run_decision",
+        "Pre-trained, fine-tuned or from scratch: make all three, and weigh them.",
+        "Two trainings, one evaluation with BM25 beside them, one comparison; the table is also `decision.md`.",
+        "hrembed decision --runs-dir decision-runs",
+    ),
+    "gate": (
+        "hrembed.stages.gate:run_gate",
+        "Let a model through, or not, against a baseline.",
+        "Quality, retention, fairness, latency and size in one file; exit code 0 pass, 5 fail, 6 inconclusive. Writes "
+        "JUnit XML, a Markdown summary and JSON; refuses runs on other data, other stimuli or with edited files.",
+        "hrembed gate --set candidate.eval=latest --set inconclusive=pass",
+    ),
     "export": (
         "hrembed.stages.export:run_export",
         "Write a model for other servers: older layout, OpenVINO, ONNX, int8.",
@@ -79,9 +92,11 @@ def _add_command(name: str, stage: str, summary: str, more: str, example: str) -
 
 
 finetune.add_to(app)
+compare.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 
 def _show_version(asked: bool) -> None:

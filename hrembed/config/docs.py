@@ -18,7 +18,7 @@ _HEAD = """# Settings
 
 Generated from `hrembed/config/schema.py` by `make docs`. Every key may also be given as `--set key.path=value`;
 lists are addressed by position (`--set models.0.ref=bm25`). `demo` holds the settings of the other four below `select`,
-`finetune`, `eval` and `audit`.
+`finetune`, `eval` and `audit`; `decision` those of two trainings below `tuned` and `scratch`, and `eval` and `compare`.
 """
 
 
@@ -26,7 +26,7 @@ def reference() -> str:
     """Write the settings of every command as Markdown."""
     parts = [_HEAD]
     for command, schema in SCHEMAS.items():
-        if command != "demo":
+        if command not in {"demo", "decision"}:
             rows = "\n".join(_rows(schema, schema()))
             head = "| key | type | default | meaning |\n|---|---|---|---|"
             words = command.replace("-", " ") if command.startswith("data-") else command

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.audit import AuditConfig
+from hrembed.config.compare import CompareConfig
 from hrembed.config.data import (
     DataAnonymiseConfig,
     DataCheckConfig,
@@ -20,7 +21,9 @@ from hrembed.config.data import (
     ImportTableConfig,
 )
 from hrembed.config.export import ExportConfig
+from hrembed.config.gate import GateConfig
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
+from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
 from hrembed.config.training import DEV, FinetuneConfig
 from hrembed.evaluation.perturb import CHANGES
@@ -210,12 +213,29 @@ class DemoConfig(Section):
     audit: AuditConfig = AuditConfig(fail_on="never")
 
 
+class DecisionConfig(Section):
+    """`hrembed decision`: pre-trained, fine-tuned and from scratch, end to end."""
+
+    tuned: FinetuneConfig = Field(default=FinetuneConfig(), description="How the pre-trained model is fine-tuned.")
+    scratch: FinetuneConfig = Field(
+        default=FinetuneConfig(method=ScratchMethod(name="scratch")), description="How a model of its own is trained."
+    )
+    eval: EvalConfig = Field(
+        default=EvalConfig(baselines=("bm25",)),
+        description="What all are evaluated on; its `models` take part beside the three.",
+    )
+    compare: CompareConfig = Field(default=CompareConfig(), description="How they are compared; `runs` is filled in.")
+
+
 SCHEMAS: dict[str, type[Section]] = {
     "select": SelectConfig,
     "finetune": FinetuneConfig,
     "eval": EvalConfig,
     "export": ExportConfig,
     "bias-audit": AuditConfig,
+    "compare": CompareConfig,
+    "decision": DecisionConfig,
+    "gate": GateConfig,
     "demo": DemoConfig,
     "data-import-onet": ImportOnetConfig,
     "data-import-esco": ImportEscoConfig,

@@ -7,8 +7,9 @@ loaded from anywhere: style and script stand in the page, pictures are part of i
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from hrembed.files import write_text
 
@@ -40,15 +41,22 @@ class Table:
 
     Attributes:
         title: Caption.
-        rows: Column name to cell; all rows have the columns of the first.
+        rows: Column name to cell; a column stands where any row has it.
         note: What the columns mean, below the table.
         link: Relative path of the file with the rows behind it; empty for none.
+        links: Column to one relative path for each row, to which its cell leads; an empty path leads nowhere.
     """
 
     title: str
     rows: Sequence[Mapping[str, str]]
     note: str = ""
     link: str = ""
+    links: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, in the order in which they first come."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,23 @@ class Picture:
         return f"data:image/{kind};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
 
-def write_page(path: Path, title: str, subtitle: str, parts: Sequence[Prose | Table | Picture], *, footer: str) -> None:
+@dataclass(frozen=True)
+class Listing:
+    """Text as it is, folded away until the reader opens it.
+
+    Attributes:
+        title: What is read before it is opened.
+        text: Lines.
+    """
+
+    title: str
+    text: str
+
+
+Part = Prose | Table | Picture | Listing
+
+
+def write_page(path: Path, title: str, subtitle: str, parts: Sequence[Part], *, footer: str) -> None:
     """Write a page.
 
     Args:
@@ -90,14 +114,21 @@ def write_page(path: Path, title: str, subtitle: str, parts: Sequence[Prose | Ta
     write_text(path, template.render(title=title, subtitle=subtitle, parts=kinds, footer=footer) + "\n")
 
 
+def address(path: str) -> str:
+    """Write a relative path as a link that leads to that file and nowhere else, whatever its name is."""
+    return quote(path if path.startswith(("./", "../")) else f"./{path}", safe="/#")
+
+
 def environment() -> Environment:
     """The template engine: everything is escaped, and a name that is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    found = Environment(
         loader=PackageLoader("hrembed.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["address"] = address
+    return found

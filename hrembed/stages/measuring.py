@@ -100,7 +100,7 @@ def _similar(encoder: Encoder, task: PairTask, config: EvalConfig) -> Measures:
     rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
     draws = spearman_draws(found, task.scores, _groups(task), rng=rng, resamples=resamples)
     drawn = {"spearman": Drawn(spearman(found, task.scores), draws)}
-    return Measures({}, drawn, "spearman", {}, columns={"similarity": found})
+    return Measures({}, drawn, "spearman", {}, columns={"similarity": found, "rated": task.scores})
 
 
 def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:

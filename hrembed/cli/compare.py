@@ -1,0 +1,40 @@
+"""`hrembed compare`: the arguments are the runs; settings come from `--config` and `--set`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_stage
+
+_HELP = """Weigh the models of eval runs on latency, computation, cost, accuracy and scalability.
+
+Differences are paired on the same items, fairness on the same stimuli where bias-audit runs are named as well. Each
+model is measured in a process of its own; what does not fit is extrapolated from a fitted curve, and marked so.
+"""
+
+Runs = Annotated[
+    list[str] | None, typer.Argument(metavar="[RUN]...", help="Eval and bias-audit runs; else the config's.")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML config; the embedded default without it.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    summary = _HELP.partition("\n")[0]
+    app.command("compare", help=_HELP, short_help=summary, epilog="Example: hrembed compare eval/latest")(_compare)
+
+
+def _compare(
+    runs: Runs = None,
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    sets = [*([f"runs={json.dumps(runs)}"] if runs else []), *(overrides or [])]
+    run_stage("compare", "hrembed.stages.compare:run_compare", config, sets, runs_dir, as_json=as_json, quiet=quiet)

@@ -1,0 +1,157 @@
+"""Runs that ended: found by a short name, and read only as they were written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrembed.errors import DataError
+from hrembed.files import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run folder whose manifest could be read.
+
+    Attributes:
+        path: The folder.
+        manifest: Content of `manifest.json`.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def command(self) -> str:
+        """What was run."""
+        return str(self.manifest.get("command", self.path.parent.name))
+
+    @property
+    def name(self) -> str:
+        """Command and id, as the commands take it: `eval/20260301T101500Z-3f9c2a1b`."""
+        return f"{self.command}/{self.path.name}"
+
+    @property
+    def status(self) -> str:
+        """`started`, `ok`, `failed` or `interrupted`."""
+        return str(self.manifest.get("status", "unknown"))
+
+    def holds(self, name: str) -> bool:
+        """Whether the run wrote a file of that name."""
+        return name in self.manifest.get("outputs", {})
+
+    def verified(self, name: str) -> Path:
+        """Path of a file that the run wrote, with the hash that the manifest says.
+
+        Raises:
+            DataError: The run wrote no such file, it is gone, or it was changed since.
+        """
+        file, outputs = self.path / name, self.manifest.get("outputs", {})
+        if name not in outputs:
+            raise DataError(f"run '{self.name}' wrote no '{name}'")
+        if not file.is_file():
+            raise DataError(f"'{file}' is gone", hint="restore the run folder, or repeat the run")
+        if sha256(file) != outputs[name]:
+            raise DataError(
+                f"'{file}' is not what the run wrote: its SHA-256 differs from the manifest",
+                hint="restore it, or repeat the run with its `config.yaml`",
+            )
+        return file
+
+    def json(self, name: str) -> Any:
+        """Content of a JSON file of the run, verified."""
+        return json.loads(self.verified(name).read_text(encoding="utf-8"))
+
+    def table(self, name: str) -> dict[str, list[Any]]:
+        """Columns of `<name>.parquet` of the run, verified."""
+        import pyarrow.parquet as pq
+
+        found: dict[str, list[Any]] = pq.read_table(self.verified(f"{name}.parquet")).to_pydict()
+        return found
+
+
+def past_runs(root: Path, command: str | None = None) -> list[PastRun]:
+    """List the runs below a folder, oldest first; folders without a readable manifest are left out.
+
+    Args:
+        root: Folder of all runs.
+        command: Only runs of this command.
+    """
+    found = []
+    for file in root.glob(f"{command or '*'}/*/manifest.json"):
+        run = _read(file.parent)
+        if run is not None:
+            found.append(run)
+    return sorted(found, key=_age)
+
+
+def find_run(root: Path, reference: str, command: str | None = None) -> PastRun:
+    """Find a run.
+
+    Args:
+        root: Folder of all runs.
+        reference: `COMMAND/ID`, an id, the folder, or `latest` (also `COMMAND/latest`): the newest that ended well.
+        command: What the run must be of; None for any.
+
+    Raises:
+        DataError: There is none, several have the id, or it is of another command.
+    """
+    folder = Path(reference).expanduser()
+    if (folder / "manifest.json").is_file():
+        run = _read(folder)
+        if run is None:
+            raise DataError(f"'{folder / 'manifest.json'}' cannot be read")
+    else:
+        run = _by_name(root, reference, command)
+    if command is not None and run.command != command:
+        raise DataError(f"run '{run.name}' is of `{run.command}`, where one of `{command}` is needed")
+    return run
+
+
+def finished(run: PastRun) -> PastRun:
+    """Return the run when it ended well.
+
+    Raises:
+        DataError: It did not.
+    """
+    if run.status != "ok":
+        raise DataError(f"run '{run.name}' ended with status '{run.status}', so its numbers are not complete")
+    return run
+
+
+def _by_name(root: Path, reference: str, command: str | None) -> PastRun:
+    kind, _, name = reference.rpartition("/")
+    of_kind = past_runs(root, kind or command)
+    if name == LATEST:
+        found = [run for run in of_kind if run.status == "ok"][-1:]
+    else:
+        found = [run for run in of_kind if run.path.name == name]
+    if len(found) > 1:
+        raise DataError(f"several runs are called '{name}'", hint=f"write {' or '.join(run.name for run in found)}")
+    if not found:
+        newest = f"the newest is '{of_kind[-1].name}'" if of_kind else "there is none at all"
+        wanted = f"{kind or command} run" if kind or command else "run"
+        raise DataError(f"there is no {wanted} '{name}' in '{root}'; {newest}", hint="list them: hrembed runs list")
+    return found[0]
+
+
+def _age(run: PastRun) -> tuple[str, int, str]:
+    """Order in time; runs of one second are told apart by when their config was written."""
+    config = run.path / "config.yaml"
+    written = config.stat().st_mtime_ns if config.is_file() else 0
+    return str(run.manifest.get("started", "")), written, run.name
+
+
+def _read(folder: Path) -> PastRun | None:
+    try:
+        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return PastRun(folder, content) if isinstance(content, dict) else None

@@ -1,0 +1,180 @@
+"""The checks of a gate on bias audits: verdicts, and how far gaps between groups of names grew."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.errors import ConfigError, DataError
+from hrembed.metrics.gating import judge_limit
+from hrembed.metrics.probes import interval_of
+from hrembed.runs.past import find_run, finished
+from hrembed.stages.gate_checks import Check
+from hrembed.stages.scoring import as_json, shown
+from hrembed.types import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hrembed.config.gate import FairnessSection, GateConfig
+    from hrembed.config.parts import BootstrapSection
+    from hrembed.runs.past import PastRun
+    from hrembed.stages.sides import Side
+    from hrembed.types import Floats
+
+_RANK = {"pass": 0, "inconclusive": 1, "fail": 2}
+_COLUMNS = ("score", "effect")
+
+
+class Audit(NamedTuple):
+    """A bias-audit run that ended.
+
+    Attributes:
+        run: The run.
+        metrics: Content of its `metrics.json`.
+    """
+
+    run: PastRun
+    metrics: dict[str, Any]
+
+
+class Growth(NamedTuple):
+    """How much wider a gap is with the candidate.
+
+    Attributes:
+        attribute: Column of the names.
+        groups: The two groups.
+        gap: Absolute gap with the candidate, and with the baseline.
+        estimate: The first minus the second.
+    """
+
+    attribute: str
+    groups: tuple[str, str]
+    gap: tuple[float, float]
+    estimate: Estimate
+
+
+def fairness_checks(config: GateConfig, root: Path, candidate: Side, baseline: Side | None) -> list[Check]:
+    """Check the audits that the config asks for.
+
+    Raises:
+        ConfigError: An audit that is needed is not named.
+        DataError: An audit is of another model, on other stimuli, or was edited.
+    """
+    section = config.fairness
+    if section.verdict == "any" and section.gap_growth is None:
+        return []
+    mine = open_audit(root, config.candidate.audit, candidate, "candidate.audit")
+    theirs = None
+    if baseline is not None and (section.verdict == "no-worse" or section.gap_growth is not None):
+        name = config.baseline.audit if config.baseline is not None else None
+        theirs = open_audit(root, name, baseline, "baseline.audit")
+        check_same_stimuli(mine, theirs)
+    found = list(_verdict(section, mine, theirs))
+    if section.gap_growth is not None and theirs is not None:
+        growths = gap_growths(mine, theirs, section.column, config.bootstrap)
+        found += [_growth_check(growth, section.gap_growth) for growth in growths]
+    return found
+
+
+def open_audit(root: Path, reference: str | None, side: Side, key: str) -> Audit:
+    """Read the audit of a model.
+
+    Raises:
+        ConfigError: None is named.
+        DataError: It is of another model, or was edited.
+    """
+    if reference is None:
+        raise ConfigError(f"`fairness` needs `{key}`", hint=f"hrembed bias-audit, then --set {key}=latest")
+    run = finished(find_run(root, reference, "bias-audit"))
+    known = {model["identity"] for model in run.manifest["models"].values()}
+    if side.identity not in known:
+        raise DataError(
+            f"audit '{run.path.name}' is of another model than '{side.model}' in '{side.run.name}'",
+            hint="audit it with the same `model` section (weights, prompts, `max_tokens`)",
+        )
+    return Audit(run, run.json("metrics.json"))
+
+
+def check_same_stimuli(first: Audit, second: Audit) -> None:
+    """Refuse two audits that showed other texts to their models.
+
+    Raises:
+        DataError: They did.
+    """
+    hashes = [str(audit.metrics.get("stimuli_sha256")) for audit in (first, second)]
+    if hashes[0] != hashes[1]:
+        raise DataError(
+            f"the audits used other stimuli: {hashes[0][:12]} in '{first.run.path.name}', {hashes[1][:12]} in "
+            f"'{second.run.path.name}'",
+            hint="audit both models with the same jobs, résumés and names",
+        )
+
+
+def _verdict(section: FairnessSection, mine: Audit, theirs: Audit | None) -> Iterator[Check]:
+    own = str(mine.metrics["verdict"])
+    if section.verdict == "pass":
+        outcome = {"pass": "pass", "fail": "fail"}.get(own, "inconclusive")
+        yield Check("fairness", "fairness verdict", "the audit passes", outcome, own)  # type: ignore[arg-type]
+    elif section.verdict == "no-worse" and theirs is not None:
+        other = str(theirs.metrics["verdict"])
+        worse = _RANK.get(own, 2) > _RANK.get(other, 2)
+        asked = "a verdict no worse than the baseline's"
+        yield Check("fairness", "fairness verdict", asked, "fail" if worse else "pass", f"{own}, baseline {other}")
+
+
+def _growth_check(growth: Growth, limit: float) -> Check:
+    first, second = growth.groups
+    entry = as_json(growth.estimate)
+    return Check(
+        "fairness",
+        f"fairness {growth.attribute} {first} - {second} growth",
+        f"the gap grows by {limit:g} at most",
+        judge_limit(growth.estimate, low=-np.inf, high=limit),
+        f"{shown(entry, sign=True)} (from {growth.gap[1]:.3f} to {growth.gap[0]:.3f})",
+        entry,
+    )
+
+
+def gap_growths(mine: Audit, theirs: Audit, column: str | None, bootstrap: BootstrapSection) -> list[Growth]:
+    """Compare the absolute gap of every two groups of names, names resampled inside their groups.
+
+    Args:
+        mine: Audit of the candidate.
+        theirs: Audit of the baseline, on the same stimuli.
+        column: Column of `per_name.parquet`; None takes `score`, else `effect`.
+        bootstrap: How intervals are made.
+
+    Raises:
+        ConfigError: There is no such column.
+    """
+    tables = [audit.run.table("per_name") for audit in (mine, theirs)]
+    chosen = column or next((name for name in _COLUMNS if name in tables[0]), "")
+    if any(chosen not in table for table in tables):
+        raise ConfigError(f"`per_name.parquet` has no column '{chosen}'", hint=f"it has {', '.join(tables[0])}")
+    values = [np.array(table[chosen], dtype=np.float64) for table in tables]
+    found = []
+    for attribute in mine.metrics["attributes"]:
+        if attribute in tables[0]:
+            groups = np.array(tables[0][attribute])
+            for pair in combinations(sorted(set(groups.tolist())), 2):
+                parts = [[side[groups == group] for group in pair] for side in values]
+                found.append(_growth(attribute, pair, parts, bootstrap))
+    return found
+
+
+def _growth(attribute: str, pair: tuple[str, str], parts: list[list[Floats]], bootstrap: BootstrapSection) -> Growth:
+    gaps = [abs(float(first.mean() - second.mean())) for first, second in parts]
+    rng = np.random.default_rng(bootstrap.seed)
+    draws = [np.zeros(bootstrap.resamples), np.zeros(bootstrap.resamples)]
+    for place, sign in ((0, 1), (1, -1)):
+        n = len(parts[0][place])
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=bootstrap.resamples) / n
+        for side in (0, 1):
+            draws[side] += sign * (counts @ parts[side][place])
+    n = min(len(part) for part in parts[0])
+    low, high = interval_of(np.abs(draws[0]) - np.abs(draws[1]), n, bootstrap.confidence)
+    return Growth(attribute, pair, (gaps[0], gaps[1]), Estimate(gaps[0] - gaps[1], low, high, n, "names"))
