@@ -102,19 +102,15 @@ def _cost_rows(
     yield row("latency", "one query, p50 / p95 (ms)", lambda found: _percentiles(found["query_ms"]))
     yield row("latency", "one document, p50 / p95 (ms)", lambda found: _percentiles(found["document_ms"]))
     training = metrics["training"]
-    for measure, key, form in (
-        ("training (s)", "seconds", ",.0f"),
-        ("training, memory (MB)", "peak_memory_mb", ",.0f"),
-    ):
-        cells = {label: format(training[label][key], form) if training[label] else "0" for label in labels}
+    for measure, key in (("training (s)", "seconds"), ("training, memory (MB)", "peak_memory_mb")):
+        cells = {label: f"{training[label][key]:,.0f}" if training[label] else "0" for label in labels}
         yield {"component": "computation", "measure": measure, **cells}
     yield row("computation", "documents a second, in batches", lambda found: _short(found["texts_per_second"]))
     yield row("computation", "memory of the process (MB)", lambda found: f"{found['peak_memory_mb']:,.0f}")
     yield row("computation", "arithmetic of a document (GFLOP)", lambda found: _flops(found.get("document_flops")))
     yield row("computation", "energy of a million documents (Wh)", lambda found: _short(_energy(found, config.prices)))
-    cost = {
-        label: cost_of(found, training[label], prices[label], config.prices) for label, found in own.items() if found
-    }
+    here = {label: found for label, found in own.items() if found}
+    cost = {label: cost_of(found, training[label], prices[label], config.prices) for label, found in here.items()}
     currency = config.prices.currency
     for measure, part in ((f"setup ({currency})", "setup"), (f"a million documents ({currency})", "per_million")):
         cells = {label: _short(getattr(cost[label], part)) if label in cost else _NONE for label in labels}
