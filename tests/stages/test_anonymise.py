@@ -262,7 +262,7 @@ def test_only_the_types_asked_for_are_replaced(jsonl):
 
 
 def test_what_is_no_name_is_read_off_the_file_and_off_what_is_shipped(tmp_path):
-    texts = ["Registered Nurse\nNights", "Kveik Zymologist\nNights", "worked as a zymologist", "Latoya Nurse\nNights"]
+    texts = ["Registered Nurse\nNights", "Kveik Zymologist\nNights", "worked as a zymologist", "Vincenza Nurse\nNights"]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     run = anonymise(tmp_path / "rows.jsonl")
     after = [json.loads(line)["text"] for line in (run / "rows.jsonl").read_text().splitlines()]
