@@ -49,15 +49,7 @@ class Alternative:
 
 
 def run_compare(config: CompareConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
-    """Compare the models of eval runs.
-
-    Args:
-        config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
-
-    Returns:
-        The decision table, paired differences, growth, trade-offs in words.
+    """Compare the models of eval runs; returns the decision table, differences, growth, trade-offs in words.
 
     Raises:
         HrembedError: The runs cannot be compared, or a model cannot be measured.
@@ -73,15 +65,7 @@ def run_compare(config: CompareConfig, runs_dir: Path, progress: Progress | None
             run.add_input(each.name, each.path / "manifest.json")
         for alternative in found:
             run.add_model(alternative.label, alternative.side.identity, alternative.side.section.ref)
-        metrics = {
-            "reference": found[0].label,
-            "delta": config.delta,
-            "models": {a.label: {"run": a.side.run.name, "model": a.side.model} for a in found},
-            "accuracy": {a.label: _accuracy(a.side) for a in found},
-            "differences": _differences(config, found),
-            "fairness": _fairness(config, runs, found),
-            "training": {a.label: _training(a.side, runs_dir) for a in found},
-        }
+        metrics = _metrics(config, runs_dir, runs, found)
         costs = _measured(config, found, runs_dir, progress)
         run.write_metrics(metrics)
         run.write_timings(costs)
@@ -94,6 +78,20 @@ def run_compare(config: CompareConfig, runs_dir: Path, progress: Progress | None
         write_report(run.path, tables, words)
     shown = {**tables, "Trade-offs": [{"from what was measured": text} for text in words]}
     return StageResult(str(run.path), "ok", {**metrics, "costs": costs}, shown)
+
+
+def _metrics(
+    config: CompareConfig, runs_dir: Path, runs: Sequence[PastRun], found: Sequence[Alternative]
+) -> dict[str, Any]:
+    return {
+        "reference": found[0].label,
+        "delta": config.delta,
+        "models": {a.label: {"run": a.side.run.name, "model": a.side.model} for a in found},
+        "accuracy": {a.label: _accuracy(a.side) for a in found},
+        "differences": _differences(config, found),
+        "fairness": _fairness(config, runs, found),
+        "training": {a.label: _training(a.side, runs_dir) for a in found},
+    }
 
 
 def open_alternatives(config: CompareConfig, runs_dir: Path, runs: Sequence[PastRun]) -> list[Alternative]:
