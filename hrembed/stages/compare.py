@@ -49,15 +49,7 @@ class Alternative:
 
 
 def run_compare(config: CompareConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
-    """Compare the models of eval runs.
-
-    Args:
-        config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
-
-    Returns:
-        The decision table, paired differences, growth, trade-offs in words.
+    """Compare the models of eval runs; returns the decision table, differences, growth, trade-offs in words.
 
     Raises:
         HrembedError: The runs cannot be compared, or a model cannot be measured.

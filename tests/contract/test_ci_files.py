@@ -1,0 +1,57 @@
+"""The workflow files for CI systems pass their linter, and call commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hrembed.cli.app import main
+
+CI = Path(__file__).resolve().parents[2] / "docs" / "ci"
+FILES = {
+    "github-actions.yml": ["--builtin-schema", "vendor.github-workflows"],
+    "gitlab-ci.yml": ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"],
+}
+
+
+def lint(file: Path, options: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", *options, str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_file_is_linted():
+    assert sorted(file.name for file in CI.glob("*.yml")) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_passes_the_schema_of_its_system(name: str, tmp_path: Path):
+    done = lint(CI / name, FILES[name])
+    assert done.returncode == 0, done.stdout
+    text = (CI / name).read_text(encoding="utf-8")
+    broken = text.replace("runs-on:", "run-on:").replace("  script:", "  scripts:")
+    assert broken != text
+    (tmp_path / name).write_text(broken, encoding="utf-8")
+    assert lint(tmp_path / name, FILES[name]).returncode == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_command_in_a_file_exists_and_the_gate_comes_last(name: str, capsys):
+    yaml.safe_load((CI / name).read_text(encoding="utf-8"))
+    lines = re.findall(r"^[\s-]*(?:run: )?(hrembed [^\n|>]+)$", (CI / name).read_text(encoding="utf-8"), re.MULTILINE)
+    commands = [shlex.split(line)[1:] for line in lines]
+    assert [words[0] for words in commands] == ["eval", "bias-audit", "gate", "runs"]
+    for words in commands:
+        assert main([*(word for word in words if not word.startswith(("-", "configs/"))), "--help"]) == 0
+        capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_caches_vectors_uploads_the_report_and_runs_on_a_schedule(name: str):
+    text = (CI / name).read_text(encoding="utf-8")
+    for part in ("runs/.cache", "runs report", "schedule", "constraints.txt", "runs/gate/*/"):
+        assert part in text, part
