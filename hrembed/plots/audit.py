@@ -131,6 +131,11 @@ def draw_power(path: Path, curves: Mapping[str, tuple[int, float]], limit: float
         axes.axhline(limit, color="#b42318", linewidth=1, linestyle="--")
         axes.set_xscale("log")
         axes.set_yscale("log")
+        gaps = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
+        low, high = axes.get_ylim()
+        axes.set_xticks([5, 10, 20, 50, 100, 200, 500], ["5", "10", "20", "50", "100", "200", "500"])
+        axes.set_yticks([gap for gap in gaps if low <= gap <= high], [f"{gap:g}" for gap in gaps if low <= gap <= high])
+        axes.minorticks_off()
         axes.set_xlabel("names in a group (marked: this audit)")
         axes.set_ylabel("smallest gap found with 80 % power (SD)")
         _legend(axes)
