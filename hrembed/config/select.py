@@ -35,13 +35,13 @@ class ScoresSection(Section):
     )
     missing: Literal["leave-out", "worst"] = Field(
         default="leave-out",
-        description="A model without a score on a task that counts: named and not ranked, or given the lowest score that "
-        "any model has there.",
+        description="A model without a score on a task that counts: named and not ranked, or given the lowest score "
+        "that any model has there.",
     )
     trained_on: Literal["mark", "discount", "exclude"] = Field(
         default="mark",
-        description="A model that was trained on a task that counts: said so, its score there lowered by `discount`, or "
-        "not ranked.",
+        description="A model that was trained on a task that counts: said so, its score there lowered by `discount`, "
+        "or not ranked.",
     )
     discount: float = Field(default=0.1, gt=0, lt=1, description="Share that a score on a task trained on loses.")
     undisclosed: Keep = Field(default="keep", description="Models that do not say what they were trained on.")
@@ -153,7 +153,8 @@ class PairsSection(Section):
 
     path: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",
-        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`; or the folder of a `data` run.",
+        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`; or the folder of a `data` "
+        "run.",
     )
     kind: str | None = Field(default=None, description="Kind of the pairs; needed where there are several.")
     max_queries: int = Field(default=300, ge=10, description="Most queries; groups take turns.")
@@ -180,8 +181,8 @@ class CostSection(Section):
 
     measure: bool = Field(
         default=True,
-        description="Start each model in a process of its own: start-up time, memory, texts per second. Some ten seconds "
-        "a model.",
+        description="Start each model in a process of its own: start-up time, memory, texts per second. Some ten "
+        "seconds a model.",
     )
     texts: int = Field(default=200, ge=8, description="Texts of the probe that are timed.")
     machine_per_hour: float | None = Field(

@@ -25,10 +25,8 @@ class Place(NamedTuple):
     Attributes:
         model: Its name.
         mean: Mean score or points.
-        low: Lower end of the interval.
-        high: Upper end.
-        rank_low: Best rank that the interval allows.
-        rank_high: Worst.
+        interval: Its ends.
+        ranks: Best and worst rank that the tasks allow.
         tied: Whether it cannot be told from the first.
         front: Whether nothing else is better in everything.
         parameters: Its size; NaN when unknown.
@@ -36,10 +34,8 @@ class Place(NamedTuple):
 
     model: str
     mean: float
-    low: float
-    high: float
-    rank_low: int
-    rank_high: int
+    interval: tuple[float, float]
+    ranks: tuple[int, int]
     tied: bool
     front: bool
     parameters: float
@@ -55,7 +51,7 @@ def draw_sizes(path: Path, places: Sequence[Place], label: str) -> None:
     for front, colour in ((False, _GREY), (True, _ORANGE)):
         drawn = [place for place in places if place.front == front and np.isfinite(place.parameters)]
         values = np.array([place.mean for place in drawn])
-        ends = np.array([[place.low, place.high] for place in drawn]).reshape(-1, 2)
+        ends = np.array([place.interval for place in drawn]).reshape(-1, 2)
         spread = np.abs(np.where(np.isfinite(ends), ends, values[:, None]) - values[:, None]).T
         name = "on the Pareto front" if front else "others"
         axes.errorbar(
@@ -84,7 +80,7 @@ def draw_ranks(path: Path, places: Sequence[Place]) -> None:
     figure, axes = _canvas(9, 1.3 + 0.24 * len(places))
     for n, place in enumerate(places):
         colour = _ORANGE if place.tied else _BLUE
-        axes.plot([place.rank_low, place.rank_high], [n, n], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot(list(place.ranks), [n, n], color=colour, linewidth=3, solid_capstyle="round")
         axes.plot([n + 1], [n], "o", color=colour, markersize=5)
     axes.set_yticks(range(len(places)), [_short(place.model) for place in places])
     axes.set_ylim(len(places) - 0.5, -0.5)

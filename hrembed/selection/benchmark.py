@@ -132,8 +132,8 @@ def like_mine(tasks: Sequence[BenchmarkTask], mine: Shape) -> Floats:
     Returns:
         Weights, shape (T,), summing to 1.
     """
-    weights = np.array([np.exp(-_distance(task, mine) / (2 * _DECADES**2)) for task in tasks])
-    return weights / weights.sum()
+    weights: Floats = np.array([np.exp(-_distance(task, mine) / (2 * _DECADES**2)) for task in tasks])
+    return np.asarray(weights / weights.sum())
 
 
 def _distance(task: BenchmarkTask, mine: Shape) -> float:

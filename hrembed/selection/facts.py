@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hrembed.selection.licences import licence_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _NO_LIMIT = 2**31
 
@@ -110,12 +110,21 @@ def seen_tasks(names: Iterable[str], tasks: Sequence[str]) -> dict[str, frozense
     import mteb
 
     metas = {meta.name: meta for meta in mteb.get_model_metas()}
-    found: dict[str, frozenset[str] | None] = {}
-    for name in names:
-        if name in metas:
-            seen = metas[name].get_training_datasets()
-            found[name] = None if seen is None else frozenset(seen) & frozenset(tasks)
-    return found
+    return {name: _seen(name, metas, frozenset(tasks)) for name in names if name in metas}
+
+
+def _seen(name: str, metas: Mapping[str, Any], tasks: frozenset[str]) -> frozenset[str] | None:
+    """Gather what a model and those before it were trained on; a model that says nothing itself stays unknown."""
+    chain: list[Any] = []
+    place = name
+    while place in metas and metas[place] not in chain:
+        chain.append(metas[place])
+        place = str(metas[place].adapted_from)
+    # mteb follows the chain as well, but looks each name up by similarity, which takes seconds for a leaderboard.
+    alone = [meta.model_copy(update={"adapted_from": None}).get_training_datasets() for meta in chain]
+    if alone[0] is None:
+        return None
+    return frozenset(task for seen in alone for task in seen or ()) & tasks
 
 
 @dataclass(frozen=True)

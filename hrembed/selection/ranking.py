@@ -103,7 +103,7 @@ def borda_points(scores: Floats) -> Floats:
 
 def competition_ranks(totals: Floats) -> Ints:
     """Rank totals, the highest first; equal ones share the better rank: 1, 2, 2, 4."""
-    return rankdata(-totals, method="min").astype(np.int64)
+    return rankdata(-totals, method="min").astype(np.int64)  # type: ignore[no-any-return]
 
 
 def pareto_front(costs: Floats) -> Bools:

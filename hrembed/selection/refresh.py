@@ -24,7 +24,7 @@ def published_file() -> Path:
     """Where the file lies in mteb's own cache (`MTEB_CACHE`, or `~/.cache/mteb`), compressed as it is published."""
     import mteb
 
-    folder = mteb.ResultCache().leaderboard_parquet_path.parent
+    folder: Path = mteb.ResultCache().leaderboard_parquet_path.parent
     return folder / f"{_PUBLISHED}.gz"
 
 

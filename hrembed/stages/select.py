@@ -136,7 +136,7 @@ def _metrics(
         found["probe_task"] = {"name": probe.task.name, "metric": config.probe.metric}
         found["not_here"] = [fact.name for fact in probe.absent]
         found["notices"] += [
-            f"{name} takes more than {config.constraints.max_ms_per_text:g} ms for a text here, and was not measured further."
+            f"{name} takes more than {config.constraints.max_ms_per_text:g} ms for a text here; it was not scored."
             for name in probe.too_slow
         ]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hrembed.runs.record import Run
     from hrembed.selection.ranking import Ranking
     from hrembed.selection.scores import ScoreRow, ScoreTable
-    from hrembed.types import Bools, Floats, Task
+    from hrembed.types import Bools, Floats, Ints, Task
 
 
 class Catalogue(NamedTuple):
@@ -69,7 +69,7 @@ class Standing(NamedTuple):
     names: tuple[str, ...]
     tasks: tuple[BenchmarkTask, ...]
     table: ScoreTable
-    rows: Sequence[int]
+    rows: Ints
     scores: Floats
     points: Floats
     weights: Floats
@@ -172,7 +172,7 @@ def task_weights(config: SelectConfig, tasks: Sequence[BenchmarkTask], mine: Sha
         if kind not in kinds:
             raise DataError(f"`weights.types` names '{kind}'; the types that count are {', '.join(sorted(kinds))}")
     if section.scheme == "like-mine" and mine is not None:
-        weights = like_mine(tasks, mine)
+        weights: Floats = like_mine(tasks, mine)
     else:
         alike = section.scheme == "equal"
         weights = np.array([1.0 if alike else 1 / kinds[task.kind] for task in tasks])
@@ -180,7 +180,7 @@ def task_weights(config: SelectConfig, tasks: Sequence[BenchmarkTask], mine: Sha
     weights = weights * np.array(factors)
     if not weights.sum() > 0:
         raise DataError("every task has the weight 0", hint="give at least one a weight in `weights`")
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def rank(
@@ -196,41 +196,39 @@ def rank(
         DataError: None is left.
     """
     weights = task_weights(config, tasks, mine)
-    counted = weights > 0
+    columns = np.flatnonzero(weights)
     odd, wrong = suspicious(table.scores), incomparable(table)
     fits = {facts.name for facts in catalogue.fitting}
-    rows = [n for n, model in enumerate(table.models) if model in fits]
-    seen = _seen(config, catalogue, [table.models[n] for n in rows], table.tasks)
-    scores = _adjusted(config, table, odd, wrong, seen)
-    left_out = {}
-    for n in rows:
-        reason = _reason(config, scores[n, counted], seen[table.models[n]])
-        if reason:
-            left_out[table.models[n]] = reason
-    if config.scores.missing == "worst":
-        worst = np.nanmin(np.vstack([scores, np.ones(len(tasks))]), axis=0)
-        scores = np.where(np.isnan(scores), worst, scores)
-    rows = [n for n in rows if table.models[n] not in left_out]
-    if not rows:
+    present = [n for n, model in enumerate(table.models) if model in fits]
+    seen = _seen(config, catalogue, [table.models[n] for n in present], table.tasks)
+    scores = _adjusted(config, table, odd, wrong, seen)[:, columns]
+    reasons = {table.models[n]: _reason(config, scores[n], seen[table.models[n]]) for n in present}
+    rows = np.array([n for n in present if not reasons[table.models[n]]], dtype=np.int64)
+    if not len(rows):
         raise DataError(
             "no model fulfils the constraints and has a score on every task that counts",
             hint="loosen `constraints`, name fewer `scores.tasks`, or set `scores.missing: worst`",
         )
-    kept = scores[np.ix_(rows, np.flatnonzero(counted))]
-    # A missing score earns no points in Borda's count, as in mteb's; the lowest score stands in for it in the mean.
-    absent = np.isnan(table.scores[np.ix_(rows, np.flatnonzero(counted))])
-    points = borda_points(np.where(absent, np.nan, kept)) if config.rank_by == "borda" else kept
+    filled = np.where(np.isnan(scores), _lowest(scores), scores)[rows]
+    # A missing score earns no points in Borda's count, as in mteb's; in the mean the lowest score stands in for it.
+    points = borda_points(scores[rows]) if config.rank_by == "borda" else filled
     ranking = rank_models(
         points,
-        weights=weights[counted],
+        weights=weights[columns],
         rng=np.random.default_rng(config.bootstrap.seed),
         confidence=config.bootstrap.confidence,
         resamples=config.bootstrap.resamples,
     )
-    used = tuple(task for task, counts in zip(tasks, counted, strict=True) if counts)
-    parts = odd[np.ix_(rows, np.flatnonzero(counted))], wrong[np.ix_(rows, np.flatnonzero(counted))]
-    names = tuple(table.models[n] for n in rows)
-    return Standing(names, used, table, rows, kept, points, weights[counted], ranking, seen, *parts, left_out)
+    marks = odd[np.ix_(rows, columns)], wrong[np.ix_(rows, columns)]
+    used, names = tuple(tasks[int(n)] for n in columns), tuple(table.models[n] for n in rows)
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    return Standing(names, used, table, rows, filled, points, weights[columns], ranking, seen, *marks, left_out)
+
+
+def _lowest(scores: Floats) -> Floats:
+    """Lowest score on each task, shape (T,); 0 where there is none."""
+    empty = np.isnan(scores).all(axis=0)
+    return np.asarray(np.nanmin(np.where(empty, 0.0, scores), axis=0))
 
 
 def _seen(

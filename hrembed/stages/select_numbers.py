@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from hrembed.selection.ranking import (
     first_shares,
     first_without,
     pareto_front,
-    rank_models,
 )
 from hrembed.selection.scores import versions_of
 from hrembed.stages.select_leaderboard import task_weights
@@ -56,7 +54,8 @@ def scores_json(table: ScoreTable | None, catalogue: Catalogue) -> dict[str, Any
         "models": len(table.models),
         "complete": sum(complete),
         "complete_and_fitting": sum(c and m in fits for m, c in zip(table.models, complete, strict=True)),
-        "unknown_models": {model: nearest(model, catalogue.facts).strip(" ()") or None for model in unknown},
+        "unknown_models": unknown,
+        "unknown_for_example": f"'{unknown[0]}'{nearest(unknown[0], catalogue.facts)}" if unknown else None,
         "of_several_revisions": mixed,
         "of_several_versions": [
             model for model, origins in zip(table.models, table.origins, strict=True) if len(versions_of(origins)) > 1

@@ -54,7 +54,7 @@ def write_report(
     parts += _pictures(run, metrics, rows, label)
     if metrics["ranking"] is not None:
         parts.append(_weights(metrics["ranking"]))
-    footer = f"Made by `hrembed select {run.path}/config.yaml`. Numbers: metrics.json; scores and their sources: scores.parquet."
+    footer = f"Made by `hrembed select {run.path}/config.yaml`. Numbers: metrics.json; sources: scores.parquet."
     write_page(run.path / "report.html", "Selection of a model", str(run.path), parts, footer=footer)
 
 
@@ -63,8 +63,9 @@ def _pictures(run: Run, metrics: Mapping[str, Any], rows: Sequence[Mapping[str, 
         return []
     places = [
         Place(
-            row["model"], row["points"], *row["interval"], *row["rank_interval"], row["tied_with_first"],
-            row["pareto_front"], float("nan") if row["parameters"] is None else float(row["parameters"]),
+            row["model"], row["points"], (row["interval"][0], row["interval"][1]),
+            (row["rank_interval"][0], row["rank_interval"][1]), row["tied_with_first"], row["pareto_front"],
+            float("nan") if row["parameters"] is None else float(row["parameters"]),
         )
         for row in rows
     ]  # fmt: skip

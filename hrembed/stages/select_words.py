@@ -49,7 +49,7 @@ def _measured_pick(
     reasons += _tied_words(tied, "these queries")
     if tuned and tuned[0].base.name != best.name:
         reasons.append(
-            f"After the same short fine-tuning {tuned[0].base.name} comes before {best.name}, so it is the better start."
+            f"After the same short fine-tuning {tuned[0].base.name} comes before {best.name}: it is the better start."
         )
     best = tuned[0].base if tuned else best
     if tuned:
@@ -96,12 +96,13 @@ def notices(
     for row in rows[:shortlist]:
         if row["suspicious"]:
             found.append(
-                f"{row['model']}: its score on {_listed(row['suspicious'])} fits neither the model nor the task; check it, "
-                "or set `scores.outliers: drop`."
+                f"{row['model']}: its score on {', '.join(row['suspicious'])} fits neither the model nor the task; "
+                "check it, or set `scores.outliers: drop`."
             )
         if row["incomparable"]:
             found.append(
-                f"{row['model']}: its score on {_listed(row['incomparable'])} comes from a version of mteb known to be wrong."
+                f"{row['model']}: its score on {', '.join(row['incomparable'])} comes from a version of mteb that is "
+                "known to be wrong."
             )
     without = ranking["sensitivity"]["first_without_task"]
     if without:
@@ -113,7 +114,8 @@ def notices(
     if ranking["left_out"]:
         name, reason = next(iter(ranking["left_out"].items()))
         found.append(
-            f"{len(ranking['left_out'])} models that fulfil the constraints are not ranked, for example {name}: {reason}."
+            f"{len(ranking['left_out'])} models that fulfil the constraints are not ranked, for example {name}: "
+            f"{reason}."
         )
     return found
 
@@ -122,10 +124,9 @@ def _table_notices(scores: Mapping[str, Any]) -> list[str]:
     found = []
     unknown = scores["unknown_models"]
     if unknown:
-        name, guess = next(iter(unknown.items()))
         found.append(
             f"{len(unknown)} models of the scores are not in mteb's registry and have no facts, for example "
-            f"'{name}'{f' ({guess})' if guess else ''}; describe yours under `facts`."
+            f"{scores['unknown_for_example']}; describe yours under `facts`."
         )
     for key, words in (
         ("repeated_rows", "rows stand more than once with the same score; each counts once"),
@@ -141,10 +142,6 @@ def _table_notices(scores: Mapping[str, Any]) -> list[str]:
         if scores[key]:
             found.append(f"{len(scores[key])} {words}, for example {scores[key][0]}.")
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
 
 
 def leaderboard_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
