@@ -103,7 +103,7 @@ def borda_points(scores: Floats) -> Floats:
 
 def competition_ranks(totals: Floats) -> Ints:
     """Rank totals, the highest first; equal ones share the better rank: 1, 2, 2, 4."""
-    return rankdata(-totals, method="min").astype(np.int64)  # type: ignore[no-any-return]
+    return rankdata(-totals, method="min").astype(np.int64)
 
 
 def pareto_front(costs: Floats) -> Bools:
@@ -141,11 +141,11 @@ def first_shares(points: Floats, weights: Floats, *, rng: np.random.Generator, d
     """
     drawn = rng.dirichlet(np.ones(points.shape[1]), size=draws) * weights
     first = np.argmax(points @ drawn.T, axis=0)
-    return np.bincount(first, minlength=len(points)) / draws
+    return np.asarray(np.bincount(first, minlength=len(points)) / draws)
 
 
 def first_without(points: Floats, weights: Floats) -> Ints:
     """Position of the model that is first when each task is left out in turn, shape (T,); needs two tasks."""
     left = np.broadcast_to(weights, (len(weights), len(weights))).copy()
     np.fill_diagonal(left, 0.0)
-    return np.argmax(points @ (left / left.sum(axis=1, keepdims=True)).T, axis=0)
+    return np.asarray(np.argmax(points @ (left / left.sum(axis=1, keepdims=True)).T, axis=0))
