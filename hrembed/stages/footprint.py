@@ -35,12 +35,15 @@ class Footprint(NamedTuple):
         start_seconds: From the start of the process to the first result.
         texts_per_second: Texts embedded (or indexed and searched), once it had started.
         peak_memory_mb: Largest resident memory of the process, Python and libraries included, MiB.
+        load: Work that waited for a processor when the process was started; above the number of cores, the times are
+            too long.
     """
 
     device: str
     start_seconds: float
     texts_per_second: float
     peak_memory_mb: float
+    load: float
 
 
 class Order(Section):
@@ -83,7 +86,7 @@ def _measured(order: Order, device: str, environment: dict[str, str]) -> Footpri
     with tempfile.TemporaryDirectory(prefix="hrembed-") as folder:
         told, answer = Path(folder) / "order.json", Path(folder) / "answer.json"
         write_json(told, order.model_dump(mode="json"))
-        started = time.time()
+        load, started = os.getloadavg()[0], time.time()
         done = subprocess.run(
             [sys.executable, "-m", __name__, str(told), str(answer)],
             env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -97,7 +100,7 @@ def _measured(order: Order, device: str, environment: dict[str, str]) -> Footpri
                 f"'{order.model.ref}' cannot be measured on its own: {lines[-1] if lines else 'no message'}"
             )
         found = load_config(answer, _Answer)
-    return Footprint(device, found.first - started, found.texts_per_second, found.peak_memory_mb)
+    return Footprint(device, found.first - started, found.texts_per_second, found.peak_memory_mb, load)
 
 
 class _Answer(Section):

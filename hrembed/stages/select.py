@@ -18,6 +18,7 @@ from hrembed.stages.select_refresh import refresh as refresh_scores
 from hrembed.stages.select_transfer import run_transfer, transfer_json
 from hrembed.stages.select_words import (
     absent_rows,
+    busy_words,
     leaderboard_rows,
     notices,
     pick_json,
@@ -184,7 +185,7 @@ def _tables(
             {"models that fulfil them": f"{registry['fitting']} of {registry['models']}", "by licence": licences}
         ]
     if probe is not None:
-        tables[f"Measured here: {config.probe.metric} on {probe.task.name}"] = probe_rows(
+        tables[f"Measured here: {config.probe.metric} on {probe.task.name}{busy_words(probe)}"] = probe_rows(
             probe, metrics["probe"], config.probe.cost.machine_per_hour
         )
         tokens = float(np.mean([len(text.text) for text in (*probe.task.queries, *probe.task.documents)]))

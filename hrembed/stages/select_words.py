@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hrembed.models.refs import parse_ref
+from hrembed.runs.environment import machine
 from hrembed.stages.scoring import shown
 from hrembed.stages.select_probe import tied_with_best
 
@@ -184,6 +185,15 @@ def _flags(row: Mapping[str, Any]) -> str:
     if row["superseded_by"]:
         flags.append(f"replaced by {row['superseded_by']}")
     return "; ".join(flags)
+
+
+def busy_words(probe: Probe) -> str:
+    """Say that speeds were measured on a machine that did other work, or give an empty text."""
+    cores = int(str(machine()["cores"]))
+    load = max((found.load for need in probe.footprints.values() for found in need), default=0.0)
+    if load <= cores + 0.5:
+        return ""
+    return f"; this machine was busy (load {load:.1f} on {cores} cores), alone it is faster"
 
 
 def probe_rows(probe: Probe, metrics: Sequence[Mapping[str, Any]], hourly: float | None) -> list[dict[str, str]]:

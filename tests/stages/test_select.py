@@ -196,9 +196,8 @@ def test_weights_by_hand_by_type_and_like_mine(tmp_path: Path, task: Path):
     assert by_type["STSBenchmark"] == pytest.approx(0.5)
     probe = ProbeSection(models=(), shortlisted=False, task=TaskSection(path=str(task)))
     found = select(tmp_path, file, weights=WeightsSection(scheme="like-mine"), probe=probe)
-    assert found["ranking"]["weights"]["STSBenchmark"] < min(
-        weight for name, weight in found["ranking"]["weights"].items() if name != "STSBenchmark"
-    )
+    # Texts of forty characters: pairs of sentences are nearer than searches in whole articles.
+    assert max(found["ranking"]["weights"], key=found["ranking"]["weights"].get) == "STSBenchmark"
     assert set(found["ranking"]["sensitivity"]["first_by_scheme"]) == {
         "equal", "by-type", "like-mine", "Retrieval only", "STS only",
     }  # fmt: skip
@@ -261,7 +260,7 @@ def test_the_pick_is_a_model_for_the_other_commands(tmp_path: Path, task: Path):
 
 
 def test_without_a_probe_the_first_of_the_leaderboard_is_picked(tmp_path: Path):
-    metrics = select(tmp_path, planted(tmp_path, {**MEANS, MINI: 0.9}), constraints=ANY)
+    metrics = select(tmp_path, planted(tmp_path, {**MEANS, MINI: 0.7}), constraints=ANY)
     assert metrics["pick"]["section"]["ref"].startswith(f"hf:{MINI}@")
     assert "Nothing was measured on your texts" in " ".join(metrics["pick"]["reasons"])
 
@@ -324,7 +323,7 @@ def test_a_lexical_baseline_stays_however_far_behind_and_few_models_are_not_halv
     config = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=2, finalists=1)))
     finalists, dropped = halve(config, candidates, large(200), Silent())
     assert [row.name for row in dropped] == ["c"]
-    assert "l" in {row.name for row in finalists}
+    assert "bm25" in {row.name for row in finalists}
     few = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=3, finalists=4)))
     finalists, dropped = halve(few, candidates, large(200), Silent())
     assert (len(finalists), dropped) == (4, [])
