@@ -47,8 +47,6 @@ def rank_models(
 ) -> Ranking:
     """Rank models by their mean, and resample the tasks to see how far a rank can move.
 
-    Every resample draws the same tasks for all models, so that differences are paired.
-
     Args:
         points: Score, or Borda points, of each model on each task, shape (M, T), complete.
         weights: Weight of each task, shape (T,), all above 0; None weighs them alike.
@@ -57,8 +55,8 @@ def rank_models(
         resamples: Number of resamples.
 
     Returns:
-        Order, means, intervals, and who is tied with the first: those whose paired difference to it has an interval
-        that holds 0. With one task every model is tied. No correction is made for the number of models.
+        Tied with the first is whoever's paired difference to it has an interval that holds 0; with one task every model.
+        No correction is made for the number of models.
 
     Raises:
         ValueError: A score is missing, or there is no model.
@@ -72,19 +70,28 @@ def rank_models(
     weights = np.ones(tasks) if weights is None else weights
     means = points @ weights / weights.sum()
     order = np.argsort(-means, kind="stable")
-    counts = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=resamples) * weights
-    draws = points @ (counts / counts.sum(axis=1, keepdims=True)).T
+    draws = _drawn_means(points, weights, rng, resamples)
     tails = expanded_tails(tasks, confidence) if tasks > 1 else (0.0, 1.0)
     ranks = rankdata(-draws, method="min", axis=0)
     rank_low, rank_high = np.quantile(ranks, tails, axis=1, method="nearest")
     low, high = np.quantile(draws, tails, axis=1) if tasks > 1 else np.full((2, models), np.nan)
-    behind = draws[order[0]][None, :] - draws
-    ahead = draws[order[:-1]] - draws[order[1:]]
-    several = tasks > 1
-    tied = np.quantile(behind, tails[0], axis=1) <= 0 if several else np.ones(models, dtype=bool)
-    separable = np.quantile(ahead, tails[0], axis=1) > 0 if several and models > 1 else np.zeros(models - 1, dtype=bool)
-    tied[order[0]] = True
+    tied = ~_ahead(draws[order[0]][None, :] - draws, tasks, tails[0])
+    separable = _ahead(draws[order[:-1]] - draws[order[1:]], tasks, tails[0])
     return Ranking(order, means, low, high, rank_low, rank_high, tied, separable)
+
+
+def _drawn_means(points: Floats, weights: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """Means of all models over the same drawn tasks, so that differences are paired, shape (M, resamples)."""
+    tasks = points.shape[1]
+    counts = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=resamples) * weights
+    return np.asarray(points @ (counts / counts.sum(axis=1, keepdims=True)).T)
+
+
+def _ahead(differences: Floats, tasks: int, tail: float) -> Bools:
+    """Which resampled differences, shape (K, resamples), have an interval above 0; with one task none has."""
+    if tasks == 1 or not len(differences):
+        return np.zeros(len(differences), dtype=bool)
+    return np.asarray(np.quantile(differences, tail, axis=1) > 0)
 
 
 def borda_points(scores: Floats) -> Floats:

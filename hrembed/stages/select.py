@@ -85,11 +85,10 @@ def run_select(
         tuned = [] if measured is None else run_transfer(config, measured, runs_dir, run, progress)
         metrics = _metrics(config, catalogue, board, measured, tuned)
         tables = _tables(config, board, metrics, measured, tuned)
-        write_pick(run, metrics["pick"])
         _write_rows(run, board, measured, tuned)
         run.write_metrics(metrics)
-        label = "mean score" if config.rank_by == "mean" else "Borda points"
-        write_report(run, {**metrics, "leaderboard_all": board.rows}, tables, label)
+        write_pick(run, metrics["pick"])
+        write_report(run, metrics, board.rows, tables)
     notice = "\n".join([*metrics["pick"]["reasons"], *metrics["notices"]])
     return StageResult(str(run.path), "ok", {**metrics, "notice": notice}, tables)
 
@@ -185,11 +184,12 @@ def _tables(
             {"models that fulfil them": f"{registry['fitting']} of {registry['models']}", "by licence": licences}
         ]
     if probe is not None:
+        texts = [len(text.text) for text in (*probe.task.queries, *probe.task.documents)]
+        tokens = float(np.mean(texts)) / _CHARACTERS_PER_TOKEN
         tables[f"Measured here: {config.probe.metric} on {probe.task.name}{busy_words(probe)}"] = probe_rows(
-            probe, metrics["probe"], config.probe.cost.machine_per_hour
+            probe, metrics["probe"], config.probe.cost.machine_per_hour, tokens
         )
-        tokens = float(np.mean([len(text.text) for text in (*probe.task.queries, *probe.task.documents)]))
-        absent = absent_rows(config, probe.absent, tokens / _CHARACTERS_PER_TOKEN)
+        absent = absent_rows(config, probe.absent, tokens)
         if absent:
             tables["Shortlisted, but not on this machine"] = absent
     if tuned:

@@ -38,29 +38,38 @@ def write_pick(run: Run, pick: Mapping[str, Any]) -> None:
 
 
 def write_report(
-    run: Run, metrics: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, str]]], label: str
+    run: Run,
+    metrics: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    tables: Mapping[str, Sequence[Mapping[str, str]]],
 ) -> None:
     """Draw the pictures and write `report.html`.
+
+    Args:
+        run: Its folder takes them.
+        metrics: What `metrics.json` holds.
+        rows: All ranked models, not only the shortlist.
+        tables: Title to rows.
 
     Raises:
         HrembedError: A file cannot be written.
     """
-    rows = metrics["leaderboard_all"]
     parts: list[Prose | Table | Picture] = [
         Prose(f"Picked: {metrics['pick']['model']}", metrics["pick"]["reasons"]),
         *([Prose("Before you believe it", metrics["notices"])] if metrics["notices"] else []),
         *(Table(title, found) for title, found in tables.items() if found),
     ]
-    parts += _pictures(run, metrics, rows, label)
+    parts += _pictures(run, metrics, rows)
     if metrics["ranking"] is not None:
         parts.append(_weights(metrics["ranking"]))
     footer = f"Made by `hrembed select {run.path}/config.yaml`. Numbers: metrics.json; sources: scores.parquet."
     write_page(run.path / "report.html", "Selection of a model", str(run.path), parts, footer=footer)
 
 
-def _pictures(run: Run, metrics: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], label: str) -> list[Picture]:
+def _pictures(run: Run, metrics: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Picture]:
     if not rows:
         return []
+    label = "mean score" if metrics["ranking"]["by"] == "mean" else "Borda points"
     places = [
         Place(
             row["model"], row["points"], (row["interval"][0], row["interval"][1]),

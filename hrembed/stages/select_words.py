@@ -196,11 +196,22 @@ def busy_words(probe: Probe) -> str:
     return f"; this machine was busy (load {load:.1f} on {cores} cores), alone it is faster"
 
 
-def probe_rows(probe: Probe, metrics: Sequence[Mapping[str, Any]], hourly: float | None) -> list[dict[str, str]]:
-    """The measured models as a table, best first; those dropped on the way below."""
+def probe_rows(
+    probe: Probe, metrics: Sequence[Mapping[str, Any]], hourly: float | None, tokens: float
+) -> list[dict[str, str]]:
+    """The measured models as a table, best first; those dropped on the way below.
+
+    Args:
+        probe: What was measured.
+        metrics: The same, as it stands in `metrics.json`.
+        hourly: Price of this machine; None shows hours.
+        tokens: Mean tokens of a text of the probe, for the price of services.
+    """
     rows = []
+    sections = {row.name: row.candidate.section for row in (*probe.finalists, *probe.dropped)}
     for row in metrics:
         need = probe.footprints.get(row["model"], ())
+        price = sections[row["model"]].endpoint.price_per_million_tokens
         rows.append(
             {
                 "model": row["model"],
@@ -210,6 +221,7 @@ def probe_rows(probe: Probe, metrics: Sequence[Mapping[str, Any]], hourly: float
                 else shown(row["difference_to_best"], sign=True),
                 "queries": str(row["queries"]),
                 **_need_cells(need, hourly),
+                **({"a million texts": f"{price * tokens:,.2f}"} if price is not None else {}),
             }
         )
     return rows
