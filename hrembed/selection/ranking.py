@@ -45,7 +45,7 @@ def rank_models(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> Ranking:
-    """Rank models by their mean, and resample the tasks to see how far a rank can move.
+    """Rank models by their mean, and resample the tasks to see how far a rank moves; many models are not corrected for.
 
     Args:
         points: Score, or Borda points, of each model on each task, shape (M, T), complete.
@@ -55,8 +55,7 @@ def rank_models(
         resamples: Number of resamples.
 
     Returns:
-        Tied with the first is whoever's paired difference to it has an interval that holds 0; with one task every model.
-        No correction is made for the number of models.
+        Tied with the first is whose paired difference to it has an interval that holds 0; with one task every model.
 
     Raises:
         ValueError: A score is missing, or there is no model.

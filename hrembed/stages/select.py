@@ -62,8 +62,7 @@ def run_select(
         refresh: Fetch the public scores first.
 
     Returns:
-        Shortlist, probe and pick. What differs from run to run (speed, memory, ids of runs) is in `timings.json`, all
-        other numbers in `metrics.json`.
+        Shortlist, probe and pick. What differs from run to run (speed, memory, ids) stands in `timings.json` only.
 
     Raises:
         HrembedError: Scores or task are not usable.
