@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#999999"
 _LABEL = 44
-_NAMED = 8
+_NAMED = 12
 
 
 class Place(NamedTuple):
@@ -42,12 +42,12 @@ class Place(NamedTuple):
 
 
 def draw_sizes(path: Path, places: Sequence[Place], label: str) -> None:
-    """Draw quality with intervals over parameters into a PNG file; the Pareto front is named.
+    """Draw quality with intervals over parameters into a PNG file; the best on the Pareto front are named.
 
     Raises:
         HrembedError: The file cannot be written.
     """
-    figure, axes = _canvas(9, 5.2)
+    figure, axes = _canvas(10, 5.2)
     for front, colour in ((False, _GREY), (True, _ORANGE)):
         drawn = [place for place in places if place.front == front and np.isfinite(place.parameters)]
         values = np.array([place.mean for place in drawn])
@@ -58,16 +58,19 @@ def draw_sizes(path: Path, places: Sequence[Place], label: str) -> None:
             [place.parameters / 1e6 for place in drawn], values, yerr=spread, fmt="D" if front else "o", color=colour,
             markersize=4, capsize=2, elinewidth=0.7, label=name, alpha=1.0 if front else 0.6,
         )  # fmt: skip
-    for place in [place for place in places if place.front and np.isfinite(place.parameters)][:_NAMED]:
+    named = [place for place in places if place.front and np.isfinite(place.parameters)][:_NAMED]
+    for n, place in enumerate(named, 1):
         axes.annotate(
-            _short(place.model), (place.parameters / 1e6, place.mean), xytext=(5, 4), textcoords="offset points",
-            fontsize=7, parse_math=False,
-        )  # fmt: skip
+            str(n), (place.parameters / 1e6, place.mean), xytext=(5, 3), textcoords="offset points", fontsize=8
+        )
+    names = "\n".join(f"{n}  {_short(place.model)}" for n, place in enumerate(named, 1))
+    axes.text(1.02, 1.0, names, transform=axes.transAxes, va="top", fontsize=8, parse_math=False)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel("parameters, millions")
     axes.set_ylabel(label)
     axes.set_title("Quality against size", loc="left", fontsize=11)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
     _save(figure, path)
 
 

@@ -115,7 +115,7 @@ def notices(
     if ranking["left_out"]:
         name, reason = next(iter(ranking["left_out"].items()))
         found.append(
-            f"{len(ranking['left_out'])} models that fulfil the constraints are not ranked, for example {name}: "
+            f"Models that fulfil the constraints but are not ranked: {len(ranking['left_out'])}, for example {name}: "
             f"{reason}."
         )
     return found
@@ -123,25 +123,24 @@ def notices(
 
 def _table_notices(scores: Mapping[str, Any]) -> list[str]:
     found = []
-    unknown = scores["unknown_models"]
-    if unknown:
+    if scores["unknown_models"]:
         found.append(
-            f"{len(unknown)} models of the scores are not in mteb's registry and have no facts, for example "
-            f"{scores['unknown_for_example']}; describe yours under `facts`."
+            f"Models of the scores that are not in mteb's registry and have no facts: {len(scores['unknown_models'])}, "
+            f"for example {scores['unknown_for_example']}; describe yours under `facts`."
         )
     for key, words in (
-        ("repeated_rows", "rows stand more than once with the same score; each counts once"),
-        ("rows_of_experiments", "rows are of models under settings that are not their own; they do not count"),
-        ("partly_measured", "scores cover only some splits or subsets of their task; they count as missing"),
+        ("repeated_rows", "Rows that stand more than once with the same score, and count once"),
+        ("rows_of_experiments", "Rows of models under settings that are not their own, which do not count"),
+        ("partly_measured", "Scores of only some splits or subsets of their task, which count as missing"),
     ):
         if scores[key]:
-            found.append(f"{scores[key]} {words}.")
+            found.append(f"{words}: {scores[key]}.")
     for key, words in (
-        ("of_several_revisions", "models have scores of several revisions of their weights"),
-        ("of_several_versions", "models have scores of several main versions of mteb, or of their makers"),
+        ("of_several_revisions", "Models with scores of several revisions of their weights"),
+        ("of_several_versions", "Models with scores of several main versions of mteb, or of their makers"),
     ):
         if scores[key]:
-            found.append(f"{len(scores[key])} {words}, for example {scores[key][0]}.")
+            found.append(f"{words}: {len(scores[key])}, for example {scores[key][0]}.")
     return found
 
 

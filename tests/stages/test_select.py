@@ -179,10 +179,10 @@ def test_unknown_models_and_repeated_rows_are_said_once(tmp_path: Path):
     file = planted(tmp_path, MEANS, *extra, extra[0])
     notices = select(tmp_path, file)["notices"]
     assert [text for text in notices if "registry" in text] == [
-        "1 models of the scores are not in mteb's registry and have no facts, for example 'BAAI/bge-smal-en-v1.5' (did "
-        "you mean 'BAAI/bge-small-en-v1.5'?); describe yours under `facts`."
+        "Models of the scores that are not in mteb's registry and have no facts: 1, for example "
+        "'BAAI/bge-smal-en-v1.5' (did you mean 'BAAI/bge-small-en-v1.5'?); describe yours under `facts`."
     ]
-    assert "1 rows stand more than once with the same score; each counts once." in notices
+    assert "Rows that stand more than once with the same score, and count once: 1." in notices
 
 
 def test_weights_by_hand_by_type_and_like_mine(tmp_path: Path, task: Path):
