@@ -310,6 +310,15 @@ def test_halving_spends_the_whole_task_on_those_that_may_be_best():
     assert all(row.difference.estimate.high < 0 for row in dropped)
 
 
+def test_nobody_is_dropped_by_luck_alone():
+    chances = (0.8, 0.801, 0.802, 0.803, 0.804, 0.805)  # the same but for a hair
+    section = ModelSection(ref="minilm")
+    candidates = [Candidate(str(chance), section, Fake(str(chance), chance), None) for chance in chances]  # type: ignore[arg-type]
+    config = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=3, finalists=1)))
+    finalists, dropped = halve(config, candidates, large(200), Silent())
+    assert (len(finalists), dropped) == (6, [])
+
+
 def test_a_lexical_baseline_stays_however_far_behind_and_few_models_are_not_halved():
     candidates = [
         Candidate(name, ModelSection(ref=ref), Fake(name, chance), None)  # type: ignore[arg-type]
