@@ -57,7 +57,7 @@ def _measured_pick(
         tied = [t.base.name for t in tuned[1:] if t.behind is not None and not t.behind.estimate.high < 0]
         gain = tuned[0].gain.estimate
         reasons.append(f"Fine-tuned briefly, {best.name} gains {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}].")
-        reasons += _tied_words(tied, "the tuned models' scores")
+        reasons += _tied_words(tied, "the tuned models' scores") if len(tuned) > 1 else []
     if parse_ref(best.candidate.section.ref).scheme == "lexical":
         reasons.append("No model with vectors beat it here; there is nothing in it to fine-tune.")
     reasons += _place_words(best.candidate.fact.name if best.candidate.fact else best.name, rows)
