@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hrembed import __version__
-from hrembed.cli import compare, data, finetune, runs
+from hrembed.cli import compare, data, finetune, runs, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
 from hrembed.errors import HrembedError
 
@@ -28,12 +28,6 @@ app = typer.Typer(
 
 # Command: its stage as "module:function", what it does in short, the rest of it, an example.
 COMMANDS = {
-    "select": (
-        "hrembed.stages.select:run_select",
-        "Shortlist models, and measure those at hand on your task.",
-        "Models are filtered by the facts that come with mteb and ranked by leaderboard scores, with rank intervals.",
-        "hrembed select --set constraints.max_parameters=40000000",
-    ),
     "eval": (
         "hrembed.stages.evaluate:run_evaluate",
         "Score models on your tasks, and say which differences are real.",
@@ -91,6 +85,7 @@ def _add_command(name: str, stage: str, summary: str, more: str, example: str) -
     app.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
 
+select.add_to(app)
 finetune.add_to(app)
 compare.add_to(app)
 for _name, _row in COMMANDS.items():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.section import Section
+from hrembed.config.source import parse
 from hrembed.errors import ConfigError
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
@@ -71,7 +73,7 @@ class EndpointSection(Section):
 
 
 class ModelSection(Section):
-    """Which model, and how it is loaded."""
+    """Which model, and how it is loaded. In its place may stand a reference, or the path of a `pick.yaml`."""
 
     ref: str = Field(
         default="minilm",
@@ -103,6 +105,23 @@ class ModelSection(Section):
     endpoint: EndpointSection = EndpointSection()
 
     _ref = field_validator("ref")(checked_ref)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return _picked(value) if value.endswith((".yaml", ".yml")) else {"ref": value}
+
+
+def _picked(path: str) -> dict[str, Any]:
+    """Read the section that `hrembed select` wrote; a `ValueError` says what is wrong with it."""
+    try:
+        return parse(Path(path).expanduser().read_text(encoding="utf-8"), path).values
+    except (OSError, UnicodeDecodeError) as err:
+        raise ValueError(f"'{path}' cannot be read: {getattr(err, 'strerror', None) or err}") from None
+    except ConfigError as err:
+        raise ValueError(str(err)) from None
 
 
 class TaskSection(Section):

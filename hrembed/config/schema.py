@@ -25,7 +25,8 @@ from hrembed.config.gate import GateConfig
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
-from hrembed.config.training import DEV, FinetuneConfig
+from hrembed.config.select import SelectConfig
+from hrembed.config.training import FinetuneConfig
 from hrembed.evaluation.perturb import CHANGES
 from hrembed.evaluation.slices import BUILT_IN
 from hrembed.metrics.names import parse_metric
@@ -143,65 +144,6 @@ class EvalConfig(Section):
             if cut is not None and cut > self.search.depth:
                 raise ValueError(f"`{name}` looks deeper than `search.depth: {self.search.depth}`; raise that")
         return self
-
-
-class ScoresSection(Section):
-    """Where leaderboard scores come from."""
-
-    path: str | None = Field(
-        default=None,
-        description="Parquet with model, revision, task, split, subset, main_score, mteb_version.",
-    )
-    results_dir: str | None = Field(default=None, description="A local mteb results folder, in place of `path`.")
-    tasks: tuple[str, ...] = Field(default=(), description="Tasks that count, by name; empty means by type.")
-    task_types: tuple[str, ...] = Field(
-        default=("Retrieval",), description="mteb task types that count when `tasks` is empty."
-    )
-    benchmark: str = Field(default="MTEB(eng, v2)", description="Benchmark whose tasks of these types count.")
-
-    @model_validator(mode="after")
-    def _one(self) -> ScoresSection:
-        if self.path and self.results_dir:
-            raise ValueError("give `path` or `results_dir`, not both")
-        return self
-
-
-class ConstraintsSection(Section):
-    """What a model must fulfil; a fact that is not known fails a constraint that asks for it."""
-
-    licences: tuple[Literal["permissive", "copyleft", "non-commercial", "unknown"], ...] = Field(
-        default=("permissive",), description="Accepted licence classes; empty accepts all."
-    )
-    max_parameters: int | None = Field(default=None, ge=1, description="Most parameters.")
-    max_dimension: int | None = Field(default=None, ge=1, description="Longest vector.")
-    min_max_tokens: int | None = Field(default=None, ge=1, description="Shortest acceptable text limit, in tokens.")
-    languages: tuple[str, ...] = Field(
-        default=("eng-Latn",), description="Languages that must be listed, as `eng-Latn`."
-    )
-    open_weights: bool | None = Field(default=True, description="Whether weights must be public; null does not ask.")
-
-
-class ProbeSection(Section):
-    """Measuring models on this machine, on the user's own task."""
-
-    models: tuple[ModelSection, ...] = Field(
-        default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")),
-        description="Models to measure.",
-    )
-    task: TaskSection = DEV
-    metric: str = Field(default="ndcg@10", description="What is measured.")
-
-    _metric = field_validator("metric")(checked_metric)
-
-
-class SelectConfig(Section):
-    """`hrembed select`: from the leaderboard to the model that fits."""
-
-    scores: ScoresSection = ScoresSection()
-    constraints: ConstraintsSection = ConstraintsSection(max_parameters=150_000_000)
-    shortlist: int = Field(default=10, ge=1, description="Length of the ranked list.")
-    probe: ProbeSection = ProbeSection()
-    bootstrap: BootstrapSection = BootstrapSection()
 
 
 class DemoConfig(Section):

@@ -96,6 +96,21 @@ def _catalogue(repo: str) -> Path:
     return _from_hub(repo, None, HUB_FILES)
 
 
+def at_hand(repo: str, revision: str | None) -> str | None:
+    """Reference of a Hub model whose weights are on this machine already, and can be read; None of any other."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    for name, known in CATALOGUE.items():
+        if known == repo and find_spec(MINILM_PACKAGE) is not None:
+            return name
+    try:
+        check_folder(Path(snapshot_download(repo, revision=revision, local_files_only=True)))
+    except (ModelError, HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+    return f"hf:{repo}" if revision is None else f"hf:{repo}@{revision}"
+
+
 def _from_hub(repo: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from hrembed import __version__
 
@@ -53,5 +54,11 @@ def _git(*arguments: str) -> str:
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux's `ru_maxrss` also counts what the parent held when it started this process.
+        lines = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")]
+        if lines:
+            return round(int(lines[0].split()[1]) / 1024, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

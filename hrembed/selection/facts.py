@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
-Licence = Literal["permissive", "copyleft", "non-commercial", "unknown"]
+from hrembed.selection.licences import licence_class
 
-_PERMISSIVE = {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0", "afl-3.0", "isc"}
-_COPYLEFT = ("gpl", "agpl", "lgpl", "cc-by-sa", "mpl")
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_NO_LIMIT = 2**31
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One model; None means that mteb does not know.
+    """One model; None means that nobody says.
 
     Attributes:
         name: Hub id, `ORG/NAME`.
         parameters: Number of parameters.
+        active_parameters: Those that a text passes through; without tables of embeddings and idle experts.
         memory_mb: Size of the weights, MiB.
         dimension: Length of a vector, the longest where there are several.
         max_tokens: Longest text.
@@ -25,74 +28,136 @@ class Facts:
         open_weights: Whether weights are public.
         languages: `eng-Latn` codes.
         trained_on: Tasks that the model names as training data; None when it does not say.
+        revision: Commit of the weights.
+        released: Date, `2024-02-29`.
+        instructions: Whether queries are to be put behind an instruction.
+        frameworks: What loads it, for example `Sentence Transformers`; `API` for a service.
+        kinds: `dense`, `cross-encoder`, `late-interaction`, `sparse`, ...
+        adapted_from: Model that it was made of.
+        superseded_by: Model that its makers recommend instead.
     """
 
     name: str
-    parameters: int | None
-    memory_mb: float | None
-    dimension: int | None
-    max_tokens: int | None
-    licence: str | None
-    open_weights: bool | None
-    languages: frozenset[str]
-    trained_on: frozenset[str] | None
-
-
-def licence_class(licence: str | None) -> Licence:
-    """Sort a licence into four classes; custom texts and addresses are `unknown` until read by a person."""
-    if licence is None:
-        return "unknown"
-    text = licence.lower()
-    if text in _PERMISSIVE:
-        return "permissive"
-    if "-nc" in text or "non-commercial" in text:
-        return "non-commercial"
-    return "copyleft" if text.startswith(_COPYLEFT) else "unknown"
+    parameters: int | None = None
+    active_parameters: int | None = None
+    memory_mb: float | None = None
+    dimension: int | None = None
+    max_tokens: int | None = None
+    licence: str | None = None
+    open_weights: bool | None = None
+    languages: frozenset[str] = frozenset()
+    trained_on: frozenset[str] | None = None
+    revision: str | None = None
+    released: str | None = None
+    instructions: bool | None = None
+    frameworks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    adapted_from: str | None = None
+    superseded_by: str | None = None
 
 
 def registry_facts() -> list[Facts]:
-    """Facts of every text model in the installed mteb registry, sorted by name."""
+    """Facts of every model in the installed mteb registry, sorted by name; those that take no text have no kind."""
     import mteb
 
-    found = []
-    for meta in mteb.get_model_metas():
-        if not meta.name or "text" not in (meta.modalities or ["text"]):
-            continue
-        dimensions = meta.embed_dim if isinstance(meta.embed_dim, list) else [meta.embed_dim]
-        known = [dimension for dimension in dimensions if dimension is not None]
-        found.append(
-            Facts(
-                name=meta.name,
-                parameters=meta.n_parameters,
-                memory_mb=meta.memory_usage_mb,
-                dimension=max(known) if known else None,
-                max_tokens=_whole(meta.max_tokens),
-                licence=str(meta.license) if meta.license else None,
-                open_weights=meta.open_weights,
-                languages=frozenset(meta.languages or ()),
-                trained_on=None if meta.training_datasets is None else frozenset(meta.training_datasets),
-            )
-        )
+    found = [_facts(meta) for meta in mteb.get_model_metas() if meta.name]
     return sorted(found, key=lambda facts: facts.name.casefold())
+
+
+def _facts(meta: Any) -> Facts:
+    dimensions = meta.embed_dim if isinstance(meta.embed_dim, list) else [meta.embed_dim]
+    text = "text" in (meta.modalities or ["text"])
+    return Facts(
+        name=meta.name,
+        parameters=meta.n_parameters,
+        active_parameters=meta.n_active_parameters,
+        memory_mb=meta.memory_usage_mb,
+        dimension=max((number for number in dimensions if number is not None), default=None),
+        max_tokens=_whole(meta.max_tokens),
+        licence=str(meta.license) if meta.license else None,
+        open_weights=meta.open_weights,
+        languages=frozenset(meta.languages or ()),
+        trained_on=None if meta.training_datasets is None else frozenset(meta.training_datasets),
+        revision=meta.revision,
+        released=str(meta.release_date) if meta.release_date else None,
+        instructions=meta.use_instructions,
+        frameworks=tuple(str(name) for name in meta.framework or ()),
+        kinds=tuple(str(kind) for kind in meta.model_type or ()) if text else (),
+        adapted_from=str(meta.adapted_from) if meta.adapted_from else None,
+        superseded_by=str(meta.superseded_by) if meta.superseded_by else None,
+    )
 
 
 def _whole(value: float | None) -> int | None:
     """Some registries write "no limit" as infinity."""
     if value is None:
         return None
-    return int(value) if value < 2**31 else 2**31
+    return int(value) if value < _NO_LIMIT else _NO_LIMIT
+
+
+def seen_tasks(names: Iterable[str], tasks: Sequence[str]) -> dict[str, frozenset[str] | None]:
+    """Say which of the tasks each model of the registry was trained on.
+
+    What a model was adapted from counts, and so do tasks made of the same data, as in mteb's zero-shot share.
+
+    Args:
+        names: Models; those that the registry does not know are left out.
+        tasks: Tasks in question.
+
+    Returns:
+        Model to tasks; None where the model does not say.
+    """
+    import mteb
+
+    metas = {meta.name: meta for meta in mteb.get_model_metas()}
+    return {name: _seen(name, metas, frozenset(tasks)) for name in names if name in metas}
+
+
+def _seen(name: str, metas: Mapping[str, Any], tasks: frozenset[str]) -> frozenset[str] | None:
+    """Gather what a model and those before it were trained on; a model that says nothing itself stays unknown."""
+    chain: list[Any] = []
+    place = name
+    while place in metas and metas[place] not in chain:
+        chain.append(metas[place])
+        place = str(metas[place].adapted_from)
+    # mteb follows the chain as well, but looks each name up by similarity, which takes seconds for a leaderboard.
+    alone = [meta.model_copy(update={"adapted_from": None}).get_training_datasets() for meta in chain]
+    if alone[0] is None:
+        return None
+    return frozenset(task for seen in alone for task in seen or ()) & tasks
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Hard limits; None and empty do not ask."""
+    """Hard limits; None and empty do not ask.
+
+    Attributes:
+        licences: Accepted classes.
+        max_parameters: Most parameters.
+        max_active_parameters: Most that a text passes through.
+        max_memory_mb: Largest weights, MiB.
+        max_dimension: Longest vector.
+        min_max_tokens: Shortest acceptable limit of a text.
+        languages: All of these must be listed.
+        open_weights: Whether weights must be public.
+        released_after: First acceptable date, `2024-01-01`.
+        frameworks: One of these must load it.
+        kinds: One of these it must be.
+        superseded: Whether a model that its makers replaced may stay.
+    """
 
     licences: tuple[str, ...] = ()
     max_parameters: int | None = None
+    max_active_parameters: int | None = None
+    max_memory_mb: float | None = None
     max_dimension: int | None = None
     min_max_tokens: int | None = None
     languages: tuple[str, ...] = ()
     open_weights: bool | None = None
+    released_after: str | None = None
+    frameworks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    superseded: bool = True
 
 
 def broken_limits(facts: Facts, limits: Limits) -> list[str]:
@@ -100,14 +165,21 @@ def broken_limits(facts: Facts, limits: Limits) -> list[str]:
     checks = {
         "licence": not limits.licences or licence_class(facts.licence) in limits.licences,
         "parameters": _at_most(facts.parameters, limits.max_parameters),
+        "active parameters": _at_most(facts.active_parameters, limits.max_active_parameters),
+        "memory": _at_most(facts.memory_mb, limits.max_memory_mb),
         "dimension": _at_most(facts.dimension, limits.max_dimension),
         "max tokens": limits.min_max_tokens is None
         or (facts.max_tokens is not None and facts.max_tokens >= limits.min_max_tokens),
         "languages": set(limits.languages) <= facts.languages,
         "open weights": limits.open_weights is None or facts.open_weights == limits.open_weights,
+        "release date": limits.released_after is None
+        or (facts.released is not None and facts.released >= limits.released_after),
+        "framework": not limits.frameworks or bool(set(limits.frameworks) & set(facts.frameworks)),
+        "kind": not limits.kinds or bool(set(limits.kinds) & set(facts.kinds)),
+        "superseded": limits.superseded or facts.superseded_by is None,
     }
     return [name for name, holds in checks.items() if not holds]
 
 
-def _at_most(value: int | None, limit: int | None) -> bool:
+def _at_most(value: float | None, limit: float | None) -> bool:
     return limit is None or (value is not None and value <= limit)

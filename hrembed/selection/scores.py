@@ -1,22 +1,64 @@
-"""Leaderboard scores from a file or from a local mteb results folder."""
+"""Leaderboard scores as a table of models and tasks, with where each of them comes from."""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hrembed.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from hrembed.types import Floats
+    from hrembed.selection.benchmark import BenchmarkTask
+    from hrembed.types import Bools, Floats
 
-COLUMNS = ("model", "revision", "task", "split", "subset", "main_score", "mteb_version")
+EXTERNAL = "external"  # mteb's name for what a model card says of itself
+# Tasks whose older scores are known to be wrong: the newest version of mteb that is affected, and who says so.
+INCOMPARABLE = {"TwitterHjerneRetrieval": ("1.18.0", "embeddings-benchmark/mteb issue 5228")}
+
+
+class ScoreRow(NamedTuple):
+    """One score as it stands in a source.
+
+    Attributes:
+        model: Hub id, or a name of the user's own.
+        revision: Commit of the weights; `external` for what a model card says of itself.
+        experiment: Settings that differ from the model's own (a shorter vector, a prompt); empty for none.
+        task: Name of the task.
+        split: Split of the task.
+        subset: Subset (language) of the task.
+        score: Main score, in [-1, 1].
+        version: mteb that computed it; empty when unknown.
+        place: `file:row`, for messages.
+    """
+
+    model: str
+    revision: str
+    experiment: str
+    task: str
+    split: str
+    subset: str
+    score: float
+    version: str
+    place: str
+
+
+class Provenance(NamedTuple):
+    """Where the score of a model on a task comes from.
+
+    Attributes:
+        revision: Commit of the weights.
+        version: mteb that computed it, the oldest where cells differ; empty when unknown.
+        origin: File or run.
+    """
+
+    revision: str
+    version: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -26,132 +68,177 @@ class ScoreTable:
     Attributes:
         models: Row names.
         tasks: Column names.
-        scores: Shape (models, tasks), in [0, 1]; NaN where a model was not measured.
-        filled: For each model, tasks whose score comes from another revision than the others.
+        scores: Shape (models, tasks), in [-1, 1]; NaN where a model was not measured on every part that counts.
+        origins: For each model and task, where the score comes from; None where there is none.
+        repeated: Rows that stood more than once with the same score.
+        experiments: Rows of models under other settings than their own, which do not count.
+        partial: Model and task pairs of which only a part was measured; their score is missing.
     """
 
     models: tuple[str, ...]
     tasks: tuple[str, ...]
     scores: Floats
-    filled: tuple[int, ...]
+    origins: tuple[tuple[Provenance | None, ...], ...]
+    repeated: int = 0
+    experiments: int = 0
+    partial: int = 0
+
+    @property
+    def filled(self) -> tuple[int, ...]:
+        """For each model, tasks whose score comes from another revision than most of its scores."""
+        counts = [[origin.revision for origin in row if origin is not None] for row in self.origins]
+        return tuple(len(row) - max((row.count(r) for r in set(row)), default=0) for row in counts)
 
 
-def read_parquet(path: Path, tasks: Collection[str]) -> ScoreTable:
-    """Read scores of the given tasks from a Parquet file.
-
-    Raises:
-        DataError: Missing, not Parquet, without a column, or without any of the tasks.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise DataError(f"scores file '{path}' does not exist" if not path.exists() else f"'{path}' is not a file")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as err:
-        raise DataError(f"'{path}' is not a readable Parquet file: {str(err).splitlines()[0]}") from None
-    missing = [column for column in COLUMNS if column not in table.column_names]
-    if missing:
-        raise DataError(f"'{path}' has no column '{missing[0]}'; it needs {', '.join(COLUMNS)}")
-    return tabulate(table.select(COLUMNS).to_pylist(), tasks, str(path))
-
-
-def read_results_dir(folder: Path, tasks: Collection[str]) -> ScoreTable:
-    """Read scores from the layout that mteb writes: `MODEL/REVISION/TASK.json`, optionally below `results`.
-
-    Raises:
-        DataError: Missing, a file that is no task result, or none of the tasks.
-    """
-    if not folder.is_dir():
-        raise DataError(f"results folder '{folder}' does not exist")
-    root = folder / "results" if (folder / "results").is_dir() else folder
-    rows = [
-        row
-        for file in sorted(root.glob("*/*/*.json"))
-        if file.name != "model_meta.json" and file.stem in tasks
-        for row in _task_rows(file)
-    ]
-    return tabulate(rows, tasks, str(folder))
-
-
-def _task_rows(file: Path) -> Iterable[dict[str, Any]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        for split, results in content["scores"].items():
-            for result in results:
-                yield {
-                    "model": file.parent.parent.name.replace("__", "/"),
-                    "revision": file.parent.name,
-                    "task": content["task_name"],
-                    "split": split,
-                    "subset": result.get("hf_subset", "default"),
-                    "main_score": result["main_score"],
-                    "mteb_version": content.get("mteb_version"),
-                }
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
-        raise DataError(f"'{file}' is not an mteb task result: {type(err).__name__} {err}") from None
-
-
-def tabulate(rows: Sequence[dict[str, Any]], tasks: Collection[str], source: str) -> ScoreTable:
-    """Average splits and subsets of each model and task; where there are several revisions, prefer one.
+def tabulate(rows: Iterable[ScoreRow], tasks: Sequence[BenchmarkTask], source: str) -> ScoreTable:
+    """Average the splits and subsets that count of each model and task; of several revisions, prefer one.
 
     The revision that covers most of the tasks comes first, then the one with the newest mteb. Others (older
-    weights, or `external`: what a model card says of itself) only fill its gaps, and how often is counted.
+    weights, or `external`) only fill its gaps. Rows of experiments do not count.
+
+    Args:
+        rows: Scores, in any order.
+        tasks: What counts; rows of other tasks, splits and subsets are passed over.
+        source: For messages.
 
     Raises:
-        DataError: None of the tasks is there.
+        DataError: None of the tasks is there, or a score stands twice with two values.
     """
-    cells: dict[str, dict[str, dict[str, list[float]]]] = {}  # model -> revision -> task -> scores
-    newest: dict[tuple[str, str], tuple[int, ...]] = {}
-    for row in rows:
-        if row["task"] not in tasks or row["main_score"] is None:
-            continue
-        model, revision = str(row["model"]), str(row["revision"])
-        of_revision = cells.setdefault(model, {}).setdefault(revision, {})
-        of_revision.setdefault(row["task"], []).append(float(row["main_score"]))
-        newest[model, revision] = max(newest.get((model, revision), ()), _version(row["mteb_version"]))
+    wanted = {task.name: task for task in tasks}
+    plain = [row for row in rows if row.task in wanted and _counts(wanted[row.task], row)]
+    kept, repeated = _distinct(row for row in plain if not row.experiment)
+    cells: dict[str, dict[str, dict[str, list[ScoreRow]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for row in kept:
+        cells[row.model][row.revision][row.task].append(row)
     if not cells:
-        raise DataError(
-            f"'{source}' has no scores for {', '.join(sorted(tasks)[:3])}{' ...' if len(tasks) > 3 else ''}"
-        )
-    models, columns = sorted(cells, key=str.casefold), sorted(tasks)
-    merged = [_merge(cells[model], {r: newest[model, r] for r in cells[model]}, columns) for model in models]
-    scores = np.array([row for row, _ in merged])
-    return ScoreTable(tuple(models), tuple(columns), scores, tuple(filled for _, filled in merged))
+        named = ", ".join(sorted(wanted)[:3])
+        raise DataError(f"'{source}' has no scores for {named}{' ...' if len(wanted) > 3 else ''}")
+    partial = _drop_partial(cells, wanted)
+    models, columns = sorted(cells, key=str.casefold), sorted(wanted)
+    merged = [_merge(cells[model], columns) for model in models]
+    scores = np.array([[np.nan if found is None else found[0] for found in row] for row in merged])
+    origins = tuple(tuple(None if found is None else found[1] for found in row) for row in merged)
+    return ScoreTable(
+        tuple(models), tuple(columns), scores, origins, repeated, sum(bool(row.experiment) for row in plain), partial
+    )
+
+
+def _counts(task: BenchmarkTask, row: ScoreRow) -> bool:
+    return not np.isnan(row.score) and (task.cells is None or (row.split, row.subset) in task.cells)
+
+
+def _distinct(rows: Iterable[ScoreRow]) -> tuple[list[ScoreRow], int]:
+    """Fold what stands twice alike; two values for one score are an error, since nobody knows which is right."""
+    found: dict[tuple[str, ...], ScoreRow] = {}
+    repeated = 0
+    for row in rows:
+        first = found.setdefault((row.model, row.revision, row.task, row.split, row.subset), row)
+        if first is row:
+            continue
+        if first.score != row.score:
+            raise DataError(
+                f"{row.place}: {row.model} (revision {row.revision}) has {row.score:g} on {row.task}, "
+                f"but {first.score:g} at {first.place}",
+                hint="remove the wrong row; two runs of one model need two revisions",
+            )
+        repeated += 1
+    return list(found.values()), repeated
+
+
+def _drop_partial(
+    cells: Mapping[str, Mapping[str, dict[str, list[ScoreRow]]]], wanted: Mapping[str, BenchmarkTask]
+) -> int:
+    """Take out tasks of which a revision has only some splits or subsets: their mean is of something else."""
+    dropped = 0
+    for revisions in cells.values():
+        for tasks in revisions.values():
+            short = [name for name, rows in tasks.items() if len(rows) < len(wanted[name].cells or ())]
+            for name in short:
+                del tasks[name]
+            dropped += len(short)
+    return dropped
 
 
 def _merge(
-    found: dict[str, dict[str, list[float]]], newest: dict[str, tuple[int, ...]], tasks: Sequence[str]
-) -> tuple[list[float], int]:
-    """Return one score per task (NaN where there is none), and how many come from another than the first revision."""
+    found: Mapping[str, Mapping[str, list[ScoreRow]]], tasks: Sequence[str]
+) -> list[tuple[float, Provenance] | None]:
+    """Return for each task the score and where it comes from, or None."""
+    newest = {
+        revision: max((version_key(row.version) for rows in of.values() for row in rows), default=())
+        for revision, of in found.items()
+    }
     order = sorted(found, key=lambda revision: (len(found[revision]), newest[revision], revision), reverse=True)
-    sources = [next((revision for revision in order if task in found[revision]), None) for task in tasks]
-    scores = [
-        float(np.mean(found[source][task])) if source is not None else float("nan")
-        for task, source in zip(tasks, sources, strict=True)
-    ]
-    return scores, sum(source not in {order[0], None} for source in sources)
+    merged: list[tuple[float, Provenance] | None] = []
+    for task in tasks:
+        rows = next((found[revision][task] for revision in order if task in found[revision]), None)
+        if rows is None:
+            merged.append(None)
+            continue
+        oldest = min((row.version for row in rows), key=version_key)
+        origin = rows[0].place.rpartition(":")[0] or rows[0].place
+        merged.append((float(np.mean([row.score for row in rows])), Provenance(rows[0].revision, oldest, origin)))
+    return merged
 
 
-def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(text or "").split(".") if part.isdigit())
+def version_key(text: str) -> tuple[int, ...]:
+    """Order of versions: `2.10.0` comes after `2.9.1`; an unknown one comes first."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def tasks_of(benchmark: str, types: Collection[str]) -> list[str]:
-    """Names of the tasks of an mteb benchmark that are of the given types.
+def incomparable(table: ScoreTable) -> Bools:
+    """Mark scores that a version of mteb computed which is known to be wrong for the task, shape (models, tasks)."""
+    marked = np.zeros(table.scores.shape, dtype=bool)
+    for column, task in enumerate(table.tasks):
+        if task in INCOMPARABLE:
+            last = version_key(INCOMPARABLE[task][0])
+            for line, origins in enumerate(table.origins):
+                origin = origins[column]
+                marked[line, column] = origin is not None and version_key(origin.version) <= last
+    return marked
 
-    Raises:
-        DataError: The installed mteb has no such benchmark, or it has no task of these types.
+
+def versions_of(origins: Sequence[Provenance | None]) -> list[str]:
+    """Major versions of mteb behind the scores of a model, `external` and `unknown` among them."""
+    found = set()
+    for origin in origins:
+        if origin is not None and origin.revision == EXTERNAL:
+            found.add(EXTERNAL)
+        elif origin is not None:
+            found.add(origin.version.split(".")[0] if version_key(origin.version) else "unknown")
+    return sorted(found)
+
+
+def suspicious(scores: Floats) -> Bools:
+    """Mark scores that do not fit the rest of the table: one wrong score can make a model first.
+
+    A score is expected to be what the model does elsewhere plus how easy the task is (medians, polished); it is marked
+    when it differs by more than six robust standard deviations of its task, and by more than 0.15.
+
+    Args:
+        scores: Shape (M, T); NaN where missing.
+
+    Returns:
+        Shape (M, T). Nothing is marked among fewer than eight models or four tasks.
+
+    Source:
+        Tukey (1977), Exploratory Data Analysis, chapter 11, on median polish.
     """
-    import mteb
+    models, tasks = scores.shape
+    if models < _FEW_MODELS or tasks < _FEW_TASKS:
+        return np.zeros(scores.shape, dtype=bool)
+    rest = scores.copy()
+    for _ in range(5):
+        rest = rest - _median(rest, axis=1)
+        rest = rest - _median(rest, axis=0)
+    spread = 1.4826 * _median(np.abs(rest), axis=0)
+    with np.errstate(invalid="ignore"):
+        return (np.abs(rest) > 6 * spread) & (np.abs(rest) > _LARGE)
 
-    try:
-        found = mteb.get_benchmark(benchmark).tasks
-    except (KeyError, ValueError):
-        raise DataError(f"the installed mteb has no benchmark '{benchmark}'", hint="try 'MTEB(eng, v2)'") from None
-    names = sorted(task.metadata.name for task in found if task.metadata.type in types)
-    if not names:
-        present = sorted({task.metadata.type for task in found})
-        raise DataError(f"'{benchmark}' has no tasks of type {', '.join(types)}; it has {', '.join(present)}")
-    return names
+
+_FEW_MODELS, _FEW_TASKS, _LARGE = 8, 4, 0.15
+
+
+def _median(values: Floats, *, axis: int) -> Floats:
+    """Median of what is there; 0 for a line without any."""
+    empty = np.isnan(values).all(axis=axis, keepdims=True)
+    return np.nanmedian(np.where(empty, 0.0, values), axis=axis, keepdims=True)

@@ -2,238 +2,195 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.data.locate import locate
-from hrembed.errors import DataError
+from hrembed.errors import ConfigError
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.selection.facts import Limits, broken_limits, licence_class, registry_facts
-from hrembed.selection.ranking import rank_models
-from hrembed.selection.scores import read_parquet, read_results_dir, tasks_of
-from hrembed.stages.encoders import open_encoder, pinned
-from hrembed.stages.scoring import as_json, compare, estimate, groups_of, open_task, score_task, shown
+from hrembed.stages.encoders import pinned
+from hrembed.stages.select_leaderboard import open_catalogue, open_scores, rank, shape_of
+from hrembed.stages.select_numbers import leaderboard_json, ranking_json, registry_json, score_columns, scores_json
+from hrembed.stages.select_page import write_pick, write_report
+from hrembed.stages.select_probe import open_probe_task, probe_json, run_probe
+from hrembed.stages.select_refresh import refresh as refresh_scores
+from hrembed.stages.select_transfer import run_transfer, transfer_json
+from hrembed.stages.select_words import (
+    absent_rows,
+    busy_words,
+    leaderboard_rows,
+    notices,
+    pick_json,
+    probe_rows,
+    transfer_rows,
+)
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.config.schema import SelectConfig
-    from hrembed.metrics.intervals import Difference
+    from hrembed.config.select import SelectConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.selection.facts import Facts
-    from hrembed.selection.ranking import Ranking
-    from hrembed.selection.scores import ScoreTable
-    from hrembed.types import Estimate, Floats
+    from hrembed.stages.select_leaderboard import Catalogue
+    from hrembed.stages.select_probe import Probe
+    from hrembed.stages.select_transfer import Tuned
+    from hrembed.types import Task
+
+_CHARACTERS_PER_TOKEN = 4  # of English, roughly: prices of a service are an estimate
 
 
-class Probed(NamedTuple):
-    """A model measured here.
+class _Board(NamedTuple):
+    """The leaderboard part of the metrics; `ranking` is None and there are no rows without scores."""
 
-    Attributes:
-        name: Name for tables.
-        values: Metric of each query, shape (Q,).
-        estimate: Their mean.
-        difference: Against the best one; None for the best itself.
-        texts_per_second: Texts scored per second on this machine.
-    """
-
-    name: str
-    values: Floats
-    estimate: Estimate
-    difference: Difference | None
-    texts_per_second: float
+    scores: dict[str, Any] | None
+    ranking: dict[str, Any] | None
+    rows: list[dict[str, Any]]
 
 
-def run_select(config: SelectConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_select(
+    config: SelectConfig, runs_dir: Path, progress: Progress | None = None, *, refresh: bool = False
+) -> StageResult:
     """Filter models by facts, rank them by leaderboard scores where there are some, and probe those at hand.
 
     Args:
         config: Validated settings.
         runs_dir: Folder of all runs.
         progress: Told what advances.
+        refresh: Fetch the public scores first.
 
     Returns:
-        Shortlist, probe and pick. Timings are in `timings.json`, all other numbers in `metrics.json`.
+        Shortlist, probe and pick. What differs from run to run (speed, memory, ids) stands in `timings.json` only.
 
     Raises:
         HrembedError: Scores or task are not usable.
     """
     progress = progress or Silent()
+    if refresh:
+        progress.note(f"public scores are in {refresh_scores(progress)}")
     probe = config.probe.model_copy(update={"models": tuple(pinned(m, runs_dir) for m in config.probe.models)})
     config = config.model_copy(update={"probe": probe})
-    seeds = {"bootstrap": config.bootstrap.seed}
+    seeds = {"bootstrap": config.bootstrap.seed, "probe": config.probe.halving.seed}
     with open_run(runs_dir, "select", config.model_dump(mode="json"), seeds=seeds) as run:
         progress.note("reading model facts from the installed mteb")
-        facts = registry_facts()
-        broken = {fact.name: broken_limits(fact, _limits(config)) for fact in facts}
-        fitting = [fact for fact in facts if not broken[fact.name]]
-        table = _open_scores(config, run)
-        leaderboard = _leaderboard(config, table, fitting) if table is not None else []
-        probed = _probe(config, runs_dir, run, progress)
-        metrics = {
-            "registry": {"models": len(facts), "fitting": len(fitting), "dropped_by": _dropped(broken)},
-            "scores": _score_facts(table, facts, fitting),
-            "leaderboard": leaderboard,
-            "probe": [_probe_json(row) for row in probed],
-            "pick": _pick(probed),
-        }
-        run.write_table("probe_per_query", {row.name: [float(v) for v in row.values] for row in probed})
-        run.write_timings({row.name: {"texts_per_second": row.texts_per_second} for row in probed})
+        catalogue = open_catalogue(config)
+        task = _task(config, run)
+        board = _leaderboard(config, catalogue, task, runs_dir, run)
+        names = [row["model"] for row in board.rows[: config.shortlist]]
+        shortlist = [catalogue.facts[name] for name in names]
+        measured = None if task is None else run_probe(config, task, shortlist, runs_dir, run, progress)
+        tuned = [] if measured is None else run_transfer(config, measured, runs_dir, run, progress)
+        metrics = _metrics(config, catalogue, board, measured, tuned)
+        tables = _tables(config, board, metrics, measured, tuned)
+        _write_rows(run, board, measured, tuned)
         run.write_metrics(metrics)
-    return StageResult(str(run.path), "ok", metrics, _tables(config, leaderboard, fitting, probed))
+        write_pick(run, metrics["pick"])
+        write_report(run, metrics, board.rows, tables)
+    notice = "\n".join([*metrics["pick"]["reasons"], *metrics["notices"]])
+    return StageResult(str(run.path), "ok", {**metrics, "notice": notice}, tables)
 
 
-def _limits(config: SelectConfig) -> Limits:
-    return Limits(**config.constraints.model_dump())
+def _task(config: SelectConfig, run: Run) -> Task | None:
+    """Read the user's task where something is measured on it or compared with it."""
+    asked = config.probe.models or config.probe.shortlisted
+    return open_probe_task(config, run) if asked or config.weights.scheme == "like-mine" else None
 
 
-def _dropped(broken: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    return dict(sorted(Counter(limit for limits in broken.values() for limit in limits).items()))
+def _leaderboard(config: SelectConfig, catalogue: Catalogue, task: Task | None, runs_dir: Path, run: Run) -> _Board:
+    opened = open_scores(config, runs_dir, run)
+    if opened is None:
+        if not config.probe.models:
+            raise ConfigError(
+                "there are neither scores nor models to measure",
+                hint="set `scores.path`, run `hrembed select --refresh`, or name `probe.models`",
+            )
+        return _Board(None, None, [])
+    tasks, table = opened
+    mine = None if task is None else shape_of(task)
+    standing = rank(config, catalogue, tasks, table, mine)
+    rows = leaderboard_json(standing, catalogue)
+    run.write_table("scores", score_columns(standing))
+    return _Board(scores_json(table, catalogue), ranking_json(config, standing, rows, mine), rows)
 
 
-def _open_scores(config: SelectConfig, run: Run) -> ScoreTable | None:
-    scores = config.scores
-    reference = scores.path or scores.results_dir
-    if reference is None:
-        return None
-    path = locate(reference)
-    run.add_input("scores", path)
-    tasks = list(scores.tasks) or tasks_of(scores.benchmark, scores.task_types)
-    return read_parquet(path, tasks) if scores.path else read_results_dir(path, tasks)
-
-
-def _score_facts(table: ScoreTable | None, facts: Sequence[Facts], fitting: Sequence[Facts]) -> dict[str, Any] | None:
-    """Say what of the table could be used, so that nobody is dropped in silence."""
-    if table is None:
-        return None
-    complete = [bool(row.all()) for row in np.isfinite(table.scores)]
-    known, fits = {fact.name for fact in facts}, {fact.name for fact in fitting}
-    return {
-        "tasks": list(table.tasks),
-        "models": len(table.models),
-        "complete": sum(complete),
-        "complete_but_not_in_registry": sum(c and m not in known for m, c in zip(table.models, complete, strict=True)),
-        "complete_and_fitting": sum(c and m in fits for m, c in zip(table.models, complete, strict=True)),
+def _metrics(
+    config: SelectConfig, catalogue: Catalogue, board: _Board, probe: Probe | None, tuned: Sequence[Tuned]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "registry": registry_json(catalogue),
+        "scores": board.scores,
+        "ranking": board.ranking,
+        "leaderboard": board.rows[: config.shortlist],
+        "probe": [],
+        "probe_task": None,
+        "not_here": [],
+        "transfer": transfer_json(tuned),
+        "pick": pick_json(config, board.rows, probe, tuned),
+        "notices": notices(board.scores, board.ranking, board.rows, config.shortlist),
     }
+    if probe is not None:
+        found["probe"] = [probe_json(row) for row in (*probe.finalists, *probe.dropped)]
+        found["probe_task"] = {"name": probe.task.name, "metric": config.probe.metric}
+        found["not_here"] = [fact.name for fact in probe.absent]
+        found["notices"] += [
+            f"{name} takes more than {config.constraints.max_ms_per_text:g} ms for a text here; it was not scored."
+            for name in probe.too_slow
+        ]
+    return found
 
 
-def _leaderboard(config: SelectConfig, table: ScoreTable, fitting: Sequence[Facts]) -> list[dict[str, Any]]:
-    by_name = {fact.name: fact for fact in fitting}
-    keep = [n for n, model in enumerate(table.models) if model in by_name and np.isfinite(table.scores[n]).all()]
-    if not keep:
-        raise DataError("no model fulfils the constraints and has a score on every task", hint="loosen `constraints`")
-    bootstrap = config.bootstrap
-    ranking = rank_models(
-        table.scores[keep],
-        rng=np.random.default_rng(bootstrap.seed),
-        confidence=bootstrap.confidence,
-        resamples=bootstrap.resamples,
-    )
-    rows = [
+def _write_rows(run: Run, board: _Board, probe: Probe | None, tuned: Sequence[Tuned]) -> None:
+    """Write the rows behind the numbers, and what differs from run to run."""
+    if board.rows:
+        flat = [{key: _cell(value) for key, value in row.items()} for row in board.rows]
+        run.write_table("leaderboard", {key: [row[key] for row in flat] for key in flat[0]})
+    if probe is None:
+        return
+    values = {row.name: [float(v) for v in row.values] for row in probe.finalists}
+    run.write_table("probe_per_query", {"query": [query.id for query in probe.task.queries], **values})
+    needs = {name: [found._asdict() for found in need] for name, need in probe.footprints.items()}
+    usage = {row.name: getattr(row.candidate.encoder, "usage", None) for row in probe.finalists}
+    run.write_timings(
         {
-            **_leaderboard_row(by_name[table.models[keep[n]]], ranking, int(n), table.tasks),
-            "tasks_of_other_revisions": table.filled[keep[n]],
+            "footprints": needs,
+            "usage": {name: counted for name, counted in usage.items() if counted},
+            "transfer_runs": {row.base.name: row.run for row in tuned},
         }
-        for n in ranking.order
-    ]
-    return rows[: config.shortlist]
+    )
 
 
-def _leaderboard_row(fact: Facts, ranking: Ranking, n: int, tasks: Sequence[str]) -> dict[str, Any]:
-    seen = None if fact.trained_on is None else sorted(fact.trained_on & set(tasks))
-    return {
-        "model": fact.name,
-        "mean": float(ranking.means[n]),
-        "rank_interval": [int(ranking.rank_low[n]), int(ranking.rank_high[n])],
-        "tied_with_first": bool(ranking.tied[n]),
-        "parameters": fact.parameters,
-        "dimension": fact.dimension,
-        "max_tokens": fact.max_tokens,
-        "licence": fact.licence,
-        "trained_on_these_tasks": seen,
-    }
-
-
-def _probe(config: SelectConfig, runs_dir: Path, run: Run, progress: Progress) -> list[Probed]:
-    """Measure the models at hand, best first."""
-    task = open_task(config.probe.task, run)
-    texts = len(task.queries) + len(task.documents)
-    measured: dict[str, tuple[Floats, float]] = {}
-    for section in config.probe.models:
-        encoder = open_encoder(section, runs_dir, progress)
-        run.add_model(encoder.name, encoder.identity, encoder.source)
-        started = time.perf_counter()
-        values = score_task(encoder, task, [config.probe.metric])[config.probe.metric]
-        measured[encoder.name] = values, texts / (time.perf_counter() - started)
-    best = max(measured, key=lambda name: float(np.nanmean(measured[name][0])))
-    found = []
-    for name, (values, speed) in measured.items():
-        difference = None if name == best else compare(values, measured[best][0], groups_of(task), config.bootstrap)
-        found.append(Probed(name, values, estimate(values, groups_of(task), config.bootstrap), difference, speed))
-    return sorted(found, key=lambda row: -row.estimate.value)
-
-
-def _probe_json(row: Probed) -> dict[str, Any]:
-    difference = None if row.difference is None else as_json(row.difference.estimate)
-    return {"model": row.name, "score": as_json(row.estimate), "difference_to_best": difference}
-
-
-def _pick(probed: Sequence[Probed]) -> dict[str, Any]:
-    """Pick the best probed model, and name those that it cannot be told from."""
-    tied = [row.name for row in probed[1:] if row.difference is not None and not row.difference.estimate.high < 0]
-    return {"model": probed[0].name, "cannot_be_told_from": tied}
+def _cell(value: Any) -> Any:
+    """Lists become text, so that every column has one type."""
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else value
 
 
 def _tables(
-    config: SelectConfig,
-    leaderboard: Sequence[Mapping[str, Any]],
-    fitting: Sequence[Facts],
-    probed: Sequence[Probed],
+    config: SelectConfig, board: _Board, metrics: Mapping[str, Any], probe: Probe | None, tuned: Sequence[Tuned]
 ) -> dict[str, list[dict[str, str]]]:
-    tables = {}
-    if leaderboard:
-        tables[f"Leaderboard, {len(leaderboard)} best of those that fulfil the constraints"] = [
-            {
-                "model": row["model"],
-                "mean": f"{row['mean']:.3f}",
-                "rank": "{} to {}".format(*row["rank_interval"]),
-                "tied with first": "yes" if row["tied_with_first"] else "no",
-                "parameters": f"{(row['parameters'] or 0) / 1e6:,.0f} M",
-                "licence": row["licence"] or "unknown",
-                "trained on": _seen(row["trained_on_these_tasks"]),
-                "from other revisions": str(row["tasks_of_other_revisions"]),
-            }
-            for row in leaderboard
-        ]
+    tables: dict[str, list[dict[str, str]]] = {}
+    if board.ranking is not None:
+        ranking = board.ranking
+        tables[
+            f"Leaderboard: {len(metrics['leaderboard'])} of {ranking['ranked']} that fulfil the constraints; "
+            f"{ranking['adjacent_pairs_not_separable']} of {ranking['adjacent_pairs']} neighbours cannot be told apart"
+        ] = leaderboard_rows(metrics["leaderboard"])
     else:
+        registry = metrics["registry"]
+        licences = ", ".join(f"{name} {count}" for name, count in registry["licences"].items())
         tables["Constraints (no leaderboard scores given: set `scores.path`)"] = [
-            {"models that fulfil them": str(len(fitting)), "by licence": _licences(fitting)}
+            {"models that fulfil them": f"{registry['fitting']} of {registry['models']}", "by licence": licences}
         ]
-    tables[f"Measured here: {config.probe.metric}"] = [
-        {
-            "model": row.name,
-            "score": shown(as_json(row.estimate)),
-            "to the best": "best" if row.difference is None else shown(as_json(row.difference.estimate), sign=True),
-            "texts/s": f"{row.texts_per_second:,.0f}",
-        }
-        for row in probed
-    ]
+    if probe is not None:
+        texts = [len(text.text) for text in (*probe.task.queries, *probe.task.documents)]
+        tokens = float(np.mean(texts)) / _CHARACTERS_PER_TOKEN
+        tables[f"Measured here: {config.probe.metric} on {probe.task.name}{busy_words(probe)}"] = probe_rows(
+            probe, metrics["probe"], config.probe.cost.machine_per_hour, tokens
+        )
+        absent = absent_rows(config, probe.absent, tokens)
+        if absent:
+            tables["Shortlisted, but not on this machine"] = absent
+    if tuned:
+        tables["After the same short fine-tuning"] = transfer_rows(tuned, metrics["transfer"])
     return tables
-
-
-def _seen(tasks: Sequence[str] | None) -> str:
-    if tasks is None:
-        return "not disclosed"
-    return f"{len(tasks)} of these tasks" if tasks else "none of these"
-
-
-def _licences(fitting: Sequence[Facts]) -> str:
-    counts = Counter(licence_class(fact.licence) for fact in fitting)
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common())

@@ -1,0 +1,221 @@
+"""Leaderboard scores from files: Parquet, CSV, a local mteb results folder, earlier evaluations."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from hrembed.errors import DataError
+from hrembed.registry import nearest
+from hrembed.selection.scores import ScoreRow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Unit = Literal["fraction", "percent"]
+
+COLUMNS = ("model", "revision", "task", "split", "subset", "main_score", "mteb_version")
+OPTIONAL = "experiment"
+
+
+def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction") -> list[ScoreRow]:
+    """Read the scores of the given tasks from a Parquet or CSV file.
+
+    Args:
+        path: `.csv`, or else Parquet, with the columns `COLUMNS` and, if there are variants of a model, `experiment`.
+        tasks: What counts; other rows are passed over.
+        unit: What 57.3 means; percentages become fractions.
+
+    Raises:
+        DataError: Missing, unreadable, without a column, a score that is no number, or in the other unit.
+    """
+    if not path.is_file():
+        raise DataError(f"scores file '{path}' does not exist" if not path.exists() else f"'{path}' is not a file")
+    rows = _csv(path, tasks) if path.suffix.lower() == ".csv" else _parquet(path, tasks)
+    found = [_row(values, f"{path}:{number}") for number, values in rows]
+    return in_unit(found, unit, str(path))
+
+
+def _parquet(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        present = pq.read_schema(path).names
+        _check_columns(path, present)
+        table = pq.read_table(path, columns=[*COLUMNS, *(name for name in present if name == OPTIONAL)])
+    except (pa.ArrowInvalid, OSError) as err:
+        raise DataError(f"'{path}' is not a readable Parquet file: {str(err).splitlines()[0]}") from None
+    table = table.append_column("_row", pa.array(range(1, table.num_rows + 1)))
+    table = table.filter(pc.is_in(table["task"].cast(pa.string()), pa.array(sorted(tasks), pa.string())))
+    for batch in table.to_batches(max_chunksize=20_000):
+        for values in batch.to_pylist():
+            yield values.pop("_row"), values
+
+
+def _csv(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            _check_columns(path, reader.fieldnames or ())
+            for values in reader:
+                if values["task"] in tasks:
+                    yield reader.line_num, values
+    except (UnicodeDecodeError, csv.Error) as err:
+        raise DataError(f"'{path}' is not a readable CSV file: {err}") from None
+
+
+def _check_columns(path: Path, present: Sequence[str]) -> None:
+    missing = [column for column in COLUMNS if column not in present]
+    if missing:
+        guess = nearest(missing[0], [name for name in present if name not in COLUMNS])
+        raise DataError(
+            f"'{path}' has no column '{missing[0]}'{guess}; it has {', '.join(present) or 'none'}",
+            hint=f"it needs {', '.join(COLUMNS)}",
+        )
+
+
+def _row(values: Mapping[str, Any], place: str) -> ScoreRow:
+    text = {name: "" if values.get(name) is None else str(values[name]) for name in (*COLUMNS, OPTIONAL)}
+    for name in ("model", "task"):
+        if not text[name]:
+            raise DataError(f"{place}: `{name}` is empty")
+    return ScoreRow(
+        model=text["model"],
+        revision=text["revision"],
+        experiment=text[OPTIONAL],
+        task=text["task"],
+        split=text["split"],
+        subset=text["subset"],
+        score=_number(values["main_score"], place),
+        version=text["mteb_version"],
+        place=place,
+    )
+
+
+def _number(value: Any, place: str) -> float:
+    """Read a score; one that is not there is NaN."""
+    if value is None or value == "":
+        return math.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{place}: `main_score` is '{value}', not a number") from None
+    if math.isinf(number):
+        raise DataError(f"{place}: `main_score` is infinite")
+    return number
+
+
+def in_unit(rows: Sequence[ScoreRow], unit: Unit, source: str) -> list[ScoreRow]:
+    """Turn scores into fractions, and refuse the ones that cannot be in the unit named.
+
+    Raises:
+        DataError: A fraction beyond 1, a percentage beyond 100, or percentages that all lie below 1.
+    """
+    scale = 100.0 if unit == "percent" else 1.0
+    beyond = [row for row in rows if abs(row.score) > scale]
+    if beyond:
+        first = beyond[0]
+        number = f"{len(beyond)} of {len(rows)} scores"
+        hint = "if the file holds percentages, set `scores.unit: percent`" if unit == "fraction" else ""
+        raise DataError(
+            f"'{source}': {number} lie beyond {scale:g}; the first is {first.score:g}, {first.model} on {first.task} "
+            f"({first.place})",
+            hint=hint,
+        )
+    if unit == "percent" and rows and all(abs(row.score) <= 1 for row in rows if not math.isnan(row.score)):
+        raise DataError(f"'{source}': no score lies beyond 1, so these are fractions", hint="leave `scores.unit` out")
+    return [row._replace(score=row.score / scale) for row in rows] if scale != 1 else list(rows)
+
+
+def read_results_dir(folder: Path, tasks: Collection[str]) -> list[ScoreRow]:
+    """Read scores from the layout that mteb writes: `MODEL/REVISION/TASK.json`, optionally below `results`.
+
+    Variants, in `MODEL/REVISION/experiments/NAME/`, are read as experiments.
+
+    Raises:
+        DataError: Missing, or a file that is no task result.
+    """
+    if not folder.is_dir():
+        raise DataError(f"results folder '{folder}' does not exist")
+    root = folder / "results" if (folder / "results").is_dir() else folder
+    files = [(file, "") for file in sorted(root.glob("*/*/*.json"))]
+    files += [(file, file.parent.name) for file in sorted(root.glob("*/*/experiments/*/*.json"))]
+    rows = [
+        row
+        for file, experiment in files
+        if file.name != "model_meta.json" and file.stem in tasks
+        for row in _task_rows(file, file.relative_to(root).parts, experiment)
+    ]
+    return in_unit(rows, "fraction", str(folder))
+
+
+def _task_rows(file: Path, parts: Sequence[str], experiment: str) -> Iterator[ScoreRow]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        model, revision = parts[0].replace("__", "/", 1), parts[1]
+        yield from result_rows(content, model, revision, experiment, f"{file}:1")
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        raise DataError(f"'{file}' is not an mteb task result: {type(err).__name__} {err}") from None
+
+
+def result_rows(
+    content: Mapping[str, Any], model: str, revision: str, experiment: str, place: str
+) -> Iterator[ScoreRow]:
+    """Give the scores in one task result of mteb, a row for each split and subset."""
+    version = content.get("mteb_version") or ""
+    for split, results in content["scores"].items():
+        for result in results:
+            score = result["main_score"]
+            yield ScoreRow(
+                model=model,
+                revision=revision,
+                experiment=experiment,
+                task=content["task_name"],
+                split=split,
+                subset=result.get("hf_subset", "default"),
+                score=math.nan if score is None else float(score),
+                version=str(version),
+                place=place,
+            )
+
+
+def read_eval_run(folder: Path, names: Mapping[str, str]) -> list[ScoreRow]:
+    """Read the headline scores of an earlier `hrembed eval`; only tasks of hiring, not those of retention.
+
+    Args:
+        folder: Its run folder.
+        names: What a model of the run is called on the leaderboard, for example `minilm` by its Hub id.
+
+    Raises:
+        DataError: No finished evaluation lies there.
+    """
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        kept = [task for task in metrics["scores"] if task not in metrics["retention"]]
+        return [
+            ScoreRow(
+                model=names.get(model, model.removeprefix("hf:").partition("@")[0]),
+                revision=manifest["models"][model]["identity"][:12],
+                experiment="",
+                task=task,
+                split="test",
+                subset="default",
+                score=math.nan if (value := next(iter(entries.values()))["value"]) is None else float(value),
+                version=manifest["versions"].get("mteb", ""),
+                place=f"{folder}:1",
+            )
+            for task in kept
+            for model, entries in metrics["scores"][task].items()
+        ]
+    except FileNotFoundError:
+        raise DataError(
+            f"'{folder}' holds no finished evaluation", hint="name the folder of an `hrembed eval` run"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as err:
+        raise DataError(f"'{folder}' is not a run of `hrembed eval`: {type(err).__name__} {err}") from None
