@@ -119,6 +119,12 @@ def _cost_rows(
     for measure, part in ((f"setup ({currency})", "setup"), (f"a million documents ({currency})", "per_million")):
         cells = {label: _short(getattr(cost[label], part)) if label in cost else _NONE for label in labels}
         yield {"component": "cost", "measure": measure, **cells}
+    yield from _scale_rows(config, row)
+
+
+def _scale_rows(
+    config: CompareConfig, row: Callable[[str, str, Callable[[Mapping[str, Any]], str]], dict[str, str]]
+) -> Iterator[dict[str, str]]:
     yield row("scalability", "numbers of a vector", lambda found: str(found["dimensions"] or _NONE))
     largest = config.load.sizes[-1] if config.load else 0
     for measure, key, known in (
