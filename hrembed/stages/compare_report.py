@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DECISION = "Decision table"
 _NONE = "-"
 _MARK = " *"
+_BUSY = 1.2  # processes for each processor; one that measures alone stays at about 1
 _NOTE = (
     "Accuracy with its interval. * extrapolated from a curve fitted to smaller sizes, or from times of fewer texts. "
     "Energy is time by an assumed power, arithmetic an estimate from the architecture; prices are those of the config."
@@ -230,6 +231,9 @@ def trade_offs(metrics: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]
             setup = next(row[label] for measure, row in cells.items() if measure.startswith("setup"))
             text += f" A query takes {_short(mine)} ms in place of {_short(base)} ms; setup {setup}."
         words.append(text)
+    busy = [label for label, found in costs.items() if (found["load"] or 0) > _BUSY]
+    if busy:
+        words.append(f"The machine had other work while {', '.join(busy)} was measured: times are too long, and noisy.")
     return words
 
 
