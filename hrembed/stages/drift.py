@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import BootstrapSection
     from hrembed.config.retrain import DriftSection
-    from hrembed.types import Encoder, Floats, Pair
+    from hrembed.types import Encoder, Estimate, Floats, Pair
 
 _P = 0.01
 
@@ -44,18 +44,7 @@ def look_for_drift(
     distance, p_value = shift_p(vectors[0], vectors[1], rng=rng)
     lengths = [float(np.mean([len(_words(pair.positive)) for pair in side])) for side in sides]
     unknown = unknown_share([pair.positive for pair in old], [pair.positive for pair in sides[1]])
-    found = [_reciprocal_ranks(encoder, side, documents) for side, documents in zip(sides, vectors, strict=True)]
-    scores = [
-        mean_interval(
-            own,
-            [pair.group for pair in side],
-            rng=np.random.default_rng(bootstrap.seed),
-            confidence=bootstrap.confidence,
-            resamples=bootstrap.resamples,
-            unit="pairs",
-        )
-        for own, side in zip(found, sides, strict=True)
-    ]
+    scores = [_mean_rank(encoder, side, documents, bootstrap) for side, documents in zip(sides, vectors, strict=True)]
     change = abs(lengths[1] / lengths[0] - 1) if lengths[0] else float("nan")
     drop = scores[0].value - scores[1].value
     return {
@@ -89,6 +78,17 @@ def _sample(pairs: Sequence[Pair], n: int, rng: np.random.Generator) -> list[Pai
     distinct = list({pair.positive: pair for pair in pairs}.values())
     chosen = rng.permutation(len(distinct))[:n]
     return [distinct[place] for place in sorted(chosen.tolist())]
+
+
+def _mean_rank(encoder: Encoder, pairs: Sequence[Pair], documents: Floats, bootstrap: BootstrapSection) -> Estimate:
+    return mean_interval(
+        _reciprocal_ranks(encoder, pairs, documents),
+        [pair.group for pair in pairs],
+        rng=np.random.default_rng(bootstrap.seed),
+        confidence=bootstrap.confidence,
+        resamples=bootstrap.resamples,
+        unit="pairs",
+    )
 
 
 def _reciprocal_ranks(encoder: Encoder, pairs: Sequence[Pair], documents: Floats) -> Floats:
