@@ -45,25 +45,30 @@ def fit_bridges(old: Encoder, new: Encoder, texts: Sequence[str], config: Bridge
 
 
 def measure_bridges(
-    old: Encoder, new: Encoder, bridges: dict[str, Floats], task: Task, bootstrap: BootstrapSection
+    old: Encoder,
+    new: Encoder,
+    bridges: dict[str, Floats],
+    task: Task,
+    bootstrap: BootstrapSection,
+    best: str | None = None,
 ) -> dict[str, Any]:
     """Score new queries on old documents: as they are, through each map, and beside full re-encoding.
+
+    Args:
+        old: The model whose document vectors are stored.
+        new: The model that embeds queries from now on.
+        bridges: Name to map.
+        task: What is asked; none of its documents should have been fitted on.
+        bootstrap: How intervals are made.
+        best: Way that was chosen on another task; None chooses on this one, which flatters it a little.
 
     Returns:
         Way to its score and, but for the first, its difference to `old model`; `survived` is the share of the gain of
         full re-encoding that the best map keeps, None where there is no gain.
     """
-    queries, documents = [query.text for query in task.queries], [document.text for document in task.documents]
-    asked = {"old": old.vectors(queries, "query"), "new": new.vectors(queries, "query")}
-    stored, fresh = old.vectors(documents, "document"), new.vectors(documents, "document")
-    ways = {"old model": (asked["old"], stored)}
-    if asked["new"].shape[1] == stored.shape[1]:
-        ways["new queries, no map"] = (asked["new"], stored)
-    ways |= {f"new queries, {name} map": (_unit(asked["new"] @ bridge), stored) for name, bridge in bridges.items()}
-    ways["re-encoded"] = (asked["new"], fresh)
     groups, values = groups_of(task), {}
-    for way, (left, right) in ways.items():
-        ranking = rank_all(DenseSimilarity(left, right), depth=DEPTH, memory_mb=MEMORY_MB)
+    for way, sides in _ways(old, new, bridges, task).items():
+        ranking = rank_all(DenseSimilarity(*sides), depth=DEPTH, memory_mb=MEMORY_MB)
         values[way] = score_ranking(task, ranking, [METRIC])[METRIC]
     found: dict[str, Any] = {
         way: {
@@ -73,10 +78,26 @@ def measure_bridges(
         for way, own in values.items()
     }
     gains = {way: entry["difference"]["value"] for way, entry in found.items()}
-    best = max((f"new queries, {name} map" for name in bridges), key=lambda way: gains[way])
+    chosen = best or max((_way(name) for name in bridges), key=lambda way: gains[way])
     whole = gains["re-encoded"]
-    return {"task": task.name, "metric": METRIC, "ways": found, "best": best,
-            "survived": gains[best] / whole if whole > 0 else None}  # fmt: skip
+    kept = gains[chosen] / whole if whole > 0 else None
+    return {"task": task.name, "metric": METRIC, "ways": found, "best": chosen, "survived": kept}
+
+
+def _way(name: str) -> str:
+    return f"new queries, {name} map"
+
+
+def _ways(old: Encoder, new: Encoder, bridges: dict[str, Floats], task: Task) -> dict[str, tuple[Floats, Floats]]:
+    """Vectors of queries and of documents, for each way to search."""
+    queries, documents = [query.text for query in task.queries], [document.text for document in task.documents]
+    asked = {"old": old.vectors(queries, "query"), "new": new.vectors(queries, "query")}
+    stored, fresh = old.vectors(documents, "document"), new.vectors(documents, "document")
+    ways = {"old model": (asked["old"], stored)}
+    if asked["new"].shape[1] == stored.shape[1]:
+        ways["new queries, no map"] = (asked["new"], stored)
+    ways |= {_way(name): (_unit(asked["new"] @ bridge), stored) for name, bridge in bridges.items()}
+    return {**ways, "re-encoded": (asked["new"], fresh)}
 
 
 def in_one_line(found: dict[str, Any]) -> str:

@@ -187,7 +187,7 @@ def _bridge(
     runs_dir: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Fit both maps on documents of the pairs, keep them, and measure them on the first retrieval task."""
+    """Fit both maps on documents of the pairs, choose one on the dev task, and measure all on the first test task."""
     new = open_encoder(section, runs_dir, progress)
     texts = list(dict.fromkeys(pair.positive for pair in (*data.old, *data.new)))[: config.bridge.texts]
     bridges = fit_bridges(old, new, texts, config.bridge)
@@ -199,7 +199,9 @@ def _bridge(
         raise ModelError(
             "there is no task on files to measure the bridge on", hint="name one in `finetune.proof.tests`"
         )
-    found = measure_bridges(old, new, bridges, open_task(asked[0], run), config.gate.bootstrap)
+    tasks = [open_task(section, run) for section in (asked[-1], asked[0])]
+    best = measure_bridges(old, new, bridges, tasks[0], config.gate.bootstrap)["best"]
+    found = measure_bridges(old, new, bridges, tasks[1], config.gate.bootstrap, best)
     line = in_one_line(found)
     progress.note(line)
     return {"bridge": found, "notice": line}
