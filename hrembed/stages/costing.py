@@ -83,7 +83,6 @@ def measure(
         **found,
         **tokens,
         "model_bytes": model_bytes(section, runs_dir),
-        "peak_memory_mb": _own_peak_mb(),
         "load": _load(),
     }
 
@@ -102,6 +101,7 @@ def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], l
         seconds.append(time.perf_counter() - started)
     # No text waits for another, so the time is a straight line through zero; its slope weighs the longer times.
     slope = float(np.dot(sizes, seconds) / np.dot(sizes, sizes))
+    peak = _own_peak_mb()  # before indexes of many documents are built
     rows = _grow(
         load,
         lambda size: _search_ms(size, width),
@@ -113,6 +113,7 @@ def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], l
         "load_seconds": ready,
         "query_ms": one_query.tolist(),
         "document_ms": one_document.tolist(),
+        "peak_memory_mb": peak,
         "texts_per_second": 1 / slope,
         "embedding": {"sizes": sizes, "seconds": seconds},
         **rows,
@@ -154,6 +155,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
         return np.array(took)
 
     one_query = search(len(documents), list(documents)) if len(documents) > _TOP else search(max(load.sizes[0], 100))
+    peak = _own_peak_mb()
     sizes: list[int] = []
 
     def median(size: int) -> float:
@@ -168,7 +170,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
     rows = _grow(load, median, lambda size: _index_mb(size, sizes, weights), built_at)
     per_second = sizes[-1] / built[sizes[-1]]
     return {"dimensions": None, "load_seconds": 0.0, "query_ms": one_query.tolist(), "document_ms": None,
-            "texts_per_second": per_second, "embedding": None, **rows}  # fmt: skip
+            "texts_per_second": per_second, "peak_memory_mb": peak, "embedding": None, **rows}  # fmt: skip
 
 
 def _index_mb(size: int, sizes: Sequence[int], weights: dict[int, float]) -> float:
