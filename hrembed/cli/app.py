@@ -54,6 +54,13 @@ COMMANDS = {
         "JUnit XML, a Markdown summary and JSON; refuses runs on other data, other stimuli or with edited files.",
         "hrembed gate --set candidate.eval=latest --set inconclusive=pass",
     ),
+    "retrain": (
+        "hrembed.stages.retrain:run_retrain",
+        "Look for drift, retrain where it is worth it, gate and register the result.",
+        "Continues from the model in use or restarts from the base by rule, writes runs/registry.json, and measures "
+        "how much of the gain survives on old document vectors.",
+        "hrembed retrain --set pairs=new-pairs.jsonl",
+    ),
     "export": (
         "hrembed.stages.export:run_export",
         "Write a model for other servers: older layout, OpenVINO, ONNX, int8.",

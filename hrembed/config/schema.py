@@ -23,6 +23,7 @@ from hrembed.config.data import (
 from hrembed.config.export import ExportConfig
 from hrembed.config.gate import GateConfig
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
+from hrembed.config.retrain import RetrainConfig
 from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
 from hrembed.config.select import SelectConfig
@@ -178,6 +179,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "compare": CompareConfig,
     "decision": DecisionConfig,
     "gate": GateConfig,
+    "retrain": RetrainConfig,
     "demo": DemoConfig,
     "data-import-onet": ImportOnetConfig,
     "data-import-esco": ImportEscoConfig,

@@ -110,8 +110,7 @@ def write_page(path: Path, title: str, subtitle: str, parts: Sequence[Part], *, 
         HrembedError: The file cannot be written.
     """
     kinds = [(type(part).__name__.lower(), part) for part in parts]
-    template = environment().get_template("page.html.j2")
-    write_text(path, template.render(title=title, subtitle=subtitle, parts=kinds, footer=footer) + "\n")
+    write_text(path, render("page.html.j2", title=title, subtitle=subtitle, parts=kinds, footer=footer))
 
 
 def address(path: str) -> str:
@@ -119,13 +118,18 @@ def address(path: str) -> str:
     return quote(path if path.startswith(("./", "../")) else f"./{path}", safe="/#")
 
 
+def render(template: str, **values: object) -> str:
+    """Fill in one of the templates; it ends with a line's end."""
+    return environment().get_template(template).render(**values).rstrip("\n") + "\n"
+
+
 def environment() -> Environment:
-    """The template engine: everything is escaped, and a name that is missing is an error."""
+    """The template engine: everything in HTML is escaped, and a name that is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = Environment(
         loader=PackageLoader("hrembed.reports", "templates"),
-        autoescape=True,
+        autoescape=lambda name: name is None or ".html" in name,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DECISION = "Decision table"
 _NONE = "-"
 _MARK = " *"
+_BUSY = 1.2  # processes for each processor; one that measures alone stays at about 1
 _NOTE = (
     "Accuracy with its interval. * extrapolated from a curve fitted to smaller sizes, or from times of fewer texts. "
     "Energy is time by an assumed power, arithmetic an estimate from the architecture; prices are those of the config."
@@ -115,6 +116,12 @@ def _cost_rows(
     for measure, part in ((f"setup ({currency})", "setup"), (f"a million documents ({currency})", "per_million")):
         cells = {label: _short(getattr(cost[label], part)) if label in cost else _NONE for label in labels}
         yield {"component": "cost", "measure": measure, **cells}
+    yield from _scale_rows(config, row)
+
+
+def _scale_rows(
+    config: CompareConfig, row: Callable[[str, str, Callable[[Mapping[str, Any]], str]], dict[str, str]]
+) -> Iterator[dict[str, str]]:
     yield row("scalability", "numbers of a vector", lambda found: str(found["dimensions"] or _NONE))
     largest = config.load.sizes[-1] if config.load else 0
     for measure, key, known in (
@@ -220,6 +227,9 @@ def trade_offs(metrics: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]
             setup = next(row[label] for measure, row in cells.items() if measure.startswith("setup"))
             text += f" A query takes {_short(mine)} ms in place of {_short(base)} ms; setup {setup}."
         words.append(text)
+    busy = [label for label, found in costs.items() if (found["load"] or 0) > _BUSY]
+    if busy:
+        words.append(f"The machine had other work while {', '.join(busy)} was measured: times are too long, and noisy.")
     return words
 
 

@@ -6,6 +6,7 @@ Run as `python -m hrembed.stages.costing IN OUT`, both JSON.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,12 @@ def measure(
     )
     folder = _transformer(section, runs_dir)
     tokens = {} if folder is None else _tokens(folder, section.max_tokens, queries, documents)
-    return {**found, **tokens, "model_bytes": model_bytes(section, runs_dir), "peak_memory_mb": peak_memory_mb()}
+    return {
+        **found,
+        **tokens,
+        "model_bytes": model_bytes(section, runs_dir),
+        "load": _load(),
+    }
 
 
 def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], load: LoadSection) -> dict[str, Any]:
@@ -93,20 +99,23 @@ def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], l
         started = time.perf_counter()
         encoder.vectors(texts[:size], "document")
         seconds.append(time.perf_counter() - started)
-    embedding = fit_growth(sizes, seconds)
+    # No text waits for another, so the time is a straight line through zero; its slope weighs the longer times.
+    slope = float(np.dot(sizes, seconds) / np.dot(sizes, sizes))
+    peak = _own_peak_mb()  # before indexes of many documents are built
     rows = _grow(
         load,
         lambda size: _search_ms(size, width),
         lambda size: size * width * 4 / _MB,
-        lambda size: (embedding.at(size), size <= load.batch),
+        lambda size: (slope * size, size <= load.batch),
     )
     return {
         "dimensions": width,
         "load_seconds": ready,
         "query_ms": one_query.tolist(),
         "document_ms": one_document.tolist(),
-        "texts_per_second": load.batch / seconds[-1],
-        "embedding": {"sizes": sizes, "seconds": seconds, "exponent": embedding.exponent},
+        "peak_memory_mb": peak,
+        "texts_per_second": 1 / slope,
+        "embedding": {"sizes": sizes, "seconds": seconds},
         **rows,
     }
 
@@ -146,6 +155,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
         return np.array(took)
 
     one_query = search(len(documents), list(documents)) if len(documents) > _TOP else search(max(load.sizes[0], 100))
+    peak = _own_peak_mb()
     sizes: list[int] = []
 
     def median(size: int) -> float:
@@ -160,7 +170,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
     rows = _grow(load, median, lambda size: _index_mb(size, sizes, weights), built_at)
     per_second = sizes[-1] / built[sizes[-1]]
     return {"dimensions": None, "load_seconds": 0.0, "query_ms": one_query.tolist(), "document_ms": None,
-            "texts_per_second": per_second, "embedding": None, **rows}  # fmt: skip
+            "texts_per_second": per_second, "peak_memory_mb": peak, "embedding": None, **rows}  # fmt: skip
 
 
 def _index_mb(size: int, sizes: Sequence[int], weights: dict[int, float]) -> float:
@@ -200,6 +210,22 @@ def _grow(
             }
         )
     return {"growth": rows, "search_exponent": curve.exponent}
+
+
+def _own_peak_mb() -> float:
+    """Largest resident memory of this program; the system's count for a process includes its parent at the fork."""
+    status = Path("/proc/self/status")
+    for line in status.read_text(encoding="utf-8").splitlines() if status.is_file() else ():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    return peak_memory_mb()
+
+
+def _load() -> float | None:
+    """Processes that wanted a processor in the last minute, for each one there is; None where no one counts them."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
 def _transformer(section: ModelSection, runs_dir: Path) -> Path | None:

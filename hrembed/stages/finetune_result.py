@@ -9,6 +9,7 @@ import numpy as np
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
 from hrembed.plots.finetune import draw_pretraining, draw_strengths, draw_training
+from hrembed.reports.page import render
 from hrembed.stages.layers import draw_choice, layer_tables
 from hrembed.stages.proof import proof_tables
 from hrembed.stages.scoring import as_json, compare, estimate, groups_of, shown
@@ -148,40 +149,21 @@ def draw(run: Run, metrics: Mapping[str, Any]) -> None:
 
 def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
     """Write the card of the model: how it was made, what was measured, what it must not be taken for."""
-    method, train = _listed(config.method.model_dump(exclude={"choice"})), _listed(config.train.model_dump())
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags: [sentence-transformers, hrembed]
----
-# {_origin(config, metrics)}
-
-Made by `hrembed finetune`, run `{run.path.name}`.
-
-* Method: {_inline(method)}; trained sides: {config.sides}
-{_layers(metrics)}* Trained parameters: {metrics["parameters"]["trainable"]:,} of {metrics["parameters"]["all"]:,}
-* Training: {train}
-* Kept: step {metrics["best_step"]} of {metrics["steps"]}{_strength(metrics)}
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("this folder")
-similarity = model.similarity(model.encode_query(["..."]), model.encode_document(["..."]))
-```
-
-## Results
-
-| task | what it is | metric | base | tuned | difference | verdict |
-|---|---|---|---|---|---|---|
-{_results(metrics)}
-
-The dev task also chose the checkpoint, so its numbers flatter the tuned model a little; those of the test tasks do not.
-
-{_LIMITS}
-## Training data
-
-{_data(config, metrics, run)}"""
+    return render(
+        "card.md.j2",
+        run=run.path.name,
+        ref=_inline(config.model.ref),
+        sides=config.sides,
+        method=_inline(_listed(config.method.model_dump(exclude={"choice"}))),
+        train=_listed(config.train.model_dump()),
+        pretraining=metrics.get("pretraining"),
+        layers=metrics.get("layers"),
+        control=_control_rows(metrics),
+        metrics=metrics,
+        results=_results(metrics),
+        sources=_sources(config, metrics, run),
+        credits=run.manifest["attributions"],
+    )
 
 
 def _listed(settings: Mapping[str, Any]) -> str:
@@ -192,66 +174,43 @@ def _listed(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _origin(config: FinetuneConfig, metrics: Mapping[str, Any]) -> str:
-    """Title of the card, and for a model from random weights what the base is then."""
-    ref = _inline(config.model.ref)
-    if "pretraining" not in metrics:
-        return f"Fine-tuned from `{ref}`"
-    found = metrics["pretraining"]
-    return f"""Trained from random weights
-
-Tokenizer ({found["vocabulary"]:,} tokens) and encoder were trained from random weights on {found["texts"]:,} texts:
-masked language modelling, then pairs. It has read nothing else, so expect little of it on text of another kind. `base`
-below is `{ref}`, with which it is compared; nothing was taken from it."""
-
-
-def _strength(metrics: Mapping[str, Any]) -> str:
-    return "" if "pretraining" in metrics else f", at strength {metrics['strength']:g} (0 is the base)"
-
-
-_LIMITS = """## Limits
-
-Measured on the tasks above and on nothing else: other languages, branches and kinds of text may behave differently.
-Whether the model treats groups of people alike is measured by `hrembed bias-audit`, not here. A score is no decision
-about a person.
-"""
-
-
-def _layers(metrics: Mapping[str, Any]) -> str:
-    """Lines on the choice of layers, and on what its control showed; empty where the config names the layers."""
-    if "layers" not in metrics:
-        return ""
-    by, chosen = metrics["layers"]["by"], ", ".join(map(str, metrics["layers"]["chosen"]))
-    line = f"* Trained layers: {chosen} (0 is the lowest), chosen by `{by}`\n"
+def _control_rows(metrics: Mapping[str, Any]) -> list[str]:
+    """What the chosen layers gained over a random choice, a task each; empty without such a control."""
     if "control" not in metrics:
-        return line
-    control = metrics["control"]
-    rows = [
-        (f"{_inline(row['task'])} {shown(row['difference'], sign=True)}") for row in (control["dev"], *control["tests"])
-    ]
-    layers = ", ".join(map(str, control["layers"]))
-    return f"{line}* Against a random choice ({layers}), chosen - random: {'; '.join(rows)}\n"
+        return []
+    rows = metrics["control"]["dev"], *metrics["control"]["tests"]
+    return [f"{_inline(row['task'])} {shown(row['difference'], sign=True)}" for row in rows]
 
 
-def _results(metrics: Mapping[str, Any]) -> str:
+def _results(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Cells of the table of results, a task each."""
     dev = {key: metrics[key] for key in ("task", "metric", "base", "tuned", "difference", "verdict")}
     rows = [("dev", dev), *(("test", e) for e in metrics["tests"]), *(("outside", e) for e in metrics["retention"])]
-    return "\n".join(
-        f"| {_inline(row['task'])} | {kind} | {row['metric']} | {shown(row['base'])} | {shown(row['tuned'])} "
-        f"| {shown(row['difference'], sign=True)} | {row['verdict'].replace('δ', format(metrics['delta'], 'g'))} |"
+    return [
+        [
+            _inline(row["task"]),
+            kind,
+            row["metric"],
+            shown(row["base"]),
+            shown(row["tuned"]),
+            shown(row["difference"], sign=True),
+            row["verdict"].replace("δ", format(metrics["delta"], "g")),
+        ]
         for kind, row in rows
-    )
+    ]
 
 
-def _data(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
-    """Files with their hashes, and whom their licences ask to name, in their words."""
-    lines = [
-        f"* `{_inline(source.path)}`, {found['rows']:,} {found['kind']} with the loss `{found['loss']}`, weight "
-        f"{source.weight:g}; SHA-256 `{run.manifest['inputs'][f'source-{number}']['sha256']}`"
+def _sources(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> list[dict[str, Any]]:
+    """Files with their hashes."""
+    return [
+        {
+            **found,
+            "path": _inline(source.path),
+            "weight": f"{source.weight:g}",
+            "sha256": run.manifest["inputs"][f"source-{number}"]["sha256"],
+        }
         for number, (source, found) in enumerate(zip(config.sources, metrics["sources"], strict=True))
     ]
-    lines += [f"* {credit['attribution']} <{credit['url']}>" for credit in run.manifest["attributions"]]
-    return "\n".join(lines) + "\n"
 
 
 def _inline(text: str) -> str:

@@ -96,7 +96,9 @@ def test_every_component_is_measured_in_a_process_of_its_own(tiny_model: Path, t
     assert dense["document_flops"] > 0
     assert [row["embed_measured"] for row in dense["growth"]] == [True, False, False, False]
     assert dense["growth"][-1]["index_mb"] == pytest.approx(12.8)
-    assert dense["peak_memory_mb"] > 2 * costs["bm25"]["peak_memory_mb"] / 3
+    assert dense["peak_memory_mb"] > 1.3 * costs["bm25"]["peak_memory_mb"] > 0  # torch is in one process only
+    ends = [row["embed_seconds"] / row["documents"] for row in dense["growth"]]
+    assert ends == pytest.approx([ends[0]] * 4)
     rows = json.loads((folder / "decision.json").read_text(encoding="utf-8"))["tables"]["Decision table"]
     embed = next(row for row in rows if row["measure"] == "100,000 documents: embed (h)")
     assert next(cell for label, cell in embed.items() if label.startswith("path:")).endswith(" *")
