@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check docs data
+.PHONY: setup demo test check docs data bench bench-full
 
 setup: .venv/.installed
 
@@ -30,3 +30,16 @@ docs: setup
 data: setup
 	$(BIN)/python -m hrembed.data.hr_core data/hr-core
 	$(BIN)/python -m hrembed.data.general_core data/general-core
+
+# Sees that every benchmark runs; numbers worth reading come from `bench-full` on a machine that does nothing else.
+# DATA may name a folder of more tasks in BEIR layout.
+BENCHMARKS := startup statistics_speed encode audit evaluate train_speed
+
+bench: setup
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --short || exit 1; done
+	$(BIN)/python benchmarks/report.py
+
+bench-full: setup
+	for name in startup statistics_speed audit train_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in encode evaluate; do $(BIN)/python benchmarks/$$name.py $(if $(DATA),--data $(DATA)) || exit 1; done
+	$(BIN)/python benchmarks/report.py
