@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check docs data browser
+.PHONY: setup demo test check docs data browser bench bench-full
 
 setup: .venv/.installed
 
@@ -35,3 +35,16 @@ data: setup
 browser:
 	command -v chromium || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
 	npm install --no-save --no-audit --no-fund --prefix .tools axe-core@4.14.1
+
+# Sees that every benchmark runs; numbers worth reading come from `bench-full` on a machine that does nothing else.
+# DATA may name a folder of more tasks in BEIR layout.
+BENCHMARKS := startup statistics_speed encode audit_speed evaluate train_speed
+
+bench: setup
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --short || exit 1; done
+	$(BIN)/python benchmarks/report.py
+
+bench-full: setup
+	for name in startup statistics_speed audit_speed train_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in encode evaluate; do $(BIN)/python benchmarks/$$name.py $(if $(DATA),--data $(DATA)) || exit 1; done
+	$(BIN)/python benchmarks/report.py

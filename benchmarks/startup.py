@@ -1,8 +1,6 @@
-"""How long `hrembed --help` takes, beside an import of sentence-transformers: medians of interleaved runs.
+"""How long `hrembed --help` takes, beside an import of sentence-transformers, in turns.
 
-    .venv/bin/python benchmarks/startup.py
-
-Exits with 1 when the limits are broken: 300 ms, and one tenth of the import.
+python benchmarks/startup.py [--short]
 """
 
 from __future__ import annotations
@@ -10,10 +8,11 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
-ROUNDS = 9
+from measuring import arguments, in_turns, ratio, record
+
 HREMBED = str(Path(sys.executable).with_name("hrembed"))
 COMMANDS = {
     "hrembed --help": [HREMBED, "--help"],
@@ -22,22 +21,25 @@ COMMANDS = {
 }
 
 
-def main() -> int:
-    """Measure, print, judge."""
-    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(ROUNDS):
-        for name, command in COMMANDS.items():
-            started = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, median in medians.items():
-        print(f"{median * 1000:8.0f} ms  {name}  (median of {ROUNDS}, {min(seconds[name]) * 1000:.0f} at best)")
-    fast = medians["hrembed --help"]
-    ratio = fast / medians["import sentence_transformers"]
-    print(f"{ratio:11.3f}  of the import")
-    return 0 if fast < 0.3 and ratio < 0.1 else 1
+def main() -> None:
+    """Measure, and write the rows."""
+    options = arguments(__doc__ or "")
+    run = partial(subprocess.run, check=True, capture_output=True)
+    ways = {name: partial(run, command) for name, command in COMMANDS.items()}
+    *ours, plain = COMMANDS
+    seconds = in_turns(ways, 1 if options.short else 9)
+    rows = [
+        {
+            "what": f"`{name}`",
+            "against": f'`python -c "{plain}"`',
+            "target": "at least 10",
+            "value": ratio(seconds[plain], seconds[name]),
+            "seconds": statistics.median(seconds[name]),
+        }
+        for name in ours
+    ]
+    record("startup", options, rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -84,6 +84,17 @@ class ModelSection(Section):
         default="float32",
         description="Number format of the weights; half precision only where you ask for it.",
     )
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        default="auto",
+        description="What computes the vectors of a transformer: `torch`; `openvino`, whose graph is made once and "
+        "kept in `.cache` of the folder of the runs (`hrembed[export]`); `auto` takes torch for `precision: float32` "
+        "and OpenVINO otherwise. Training and `export` are always torch's.",
+    )
+    precision: Literal["float32", "bfloat16", "int8", "auto"] = Field(
+        default="float32",
+        description="Arithmetic of OpenVINO. `auto` measures once which of torch, float32 and bfloat16 is fastest here "
+        "with a cosine of at least 0.9999 to float32, and keeps to it; `int8` is fastest and changes vectors.",
+    )
     max_tokens: int | None = Field(
         default=None,
         ge=8,
@@ -112,6 +123,14 @@ class ModelSection(Section):
         if not isinstance(value, str):
             return value
         return _picked(value) if value.endswith((".yaml", ".yml")) else {"ref": value}
+
+    @model_validator(mode="after")
+    def _one_arithmetic(self) -> ModelSection:
+        if self.backend == "torch" and self.precision != "float32":
+            raise ValueError("`precision` is OpenVINO's; for torch set `dtype`, or leave `backend` out")
+        if self.dtype != "float32" and (self.backend == "openvino" or self.precision != "float32"):
+            raise ValueError("OpenVINO's graphs are written from float32; leave `dtype` out")
+        return self
 
 
 def _picked(path: str) -> dict[str, Any]:

@@ -198,6 +198,12 @@ class TrainSection(Section):
         description="Number format of the arithmetic (autocast); the weights stay float32. Whether bfloat16 is faster "
         "here is measured before it is used, and by `--dry-run`.",
     )
+    keep_frozen_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Most MB of disk, for as long as the training runs, for what the frozen layers below the trained "
+        "ones make of each text, computed once in place of once an epoch; dropout is then off in them. 0 keeps none.",
+    )
     evaluations: int = Field(default=3, ge=1, description="Dev scores during training, the last at its end.")
     patience: int | None = Field(
         default=None, ge=1, description="End after so many dev scores without a better one; null never ends early."

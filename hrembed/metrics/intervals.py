@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hrembed.types import Floats
 
-_CHUNK = 2_000_000  # resampled counts held in memory at once: 16 MB
+_CHUNK = 2_000_000  # resampled positions held in memory at once: 16 MB
 
 
 class Difference(NamedTuple):
@@ -130,14 +130,19 @@ def _by_group(values: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
 
 
 def _resampled_means(sums: Floats, sizes: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Draw groups with replacement: positions, which take a tenth of the time of counts from `multinomial`."""
     n = len(sums)
+    even = bool((sizes == sizes[0]).all())
+    # Sum and size of a group lie side by side, so that one look-up finds both.
+    table = sums if even else sums + 1j * sizes
     step = max(1, _CHUNK // n)
-    even = np.full(n, 1.0 / n)
-    draws = [
-        rng.multinomial(n, even, size=min(step, resamples - start)).astype(np.float64)
-        for start in range(0, resamples, step)
-    ]
-    return np.concatenate([(counts @ sums) / (counts @ sizes) for counts in draws])
+    drawn = np.concatenate(
+        [
+            table.take(rng.integers(0, n, size=(min(step, resamples - start), n)), mode="clip").sum(axis=1)
+            for start in range(0, resamples, step)
+        ]
+    )
+    return np.asarray(drawn / (n * sizes[0]) if even else drawn.real / drawn.imag)
 
 
 def sign_flip_p(
@@ -170,9 +175,28 @@ def sign_flip_p(
     if np.isnan(delta).all():
         return float("nan")
     sums, _ = _by_group(delta, groups)
-    signs = rng.integers(0, 2, size=(resamples, len(sums)), dtype=np.int8).astype(np.float64) * 2 - 1
-    reached = int((np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum())
+    # Sums in another order differ by rounding; a draw that equals the observed one counts as reached.
+    rounding = 1e-12 * max(1.0, float(np.abs(sums).sum()))
+    reached = int((np.abs(_flipped_sums(sums, resamples, rng)) >= abs(sums.sum()) - rounding).sum())
     return (reached + 1) / (resamples + 1)
+
+
+def _flipped_sums(sums: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Sum with random signs: a random byte looks up what eight groups add up to under its eight signs."""
+    blocks = -(-len(sums) // 8)
+    whole = np.zeros(blocks * 8)
+    whole[: len(sums)] = sums
+    signs = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64) * 2 - 1
+    table, starts = (whole.reshape(blocks, 8) @ signs.T).ravel(), np.arange(blocks) * 256
+    step = max(1, _CHUNK // blocks)
+    return np.concatenate(
+        [
+            table.take(
+                rng.integers(0, 256, size=(min(step, resamples - start), blocks), dtype=np.uint8) + starts, mode="clip"
+            ).sum(axis=1)
+            for start in range(0, resamples, step)
+        ]
+    )
 
 
 def clustered_error(values: Floats, groups: Sequence[str]) -> tuple[float, int]:

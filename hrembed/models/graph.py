@@ -51,7 +51,7 @@ def require(*packages: str) -> None:
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ModelError(f"this export needs the package `{missing[0]}`", hint="pip install 'hrembed[export]'")
+        raise ModelError(f"this needs the package `{missing[0]}`", hint="pip install 'hrembed[export]'")
 
 
 @contextmanager
@@ -103,9 +103,7 @@ def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
     """
     import torch
 
-    first = model[0]
-    _check(first)
-    example = inputs_of(first, model.preprocess(_EXAMPLE))
+    first, example = _traced(model)
 
     class Bare(torch.nn.Module):
         def __init__(self, body: Any) -> None:
@@ -118,6 +116,41 @@ def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
             return self.body(**kept, return_dict=True).last_hidden_state
 
     return Bare(first.model).eval(), example
+
+
+def whole_traceable(model: Any) -> tuple[Any, dict[str, Any]]:
+    """Give all of a model, from token ids to the vectors of texts, as a module; returns what `traceable` does.
+
+    Raises:
+        ModelError: The model does not start with a transformer that gives a vector for each token.
+    """
+    import torch
+
+    _, example = _traced(model)
+    rest = list(model.children())[1:]
+    bare, _ = traceable(model)
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bare = bare
+            self.rest = torch.nn.ModuleList(rest)
+
+        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
+            hidden = self.bare(input_ids, attention_mask, token_type_ids)
+            features = {"input_ids": input_ids, "attention_mask": attention_mask, "token_embeddings": hidden}
+            for module in self.rest:
+                features = module(features)
+            return features["sentence_embedding"]
+
+    return Whole().eval(), example
+
+
+def _traced(model: Any) -> tuple[Any, dict[str, Any]]:
+    """The first module, and inputs to trace it."""
+    first = model[0]
+    _check(first)
+    return first, inputs_of(first, model.preprocess(_EXAMPLE))
 
 
 def inputs_of(first: Any, features: Mapping[str, Any]) -> dict[str, Any]:

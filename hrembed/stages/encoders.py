@@ -18,6 +18,7 @@ from hrembed.models.vectors import VectorTable
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
 from hrembed.runs.record import find_model, latest_run
+from hrembed.stages.accelerating import Accelerator
 
 if TYPE_CHECKING:
     from hrembed.config.parts import ModelSection
@@ -114,6 +115,9 @@ def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress:
         )
 
     identity = weights_identity(folder, section.dtype, section.max_tokens)
+    if section.backend == "openvino" or section.precision != "float32":
+        graphs = runs_dir / ".cache" / "graphs"
+        return Accelerator(section, graphs, identity=identity, source=folder, load=load, progress=progress).open()
     return TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
 
 

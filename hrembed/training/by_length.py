@@ -50,7 +50,7 @@ def _by_token(value: Any) -> bool:
 def _embed(model: Any, columns: Sequence[Mapping[str, Any]], rows: int) -> list[Any]:
     import torch
 
-    if not all(_can_be_cut(column) for column in columns):
+    if not all(can_be_cut(column) for column in columns):
         return [model(dict(column))["sentence_embedding"] for column in columns]
     whole = _stacked(columns)
     lengths = whole["attention_mask"].sum(dim=1)
@@ -61,7 +61,8 @@ def _embed(model: Any, columns: Sequence[Mapping[str, Any]], rows: int) -> list[
     return list(vectors[order.argsort()[inverse]].split([len(column["input_ids"]) for column in columns]))
 
 
-def _can_be_cut(column: Mapping[str, Any]) -> bool:
+def can_be_cut(column: Mapping[str, Any]) -> bool:
+    """Whether an input is rows of token numbers, padded at their end."""
     tokens, mask = column.get("input_ids"), column.get("attention_mask")
     return mask is not None and _by_token(tokens) and _by_token(mask) and bool((mask.diff(dim=1) <= 0).all())
 

@@ -34,7 +34,11 @@ def ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric:
     """
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-    return MultipleNegativesRankingLoss(
+    class ByLength(MultipleNegativesRankingLoss):
+        def forward(self, sentence_features: Any, labels: Any) -> Any:
+            return self.compute_loss_from_embeddings(embed_by_length(self.model, list(sentence_features)), labels)
+
+    return ByLength(
         model,
         scale=1 / temperature,
         hardness_mode="all_negatives" if hardness else None,

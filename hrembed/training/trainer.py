@@ -6,6 +6,7 @@ happens between its steps is in `watch`.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from hrembed.training.checkpoints import (
     restore_random_numbers,
     trained,
 )
+from hrembed.training.frozen import keep_frozen
 from hrembed.training.processes import Processes
 from hrembed.training.targets import own_parameters
 from hrembed.training.watch import History, Watch
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from hrembed.training.checkpoints import (
         ResumePoint,
     )
+    from hrembed.training.frozen import FrozenLayers
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Recipe:
     seed: int
     report_to: tuple[str, ...] = ()
     processes: int = 1
+    keep_frozen_mb: int = 0
 
     @property
     def batches_per_step(self) -> int:
@@ -145,10 +149,11 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
         history.restore(context.resume.notes)
         restore_parameters(model, context.resume, of_losses)
     context.processes.equalise([*trained(model).values(), *of_losses.values()])
+    frozen = keep_frozen(model, feed, context.checkpoints, recipe.keep_frozen_mb, context.progress.note)
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
         watch = _watch(model, feed, recipe, context, history, advance)
-        _trainer(model, feed, recipe, steps, watch, context.resume).train()
+        _trainer(model, feed, recipe, steps, watch, context.resume, frozen).train()
     if any(context.processes.gather(context.stop_requested())) and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
@@ -188,7 +193,15 @@ def sample_texts(feed: Feed) -> list[str]:
     return [text for columns in feed.columns.values() for text in next(iter(columns.values()))[:8]]
 
 
-def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, resume: ResumePoint | None) -> Any:
+def _trainer(
+    model: Any,
+    feed: Feed,
+    recipe: Recipe,
+    steps: int,
+    watch: Watch,
+    resume: ResumePoint | None,
+    frozen: FrozenLayers | None,
+) -> Any:
     from datasets import Dataset, DatasetDict
     from sentence_transformers import SentenceTransformerTrainer
     from transformers import PrinterCallback
@@ -206,7 +219,8 @@ def _trainer(model: Any, feed: Feed, recipe: Recipe, steps: int, watch: Watch, r
             return epochs
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
-            loss = super().training_step(*args, **kwargs)
+            with frozen.in_place() if frozen else nullcontext():
+                loss = super().training_step(*args, **kwargs)
             if self.accelerator.sync_gradients:
                 watch.processes.average_gradients([*trained(model).values(), *watch.of_losses.values()])
             return loss

@@ -329,7 +329,7 @@ def test_trap_a_warning_of_a_library_sets_up_logging_for_the_process(monkeypatch
 )
 def test_a_missing_package_is_named_before_anything_is_done(form, package, settings, tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ModelError, match=f"this export needs the package `{package}`") as caught:
+    with pytest.raises(ModelError, match=f"this needs the package `{package}`") as caught:
         run_export(settings("legacy", form), tmp_path / "runs")
     assert caught.value.hint == "pip install 'hrembed[export]'"
     assert not (tmp_path / "runs").exists()

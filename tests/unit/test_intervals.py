@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hrembed.metrics import intervals
 from hrembed.metrics.intervals import expanded_tails, mean_interval, paired_difference, sign_flip_p
+from scipy import stats
 
 
 def clustered(rng: np.random.Generator, clusters: int, size: int, effect: float = 0.0):
@@ -107,3 +109,44 @@ def test_lengths_must_agree():
 def test_tails_widen_as_units_get_few():
     assert expanded_tails(10_000, 0.95)[0] == pytest.approx(0.025, abs=1e-4)
     assert expanded_tails(8, 0.95)[0] < 0.01
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_resampled_means_are_those_of_drawing_groups_with_replacement(uneven: bool):
+    """Against SciPy's own bootstrap, an independent engine: the same mean and spread."""
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 9, 60).astype(float) if uneven else np.full(60, 3.0)
+    sums = rng.random(60) * sizes
+    found = intervals._resampled_means(sums, sizes, 20_000, np.random.default_rng(1))
+    theirs = stats.bootstrap(
+        (sums, sizes),
+        lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(2),
+    ).bootstrap_distribution
+    assert len(found) == 20_000
+    assert found.mean() == pytest.approx(theirs.mean(), abs=4 * theirs.std() / np.sqrt(20_000))
+    assert found.std() == pytest.approx(theirs.std(), rel=0.03)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 19])
+def test_flipped_sums_give_every_group_a_fair_sign_of_its_own(n: int):
+    """Powers of three tell from a sum which signs it was made of."""
+    found = intervals._flipped_sums(3.0 ** np.arange(n), 4000, np.random.default_rng(3))
+    digits = ((found[:, None] + 3.0**n / 2 - 0.5) // 3.0 ** np.arange(n)) % 3  # balanced ternary: 0 is -1, 2 is +1
+    assert set(np.unique(digits)) == {0.0, 2.0}
+    positive = digits == 2
+    assert np.abs(positive.mean(axis=0) - 0.5).max() < 0.035
+    if n > 1:
+        assert np.abs(np.corrcoef(positive.T) - np.eye(n)).max() < 0.08
+
+
+def test_the_p_value_is_that_of_all_signs():
+    """Six groups have 64 sign patterns: the share of those that reach the observed sum is known."""
+    deltas = np.array([0.5, 0.25, -0.125, 0.5, 0.0625, 0.25])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 6)).reshape(6, -1)
+    exact = (np.abs(deltas @ signs) >= deltas.sum()).mean()
+    found = sign_flip_p(deltas, np.zeros(6), list("abcdef"), rng=np.random.default_rng(0), resamples=40_000)
+    assert found == pytest.approx(exact, abs=0.01)

@@ -1,0 +1,263 @@
+"""A whole model as one graph on disk, from texts to vectors, without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hrembed.errors import ModelError
+from hrembed.files import sha256, write_json, writing
+from hrembed.models import openvino
+from hrembed.models.dense import unit_rows
+from hrembed.models.graph import explained, require, whole_traceable
+from hrembed.models.legacy import remove
+from hrembed.models.packing import ahead, pack, padded
+from hrembed.models.transformer import TransformerBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from hrembed.types import Floats, Ints, Side
+
+    Precision = Literal["float32", "bfloat16", "int8"]
+
+TOLERANCE = 1e-5
+_GRAPH, _TOKENIZER, _FACTS = "graph.xml", "tokenizer.json", "facts.json"
+_VERSION = 1
+_TEXTS_AT_ONCE = 512
+# Tokens of a batch whose activations stay near a core: the best, by a little, of 256 to 4,096 on MiniLM. float32 takes
+# twice the bytes.
+_BUDGETS = {"float32": 512, "bfloat16": 1024, "int8": 1024}
+_TOKENIZED_AT_ONCE = 128  # while the texts before them are computed
+# What may go another way through a graph: short, long, empty, not English, not letters; with and without a prompt.
+VARIED = (
+    "Nurse",
+    "Registered nurse for the night shift of a surgical ward, with two years of experience",
+    "Looks after patients and writes down what was done. " * 60,
+    "",
+    "  Ingénieur en génie logiciel · Köln ",
+    "Медсестра в хирургическое отделение",
+    "看護師、夜勤あり",
+    "C++ / C# / .NET 8",
+)
+_WAYS: tuple[tuple[Side, str], ...] = (("query", ""), ("document", ""), ("query", "Find what fits: "))
+
+
+class FastBackend:
+    """A graph with its tokenizer, opened when the first text is embedded.
+
+    Args:
+        folder: As `write_whole` or `write_int8` wrote it.
+        precision: Arithmetic of the graph, or `int8` for one that is quantised.
+        identity: Hash of what decides the vectors.
+        source: Where the model was read.
+        threads: Batches at once.
+    """
+
+    batch_size = _TEXTS_AT_ONCE
+
+    def __init__(self, folder: Path, *, precision: Precision, identity: str, source: str, threads: int) -> None:
+        self._folder = folder
+        self._precision: Precision = precision
+        self._threads = threads
+        self._opened: _Opened | None = None
+        self.identity = identity
+        self.source = source
+
+    def embed(self, texts: Sequence[str], side: Side, prompt: str) -> Floats:
+        """Embed texts, shape (n, dim), with the model's own prompt for this side where `prompt` is empty.
+
+        Raises:
+            ModelError: The graph does not open or run.
+        """
+        with explained(f"the graph in '{self._folder}' does not run"):
+            self._opened = self._opened or _Opened(self._folder, self._precision, self._threads)
+            return self._opened.embed(texts, prompt or self._opened.prompts[side])
+
+
+class _Opened:
+    def __init__(self, folder: Path, precision: Precision, threads: int) -> None:
+        facts = _facts(folder)
+        if facts is None:
+            raise ModelError(f"the graph in '{folder}' is not whole", hint="remove that folder; it is made anew")
+        quantised = precision == "int8"
+        arithmetic: Literal["float32", "bfloat16"] = "float32" if precision == "float32" else "bfloat16"
+        if quantised and not openvino.can_bfloat16():
+            arithmetic = "float32"
+        self._streams = openvino.Streams(folder / _GRAPH, precision=arithmetic, threads=threads)
+        self._tokens = Tokens(folder, budget=_BUDGETS[precision])
+        self.prompts: Mapping[Side, str] = facts["prompts"]
+
+    def embed(self, texts: Sequence[str], prompt: str) -> Floats:
+        return self._streams.run(self._tokens.batches([prompt + text for text in texts]), len(texts))
+
+
+class Tokens:
+    """The tokenizer of a graph.
+
+    Args:
+        folder: Of the graph.
+        budget: Most tokens of a batch.
+    """
+
+    def __init__(self, folder: Path, *, budget: int) -> None:
+        self._budget = budget
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
+        self._pad = json.loads((folder / _FACTS).read_text(encoding="utf-8"))["pad"]
+
+    def batches(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Mapping[str, Ints]]]:
+        """Yield positions of texts and the inputs of the graph for them; the next texts are tokenised meanwhile."""
+        starts = range(0, len(texts), _TOKENIZED_AT_ONCE)
+        parts = ahead(lambda start: (start, self._encoded(texts[start : start + _TOKENIZED_AT_ONCE])), starts)
+        return chain.from_iterable(self._packed(start, encoded) for start, encoded in parts)
+
+    def _encoded(self, texts: Sequence[str]) -> list[Any]:
+        return list(self._tokenizer.encode_batch_fast(list(texts)))
+
+    def _packed(self, start: int, encoded: Sequence[Any]) -> Iterator[tuple[Ints, Mapping[str, Ints]]]:
+        for places in pack([len(entry) for entry in encoded], budget=self._budget):
+            rows = [encoded[place] for place in places]
+            yield (
+                places + start,
+                {
+                    "input_ids": padded([row.ids for row in rows], self._pad),
+                    "attention_mask": padded([row.attention_mask for row in rows], 0),
+                    "token_type_ids": padded([row.type_ids for row in rows], 0),
+                },
+            )
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a graph, complete and unchanged."""
+    return _facts(folder) is not None
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    try:
+        facts: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if facts["version"] == _VERSION and all(sha256(folder / name) == sha for name, sha in facts["sha256"].items()):
+            return facts
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def write_whole(model: Any, folder: Path) -> float:
+    """Write all of a model as a float32 graph, and compare it with its source before it is kept.
+
+    Args:
+        model: A Sentence Transformers model on the CPU.
+        folder: Where to.
+
+    Returns:
+        The largest difference of two unit vectors in any place.
+
+    Raises:
+        ModelError: OpenVINO is not installed, the model has no such form, or the graph gives other vectors.
+    """
+    require("openvino")
+    with _settled(folder) as part:
+        with explained("the model has no form as an OpenVINO graph"):
+            module, example = whole_traceable(model)
+            openvino.write_graph(module, example, part / _GRAPH, output="sentence_embedding")
+            (part / _TOKENIZER).write_text(_tokenizer_json(model), encoding="utf-8")
+        _write_facts(part, inputs=list(example), pad=model.tokenizer.pad_token_id or 0, prompts=_prompts(model))
+        gap = _gap(model, part)
+        if not gap <= TOLERANCE:
+            raise ModelError(f"OpenVINO's graph gives other vectors than the model (largest difference {gap:.2g})")
+    return gap
+
+
+def write_int8(source: Path, folder: Path, texts: Sequence[str], *, portable: bool) -> None:
+    """Write a float32 graph as int8.
+
+    Args:
+        source: As `write_whole` wrote it.
+        folder: Where to.
+        texts: Show the range of the activations; prompts are in front already.
+        portable: As in `openvino.write_quantised`.
+
+    Raises:
+        ModelError: NNCF is not installed, or cannot quantise it.
+    """
+    require("openvino", "nncf")
+    facts = json.loads((source / _FACTS).read_text(encoding="utf-8"))
+    with _settled(folder) as part, explained("the graph cannot be quantised"):
+        tokens = Tokens(source, budget=_BUDGETS["int8"])
+        inputs = [next(iter(tokens.batches([text])))[1] for text in texts]
+        used = [{name: arrays[name] for name in facts["inputs"]} for arrays in inputs]
+        openvino.write_quantised(source / _GRAPH, part / _GRAPH, used, portable=portable)
+        (part / _TOKENIZER).write_bytes((source / _TOKENIZER).read_bytes())
+        _write_facts(part, inputs=facts["inputs"], pad=facts["pad"], prompts=facts["prompts"])
+
+
+@contextmanager
+def _settled(folder: Path) -> Iterator[Path]:
+    """Give a folder of this process alone, which takes the place of `folder` unless another process was first."""
+    own = folder.with_name(f"{folder.name}-{os.getpid()}")
+    try:
+        with writing(own) as part:
+            part.mkdir()
+            yield part
+        if not is_whole(folder):
+            remove(folder)
+            own.replace(folder)
+    finally:
+        remove(own)
+
+
+def _write_facts(folder: Path, *, inputs: Sequence[str], pad: int, prompts: Mapping[Side, str]) -> None:
+    files = [_GRAPH, _GRAPH.replace(".xml", ".bin"), _TOKENIZER]
+    write_json(
+        folder / _FACTS,
+        {
+            "version": _VERSION,
+            "inputs": list(inputs),
+            "pad": pad,
+            "prompts": dict(prompts),
+            "sha256": {name: sha256(folder / name) for name in files},
+        },
+    )
+
+
+def _tokenizer_json(model: Any) -> str:
+    """Take the tokenizer out of a model, with its limit, without padding."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if model.max_seq_length is not None:
+        tokenizer.enable_truncation(int(model.max_seq_length), direction=model.tokenizer.truncation_side)
+    return str(tokenizer.to_str())
+
+
+def _prompts(model: Any) -> dict[Side, str]:
+    """What the model puts in front itself; Sentence Transformers looks for the names in this order."""
+    own, default = model.prompts, model.prompts.get(model.default_prompt_name)
+    names: dict[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+    return {
+        side: next((own[n] for n in known if own.get(n) is not None), default) or "" for side, known in names.items()
+    }
+
+
+def _gap(model: Any, folder: Path) -> float:
+    """Largest difference of two unit vectors of varied texts, on both sides, with and without a prompt."""
+    source = TransformerBackend(lambda: model, identity="", batch_size=len(VARIED))
+    found = _Opened(folder, "float32", 1)
+    gaps = [
+        np.abs(
+            unit_rows(source.embed(VARIED, side, prompt))
+            - unit_rows(found.embed(VARIED, prompt or found.prompts[side]))
+        ).max()
+        for side, prompt in _WAYS
+    ]
+    return float(max(gaps))

@@ -1,0 +1,267 @@
+"""Encoding with a whole model as an OpenVINO graph: the vectors of torch, made once, chosen by measuring."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hrembed.config.parts import ModelSection
+from hrembed.errors import ModelError
+from hrembed.models import choice as choices
+from hrembed.models import fast
+from hrembed.models.choice import Choice, choose, read_choice, write_choice
+from hrembed.models.transformer import load_model
+from hrembed.stages import accelerating
+from hrembed.stages.encoders import open_encoder
+from hrembed.training.methods import split_sides
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXTS = [
+    "nurse",
+    "car mechanic, brakes",
+    "nurse",
+    "",
+    "bakes bread " * 30,
+    "köln",
+    "x",
+    *(f"text {n}" for n in range(200)),
+]
+
+
+class Notes:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    @contextmanager
+    def bar(self, label: str, total: int):
+        yield lambda steps, note: None
+
+
+def encoder(folder: Path, runs: Path, notes: Notes | None = None, **settings: object):
+    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), runs, notes or Notes())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.mark.parametrize("side", ["query", "document"])
+@pytest.mark.parametrize("prompt", ["", "find "])
+def test_float32_gives_the_vectors_of_torch(tiny_model: Path, runs: Path, side: str, prompt: str) -> None:
+    prompts = {"query_prompt": prompt, "document_prompt": prompt}
+    expected = encoder(tiny_model, runs, **prompts).vectors(TEXTS, side)
+    found = encoder(tiny_model, runs, backend="openvino", **prompts).vectors(TEXTS, side)
+    assert np.abs(found - expected).max() < 1e-5
+    assert np.array_equal(found[0], found[2])
+
+
+def test_the_models_own_prompts_are_used(tiny_model: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_model)
+    model.prompts = {"query": "q ", "passage": "p ", "other": "o "}
+    model.default_prompt_name = "other"
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    for side in ("query", "document"):
+        expected = encoder(tmp_path / "model", tmp_path).vectors(TEXTS[:9], side)
+        found = encoder(tmp_path / "model", tmp_path, backend="openvino").vectors(TEXTS[:9], side)
+        assert np.abs(found - expected).max() < 1e-5
+
+
+def test_max_tokens_cuts_as_torch_does(tiny_model: Path, runs: Path) -> None:
+    expected = encoder(tiny_model, runs, max_tokens=8).vectors(TEXTS, "query")
+    assert (
+        np.abs(encoder(tiny_model, runs, backend="openvino", max_tokens=8).vectors(TEXTS, "query") - expected).max()
+        < 1e-5
+    )
+    assert np.abs(encoder(tiny_model, runs, backend="openvino").vectors(TEXTS, "query") - expected).max() > 1e-3
+
+
+def test_vectors_do_not_depend_on_the_threads(tiny_model: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(encoder(tiny_model, runs, backend="openvino").vectors(TEXTS, "query"))
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_a_graph_is_made_once_and_again_when_damaged(tiny_model: Path, tmp_path: Path) -> None:
+    first, second, third = Notes(), Notes(), Notes()
+    expected = encoder(tiny_model, tmp_path, first, backend="openvino").vectors(TEXTS, "query")
+    assert any("writing its graph" in note for note in first.notes)
+    encoder(tiny_model, tmp_path, second, backend="openvino").vectors(TEXTS, "query")
+    assert second.notes == []
+    (weights,) = tmp_path.rglob("graph.bin")
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 255
+    weights.write_bytes(content)
+    found = encoder(tiny_model, tmp_path, third, backend="openvino").vectors(TEXTS, "query")
+    assert any("writing its graph" in note for note in third.notes)
+    assert np.array_equal(found, expected)
+    assert [item.name for item in tmp_path.glob(".cache/graphs/*")] == [weights.parent.name]  # nothing is left over
+
+
+def test_a_graph_with_other_vectors_is_not_kept(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fast._tokenizer_json
+
+    def cut(model: object) -> str:
+        content = json.loads(whole(model))
+        content["truncation"]["max_length"] = 6
+        return json.dumps(content)
+
+    monkeypatch.setattr(fast, "_tokenizer_json", cut)
+    with pytest.raises(ModelError, match="other vectors than the model"):
+        encoder(tiny_model, tmp_path, backend="openvino")
+    assert list((tmp_path / ".cache" / "graphs").iterdir()) == []
+
+
+def test_without_openvino_torch_computes_and_says_so(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hrembed.models.graph.find_spec", lambda name: None)
+    notes = Notes()
+    found = encoder(tiny_model, tmp_path, notes, precision="auto")
+    plain = encoder(tiny_model, tmp_path)
+    assert found.identity == plain.identity
+    assert np.array_equal(found.vectors(TEXTS, "query"), plain.vectors(TEXTS, "query"))
+    (said,) = [note for note in notes.notes if "torch in float32" in note]
+    assert "`openvino`" in said
+    assert "pip install 'hrembed[export]'" in said
+
+
+def test_a_model_without_a_graph_is_run_by_torch_unless_openvino_was_asked_for(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    split_sides(load_model(tiny_model)).save_pretrained(str(tmp_path / "sides"), create_model_card=False)
+    notes = Notes()
+    found = encoder(tmp_path / "sides", tmp_path, notes, precision="auto")
+    assert found.vectors(["a"], "query").shape == (1, 32)
+    assert any("torch in float32" in note for note in notes.notes)
+    with pytest.raises(ModelError, match="not with a transformer"):
+        encoder(tmp_path / "sides", tmp_path, backend="openvino")
+
+
+def test_precisions_never_share_vectors(tiny_model: Path, runs: Path) -> None:
+    ways = ({}, {"backend": "openvino"}, {"precision": "bfloat16"})
+    assert len({encoder(tiny_model, runs, **settings).identity for settings in ways}) == 3
+
+
+def test_int8_is_near_and_made_once(tiny_model: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerating, "_CALIBRATION_TEXTS", 8)
+    notes = Notes()
+    found = encoder(tiny_model, runs, precision="int8").vectors(TEXTS, "query")
+    expected = encoder(tiny_model, runs).vectors(TEXTS, "query")
+    assert (found * expected).sum(axis=1).mean() > 0.98
+    assert not np.allclose(found, expected, atol=1e-5)
+    assert np.array_equal(encoder(tiny_model, runs, notes, precision="int8").vectors(TEXTS, "query"), found)
+    assert notes.notes == []
+
+
+def test_a_graph_encodes_without_torch(tiny_model: Path, runs: Path) -> None:
+    encoder(tiny_model, runs, backend="openvino")
+    code = (
+        "import sys; from pathlib import Path; from hrembed.config.parts import ModelSection;"
+        "from hrembed.progress import Silent; from hrembed.stages.encoders import open_encoder;"
+        f"e = open_encoder(ModelSection(ref='path:{tiny_model}', backend='openvino'), Path('{runs}'), Silent());"
+        "print(e.vectors(['a new text'], 'query').shape, 'torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(1, 32) False False"
+
+
+class Fake:
+    """A backend with given vectors that takes a given time, in steps of a fake clock."""
+
+    identity = source = ""
+    batch_size = 1000
+
+    def __init__(self, clock: list[float], takes: float, noise: float) -> None:
+        self.clock, self.takes, self.noise = clock, takes, noise
+
+    def embed(self, texts: list[str], side: str, prompt: str) -> np.ndarray:
+        self.clock[0] += self.takes
+        return np.ones((len(texts), 4), dtype=np.float32) + np.float32(self.noise) * np.eye(4, dtype=np.float32)[0]
+
+
+@pytest.mark.parametrize(
+    ("takes", "noise", "expected"),
+    [
+        ((9.0, 3.0, 1.0), (0, 0, 0.001), "bfloat16"),
+        ((9.0, 3.0, 1.0), (0, 0, 0.1), "float32"),  # fastest, but its cosine is 0.9992
+        ((1.0, 3.0, 9.0), (0, 0, 0), "torch"),
+        ((9.0, 3.0, 1.0), (0, 0.1, 0.1), "torch"),
+    ],
+)
+def test_the_fastest_that_agrees_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, takes: tuple[float, ...], noise: tuple[float, ...], expected: str
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(choices.time, "perf_counter", lambda: clock[0])
+    names = ("torch", "float32", "bfloat16")
+    backends = {name: Fake(clock, *both) for name, both in zip(names, zip(takes, noise, strict=True), strict=True)}
+    found = choose(backends)
+    assert found.way == expected
+    assert found.speed["torch"] == 1
+    assert found.speed["bfloat16"] == takes[0] / takes[2]
+
+
+def test_a_choice_is_kept(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        accelerating, "choose", lambda backends: Choice("bfloat16", {"bfloat16": 2.0}, {"bfloat16": 1.0})
+    )
+    notes = Notes()
+    first = encoder(tiny_model, tmp_path, notes, precision="auto")
+    assert any("OpenVINO in bfloat16, 2.0 times as fast" in note for note in notes.notes)
+    monkeypatch.setattr(accelerating, "choose", lambda backends: pytest.fail("measured twice"))
+    assert encoder(tiny_model, tmp_path, precision="auto").identity == first.identity
+    assert first.identity == encoder(tiny_model, tmp_path, precision="bfloat16").identity
+
+
+def test_a_choice_comes_back_from_its_file(tmp_path: Path) -> None:
+    made = Choice("float32", {"torch": 1.0, "float32": 1.5}, {"torch": 1.0, "float32": 0.99999})
+    write_choice(tmp_path / "choice.json", made)
+    assert read_choice(tmp_path / "choice.json") == made
+    (tmp_path / "choice.json").write_text("{}")
+    assert read_choice(tmp_path / "choice.json") is None
+    assert read_choice(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backend": "torch", "precision": "int8"}, "`precision` is OpenVINO's"),
+        ({"dtype": "bfloat16", "precision": "auto"}, "written from float32"),
+        ({"dtype": "bfloat16", "backend": "openvino"}, "written from float32"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelSection(**settings)
+
+
+@pytest.mark.model
+def test_minilm_in_bfloat16_agrees(tmp_path: Path) -> None:
+    section = {"ref": "minilm"}
+    from hrembed.models.openvino import can_bfloat16
+
+    if not can_bfloat16():
+        pytest.skip("this processor does not multiply bfloat16")
+    notes = Notes()
+    texts = [f"{text} {n}" for n in range(20) for text in ("registered nurse", "welder for ships " * 20)]
+    expected = open_encoder(ModelSection(**section), tmp_path, notes).vectors(texts, "document")
+    for settings, lowest in (({"backend": "openvino"}, 0.9999998), ({"precision": "bfloat16"}, 0.9999)):
+        found = open_encoder(ModelSection(**section, **settings), tmp_path, notes).vectors(texts, "document")
+        assert (found * expected).sum(axis=1).min() >= lowest
