@@ -11,6 +11,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    # Line and cells of each row of a small table.
+    TextRows = Sequence[tuple[int, Mapping[str, str]]]
+
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]

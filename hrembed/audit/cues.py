@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 import re
 from collections import defaultdict
@@ -15,7 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hrembed.types import TextRows
+
 SPELLING = "spelling"
+CUE_COLUMNS = ("cue", "variant", "group", "text")
+TITLE_COLUMNS = ("language", "masculine", "feminine")
 _ARTICLE = re.compile(r"\b(?:a|an|the) (?=[a-z])", re.IGNORECASE)
 _PREPOSITIONS = {"in": "on", "on": "in", "at": "in", "for": "to", "to": "for", "by": "from", "of": "from"}
 _PREPOSITION = re.compile(rf"\b({'|'.join(_PREPOSITIONS)})\b")
@@ -23,24 +26,20 @@ _PLURAL = re.compile(r"\b([a-z]{4,}[^su])s\b")
 _RULES = 4  # kinds of change, of which a wording takes one or two
 
 
-def read_cues(file: Path, wanted: Sequence[str]) -> dict[str, Units]:
-    """Read wordings.
+def read_cues(file: Path, rows: TextRows, wanted: Sequence[str]) -> dict[str, Units]:
+    """Sort wordings by cue.
 
     Args:
-        file: CSV with `cue`, `variant`, `group`, `text`.
+        file: Where they come from, for messages.
+        rows: Lines with `CUE_COLUMNS`.
         wanted: Cues to read, in order.
 
     Raises:
-        DataError: A column or a cue is missing, a text is empty or stands twice, or a variant lacks a group.
+        DataError: A cue is missing, a text is empty or stands twice, or a variant lacks a group.
     """
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    columns = ("cue", "variant", "group", "text")
-    if not rows or any(column not in rows[0] for column in columns):
-        raise DataError(f"{file}:1: needs the columns {', '.join(columns)}, and rows")
     found: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
-    for line, row in enumerate(rows, start=2):
-        if not all((row[column] or "").strip() for column in columns):
+    for line, row in rows:
+        if not all(row[column].strip() for column in CUE_COLUMNS):
             raise DataError(f"{file}:{line}: a cell is empty")
         if (row["variant"], row["group"]) in found[row["cue"]]:
             raise DataError(f"{file}:{line}: cue '{row['cue']}' has variant '{row['variant']}' of this group twice")
@@ -65,18 +64,18 @@ def _units(file: Path, cue: str, found: dict[tuple[str, str], str]) -> Units:
     return Units(tuple(found[key] for key in keys), {cue: tuple(group for _, group in keys)}, tuple(v for v, _ in keys))
 
 
-def read_titles(file: Path) -> list[tuple[str, str, str]]:
-    """Read job titles in two grammatical genders; rows of language, masculine form, feminine form.
+def read_titles(file: Path, rows: TextRows) -> list[tuple[str, str, str]]:
+    """Take job titles in two grammatical genders off lines with `TITLE_COLUMNS`, in that order.
 
     Raises:
-        DataError: A column is missing, or there are fewer than two rows.
+        DataError: There are fewer than two rows, or a cell is empty.
     """
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    columns = ("language", "masculine", "feminine")
-    if len(rows) < 2 or any(column not in rows[0] for column in columns):
-        raise DataError(f"{file}:1: needs the columns {', '.join(columns)}, and two rows or more")
-    return [(row["language"], row["masculine"], row["feminine"]) for row in rows]
+    if len(rows) < 2:
+        raise DataError(f"{file}: needs two job titles or more")
+    for line, row in rows:
+        if not all(row[column].strip() for column in TITLE_COLUMNS):
+            raise DataError(f"{file}:{line}: a cell is empty")
+    return [(row["language"], row["masculine"], row["feminine"]) for _, row in rows]
 
 
 def foreign_english(text: str, seed: int) -> str:

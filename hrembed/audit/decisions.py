@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +24,8 @@ from hrembed.metrics.legal import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from hrembed.types import TextRows
 
 UNKNOWN = "unknown"
 SMALL_SHARE = 0.02  # 6 RCNY section 5-301: such a category may be left out of the ratios, if that is said
@@ -80,53 +81,46 @@ class Line(NamedTuple):
 
 
 def read_decisions(
-    file: Path, attributes: Sequence[str], selected: str | None, score: str | None, job: str | None
+    file: Path, rows: TextRows, attributes: Sequence[str], selected: str | None, score: str | None, job: str | None
 ) -> Decisions:
-    """Read a CSV of decisions.
+    """Read decisions off a table.
 
     Args:
-        file: One row for each person.
+        file: Where the rows come from, for messages.
+        rows: One for each person, with all columns named below.
         attributes: Columns with categories; an empty cell is `unknown`.
         selected: Column with yes or no (1, 0, true, false); None for none.
         score: Column with a number; None for none.
         job: Column with the job; None for none.
 
     Raises:
-        DataError: A column is missing, there are no rows, or a cell cannot be read; nothing is guessed.
+        DataError: A cell cannot be read; nothing is guessed.
     """
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows:
-        raise DataError(f"{file}: no decisions")
-    wanted = [*attributes, *(column for column in (selected, score, job) if column)]
-    missing = [column for column in wanted if column not in rows[0]]
-    if missing:
-        raise DataError(f"{file}:1: no column '{missing[0]}'; it has {', '.join(map(str, rows[0]))}")
     return Decisions(
-        {name: tuple((row[name] or "").strip() or UNKNOWN for row in rows) for name in attributes},
-        tuple(_yes(file, n, row[selected]) for n, row in enumerate(rows, 2)) if selected else None,
-        tuple(_number(file, n, row[score]) for n, row in enumerate(rows, 2)) if score else None,
-        tuple(row[job] or "" for row in rows) if job else None,
+        {name: tuple(row[name].strip() or UNKNOWN for _, row in rows) for name in attributes},
+        tuple(_yes(file, line, row[selected]) for line, row in rows) if selected else None,
+        tuple(_number(file, line, row[score]) for line, row in rows) if score else None,
+        tuple(row[job] for _, row in rows) if job else None,
     )
 
 
-def _yes(file: Path, line: int, cell: str | None) -> bool:
-    word = (cell or "").strip().lower()
+def _yes(file: Path, line: int, cell: str) -> bool:
+    word = cell.strip().lower()
     if word not in _YES | _NO:
         raise DataError(
-            f"{file}:{line}: '{(cell or '').strip()[:20]}' is no decision; write 1 or 0, yes or no, true or false",
+            f"{file}:{line}: '{cell.strip()[:20]}' is no decision; write 1 or 0, yes or no, true or false",
             hint="a person without a decision is neither selected nor not: decide who counts before the audit",
         )
     return word in _YES
 
 
-def _number(file: Path, line: int, cell: str | None) -> float:
+def _number(file: Path, line: int, cell: str) -> float:
     try:
-        value = float(cell or "")
+        value = float(cell)
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise DataError(f"{file}:{line}: '{(cell or '').strip()[:20]}' is no score")
+        raise DataError(f"{file}:{line}: '{cell.strip()[:20]}' is no score")
     return value
 
 

@@ -81,6 +81,7 @@ class Meter:
     _cells: list[tuple[Floats, Bools]] = field(default_factory=list)
     _pairs: list[tuple[Floats, Floats]] = field(default_factory=list)
     _orders: list[Ints] = field(default_factory=list)
+    _seen: int = 0
 
     def add(self, scores: Floats, nameless: Floats, relevant: Bools | None) -> None:
         """Take a chunk of jobs.
@@ -129,16 +130,16 @@ class Meter:
     def _sample(self, scores: Floats, effects: Floats, inside: Bools, ranks: Floats) -> None:
         """Keep even distances of cells and rankings for what compares names two by two."""
         resumes, names = scores.shape[1:]
-        step = max(1, -(-self.jobs * resumes // _CELLS))
-        self._cells.append((effects.reshape(-1, names)[::step], inside.reshape(-1, names)[::step]))
-        every = max(1, -(-self.jobs // _RANKINGS))
-        for job in range(0, len(scores), every):
-            if len(self._pairs) >= _RANKINGS:
-                break
+        step, every = max(1, -(-self.jobs * resumes // _CELLS)), max(1, -(-self.jobs // _RANKINGS))
+        # Counted from the first job of all, so that what is kept does not depend on how jobs come in chunks.
+        cells = slice(-self._seen * resumes % step, None, step)
+        self._cells.append((effects.reshape(-1, names)[cells], inside.reshape(-1, names)[cells]))
+        for job in range(-self._seen % every, len(scores), every):
             some = np.linspace(0, resumes - 1, min(_RESUMES, resumes)).astype(int)
             self._pairs.append(_two_by_two(scores[job][some]))
             order = np.argsort(ranks[job].ravel(), kind="stable")[:_DEPTH]
             self._orders.append(order % names)
+        self._seen += len(scores)
 
     def read(self) -> Measured:
         """Return the means over all that came."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from hrembed.data.rows import CellError, read_jsonl, text_cell
+from hrembed.data.rows import CellError, read_jsonl, strictly, text_cell
 from hrembed.errors import DataError
 from hrembed.types import Task, Text
 
@@ -168,20 +167,38 @@ def read_names(file: Path, attributes: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         DataError: Missing, empty, without a column, an empty cell, or a name that stands twice.
     """
-    rows = list(csv.DictReader(text for _, text in _lines(file)))
-    if not rows:
-        raise DataError(f"{file}: no names")
-    missing = [column for column in ("name", *attributes) if column not in rows[0]]
-    if missing:
-        raise DataError(f"{file}:1: no column '{missing[0]}'; it has {', '.join(rows[0])}")
+    rows: list[dict[str, str]] = []
     seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
-        empty = [column for column in ("name", *attributes) if not (row[column] or "").strip()]
+    for line, row in read_table(file, ("name", *attributes)):
+        empty = [column for column in ("name", *attributes) if not row[column].strip()]
         if empty:
             raise DataError(f"{file}:{line}: '{empty[0]}' is empty")
         if row["name"] in seen:
             raise DataError(f"{file}:{line}: name '{row['name']}' stands twice")
         seen.add(row["name"])
+        rows.append(row)
+    return rows
+
+
+def read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read a small table whole, as text.
+
+    Args:
+        file: What `read_rows` reads.
+        columns: Columns that must be there; what else the file holds is given too.
+
+    Returns:
+        Line and cells of each row, at least one; a missing value is an empty text.
+
+    Raises:
+        DataError: As `strictly`, or there are no rows.
+    """
+    rows = [
+        (row.number, {name: "" if value is None else str(value) for name, value in row.values.items()})
+        for row in strictly(file, columns)
+    ]
+    if not rows:
+        raise DataError(f"{file}: no rows below the header")
     return rows
 
 

@@ -15,6 +15,7 @@ from hrembed.audit.decisions import (
     within_jobs,
 )
 from hrembed.data.locate import locate
+from hrembed.data.read import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,9 @@ def decisions_json(section: DecisionsSection, run: Run, confidence: float) -> di
     """
     file = locate(section.path)
     run.add_input("decisions", file)
-    found = read_decisions(file, section.attributes, section.selected, section.score, section.job)
+    columns = [section.selected, section.score, section.job]
+    rows = read_table(file, [*section.attributes, *(column for column in columns if column)])
+    found = read_decisions(file, rows, section.attributes, *columns)
     kinds: dict[str, Sequence[bool]] = {}
     if found.selected is not None:
         kinds["selection rate"] = found.selected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from hrembed.audit.stimuli import CROSS, fill, without_slots
 from hrembed.data.locate import locate
+from hrembed.data.read import read_table
 from hrembed.errors import DataError
 from hrembed.metrics.association import associations, weat
 from hrembed.metrics.fairness import draws_p, labelings
@@ -94,10 +94,8 @@ def associations_of(encoder: DenseEncoder, stimuli: Stimuli, words: str, seed: i
 
 def _words(file: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        for row in csv.DictReader(lines):
-            if row.get("set") and row.get("word"):
-                found[row["set"]].append(row["word"])
+    for _, row in read_table(file, ("set", "word")):
+        found[row["set"]].append(row["word"])
     missing = [name for pair in SETS for name in pair if len(found[name]) < 2]
     if missing:
         raise DataError(f"{file}: needs two words or more of the set '{missing[0]}'")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hrembed.audit.cues import SPELLING, foreign_english, read_cues, read_titles
+from hrembed.audit.cues import CUE_COLUMNS, SPELLING, TITLE_COLUMNS, foreign_english, read_cues, read_titles
 from hrembed.audit.measures import Meter
 from hrembed.audit.stimuli import (
     NAME_SLOT,
@@ -22,7 +21,7 @@ from hrembed.audit.stimuli import (
     without_slots,
 )
 from hrembed.data.locate import locate
-from hrembed.data.read import read_names, read_records
+from hrembed.data.read import read_names, read_records, read_table
 from hrembed.errors import DataError, ModelError
 from hrembed.evaluation.perturb import perturb
 from hrembed.metrics.counterfactual import deviations, ranks_among
@@ -97,7 +96,7 @@ def open_stimuli(config: AuditConfig, runs_dir: Path, run: Run) -> Stimuli:
     features = name_features(rows, tokens)
     place = {row["name"]: n for n, row in enumerate(rows)}
     kept = [place[name] for name in names.names]
-    cues = read_cues(files["cues"], wanted) if wanted else {}
+    cues = read_cues(files["cues"], read_table(files["cues"], CUE_COLUMNS), wanted) if wanted else {}
     if SPELLING in config.cues and config.scores is None:
         cues[SPELLING] = _spellings()
     return Stimuli(
@@ -106,7 +105,7 @@ def open_stimuli(config: AuditConfig, runs_dir: Path, run: Run) -> Stimuli:
         names.crossed(),
         {name: values[kept] for name, values in features.items()},
         {cue: cues[cue] for cue in config.cues if cue in cues},
-        read_titles(files["titles"]) if "titles" in files else (),
+        read_titles(files["titles"], read_table(files["titles"], TITLE_COLUMNS)) if "titles" in files else (),
     )
 
 
@@ -195,20 +194,16 @@ def read_scores(file: Path, stimuli: Stimuli) -> FileScores:
         {name: n for n, name in enumerate(("", *stimuli.names.names))},
     ]
     table = np.full([len(spot) for spot in spots], np.nan)
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = [column for column in ("job", "resume", "name", "score") if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}:1: no column '{missing[0]}'")
-        for line, row in enumerate(reader, start=2):
-            cell = []
-            for spot, column in zip(spots, ("job", "resume", "name"), strict=True):
-                if row[column] not in spot:
-                    raise DataError(f"{file}:{line}: {column} '{row[column]}' is not among the stimuli")
-                cell.append(spot[row[column]])
-            if not np.isnan(table[tuple(cell)]):
-                raise DataError(f"{file}:{line}: this job, résumé and name have a score already")
-            table[tuple(cell)] = _number(file, line, row["score"])
+    keys = ("job", "resume", "name")
+    for line, row in read_table(file, (*keys, "score")):
+        cell = []
+        for spot, column in zip(spots, keys, strict=True):
+            if row[column] not in spot:
+                raise DataError(f"{file}:{line}: {column} '{row[column]}' is not among the stimuli")
+            cell.append(spot[row[column]])
+        if not np.isnan(table[tuple(cell)]):
+            raise DataError(f"{file}:{line}: this job, résumé and name have a score already")
+        table[tuple(cell)] = _number(file, line, row["score"])
     holes = np.argwhere(np.isnan(table))
     if len(holes):
         job, resume, name = ([*spot][n] for spot, n in zip(spots, holes[0], strict=True))
@@ -230,12 +225,28 @@ def _number(file: Path, line: int, cell: str) -> float:
     return value
 
 
-def measure(source: ModelScores | FileScores, texts: Sequence[str], stimuli: Stimuli, config: AuditConfig) -> Measured:
-    """Measure names or wordings, whose texts are R x N, on all jobs."""
+def measure(
+    source: ModelScores | FileScores,
+    texts: Sequence[str],
+    stimuli: Stimuli,
+    config: AuditConfig,
+    kept: list[Floats] | None = None,
+) -> Measured:
+    """Measure names or wordings, whose texts are R x N, on all jobs.
+
+    Args:
+        source: What scores them.
+        texts: Résumé by résumé.
+        stimuli: Jobs, and which résumés answer them.
+        config: Cuts.
+        kept: Takes the scores of each chunk of jobs, shape (J, R, 1 + N), the nameless résumé's first.
+    """
     meter = Meter(config.cuts, config.headline_cut, len(stimuli.jobs))
     relevant = stimuli.relevant
     for part, scores, nameless in source.chunks(texts):
         meter.add(scores, nameless, None if relevant is None else relevant[part])
+        if kept is not None:
+            kept.append(np.concatenate([nameless[:, :, None], scores], axis=2))
     return meter.read()
 
 

@@ -45,11 +45,8 @@ if TYPE_CHECKING:
     from hrembed.config.audit import AuditConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.stages.audit_scoring import (
-        FileScores,
-        Stimuli,
-    )
-    from hrembed.types import Encoder
+    from hrembed.stages.audit_scoring import FileScores, Stimuli
+    from hrembed.types import Encoder, Floats
 
 _ROWS = 2_000_000  # of rows.parquet; more are left out, since no one reads them
 
@@ -116,7 +113,9 @@ def _audit(config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, prog
     encoder, source = _source(config, stimuli, runs_dir, run, progress)
     named = fill(stimuli.resumes, stimuli.names.names)
     progress.note(f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(stimuli.names.names):,} names")
-    measured = measure(source, named, stimuli, config)
+    rows = len(stimuli.jobs) * len(stimuli.resumes) * (1 + len(stimuli.names.names))
+    kept: list[Floats] | None = [] if rows <= _ROWS else None
+    measured = measure(source, named, stimuli, config, kept)
     findings = [compare(measured, stimuli.names, attribute, method) for attribute in stimuli.names.groups]
     judged = judge_all(findings, method, holm)
     names = _Names(measured, findings, judged)
@@ -130,7 +129,10 @@ def _audit(config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, prog
         )
     ]
     run.write_table("per_name", _per_name(stimuli, measured))
-    _write_rows(run, source, stimuli, named, progress)
+    if kept is None:
+        progress.note(f"rows.parquet is left out: it would have {rows:,} rows")
+    else:
+        _write_rows(run, kept, stimuli)
     if encoder is not None and isinstance(source, ModelScores):
         metrics |= _of_model(config, stimuli, encoder, source, method, progress)
         metrics["mitigation"] = mitigate(config, stimuli, encoder, method, runs_dir, run, progress)
@@ -218,19 +220,10 @@ def _per_name(stimuli: Stimuli, measured: Measured) -> dict[str, list[Any]]:
     }
 
 
-def _write_rows(
-    run: Run, source: ModelScores | FileScores, stimuli: Stimuli, named: Sequence[str], progress: Progress
-) -> None:
+def _write_rows(run: Run, scores: Sequence[Floats], stimuli: Stimuli) -> None:
     """Write every score with job, résumé and name; the empty name is the résumé without one."""
     names = ["", *stimuli.names.names]
-    size = len(stimuli.jobs) * len(stimuli.resumes) * len(names)
-    if size > _ROWS:
-        progress.note(f"rows.parquet is left out: it would have {size:,} rows")
-        return
     jobs, resumes = ([text.id for text in side] for side in (stimuli.jobs, stimuli.resumes))
-    scores = [
-        np.concatenate([nameless[:, :, None], found], axis=2).ravel() for _, found, nameless in source.chunks(named)
-    ]
     each = len(resumes) * len(names)
     run.write_table(
         "rows",
@@ -238,7 +231,7 @@ def _write_rows(
             "job": [job for job in jobs for _ in range(each)],
             "resume": [own for _ in jobs for own in resumes for _ in names],
             "name": names * (len(jobs) * len(resumes)),
-            "score": np.concatenate(scores).tolist(),
+            "score": np.concatenate(scores).ravel().tolist(),
         },
     )
 

@@ -14,6 +14,7 @@ from hrembed.audit.decisions import (
     read_decisions,
     within_jobs,
 )
+from hrembed.data.read import read_table
 from hrembed.errors import DataError
 from hrembed.metrics.legal import (
     Count,
@@ -170,9 +171,9 @@ def test_the_usual_chi_square_is_the_one_of_every_text_book():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no decisions"),
-        ("sex,selected\n", "no decisions"),
-        ("gender,selected\nf,1\n", "no column 'sex'; it has gender, selected"),
+        ("", "d.csv is empty"),
+        ("sex,selected\n", "d.csv is empty"),
+        ("gender,selected\nf,1\n", "no column 'sex'"),
         ("sex,selected\nf,perhaps\n", ":2: 'perhaps' is no decision; write 1 or 0"),
         ("sex,selected\nf,1\nm,\n", ":3: '' is no decision"),
     ],
@@ -181,11 +182,11 @@ def test_decisions_that_cannot_be_read_are_told(tmp_path: Path, text, message):
     file = tmp_path / "d.csv"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        read_decisions(file, ("sex",), "selected", None, None)
+        read_decisions(file, read_table(file, ("sex", "selected")), ("sex",), "selected", None, None)
 
 
 def test_scores_that_are_no_numbers_are_told(tmp_path: Path):
     file = tmp_path / "d.csv"
     file.write_text("sex,score\nf,0.5\nm,nan\n", encoding="utf-8")
     with pytest.raises(DataError, match=":3: 'nan' is no score"):
-        read_decisions(file, ("sex",), None, "score", None)
+        read_decisions(file, read_table(file, ("sex", "score")), ("sex",), None, "score", None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hrembed.audit.cues import foreign_english, read_cues, read_titles
+from hrembed.audit.cues import CUE_COLUMNS, TITLE_COLUMNS, foreign_english, read_cues, read_titles
 from hrembed.audit.matching import imbalance, matched, syllables
 from hrembed.audit.stimuli import (
     choose_names,
@@ -21,6 +21,7 @@ from hrembed.audit.stimuli import (
     without_slots,
 )
 from hrembed.data.locate import locate
+from hrembed.data.read import read_table
 from hrembed.errors import DataError
 from hrembed.types import Text
 
@@ -109,14 +110,15 @@ def test_stimuli_are_known_by_every_text():
 
 
 def test_the_shipped_cues_are_whole():
-    cues = read_cues(
-        locate("shipped:cues/cues.csv"), ["pronouns", "affiliation", "graduation-year", "career-gap", "address"]
-    )
+    file = locate("shipped:cues/cues.csv")
+    wanted = ["pronouns", "affiliation", "graduation-year", "career-gap", "address"]
+    cues = read_cues(file, read_table(file, CUE_COLUMNS), wanted)
     assert {cue: len(set(units.groups[cue])) for cue, units in cues.items()} == {
         "pronouns": 3, "affiliation": 7, "graduation-year": 3, "career-gap": 4, "address": 5,
     }  # fmt: skip
     assert all(len(set(units.held)) == 8 for units in cues.values())
-    assert len(read_titles(locate("shipped:cues/titles.csv"))) == 40
+    file = locate("shipped:cues/titles.csv")
+    assert len(read_titles(file, read_table(file, TITLE_COLUMNS))) == 40
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,7 @@ def test_the_shipped_cues_are_whole():
         (["a,1,x,t", "a,1,y,u", "a,2,x,v"], "no text of group 'y' for variant '2'"),
         (["a,1,x,t", "a,1,x,u"], ":3: cue 'a' has variant '1' of this group twice"),
         (["a,1,x,"], ":2: a cell is empty"),
+        (["a,1,x,t,more"], ":2: the row has 5 cells"),
         (["a,1,x,t", "a,1,y,t", "a,2,x,v", "a,2,y,w"], "the same text for two groups"),
         (["b,1,x,t"], "no cue 'a'; it has b"),
     ],
@@ -134,7 +137,7 @@ def test_cues_that_cannot_be_compared_are_told(tmp_path: Path, rows, message):
     file = tmp_path / "cues.csv"
     file.write_text("\n".join(["cue,variant,group,text", *rows]) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        read_cues(file, ["a"])
+        read_cues(file, read_table(file, CUE_COLUMNS), ["a"])
 
 
 def test_foreign_english_changes_words_and_misspells_none():
