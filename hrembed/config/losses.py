@@ -11,6 +11,7 @@ from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
 TAKE_NEGATIVES = {"ranking", "cached-ranking", "group-ranking", "gist", "margin-mse"}
+NOT_PAIRS = {"batch-hard", "cosent", "invariance"}  # their rows are labelled texts, scored pairs, templates
 WITHOUT_VECTORS = {"lexical", "trec"}
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.layers import ChoiceSection, fitting_choice, known_word
 from hrembed.config.losses import (
+    NOT_PAIRS,
     TAKE_NEGATIVES,
     BatchHardLoss,
     CosentLoss,
@@ -149,6 +150,12 @@ class SourceSection(Section):
         | InvarianceLoss,
         Field(discriminator="name"),
     ] = RankingLoss()
+    branch: int = Field(
+        default=1,
+        ge=1,
+        description="Sources of one branch are trained together, each branch from the base; the result is the mean of "
+        "the weights of all branches, which can be better than any of them.",
+    )
     mine: MineSection | None = Field(
         default=None, description="Look for hard negatives among the positives of the source; null does not."
     )
@@ -160,7 +167,7 @@ class SourceSection(Section):
             raise ValueError(f"the loss `{name}` takes no negatives; leave `mine` out")
         if self.mine is not None and name == "gist" and self.mine.count > 1:
             raise ValueError("the loss `gist` takes one negative for each row; set `mine.count: 1`")
-        if self.kinds and name in {"batch-hard", "cosent", "invariance"}:
+        if self.kinds and name in NOT_PAIRS:
             raise ValueError(f"rows of the loss `{name}` have no kinds; leave `kinds` out")
         if self.every_step and self.weight != 1:
             raise ValueError("with `loss.every_step` there are no passes over the rows; leave `weight` out")
@@ -249,6 +256,11 @@ class FinetuneConfig(Section):
             raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
         return self
 
+    @property
+    def branches(self) -> list[int]:
+        """Numbers of the branches, in order."""
+        return sorted({source.branch for source in self.sources})
+
     @model_validator(mode="after")
     def _alone(self) -> FinetuneConfig:
         if isinstance(self.method, ScratchMethod):
@@ -257,8 +269,22 @@ class FinetuneConfig(Section):
 
     @model_validator(mode="after")
     def _batches(self) -> FinetuneConfig:
-        if all(source.every_step for source in self.sources):
-            raise ValueError("every source waits for the batches of another (`loss.every_step`); name one without it")
+        for branch in self.branches:
+            if all(source.every_step for source in self.sources if source.branch == branch):
+                where = f"of branch {branch} " if len(self.branches) > 1 else ""
+                raise ValueError(
+                    f"every source {where}waits for the batches of another (`loss.every_step`); name one without it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _branched(self) -> FinetuneConfig:
+        if len(self.branches) == 1:
+            return self
+        if isinstance(self.method, ScratchMethod):
+            raise ValueError("`method: scratch` has no base that branches could share; give all sources one `branch`")
+        if isinstance(self.method, LoraMethod | PartialMethod) and self.method.choice.control:
+            raise ValueError("a control of the chosen layers goes with one branch; leave `choice.control` out")
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from hrembed.types import Ints, Side
 
 
-def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, runs_dir: Path, instruction: str) -> Feed:
+def build_feed(
+    config: FinetuneConfig,
+    sources: Sequence[Source],
+    model: Any,
+    runs_dir: Path,
+    instruction: str,
+    branch: int | None = None,
+) -> Feed:
     """Plan all batches, and choose losses.
 
     Args:
@@ -35,6 +42,7 @@ def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, ru
         model: The model in training, which the losses hold.
         runs_dir: Folder of all runs, for guides.
         instruction: What stands for `{instruction}` in prompts.
+        branch: Leave the sources of other branches out; None plans them all.
 
     Raises:
         ConfigError: A loss does not fit the model.
@@ -43,28 +51,38 @@ def build_feed(config: FinetuneConfig, sources: Sequence[Source], model: Any, ru
     from transformers import set_seed
 
     set_seed(config.train.seed)  # a loss may start from random numbers
-    columns = {f"source-{n}": text_columns(*item) for n, item in enumerate(zip(config.sources, sources, strict=True))}
+    chosen = [
+        (f"source-{n}", *item)
+        for n, item in enumerate(zip(config.sources, sources, strict=True))
+        if branch in (None, item[0].branch)
+    ]
+    columns = {name: text_columns(section, source) for name, section, source in chosen}
     sides = {name: _SIDES.get(name, "document") for own in columns.values() for name in own}
     routes = sides if hasattr(model[0], "sub_modules") else {}
     own = training_prompts(config, model, instruction)
     prompts = {name: own[side] for name, side in sides.items()}
     losses, batches, company = {}, [], []
     start, rng = 0, np.random.default_rng(config.train.seed)
-    for number, (section, source) in enumerate(zip(config.sources, sources, strict=True)):
-        name, loss = f"source-{number}", _loss(section, source, config, model, runs_dir)
+    for number, (name, section, source) in enumerate(chosen):
+        loss = _loss(section, source, config, model, runs_dir)
         if section.every_step:
-            company.append((loss, _Drawn(columns.pop(name), section.every_step, (config.train.seed, number))))
+            drawn = _Drawn(columns.pop(name), section.every_step, (config.train.seed, number))
+            company.append((section.branch, loss, drawn))
             continue
         columns[name] |= {"label": list(range(count(source.rows)))}
-        losses[name] = loss
+        losses[name] = section.branch, loss
         batches += [[start + row for row in batch] for batch in _plan(section, source, config, rng)]
         start += count(source.rows)
     # One source after the other would forget the first; every epoch of one source is already shuffled.
     batches = [batches[n] for n in rng.permutation(len(batches))] if len(losses) > 1 else batches
-    for loss, drawn in company:
-        losses = {name: beside(model, one, loss, drawn, prompts, routes) for name, one in losses.items()}
-    given = {f"source-{n}" for n, section in enumerate(config.sources) if section.loss.name in _GIVEN}
-    return Feed(columns, losses, batches, prompts, routes, given & {*columns})
+    for where, loss, drawn in company:
+        for name, (branch, one) in losses.items():
+            if branch == where:
+                losses[name] = branch, beside(model, one, loss, drawn, prompts, routes)
+    given = {name for name, section, _ in chosen if section.loss.name in _GIVEN}
+    return Feed(
+        columns, {name: loss for name, (_, loss) in losses.items()}, batches, prompts, routes, given & {*columns}
+    )
 
 
 class _Drawn:

@@ -12,15 +12,23 @@ from hrembed.files import write_text, writing
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.stages.encoders import pinned
-from hrembed.stages.finetune_result import dev_metrics, draw, model_card, preflight_tables, tables_of
+from hrembed.stages.finetune_result import (
+    Branch,
+    branches_json,
+    dev_metrics,
+    draw,
+    model_card,
+    preflight_tables,
+    tables_of,
+)
 from hrembed.stages.launched import check_alike, in_turn, meet, one_run
 from hrembed.stages.layers import compare_control, draw_choice, layer_tables, layers_json
 from hrembed.stages.preparing import (
-    apply_method,
     encoder_of,
     in_memory,
     load,
     look_before,
+    once_more,
     prepare,
     recipe_of,
     score_dev_task,
@@ -30,11 +38,13 @@ from hrembed.stages.pretraining import pretrain
 from hrembed.stages.proof import choose_strength, points_json, prove, sweep
 from hrembed.stages.stopping import deferred_stop
 from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors, save, trained
-from hrembed.training.strength import Blend
+from hrembed.training.strength import Blend, average
 from hrembed.training.trainer import Context, sample_texts, train
+from hrembed.training.watch import joined
 from hrembed.types import StageResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hrembed.config.training import FinetuneConfig
@@ -47,6 +57,7 @@ if TYPE_CHECKING:
     from hrembed.training.processes import Processes
     from hrembed.training.trainer import Feed
     from hrembed.training.watch import History
+    from hrembed.types import Floats
 
 _CONTROL = "checkpoints/control"
 
@@ -96,33 +107,34 @@ def _run(
         probe = (dry_run or config.train.precision == "bfloat16") and processes.leads
         preflight = look_before(config, ready, run, progress, probe=probe)
     before = {} if dry_run else _pretrain(config, ready, run, progress)
-    history = None if dry_run else _train(config, ready, run, progress)
+    trained = [] if dry_run else _train_branches(config, ready, run, progress)
     if not processes.leads:
         _follow(config, ready, run, progress, dry_run=dry_run)
         return StageResult(str(run.path), "ok", {}, follows=True)
-    if history is None:
+    if dry_run:
         return _dry_result(ready, preflight, run)
-    metrics = _finish(config, ready, history, before, run, progress)
+    metrics = _finish(config, ready, trained, before, run, progress)
     return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
 def _finish(
     config: FinetuneConfig,
     ready: Prepared,
-    history: History,
+    trained: Sequence[Branch],
     before: dict[str, Any],
     run: Run,
     progress: Progress,
 ) -> dict[str, Any]:
     """Keep the best model, prove it, and write everything; returns the metrics."""
-    best = _keep_best(config, run, ready.feed, history)
+    best = _keep_best(config, run, trained)
     proof, final = _prove(config, ready, best, run, progress)
     proof |= layers_json(ready.choice)
     if ready.choice is not None and ready.choice.control:
         proof["control"] = _control(config, ready, ready.choice, final, proof["strength"], run, progress)
     dev = ready.tasks.dev
     tuned = score_dev_task(config, final, dev, progress)
-    metrics = before | dev_metrics(config, ready.base, tuned, dev, history)
+    metrics = before | dev_metrics(config, ready.base, tuned, dev, joined([own.history for own in trained]))
+    metrics |= branches_json(trained)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
     metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
     metrics["sources"] = ready.sources
@@ -164,11 +176,8 @@ def _train_control(
 ) -> tuple[Feed, History]:
     """Train the same on a random choice of layers, from the base."""
     progress.note(f"control: the same training on layers {', '.join(map(str, choice.control))}")
-    model = sided(config, load(config, ready.folder))
-    feed = ready.feed_for(model)
-    parameters = apply_method(config, model, choice.control)
-    control = ready._replace(model=model, feed=feed, parameters=parameters)
-    return feed, _train(config, control, run, progress, _CONTROL)
+    control = once_more(config, ready, layers=choice.control)
+    return control.feed, _train(config, control, run, progress, _CONTROL)
 
 
 def _control(
@@ -193,7 +202,7 @@ def _prove(
     if chosen < 1:
         save(final, run.path / "model")
         texts = sample_texts(ready.feed)
-        check_saved(sample_vectors(final, texts), sample_vectors(load(config, run.path / "model"), texts))
+        _read_same(config, run.path / "model", sample_vectors(final, texts), texts)
     found = prove(config, ready.tasks, in_memory(config, base), in_memory(config, final), progress)
     return {**found, "strengths": points_json(points), "strength": chosen}, final
 
@@ -214,6 +223,20 @@ def _choose(
             "smaller ones (`proof.strengths`), or a source with `loss.every_step` that holds other texts in place"
         )
     return points, chosen, blend.at(chosen)
+
+
+def _train_branches(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress) -> list[Branch]:
+    """Train every branch from the base; one alone is the usual training."""
+    if len(config.branches) == 1:
+        history = _train(config, ready, run, progress)
+        return [Branch(config.branches[0], "checkpoints", ready.feed, history)]
+    layers = ready.choice.chosen if ready.choice else None
+    done = []
+    for branch in config.branches:
+        progress.note(f"branch {branch}, one of {len(config.branches)}")
+        folder, own = f"checkpoints/branch-{branch}", once_more(config, ready, layers=layers, branch=branch)
+        done.append(Branch(branch, folder, own.feed, _train(config, own, run, progress, folder)))
+    return done
 
 
 def _train(
@@ -261,18 +284,29 @@ def _made_of(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any
     }
 
 
-def _keep_best(config: FinetuneConfig, run: Run, feed: Feed, history: History) -> Any:
-    """Copy the best checkpoint to `model/`; returns what was read back from the checkpoint."""
-    checkpoints = run.path / "checkpoints"
+def _keep_best(config: FinetuneConfig, run: Run, trained: Sequence[Branch]) -> Any:
+    """Copy the best checkpoint to `model/`, or write the mean of several there; returns what was read back."""
+    if len(trained) > 1:
+        best = [_read_best(config, run.path / own.folder / "best", own.feed, own.history) for own in trained]
+        texts = [text for own in trained for text in sample_texts(own.feed)]
+        mean = average(best)
+        save(mean, run.path / "model")
+        return _read_same(config, run.path / "model", sample_vectors(mean, texts), texts)
+    (own,) = trained
+    checkpoints = run.path / own.folder
     for kept, name in (("best", "model"), ("best-adapter", "adapter")):
         if (checkpoints / kept).exists():
             with writing(run.path / name) as part:
                 shutil.copytree(checkpoints / kept, part)
-    return _read_best(config, run.path / "model", feed, history)
+    return _read_best(config, run.path / "model", own.feed, own.history)
 
 
 def _read_best(config: FinetuneConfig, folder: Path, feed: Feed, history: History) -> Any:
     """Read the best model of a training back, to see that it is the one that was scored."""
+    return _read_same(config, folder, history.best_vectors, sample_texts(feed))
+
+
+def _read_same(config: FinetuneConfig, folder: Path, vectors: Floats, texts: Sequence[str]) -> Any:
     saved = load(config, folder)
-    check_saved(history.best_vectors, sample_vectors(saved, sample_texts(feed)))
+    check_saved(vectors, sample_vectors(saved, texts))
     return saved

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -52,12 +53,48 @@ def dev_metrics(config: FinetuneConfig, base: Floats, tuned: Floats, task: Task,
     }
 
 
+class Branch(NamedTuple):
+    """What came of the sources of a branch.
+
+    Attributes:
+        number: As in the config.
+        folder: Of its checkpoints, in the run folder.
+        feed: Its rows and batches.
+        history: Its training.
+    """
+
+    number: int
+    folder: str
+    feed: Feed
+    history: History
+
+
+def branches_json(trained: Sequence[Branch]) -> dict[str, Any]:
+    """Write down each branch and its dev score; nothing where there is only one."""
+    if len(trained) == 1:
+        return {}
+    rows = [
+        {
+            "branch": own.number,
+            "sources": [int(name.removeprefix("source-")) for name in own.feed.columns],
+            "steps": own.history.steps,
+            "best_step": own.history.best_step,
+            "dev": dict(own.history.dev)[own.history.best_step],
+        }
+        for own in trained
+    ]
+    return {"branches": rows}
+
+
 def sources_json(config: FinetuneConfig, sources: Sequence[Source], feed: Feed) -> list[dict[str, Any]]:
     """Write down what each source gave: rows, batches, and what was found while reading and mining."""
     ends = np.cumsum([len(columns["label"]) for columns in feed.columns.values()])
     places = np.searchsorted(ends, [batch[0] for batch in feed.batches], "right")
     batches = dict(zip(feed.columns, np.bincount(places, minlength=len(ends)).tolist(), strict=True))
-    every = {f"source-{n}": len(feed.batches) for n, section in enumerate(config.sources) if section.every_step}
+    of_branch: dict[int, int] = defaultdict(int)
+    for name, own in batches.items():
+        of_branch[config.sources[int(name.removeprefix("source-"))].branch] += own
+    every = {f"source-{n}": of_branch[own.branch] for n, own in enumerate(config.sources) if own.every_step}
     return [
         {
             "loss": section.loss.name,
@@ -81,10 +118,28 @@ def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         "kept step": f"{metrics['best_step']} of {metrics['steps']}",
     }
     tables = {}
+    if "branches" in metrics:
+        dev["kept step"] = f"the mean of {len(metrics['branches'])} branches"
+        tables["Branches"] = _branches(metrics)
     if "pretraining" in metrics:
         tables["Masked language modelling, from random weights"] = [_pretraining(metrics["pretraining"])]
     proof = proof_tables(metrics, metrics["delta"])
     return {**tables, "Dev task, base against tuned": [dev], **proof, **layer_tables(metrics)}
+
+
+def _branches(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Dev score of each branch, and of their mean, which may be kept in part only."""
+    rows = [
+        {
+            "branch": str(own["branch"]),
+            "sources": ", ".join(map(str, own["sources"])),
+            "kept step": f"{own['best_step']} of {own['steps']}",
+            f"dev {metrics['metric']}": f"{own['dev']:.3f}",
+        }
+        for own in metrics["branches"]
+    ]
+    mean = {"branch": f"mean, strength {metrics['strength']:g}", "sources": "", "kept step": ""}
+    return [*rows, {**mean, f"dev {metrics['metric']}": f"{metrics['tuned']['value']:.3f}"}]
 
 
 def _pretraining(found: Mapping[str, Any]) -> dict[str, str]:
@@ -207,6 +262,7 @@ def _sources(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> li
             **found,
             "path": _inline(source.path),
             "weight": f"{source.weight:g}",
+            "branch": source.branch if len(config.branches) > 1 else None,
             "sha256": run.manifest["inputs"][f"source-{number}"]["sha256"],
         }
         for number, (source, found) in enumerate(zip(config.sources, metrics["sources"], strict=True))

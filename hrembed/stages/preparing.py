@@ -46,12 +46,13 @@ FEW_QUERIES = 50  # with fewer, the standard error of a dev score is about what 
 class Prepared(NamedTuple):
     """Everything that a training needs; in a process that follows, without tests and scores.
 
-    `untrained` is what a model from random weights starts from.
+    `feed_for(model, branch)` plans the batches of a branch anew, for another model; `untrained` is what a model from
+    random weights starts from.
     """
 
     model: Any
     feed: Feed
-    feed_for: Callable[[Any], Feed]
+    feed_for: Callable[..., Feed]
     choice: Choice | None
     tasks: Tasks
     base: Floats
@@ -83,8 +84,8 @@ def prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress
         untrained = from_random_weights(config, config.method, texts_of(config, sources))
     model = sided(config, untrained.model if untrained else model)
 
-    def feed_for(model: Any) -> Feed:
-        return whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction), processes.count)
+    def feed_for(model: Any, branch: int | None = None) -> Feed:
+        return whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction, branch), processes.count)
 
     feed = feed_for(model)  # before the method, which changes the model in place: layers are scored on the plan
     choice = choose_layers(config, model, feed, progress)
@@ -95,9 +96,9 @@ def prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress
 
 def look_before(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
     """Check a prepared training, and say what looks wrong; with `probe`, run a few steps for time, memory and loss."""
-    control = bool(ready.choice and ready.choice.control)
+    trainings = len(config.branches) + bool(ready.choice and ready.choice.control)
     recipe = recipe_of(config, ready.processes)
-    found = check(ready.model, ready.feed, recipe, run.path, probe=probe, control=control)
+    found = check(ready.model, ready.feed, recipe, run.path, probe=probe, trainings=trainings)
     if ready.untrained is not None:
         facts, warnings = look_ahead(config, ready.untrained, probe=probe)
         found = replace(found, facts={**found.facts, "pretraining": facts}, warnings=(*found.warnings, *warnings))
@@ -141,6 +142,16 @@ def apply_method(config: FinetuneConfig, model: Any, layers: Sequence[int] | Non
     if config.sides == "query":
         freeze_documents(model)
     return count_parameters(model)
+
+
+def once_more(
+    config: FinetuneConfig, ready: Prepared, *, layers: Sequence[int] | None = None, branch: int | None = None
+) -> Prepared:
+    """Prepare another training from the base: of other layers, or of one branch."""
+    model = sided(config, load(config, ready.folder))
+    feed = ready.feed_for(model, branch)
+    parameters = apply_method(config, model, layers)
+    return ready._replace(model=model, feed=feed, parameters=parameters)
 
 
 def recipe_of(config: FinetuneConfig, processes: Processes) -> Recipe:

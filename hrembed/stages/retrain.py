@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hrembed.config.gate import BaselineSection, CandidateSection
+from hrembed.config.losses import NOT_PAIRS
 from hrembed.config.parts import ModelSection
 from hrembed.config.schema import EvalConfig
 from hrembed.config.training import FinetuneConfig, SourceSection
@@ -129,7 +130,7 @@ def _old_pairs(last: Last, run: Run) -> list[Pair]:
 
 
 def _pair_sources(last: Last) -> list[SourceSection]:
-    return [source for source in last.config.sources if source.loss.name not in {"cosent", "batch-hard"}]
+    return [source for source in last.config.sources if source.loss.name not in NOT_PAIRS]
 
 
 def _plan(config: RetrainConfig, last: Last, drift: dict[str, Any]) -> dict[str, Any]:
@@ -157,16 +158,21 @@ def _train_and_gate(
     going_on = metrics["plan"] == "continue"
     progress.note(f"{metrics['plan']}: {metrics['why']}")
     share = config.replay if going_on else 1.0
-    old = [source.model_copy(update={"weight": source.weight * share}) for source in _pair_sources(last)]
-    update: dict[str, Any] = {"sources": (SourceSection(path=config.pairs), *old)}
+    old = [
+        source if source.every_step else source.model_copy(update={"weight": source.weight * share})
+        for source in last.config.sources
+    ]
+    new = [SourceSection(path=config.pairs, branch=branch) for branch in last.config.branches]
+    update: dict[str, Any] = {"sources": (*new, *old)}
     if going_on:
         update["model"] = section
-    trained = run_finetune(config.finetune.model_copy(update=update), runs_dir, progress)
+    settings = FinetuneConfig.model_validate({**dict(config.finetune), **update})
+    trained = run_finetune(settings, runs_dir, progress)
     model = ModelSection(ref=f"run:{Path(trained.run).name}", max_tokens=config.finetune.train.max_tokens)
     proof = config.finetune.proof
     tasks = proof.tests or (config.finetune.dev,)
-    settings = EvalConfig(models=(section, model), baselines=(), tasks=tasks, retention=proof.retention)
-    evaluated = run_evaluate(settings, runs_dir, progress)
+    asked = EvalConfig(models=(section, model), baselines=(), tasks=tasks, retention=proof.retention)
+    evaluated = run_evaluate(asked, runs_dir, progress)
     sides = {"candidate": CandidateSection(eval=evaluated.run), "baseline": BaselineSection()}
     gated = run_gate(config.gate.model_copy(update=sides), runs_dir, progress)
     through = gated.failure is None

@@ -37,7 +37,7 @@ class Preflight:
     warnings: tuple[str, ...]
 
 
-def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, control: bool = False) -> Preflight:
+def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, trainings: int = 1) -> Preflight:
     """Look at a training before it starts; weights and random numbers are left as they were.
 
     Args:
@@ -46,7 +46,7 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, 
         recipe: How.
         folder: Where checkpoints will go.
         probe: Also run a few steps, for time, memory and loss.
-        control: Whether a second training follows, while the files of the first are there.
+        trainings: How many such trainings there will be, while the files of all are there.
 
     Raises:
         ModelError: Nothing would be trained.
@@ -62,7 +62,7 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, 
         "parameters": {"trainable": trainable, "all": total},
         "steps": -(-len(feed.batches) // recipe.batches_per_step),
         "rows_per_batch": float(np.mean([len(batch) for batch in feed.batches])) if feed.batches else 0.0,
-        "disk_mb": _disk(model, folder, 2 if control else 1),
+        "disk_mb": _disk(model, folder, trainings),
         "cut": _cut(model, feed, recipe.seed),
     }
     if probe and feed.batches:

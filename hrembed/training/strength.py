@@ -1,4 +1,4 @@
-"""Between the base and the tuned model: how much of the training is kept."""
+"""Between models: the mean of several, and how much of a training is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,30 @@ from typing import TYPE_CHECKING, Any
 from hrembed.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+def average(models: Sequence[Any]) -> Any:
+    """Mean of the weights of models that were trained from one base; the first of them becomes it.
+
+    Numbers that are no weights (positions, say) stay those of the first.
+
+    Raises:
+        ModelError: They have other weights.
+
+    Source:
+        Wortsman et al. (2022), Model soups, arXiv:2203.05482.
+    """
+    import torch
+
+    states = [model.state_dict() for model in models]
+    if any({n: v.shape for n, v in state.items()} != {n: v.shape for n, v in states[0].items()} for state in states):
+        raise ModelError("models with other weights have no mean")
+    with torch.no_grad():
+        for name, target in states[0].items():
+            if target.is_floating_point():
+                target.copy_(torch.stack([state[name].double() for state in states]).mean(dim=0))
+    return models[0]
 
 
 class Blend:

@@ -61,6 +61,21 @@ class History:
         self.best_vectors = np.array(notes["best_vectors"], dtype=np.float32)
 
 
+def joined(histories: Sequence[History]) -> History:
+    """Put trainings one behind the other, the mean of which is kept: one of its own is itself.
+
+    The kept step is the last; the base stands once among the dev scores.
+    """
+    if len(histories) == 1:
+        return histories[0]
+    whole = History(sum(own.steps for own in histories), dev=histories[0].dev[:1])
+    for own in histories:
+        whole.dev += [(len(whole.losses) + step, score) for step, score in own.dev[1:]]
+        whole.losses += own.losses
+    whole.best_step = len(whole.losses)
+    return whole
+
+
 @dataclass
 class Watch:
     """Sees every step of a training; in every process, but only the first one scores and writes.
