@@ -81,7 +81,7 @@ def p_values(found: Any, vectors: Any, score: Any, split: Any, cells: Any, rng: 
     """Every p-value of the report for one split."""
     labels = labelings(split, cells, rng=rng, resamples=SHUFFLES)
     target = np.array([0.5, 0.5])
-    made = dict(zip(found.units, spread_p(np.stack([*found.units.values()]), labels), strict=True))
+    made = dict(zip(found.units, spread_p(found.tested, labels), strict=True))
     made |= {f"excess: {name}": draws_p(excess(own, labels)[:, None])[0] for name, own in found.pairs.items()}
     made |= {f"job {n + 1}": p for n, p in enumerate(spread_p(found.by_job, labels))}
     made["spread"] = spread_ratio_p(found.units["score"], labels)

@@ -136,7 +136,7 @@ def compare(measured: Measured, units: Units, attribute: str, method: Method) ->
     labels = labelings(groups, strata, rng=np.random.default_rng(method.seed), resamples=method.resamples)
     names = sorted(set(groups))
     own = np.asarray(groups)
-    found = spread_p(np.stack([*measured.units.values()]), labels)
+    found = spread_p(measured.tested, labels)
     return Finding(
         attribute=attribute,
         sizes={name: int((own == name).sum()) for name in names},

@@ -24,6 +24,7 @@ from hrembed.metrics.counterfactual import (
     shifts,
     win_rates,
 )
+from hrembed.metrics.fairness import untied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,11 @@ class Measured:
     jobs: int
     resumes: int
     effects: Floats
+
+    @property
+    def tested(self) -> Floats:
+        """`units` as their tests take them, one row each: ties are broken by the score."""
+        return untied(np.stack([*self.units.values()]), self.units["score"])
 
 
 @dataclass

@@ -94,7 +94,7 @@ def _tests(
 ) -> dict[str, bool]:
     labels = labelings(halves, cells, rng=rng, resamples=SHUFFLES)
     values, rates = measured.units["score"], measured.units[headline]
-    p_values = spread_p(np.stack([*measured.units.values()]), labels)
+    p_values = spread_p(measured.tested, labels)
     found = {f"permutation: {name}": p <= 0.05 for name, p in zip(measured.units, p_values, strict=True)}
     for name, pairs in measured.pairs.items():
         found[f"permutation: excess of {name}"] = draws_p(excess(pairs, labels)[:, None])[0] <= 0.05

@@ -12,6 +12,7 @@ from hrembed.metrics.fairness import (
     permutation_p,
     spread_p,
     two_way_intervals,
+    untied,
 )
 from hrembed.metrics.multiplicity import benjamini_hochberg, holm
 from hrembed.metrics.spread import spread_ratio_p
@@ -88,6 +89,18 @@ def test_permutation_rejects_equal_names_as_often_as_it_says_where_cells_would_n
         by_cell += stats.ttest_ind(cells[::2].ravel(), cells[1::2].ravel()).pvalue <= 0.05
     assert by_name / 300 <= 0.09
     assert by_cell / 300 >= 0.30
+
+
+def test_a_measure_of_few_values_keeps_its_level_once_ties_are_broken():
+    rng = np.random.default_rng(11)
+    coarse = fine = 0
+    for _ in range(600):
+        values, score = rng.binomial(3, 0.06, size=(1, 80)).astype(float), rng.normal(size=80)
+        labels = labelings(GENDER, RACE, rng=rng, resamples=199)
+        coarse += spread_p(values, labels)[0] <= 0.05
+        fine += spread_p(untied(values, score), labels)[0] <= 0.05
+    assert coarse / 600 < 0.03 < fine / 600 < 0.07
+    assert np.abs(untied(values, 1e9 * score) - values).max() <= 1e-6
 
 
 def test_permutation_finds_a_planted_gap():
