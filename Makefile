@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check docs data browser bench bench-full
+.PHONY: setup demo test lint check docs data browser bench bench-full
 
 setup: .venv/.installed
 
@@ -14,14 +14,17 @@ setup: .venv/.installed
 demo: setup
 	$(BIN)/hrembed demo
 
+# One process for each processor, with one thread: most of the time goes into imports and tiny models.
 test: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist worksteal
 
-check: setup
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint
 	$(BIN)/python -m pytest -q -m 'not slow' tests/unit tests/contract
 
 docs: setup

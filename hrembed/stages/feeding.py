@@ -51,38 +51,43 @@ def build_feed(
     from transformers import set_seed
 
     set_seed(config.train.seed)  # a loss may start from random numbers
-    chosen = [
-        (f"source-{n}", *item)
-        for n, item in enumerate(zip(config.sources, sources, strict=True))
-        if branch in (None, item[0].branch)
-    ]
-    columns = {name: text_columns(section, source) for name, section, source in chosen}
+    every = enumerate(zip(config.sources, sources, strict=True))
+    chosen = {f"source-{n}": item for n, item in every if branch in (None, item[0].branch)}
+    columns = {name: text_columns(*item) for name, item in chosen.items()}
     sides = {name: _SIDES.get(name, "document") for own in columns.values() for name in own}
     routes = sides if hasattr(model[0], "sub_modules") else {}
     own = training_prompts(config, model, instruction)
     prompts = {name: own[side] for name, side in sides.items()}
-    losses, batches, company = {}, [], []
+    losses = {name: _loss(*item, config, model, runs_dir) for name, item in chosen.items()}
+    for section, loss, drawn in _company(chosen, columns, losses, config.train.seed):
+        beside_it = [name for name in losses if chosen[name][0].branch == section.branch]
+        losses |= {name: beside(model, losses[name], loss, drawn, prompts, routes) for name in beside_it}
+    batches = _batches({name: chosen[name] for name in columns}, config)
+    for name, texts in columns.items():
+        texts |= {"label": list(range(count(chosen[name][1].rows)))}
+    return Feed(columns, losses, batches, prompts, routes, {n for n in columns if chosen[n][0].loss.name in _GIVEN})
+
+
+def _company(
+    chosen: Mapping[str, tuple[SourceSection, Source]], columns: dict[str, Any], losses: dict[str, Any], seed: int
+) -> list[tuple[SourceSection, Any, _Drawn]]:
+    """Take the sources that accompany every step out of the others."""
+    return [
+        (section, losses.pop(name), _Drawn(columns.pop(name), section.every_step, (seed, number)))
+        for number, (name, (section, _)) in enumerate(chosen.items())
+        if section.every_step
+    ]
+
+
+def _batches(chosen: Mapping[str, tuple[SourceSection, Source]], config: FinetuneConfig) -> list[list[int]]:
+    """Plan the batches of all sources, rows counted through all of them."""
+    found: list[list[int]] = []
     start, rng = 0, np.random.default_rng(config.train.seed)
-    for number, (name, section, source) in enumerate(chosen):
-        loss = _loss(section, source, config, model, runs_dir)
-        if section.every_step:
-            drawn = _Drawn(columns.pop(name), section.every_step, (config.train.seed, number))
-            company.append((section.branch, loss, drawn))
-            continue
-        columns[name] |= {"label": list(range(count(source.rows)))}
-        losses[name] = section.branch, loss
-        batches += [[start + row for row in batch] for batch in _plan(section, source, config, rng)]
+    for section, source in chosen.values():
+        found += [[start + row for row in batch] for batch in _plan(section, source, config, rng)]
         start += count(source.rows)
     # One source after the other would forget the first; every epoch of one source is already shuffled.
-    batches = [batches[n] for n in rng.permutation(len(batches))] if len(losses) > 1 else batches
-    for where, loss, drawn in company:
-        for name, (branch, one) in losses.items():
-            if branch == where:
-                losses[name] = branch, beside(model, one, loss, drawn, prompts, routes)
-    given = {name for name, section, _ in chosen if section.loss.name in _GIVEN}
-    return Feed(
-        columns, {name: loss for name, (_, loss) in losses.items()}, batches, prompts, routes, given & {*columns}
-    )
+    return [found[n] for n in rng.permutation(len(found))] if len(chosen) > 1 else found
 
 
 class _Drawn:

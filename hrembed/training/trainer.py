@@ -193,20 +193,8 @@ def sample_texts(feed: Feed) -> list[str]:
     return [text for columns in feed.columns.values() for text in next(iter(columns.values()))[:8]]
 
 
-def _trainer(
-    model: Any,
-    feed: Feed,
-    recipe: Recipe,
-    steps: int,
-    watch: Watch,
-    resume: ResumePoint | None,
-    frozen: FrozenLayers | None,
-) -> Any:
-    from datasets import Dataset, DatasetDict
+def _trainer_class(model: Any, watch: Watch, done: int, frozen: FrozenLayers | None) -> Any:
     from sentence_transformers import SentenceTransformerTrainer
-    from transformers import PrinterCallback
-
-    done = resume.step if resume else 0
 
     class Trainer(SentenceTransformerTrainer):
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -225,7 +213,23 @@ def _trainer(
                 watch.processes.average_gradients([*trained(model).values(), *watch.of_losses.values()])
             return loss
 
-    trainer = Trainer(
+    return Trainer
+
+
+def _trainer(
+    model: Any,
+    feed: Feed,
+    recipe: Recipe,
+    steps: int,
+    watch: Watch,
+    resume: ResumePoint | None,
+    frozen: FrozenLayers | None,
+) -> Any:
+    from datasets import Dataset, DatasetDict
+    from transformers import PrinterCallback
+
+    done = resume.step if resume else 0
+    trainer = _trainer_class(model, watch, done, frozen)(
         model=model,
         args=_arguments(model, feed, recipe, steps, watch.checkpoints, done),
         train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in feed.columns.items()}),
