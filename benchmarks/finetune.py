@@ -26,13 +26,14 @@ METHODS = {
     "scratch": {"method": {"name": "scratch"}, "train": {"epochs": 10, "learning_rate": 5e-4}},
 }
 PARTIAL = {"learning_rate": 1e-4}
+SHARED = {"evaluations": 2, "saves": 0, "precision": "bfloat16"}
 
 
 def run(settings: dict[str, Any], seed: int, *, limit: int | None = None) -> dict[str, Any]:
     """Run `hrembed finetune`, and take from its folder what the tables show."""
     config = {
         **settings,
-        "train": {**settings.get("train", {}), "seed": seed, "evaluations": 2, "saves": 0},
+        "train": {**settings.get("train", {}), **SHARED, "seed": seed},
         "sources": [{"limit": limit}],
         "proof": {"tests": [{}], "strengths": []},
     }
