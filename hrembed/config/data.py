@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from hrembed.config.section import Section
 
 PersonalType = Literal["email", "phone", "link", "birth-date", "name"]
-OnetKind = Literal["title", "description", "task", "technology", "ad-profile"]
-EscoKind = Literal["title", "description", "skill", "occupation-skill"]
+OnetKind = Literal["title", "canonical", "description", "task", "technology", "ad-profile"]
+EscoKind = Literal["title", "canonical", "description", "skill", "occupation-skill"]
 
 _PAIRS = "shipped:hr-core/pairs/train.jsonl"
 _PER_GROUP = Field(
@@ -40,7 +40,7 @@ class ImportOnetConfig(Section):
     kinds: tuple[OnetKind, ...] = Field(
         default=("title", "description", "task", "technology", "ad-profile"),
         min_length=1,
-        description="Kinds of pairs to build.",
+        description="Kinds of pairs to build; `canonical` (every other title with the preferred one) only on request.",
     )
     per_group: int = _PER_GROUP
     max_occupations: int = _MAX_OCCUPATIONS
@@ -61,7 +61,8 @@ class ImportEscoConfig(Section):
     kinds: tuple[EscoKind, ...] = Field(
         default=("title", "description", "skill", "occupation-skill"),
         min_length=1,
-        description="Kinds of pairs to build; one whose file is not in the source is left out, and said so.",
+        description="Kinds of pairs to build, `canonical` only on request; one whose file is not in the source is left "
+        "out, and said so.",
     )
     per_group: int = _PER_GROUP
     max_occupations: int = _MAX_OCCUPATIONS

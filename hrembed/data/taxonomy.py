@@ -124,7 +124,7 @@ def pairs_of(concept: Concept, kind: str, limit: int, seed: str) -> list[Pair]:
 
     Args:
         concept: The occupation or skill.
-        kind: `title`, `description`, `task`, `technology`, `occupation-skill` or `skill`.
+        kind: `title`, `canonical`, `description`, `task`, `technology`, `occupation-skill` or `skill`.
         limit: Most pairs.
         seed: Of the draw.
 
@@ -190,6 +190,7 @@ def _labels(concept: Concept, limit: int, rng: Random) -> Iterator[tuple[Phrase,
 
 BUILDERS: dict[str, Callable[[Concept, int, Random], Iterable[tuple[Phrase, Phrase]]]] = {
     "title": _titles,
+    "canonical": _labels,
     "description": _descriptions,
     "task": _tasks,
     "technology": _tools,

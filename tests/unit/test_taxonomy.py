@@ -128,7 +128,15 @@ def test_tools_of_too_many_go_although_they_stand_first():
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [("title", 15), ("description", 6), ("task", 20), ("technology", 20), ("occupation-skill", 20), ("skill", 5)],
+    [
+        ("title", 15),
+        ("description", 6),
+        ("task", 20),
+        ("technology", 20),
+        ("occupation-skill", 20),
+        ("skill", 5),
+        ("canonical", 5),
+    ],
 )
 def test_each_kind_has_its_pairs_with_group_family_and_ids(kind, count):
     concept = occupation()
@@ -141,7 +149,13 @@ def test_each_kind_has_its_pairs_with_group_family_and_ids(kind, count):
         assert known[pair.anchor_id] == pair.anchor
         assert known[pair.positive_id] == pair.positive
         assert pair.anchor in {title.text for title in concept.titles}
-    sides = {"title": "title", "description": "What", "task": "Task", "skill": "nurse title 0"}
+    sides = {
+        "title": "title",
+        "description": "What",
+        "task": "Task",
+        "skill": "nurse title 0",
+        "canonical": "nurse title 0",
+    }
     assert all(sides.get(kind, "tool") in pair.positive for pair in pairs)
     assert pairs == pairs_of(concept, kind, 20, "13")
     assert kind == "description" or pairs != pairs_of(concept, kind, 20, "14")
