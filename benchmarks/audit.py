@@ -114,7 +114,7 @@ def power(repetitions: int) -> list[dict[str, Any]]:
             (stated,) = gaps(values, split, cells)
             planted = values + np.where(split == "A", times * stated.detectable, 0)
             hits += permutation_p(planted, split, cells, rng=rng, resamples=SHUFFLES) <= 0.05
-        rows.append({"times": times, "found": hits / repetitions, "stated gap": stated.detectable})
+        rows.append({"times": times, "found": hits / repetitions, "stated gap": float(stated.detectable)})
     return rows
 
 

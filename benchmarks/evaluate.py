@@ -61,7 +61,7 @@ def timed(command: list[str]) -> tuple[float, str]:
 def main() -> None:
     """Take turns, and write the rows."""
     options = arguments(__doc__ or "", data={"type": Path})
-    repeats = 1 if options.short else 5
+    repeats = 1 if options.short else 3
     folder = HR_CORE / "test" if options.short or not options.data else options.data
     folders = sorted(str(item) for item in folder.iterdir() if (item / "qrels").is_dir())
     folders = folders[:1] if options.short else folders
