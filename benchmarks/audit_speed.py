@@ -2,8 +2,8 @@
 
     python benchmarks/audit_speed.py [--short]
 
-80 names × 32 résumés × 4 jobs, without other cues and mitigations. The résumés are those of hr-core under 32 ids. Everything is counted but the first
-writing of the graph, whose time stands beside.
+80 names × 32 résumés × 4 jobs, without other cues and mitigations. The résumés are those of hr-core under 32 ids.
+Everything is counted but the first writing of the graph, whose time stands beside; no vectors are kept between turns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hrembed.config.audit import AuditConfig, MitigationSection, StimuliSection
 from hrembed.config.parts import ModelSection
 from hrembed.stages.bias_audit import run_bias_audit
 
-from measuring import HR_CORE, arguments, in_turns, ratio, record
+from measuring import HR_CORE, arguments, forget, in_turns, ratio, record
 
 JOBS, RESUMES, CELLS = 4, 32, 8
 
@@ -45,6 +45,7 @@ def main() -> None:
         shown = stimuli(folder, names, resumes)
 
         def audit(**settings: Any) -> dict[str, Any]:
+            forget(folder / "runs" / ".cache" / "vectors")
             config = AuditConfig(
                 model=ModelSection(**settings),
                 stimuli=shown,

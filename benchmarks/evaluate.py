@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measuring import HR_CORE, arguments, ratio, record
+from measuring import HR_CORE, arguments, forget, ratio, record
 
 METRICS = ["ndcg@10", "map", "recall@100"]
 MTEB = """
@@ -83,12 +83,6 @@ def main() -> None:
         for kind, target in (("cold", 2.5), ("warm", 20))
     ]
     record("evaluate", options, rows)
-
-
-def forget(folder: Path) -> None:
-    """Remove kept vectors; the graph stays."""
-    for file in folder.rglob("*.safetensors"):
-        file.unlink()
 
 
 if __name__ == "__main__":

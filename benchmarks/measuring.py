@@ -77,6 +77,13 @@ def gemm_flops(kind: str) -> float:
     return best
 
 
+def forget(vectors: Path) -> None:
+    """Remove the vectors that were kept below a folder."""
+    for file in vectors.rglob("*"):
+        if file.is_file():
+            file.unlink()
+
+
 def record(name: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     """Write the rows of a benchmark with what they were measured on, and print them.
 
