@@ -16,7 +16,7 @@ demo: setup
 
 # One process for each processor, with one thread: most of the time goes into imports and tiny models.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n logical --maxprocesses 8 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff format --check .
