@@ -1,0 +1,45 @@
+"""What a bridge from a tuned model's queries to the base model's stored vectors keeps: the table of `docs/results.md`.
+
+    python benchmarks/bridge.py RUNS_DIR RUN
+
+RUN is a finetune run on the pairs of hr-core whose base is MiniLM. The maps are fitted on the documents of those pairs;
+the better one is chosen on the dev task and measured on the test task, whose occupations nobody trained on.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
+from hrembed.config.retrain import BridgeSection
+from hrembed.data.locate import locate
+from hrembed.data.pairs import read_pairs
+from hrembed.progress import Silent
+from hrembed.runs.record import open_run
+from hrembed.stages.bridge import fit_bridges, in_one_line, measure_bridges
+from hrembed.stages.encoders import open_encoder
+from hrembed.stages.scoring import open_task, shown
+
+
+def main(runs: Path, name: str) -> None:
+    """Fit, choose, measure, and print a table."""
+    old, new = (
+        open_encoder(ModelSection(ref=ref, max_tokens=128), runs, Silent(), cache=runs / ".cache" / "vectors")
+        for ref in ("minilm", f"run:{name}")
+    )
+    pairs = read_pairs(locate("shipped:hr-core/pairs/train.jsonl"))
+    bridges = fit_bridges(old, new, list(dict.fromkeys(pair.positive for pair in pairs)), BridgeSection())
+    with open_run(runs, "bridge", {"run": name}, seeds={}) as run:
+        dev, test = (open_task(TaskSection(path=f"shipped:hr-core/{side}/ad-profile"), run) for side in ("dev", "test"))
+        best = measure_bridges(old, new, bridges, dev, BootstrapSection())["best"]
+        found = measure_bridges(old, new, bridges, test, BootstrapSection(), best)
+        run.write_metrics(found)
+    print("| way | nDCG@10 | difference to the old model |\n|---|---|---|")
+    for way, entry in found["ways"].items():
+        print(f"| {way} | {shown(entry['score'])} | {shown(entry['difference'], sign=True)} |")
+    print(f"\nChosen on the dev task: {best}. {in_one_line(found)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
