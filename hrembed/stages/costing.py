@@ -101,7 +101,7 @@ def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], l
         seconds.append(time.perf_counter() - started)
     # No text waits for another, so the time is a straight line through zero; its slope weighs the longer times.
     slope = float(np.dot(sizes, seconds) / np.dot(sizes, sizes))
-    peak = _own_peak_mb()  # before indexes of many documents are built
+    peak = peak_memory_mb()  # before indexes of many documents are built
     rows = _grow(
         load,
         lambda size: _search_ms(size, width),
@@ -155,7 +155,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
         return np.array(took)
 
     one_query = search(len(documents), list(documents)) if len(documents) > _TOP else search(max(load.sizes[0], 100))
-    peak = _own_peak_mb()
+    peak = peak_memory_mb()
     sizes: list[int] = []
 
     def median(size: int) -> float:
@@ -210,15 +210,6 @@ def _grow(
             }
         )
     return {"growth": rows, "search_exponent": curve.exponent}
-
-
-def _own_peak_mb() -> float:
-    """Largest resident memory of this program; the system's count for a process includes its parent at the fork."""
-    status = Path("/proc/self/status")
-    for line in status.read_text(encoding="utf-8").splitlines() if status.is_file() else ():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    return peak_memory_mb()
 
 
 def _load() -> float | None:
