@@ -22,7 +22,8 @@ INTRO = """# Speed
 Written by `benchmarks/report.py` from `benchmarks/results/*.json`; `make bench-full` measures anew, `make bench` sees
 in a few minutes that every benchmark runs. Each number is the median of ratios between the plain way and ours, which
 take turns in one process or run; above 1, ours is faster. A row marked *short* comes from sizes that are too small to
-conclude anything from, and a load above the number of threads says that the machine did other work meanwhile.
+conclude anything from, and a load above the number of threads says that the machine did other work meanwhile. Where a
+row stays below what was asked for, why it does has not been profiled yet; benchmarks without a row were not run.
 
 ## How to encode fast
 
