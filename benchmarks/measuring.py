@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.files import write_json
 from hrembed.models.machine import cpu_flags, cpu_name, threads
+from hrembed.runs.environment import git_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,6 +99,7 @@ def record(name: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -
         "threads": threads(),
         "load_at_the_end": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
+        "commit": str((git_state() or {}).get("commit", ""))[:7],
         "versions": {package: _version(package) for package in _PACKAGES},
     }
     stem = f"{name}-short" if options.short else name

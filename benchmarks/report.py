@@ -86,7 +86,7 @@ def _machine(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items() if number)
     return (
         f"{found['processor']}, {found['threads']} threads, {', '.join(found['flags'])}; Python {found['python']}, "
-        f"{versions}."
+        f"{versions}; at {found['commit']}."
     )
 
 
