@@ -93,9 +93,8 @@ def ours(config: FinetuneConfig, folder: Path) -> Curve:
 def plain(config: FinetuneConfig, folder: Path) -> Curve:
     """Train as the documentation of the library does."""
     dev = read_task(locate(config.dev.path), config.dev.split)
-    pairs = read_pairs(locate(config.sources[0].path))
-    chosen = np.random.default_rng(13).permutation(len(pairs))[: config.sources[0].limit]
-    pairs = [pairs[n] for n in sorted(chosen)]
+    known = read_pairs(locate(config.sources[0].path))
+    pairs = [known[n] for n in sorted(np.random.default_rng(13).permutation(len(known))[: config.sources[0].limit])]
     model = load(config, model_folder(config.model, folder))
     steps = max(1, len(pairs) * config.train.epochs // BATCH // config.train.evaluations)
     watch = Watch(lambda trained: score_dev_task(config, trained, dev, Silent()))

@@ -99,7 +99,7 @@ def read_decisions(
     return Decisions(
         {name: tuple(row[name].strip() or UNKNOWN for _, row in rows) for name in attributes},
         tuple(_yes(file, line, row[selected]) for line, row in rows) if selected else None,
-        tuple(_number(file, line, row[score]) for line, row in rows) if score else None,
+        tuple(score_cell(file, line, row[score]) for line, row in rows) if score else None,
         tuple(row[job] for _, row in rows) if job else None,
     )
 
@@ -114,7 +114,12 @@ def _yes(file: Path, line: int, cell: str) -> bool:
     return word in _YES
 
 
-def _number(file: Path, line: int, cell: str) -> float:
+def score_cell(file: Path, line: int, cell: str) -> float:
+    """Read a score.
+
+    Raises:
+        DataError: It is no finite number.
+    """
     try:
         value = float(cell)
     except ValueError:

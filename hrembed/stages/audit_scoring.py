@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.audit.cues import CUE_COLUMNS, SPELLING, TITLE_COLUMNS, foreign_english, read_cues, read_titles
+from hrembed.audit.decisions import score_cell
 from hrembed.audit.measures import Meter
 from hrembed.audit.stimuli import (
     NAME_SLOT,
@@ -203,7 +204,7 @@ def read_scores(file: Path, stimuli: Stimuli) -> FileScores:
             cell.append(spot[row[column]])
         if not np.isnan(table[tuple(cell)]):
             raise DataError(f"{file}:{line}: this job, résumé and name have a score already")
-        table[tuple(cell)] = _number(file, line, row["score"])
+        table[tuple(cell)] = score_cell(file, line, row["score"])
     holes = np.argwhere(np.isnan(table))
     if len(holes):
         job, resume, name = ([*spot][n] for spot, n in zip(spots, holes[0], strict=True))
@@ -213,16 +214,6 @@ def read_scores(file: Path, stimuli: Stimuli) -> FileScores:
     if (table[:, :, 0].std(axis=1) == 0).any():
         raise DataError(f"{file}: a job gives every nameless résumé the same score")
     return FileScores(table[:, :, 1:], table[:, :, 0])
-
-
-def _number(file: Path, line: int, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise DataError(f"{file}:{line}: '{cell[:20]}' is no score")
-    return value
 
 
 def measure(
