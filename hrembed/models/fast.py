@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,27 +13,27 @@ from hrembed.errors import ModelError
 from hrembed.files import sha256, write_json, writing
 from hrembed.models import openvino
 from hrembed.models.dense import unit_rows
-from hrembed.models.graph import explained, require, whole_traceable
+from hrembed.models.graph import explained, require, whole, whole_packed
+from hrembed.models.inputs import Tokens
 from hrembed.models.legacy import remove
-from hrembed.models.packing import ahead, pack, padded
 from hrembed.models.transformer import TransformerBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.types import Floats, Ints, Side
+    from hrembed.types import Floats, Side
 
     Precision = Literal["float32", "bfloat16", "int8"]
 
 TOLERANCE = 1e-5
 _GRAPH, _TOKENIZER, _FACTS = "graph.xml", "tokenizer.json", "facts.json"
-_VERSION = 1
-_TEXTS_AT_ONCE = 512
+_STATED = ("inputs", "pad", "first_position", "prompts")
+VERSION = 2  # of the form of these graphs
+_TEXTS_AT_ONCE = 1024
 # Tokens of a batch whose activations stay near a core: the best, by a little, of 256 to 4,096 on MiniLM. float32 takes
 # twice the bytes.
 _BUDGETS = {"float32": 512, "bfloat16": 1024, "int8": 1024}
-_TOKENIZED_AT_ONCE = 128  # while the texts before them are computed
 # What may go another way through a graph: short, long, empty, not English, not letters; with and without a prompt.
 VARIED = (
     "Nurse",
@@ -91,48 +90,11 @@ class _Opened:
         if quantised and not openvino.can_bfloat16():
             arithmetic = "float32"
         self._streams = openvino.Streams(folder / _GRAPH, precision=arithmetic, threads=threads)
-        self._tokens = Tokens(folder, budget=_BUDGETS[precision])
+        self._tokens = _tokens(folder, facts, precision)
         self.prompts: Mapping[Side, str] = facts["prompts"]
 
     def embed(self, texts: Sequence[str], prompt: str) -> Floats:
         return self._streams.run(self._tokens.batches([prompt + text for text in texts]), len(texts))
-
-
-class Tokens:
-    """The tokenizer of a graph.
-
-    Args:
-        folder: Of the graph.
-        budget: Most tokens of a batch.
-    """
-
-    def __init__(self, folder: Path, *, budget: int) -> None:
-        self._budget = budget
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
-        self._pad = json.loads((folder / _FACTS).read_text(encoding="utf-8"))["pad"]
-
-    def batches(self, texts: Sequence[str]) -> Iterator[tuple[Ints, Mapping[str, Ints]]]:
-        """Yield positions of texts and the inputs of the graph for them; the next texts are tokenised meanwhile."""
-        starts = range(0, len(texts), _TOKENIZED_AT_ONCE)
-        parts = ahead(lambda start: (start, self._encoded(texts[start : start + _TOKENIZED_AT_ONCE])), starts)
-        return chain.from_iterable(self._packed(start, encoded) for start, encoded in parts)
-
-    def _encoded(self, texts: Sequence[str]) -> list[Any]:
-        return list(self._tokenizer.encode_batch_fast(list(texts)))
-
-    def _packed(self, start: int, encoded: Sequence[Any]) -> Iterator[tuple[Ints, Mapping[str, Ints]]]:
-        for places in pack([len(entry) for entry in encoded], budget=self._budget):
-            rows = [encoded[place] for place in places]
-            yield (
-                places + start,
-                {
-                    "input_ids": padded([row.ids for row in rows], self._pad),
-                    "attention_mask": padded([row.attention_mask for row in rows], 0),
-                    "token_type_ids": padded([row.type_ids for row in rows], 0),
-                },
-            )
 
 
 def is_whole(folder: Path) -> bool:
@@ -143,7 +105,7 @@ def is_whole(folder: Path) -> bool:
 def _facts(folder: Path) -> dict[str, Any] | None:
     try:
         facts: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        if facts["version"] == _VERSION and all(sha256(folder / name) == sha for name, sha in facts["sha256"].items()):
+        if all(sha256(folder / name) == sha for name, sha in facts["sha256"].items()):
             return facts
     except (OSError, ValueError, KeyError):
         pass
@@ -166,14 +128,52 @@ def write_whole(model: Any, folder: Path) -> float:
     require("openvino")
     with _settled(folder) as part:
         with explained("the model has no form as an OpenVINO graph"):
-            module, example = whole_traceable(model)
-            openvino.write_graph(module, example, part / _GRAPH, output="sentence_embedding")
             (part / _TOKENIZER).write_text(_tokenizer_json(model), encoding="utf-8")
-        _write_facts(part, inputs=list(example), pad=model.tokenizer.pad_token_id or 0, prompts=_prompts(model))
+            module, tokens, example = _form(model, part / _TOKENIZER)
+            openvino.write_graph(module, example, part / _GRAPH, output="sentence_embedding")
+        stated = (list(example), _pad(model), tokens.first_position, dict(_prompts(model)))
+        _write_facts(part, dict(zip(_STATED, stated, strict=True)))
         gap = _gap(model, part)
         if not gap <= TOLERANCE:
             raise ModelError(f"OpenVINO's graph gives other vectors than the model (largest difference {gap:.2g})")
     return gap
+
+
+def _form(model: Any, file: Path) -> tuple[Any, Tokens, dict[str, Any]]:
+    """Choose between several texts in a row, where torch then gives the same vectors, and one text in each.
+
+    Returns:
+        A module, what makes its inputs, and some to trace it.
+    """
+    source = TransformerBackend(lambda: model, identity="", batch_size=len(VARIED))
+    expected = unit_rows(source.embed(VARIED, "query", ""))
+    pad = _pad(model)
+    # RoBERTa and its kind count positions from behind the number of the padding, MPNet from 2 whatever that is.
+    for first in sorted({0, 2, pad + 1}):
+        tokens = Tokens(file, pad=pad, first_position=first, budget=_BUDGETS["float32"])
+        try:
+            module = whole_packed(model)
+            found, example = _by_torch(module, tokens, [_prompts(model)["query"] + text for text in VARIED])
+        except Exception:  # noqa: BLE001, S112 - each architecture refuses positions or a mask in its own way
+            continue
+        if np.abs(unit_rows(found) - expected).max() <= TOLERANCE:
+            return module, tokens, example
+    tokens = Tokens(file, pad=pad, first_position=None, budget=_BUDGETS["float32"])
+    module = whole(model)
+    return module, tokens, _by_torch(module, tokens, VARIED)[1]
+
+
+def _by_torch(module: Any, tokens: Tokens, texts: Sequence[str]) -> tuple[Floats, dict[str, Any]]:
+    """Vectors of texts, and the inputs of the batch with the most texts."""
+    import torch
+
+    parts, batches = [], []
+    with torch.no_grad():
+        for places, inputs in tokens.batches(texts):
+            batches.append({name: torch.from_numpy(inputs[name]) for name in module.inputs})
+            parts.append((places, module(**batches[-1]).numpy()))
+    found = np.concatenate([vectors for _, vectors in parts])[np.argsort(np.concatenate([p for p, _ in parts]))]
+    return found, max(batches, key=lambda batch: len(batch["input_ids"]))
 
 
 def write_int8(source: Path, folder: Path, texts: Sequence[str], *, portable: bool) -> None:
@@ -191,12 +191,12 @@ def write_int8(source: Path, folder: Path, texts: Sequence[str], *, portable: bo
     require("openvino", "nncf")
     facts = json.loads((source / _FACTS).read_text(encoding="utf-8"))
     with _settled(folder) as part, explained("the graph cannot be quantised"):
-        tokens = Tokens(source, budget=_BUDGETS["int8"])
+        (part / _TOKENIZER).write_bytes((source / _TOKENIZER).read_bytes())
+        tokens = _tokens(source, facts, "int8")
         inputs = [next(iter(tokens.batches([text])))[1] for text in texts]
         used = [{name: arrays[name] for name in facts["inputs"]} for arrays in inputs]
         openvino.write_quantised(source / _GRAPH, part / _GRAPH, used, portable=portable)
-        (part / _TOKENIZER).write_bytes((source / _TOKENIZER).read_bytes())
-        _write_facts(part, inputs=facts["inputs"], pad=facts["pad"], prompts=facts["prompts"])
+        _write_facts(part, {name: facts[name] for name in _STATED})
 
 
 @contextmanager
@@ -214,18 +214,18 @@ def _settled(folder: Path) -> Iterator[Path]:
         remove(own)
 
 
-def _write_facts(folder: Path, *, inputs: Sequence[str], pad: int, prompts: Mapping[Side, str]) -> None:
+def _write_facts(folder: Path, stated: Mapping[str, Any]) -> None:
     files = [_GRAPH, _GRAPH.replace(".xml", ".bin"), _TOKENIZER]
-    write_json(
-        folder / _FACTS,
-        {
-            "version": _VERSION,
-            "inputs": list(inputs),
-            "pad": pad,
-            "prompts": dict(prompts),
-            "sha256": {name: sha256(folder / name) for name in files},
-        },
-    )
+    write_json(folder / _FACTS, {**stated, "sha256": {name: sha256(folder / name) for name in files}})
+
+
+def _tokens(folder: Path, facts: Mapping[str, Any], precision: Precision) -> Tokens:
+    first, budget = facts["first_position"], _BUDGETS[precision]
+    return Tokens(folder / _TOKENIZER, pad=facts["pad"], first_position=first, budget=budget)
+
+
+def _pad(model: Any) -> int:
+    return model.tokenizer.pad_token_id or 0
 
 
 def _tokenizer_json(model: Any) -> str:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from hrembed.types import Floats, Ints
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+PACKED_INPUTS = ("input_ids", "positions", "segments", "places", "mask", "token_type_ids")
 OUTPUT = "last_hidden_state"
 AXES = ("batch_size", "sequence_length")
 # Both lengths are above 1: tracers take an axis of 1 for a constant.
+_FAR = 1e9
 _EXAMPLE = ["text", "a text that is longer"]
 
 
@@ -118,32 +120,71 @@ def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
     return Bare(first.model).eval(), example
 
 
-def whole_traceable(model: Any) -> tuple[Any, dict[str, Any]]:
-    """Give all of a model, from token ids to the vectors of texts, as a module; returns what `traceable` does.
+def whole(model: Any) -> Any:
+    """Give all of a model, from the tensors of `INPUTS` to the vectors of texts, as a module.
 
     Raises:
         ModelError: The model does not start with a transformer that gives a vector for each token.
     """
     import torch
 
-    _, example = _traced(model)
-    rest = list(model.children())[1:]
-    bare, _ = traceable(model)
+    bare, example = traceable(model)
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.bare = bare
-            self.rest = torch.nn.ModuleList(rest)
+            self.rest = torch.nn.ModuleList(list(model.children())[1:])
+            self.inputs = tuple(example)
 
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
             hidden = self.bare(input_ids, attention_mask, token_type_ids)
-            features = {"input_ids": input_ids, "attention_mask": attention_mask, "token_embeddings": hidden}
-            for module in self.rest:
-                features = module(features)
-            return features["sentence_embedding"]
+            return _vectors(self.rest, input_ids, attention_mask, hidden)
 
-    return Whole().eval(), example
+    return Whole().eval()
+
+
+def whole_packed(model: Any) -> Any:
+    """Give all of a model as a module that takes several texts in a row, the tensors of `PACKED_INPUTS`.
+
+    A token sees those of its own text alone. Short texts are computed faster than one in each row: their attention is
+    made of a few products of matrices that are not tiny.
+
+    Raises:
+        ModelError: The model does not start with a transformer that gives a vector for each token.
+    """
+    import torch
+
+    first, example = _traced(model)
+    names = tuple(name for name in PACKED_INPUTS if name not in INPUTS or name in example)
+
+    class Packed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = first.model
+            self.rest = torch.nn.ModuleList(list(model.children())[1:])
+            self.inputs = names
+
+        def forward(
+            self, input_ids: Any, positions: Any, segments: Any, places: Any, mask: Any, token_type_ids: Any = None
+        ) -> Any:
+            same = (segments.unsqueeze(2) == segments.unsqueeze(1)).unsqueeze(1)
+            hidden_from = (same.to(torch.float32) - 1) * _FAR  # added to scores, as all attentions take it
+            kinds = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+            found = self.body(input_ids, attention_mask=hidden_from, position_ids=positions, **kinds, return_dict=True)
+            hidden = found.last_hidden_state
+            return _vectors(
+                self.rest, input_ids.reshape(-1)[places], mask, hidden.reshape(-1, hidden.shape[-1])[places]
+            )
+
+    return Packed().eval()
+
+
+def _vectors(modules: Any, input_ids: Any, mask: Any, hidden: Any) -> Any:
+    features = {"input_ids": input_ids, "attention_mask": mask, "token_embeddings": hidden}
+    for module in modules:
+        features = module(features)
+    return features["sentence_embedding"]
 
 
 def _traced(model: Any) -> tuple[Any, dict[str, Any]]:

@@ -13,7 +13,7 @@ from hrembed.data.pairs import read_pairs
 from hrembed.errors import ModelError
 from hrembed.files import sha256
 from hrembed.models.choice import choose, read_choice, write_choice
-from hrembed.models.fast import FastBackend, is_whole, write_int8, write_whole
+from hrembed.models.fast import VERSION, FastBackend, is_whole, write_int8, write_whole
 from hrembed.models.graph import require
 from hrembed.models.machine import cpu_flags, machine_identity, threads
 from hrembed.models.transformer import TransformerBackend
@@ -100,7 +100,7 @@ class Accelerator:
 
     def _graph(self, precision: Precision) -> FastBackend:
         folder = self._made("float32")
-        decides = ["openvino", self._identity, precision]
+        decides = ["openvino", VERSION, self._identity, precision]
         if precision == "int8":
             folder = self._quantised(folder)
             decides.append(folder.name)
@@ -114,7 +114,7 @@ class Accelerator:
 
     def _made(self, form: str, *more: str) -> Path:
         """Folder of a graph, written when it is not there."""
-        decides = (self._identity, version("openvino"), form, *more)
+        decides = (self._identity, VERSION, version("openvino"), form, *more)
         folder = self._graphs / hashlib.sha256(repr(decides).encode()).hexdigest()[:32]
         if form == "float32" and not is_whole(folder):
             self._progress.note(f"{self._section.ref}: writing its graph for OpenVINO, once")

