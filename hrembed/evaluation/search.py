@@ -95,12 +95,12 @@ def _merged(best: Keys, scores: Floats, last: int, depth: int) -> Keys:
         last: What the first column of the block counts as in a key.
         depth: Keys to keep.
     """
+    # Most scores are not among the best; a key is made only for what may be.
     if best.shape[1] < depth:
-        return _largest(
-            np.concatenate([best, _keys(scores, np.arange(last, last - scores.shape[1], -1))], axis=1), depth
-        )
-    # Most of a later block is no better than the worst that is kept; a key is made only for what is.
-    rows, columns = np.nonzero(scores > _scores(best.min(axis=1))[:, None])
+        least = np.partition(scores, -min(depth, scores.shape[1]), axis=1)[:, -min(depth, scores.shape[1])]
+        rows, columns = np.nonzero(scores >= least[:, None])
+    else:
+        rows, columns = np.nonzero(scores > _scores(best.min(axis=1))[:, None])
     if not len(rows):
         return best
     starts = np.searchsorted(rows, np.arange(len(best)))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hrembed.types import Ints, Task, Text
 
+_QUERIES_AT_ONCE = 1024
 _COLUMNS = "query-id Q0 document-id rank score tag"
 
 
@@ -69,14 +70,32 @@ def write_run(path: Path, task: Task, ranking: Ranking, tag: str) -> None:
     _check_ids("query", task.queries)
     _check_ids("document", task.documents)
     name = "_".join(tag.split()) or "_"
-    with writing(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
-        for query, documents, scores in zip(task.queries, ranking.documents, ranking.scores, strict=True):
-            ranked = zip(documents.tolist(), scores.tolist(), strict=True)
-            stream.writelines(
-                f"{query.id} Q0 {task.documents[place].id} {rank} {score!r} {name}\n"
-                for rank, (place, score) in enumerate(ranked, start=1)
-                if place >= 0
-            )
+    with writing(path) as part, part.open("wb") as stream:
+        for start in range(0, len(task.queries), _QUERIES_AT_ONCE):
+            stream.write(_lines(task, ranking, slice(start, start + _QUERIES_AT_ONCE), name))
+
+
+def _lines(task: Task, ranking: Ranking, rows: slice, name: str) -> bytes:
+    """The lines of some queries; Arrow's columns are several times as fast as a string for each line."""
+    import pyarrow as pa
+    from pyarrow.compute import binary_join_element_wise
+
+    kept = ranking.documents[rows] >= 0
+    ranks = np.broadcast_to(np.arange(1, kept.shape[1] + 1), kept.shape)[kept]
+    if not len(ranks):
+        return b""
+    numbers = pa.array(np.nonzero(kept)[0])
+    columns = [
+        pa.array([query.id for query in task.queries[rows]], pa.large_string()).take(numbers),
+        pa.scalar("Q0", pa.large_string()),
+        pa.array([document.id for document in task.documents], pa.large_string()).take(
+            pa.array(ranking.documents[rows][kept])
+        ),
+        pa.array(ranks).cast(pa.large_string()),
+        pa.array(ranking.scores[rows][kept].astype(np.float64)).cast(pa.large_string()),
+        pa.scalar(name + "\n", pa.large_string()),
+    ]
+    return bytes(binary_join_element_wise(*columns, pa.scalar(" ", pa.large_string())).buffers()[2])
 
 
 def _check_ids(side: str, texts: Iterable[Text]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from hrembed.types import Estimate
 
@@ -115,8 +115,8 @@ def expanded_tails(n: int, confidence: float) -> tuple[float, float]:
     Source:
         Hesterberg (2015), doi:10.1080/00031305.2015.1089789, section 5.3.
     """
-    quantile = stats.t.ppf((1 + confidence) / 2, df=n - 1)
-    tail = float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * quantile))
+    quantile = special.stdtrit(n - 1, (1 + confidence) / 2)
+    tail = float(special.ndtr(-np.sqrt(n / (n - 1)) * quantile))
     return tail, 1 - tail
 
 
@@ -239,4 +239,4 @@ def detectable_difference(error: float, n: int, *, alpha: float = 0.05, power: f
     """
     if n < 2 or np.isnan(error):
         return float("nan")
-    return float((stats.t.ppf(1 - alpha / 2, df=n - 1) + stats.t.ppf(power, df=n - 1)) * error)
+    return float((special.stdtrit(n - 1, 1 - alpha / 2) + special.stdtrit(n - 1, power)) * error)

@@ -85,14 +85,14 @@ def verify_minilm(file: Path) -> None:
 
 
 def _catalogue(repo: str) -> Path:
+    package = find_spec(MINILM_PACKAGE)
+    if package is not None and package.submodule_search_locations:
+        return Path(next(iter(package.submodule_search_locations))) / "model"
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(repo, "model.safetensors")
     if isinstance(cached, str):
         return Path(cached).parent
-    package = find_spec(MINILM_PACKAGE)
-    if package is not None and package.submodule_search_locations:
-        return Path(next(iter(package.submodule_search_locations))) / "model"
     return _from_hub(repo, None, HUB_FILES)
 
 

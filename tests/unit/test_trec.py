@@ -75,7 +75,7 @@ def test_the_lines_are_those_of_the_format(tmp_path):
     assert (tmp_path / "a.run").read_text().splitlines() == [
         "q0 Q0 d9 1 0.5 my_model",
         f"q0 Q0 d7 2 {float(np.float32(0.1))!r} my_model",
-        "q1 Q0 d8 1 2.0 my_model",
+        "q1 Q0 d8 1 2 my_model",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["a.run"]
 
