@@ -41,13 +41,13 @@ browser:
 
 # Sees that every benchmark runs; numbers worth reading come from `bench-full` on a machine that does nothing else.
 # DATA may name a folder of more tasks in BEIR layout.
-BENCHMARKS := startup statistics_speed encode audit_speed evaluate train_speed
+BENCHMARKS := startup statistics_speed encode operations audit_speed evaluate train_speed
 
 bench: setup
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --short || exit 1; done
 	$(BIN)/python benchmarks/report.py
 
 bench-full: setup
-	for name in startup statistics_speed audit_speed train_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in startup statistics_speed operations audit_speed train_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	for name in encode evaluate; do $(BIN)/python benchmarks/$$name.py $(if $(DATA),--data $(DATA)) || exit 1; done
 	$(BIN)/python benchmarks/report.py

@@ -43,10 +43,10 @@ def texts(count: int) -> dict[str, list[str]]:
     return {"profiles": list(profiles)[:count], "titles": list(titles)[: count * 8]}
 
 
-def operations(tokens: list[int]) -> float:
-    """Multiplications and additions of the transformer for texts of so many tokens."""
+def operations(tokens: list[int], *, attention: bool = True) -> float:
+    """Multiplications and additions of the transformer for texts of so many tokens, with those of attention or not."""
     each = 2 * LAYERS * (4 * WIDTH**2 + 2 * WIDTH * INNER)
-    return float(sum(n * each + 4 * LAYERS * n * n * WIDTH for n in tokens))
+    return float(sum(n * each + (4 * LAYERS * n * n * WIDTH if attention else 0) for n in tokens))
 
 
 def quality(encoders: dict[str, Any], folders: list[Path]) -> dict[str, dict[str, float]]:

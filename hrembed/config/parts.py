@@ -95,6 +95,16 @@ class ModelSection(Section):
         description="Arithmetic of OpenVINO. `auto` measures once which of torch, float32 and bfloat16 is fastest here "
         "with a cosine of at least 0.9999 to float32, and keeps to it; `int8` is fastest and changes vectors.",
     )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        default="auto",
+        description="How torch computes attention; `auto` leaves it to transformers. `flash_attention_2` needs a GPU, "
+        "the package `flash-attn` and half precision.",
+    )
+    compile: bool = Field(
+        default=False,
+        description="Compile the transformer with `torch.compile` when it first runs: takes up to minutes, and pays "
+        "for many texts on a GPU.",
+    )
     max_tokens: int | None = Field(
         default=None,
         ge=8,
@@ -128,7 +138,10 @@ class ModelSection(Section):
     def _one_arithmetic(self) -> ModelSection:
         if self.backend == "torch" and self.precision != "float32":
             raise ValueError("`precision` is OpenVINO's; for torch set `dtype`, or leave `backend` out")
-        if self.dtype != "float32" and (self.backend == "openvino" or self.precision != "float32"):
+        graph = self.backend == "openvino" or self.precision != "float32"
+        if graph and (self.compile or self.attention != "auto"):
+            raise ValueError("`attention` and `compile` are torch's; leave `backend` and `precision` out")
+        if graph and self.dtype != "float32":
             raise ValueError("OpenVINO's graphs are written from float32; leave `dtype` out")
         return self
 

@@ -154,7 +154,7 @@ def _form(model: Any, file: Path) -> tuple[Any, Tokens, dict[str, Any]]:
         try:
             module = whole_packed(model)
             found, example = _by_torch(module, tokens, [_prompts(model)["query"] + text for text in VARIED])
-        except Exception:  # noqa: BLE001, S112 - each architecture refuses positions or a mask in its own way
+        except Exception:  # each architecture refuses positions or a mask in its own way
             continue
         if np.abs(unit_rows(found) - expected).max() <= TOLERANCE:
             return module, tokens, example

@@ -58,7 +58,7 @@ class Tokens:
             }
             yield layout.texts + start, shared | self._places(layout)
 
-    def _places(self, layout: Layout) -> Mapping[str, Ints]:
+    def _places(self, layout: Layout) -> dict[str, Ints]:
         if self.first_position is None:
             return {"attention_mask": layout.mask}
         return {

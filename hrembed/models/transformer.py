@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    folder: Path, *, dtype: str = "float32", max_tokens: int | None = None, trust_remote_code: bool = False
+    folder: Path,
+    *,
+    dtype: str = "float32",
+    max_tokens: int | None = None,
+    trust_remote_code: bool = False,
+    attention: str = "auto",
 ) -> Any:
     """Load a checked folder as a `SentenceTransformer`; plain checkpoints get mean pooling.
 
@@ -31,12 +36,13 @@ def load_model(
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    chosen = {} if attention == "auto" else {"attn_implementation": attention}
     try:
         model = SentenceTransformer(
             str(folder),
             trust_remote_code=trust_remote_code,
             local_files_only=True,
-            model_kwargs={"dtype": dtype, "use_safetensors": True},
+            model_kwargs={"dtype": dtype, "use_safetensors": True, **chosen},
         )
     except Exception as err:
         # Any library below may fail in its own way on a damaged folder; the user needs one message.
@@ -51,11 +57,31 @@ def load_model(
     return model
 
 
+def compile_model(model: Any) -> Any:
+    """Have the transformers of a model compiled when they first run, for any number of texts and tokens.
+
+    Raises:
+        ModelError: There is none.
+    """
+    import torch
+
+    bodies = [route.model for route in _routes(model) if hasattr(route, "model")]
+    if not bodies:
+        raise ModelError("this model has no transformer to compile", hint="leave `compile` out")
+    for body in bodies:
+        # `body.compile()` would do nothing: Sentence Transformers calls `forward` itself.
+        body.forward = torch.compile(body.forward, dynamic=True)
+    return model
+
+
+def _routes(model: Any) -> list[Any]:
+    first = model[0]
+    return [route[0] for route in first.sub_modules.values()] if hasattr(first, "sub_modules") else [first]
+
+
 def _limit_tokens(model: Any, max_tokens: int, folder: Path) -> None:
     """Lower the limit of every route: a router reports its longest one, and would raise the others."""
-    first = model[0]
-    routes = [route[0] for route in first.sub_modules.values()] if hasattr(first, "sub_modules") else [first]
-    for route in routes:
+    for route in _routes(model):
         limit = getattr(route, "max_seq_length", None)
         try:
             route.max_seq_length = max_tokens if limit is None else min(max_tokens, limit)

@@ -13,7 +13,7 @@ from hrembed.models.dense import DenseEncoder, Prompts
 from hrembed.models.endpoint import Endpoint
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
-from hrembed.models.transformer import TransformerBackend, load_model
+from hrembed.models.transformer import TransformerBackend, compile_model, load_model
 from hrembed.models.vectors import VectorTable
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
@@ -107,14 +107,18 @@ def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress:
 
     def load() -> object:
         progress.note(f"loading {section.ref}")
-        return load_model(
+        model = load_model(
             folder,
             dtype=section.dtype,
             max_tokens=section.max_tokens,
             trust_remote_code=section.trust_remote_code,
+            attention=section.attention,
         )
+        return compile_model(model) if section.compile else model
 
     identity = weights_identity(folder, section.dtype, section.max_tokens)
+    if section.compile or section.attention != "auto":  # rounds in another way
+        identity = hashlib.sha256(repr((identity, section.compile, section.attention)).encode()).hexdigest()
     if section.backend == "openvino" or section.precision != "float32":
         graphs = runs_dir / ".cache" / "graphs"
         return Accelerator(section, graphs, identity=identity, source=folder, load=load, progress=progress).open()

@@ -194,10 +194,10 @@ def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path
     assert np.abs(together - alone).max() < 1e-6
 
 
-@pytest.mark.parametrize(("kind", "first"), [("Roberta", 1), ("MPNet", 2), ("ModernBert", 0), ("T5", 0), ("Qwen2", None)])
-def test_each_architecture_shares_rows_where_that_is_right(
-    kind: str, first: int | None, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("kind", "first"), [("Roberta", 1), ("MPNet", 2), ("ModernBert", 0), ("T5", 0), ("Qwen2", None)]
+)
+def test_each_architecture_shares_rows_where_that_is_right(kind: str, first: int | None, tmp_path: Path) -> None:
     """RoBERTa's positions start behind the padding's number, 0 here, MPNet's at 2; a decoder sees backwards only."""
     folder = other_architecture(kind, tmp_path / kind)
     expected = encoder(folder, tmp_path).vectors(TEXTS, "query")
