@@ -3,97 +3,48 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import http.server
 import json
 import re
-import shutil
 import socket
-import ssl
 import struct
-import subprocess
-import sys
-import threading
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hrembed.errors import ModelError
-from hrembed.models.endpoint import Endpoint, Usage
+from hrembed.models.endpoint import Usage
 from hrembed.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from answering import (
+        Handler,
+    )
 
     Step = Callable[["Handler", list[str]], None]
 
-KEY = "sk-proj-Zq81LmQ0vTtXw93"
-VARIABLE = "HREMBED_TEST_KEY"
-TEXTS = ["Ward nurse in Leeds, Jane Example", "C", "Bäcker für\nBrötchen, née Ünal"]
-
-
-def vector(text: str) -> list[float]:
-    """Eight numbers that float32 holds exactly."""
-    return [(byte - 100) / 64 for byte in hashlib.sha256(text.encode()).digest()[:8]]
-
-
-def content(texts: list[str], **more: Any) -> dict[str, Any]:
-    return {"data": [{"index": n, "embedding": vector(text)} for n, text in enumerate(texts)], **more}
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Takes the next step of the script; without one it answers as it should."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.seen.append((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
-        script = self.server.script  # type: ignore[attr-defined]
-        step = script.pop(0) if script else good
-        step(self, body["input"])
-
-    def do_CONNECT(self) -> None:
-        self.server.seen.append((self.path, dict(self.headers), None))  # type: ignore[attr-defined]
-        self.send_error(502)
-
-    def reply(self, status: int, body: bytes, *, length: int | None = None, **headers: str) -> None:
-        self.send_response(status, headers.pop("reason", None))
-        for name, value in {"Content-Length": str(len(body) if length is None else length), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        return "Sun, 06 Nov 1994 08:49:37 GMT"
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-def good(handler: Handler, texts: list[str]) -> None:
-    handler.reply(200, json.dumps(content(texts)).encode())
-
-
-def fixed(status: int, body: Any = b"", **headers: Any) -> Step:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return lambda handler, texts: handler.reply(status, raw, **headers)
-
-
-def made(change: Callable[[dict[str, Any]], Any]) -> Step:
-    """A good answer that is changed before it is sent."""
-    return lambda handler, texts: handler.reply(200, json.dumps(change(content(texts))).encode())
+from answering import (
+    KEY,
+    TEXTS,
+    VARIABLE,
+    Hours,
+    assert_discreet,
+    content,
+    dripping,
+    endpoint,
+    expected,
+    fixed,
+    good,
+    made,
+    refused,
+    truncated,
+)
 
 
 def closed(handler: Handler, texts: list[str]) -> None:
     handler.close_connection = True
-
-
-def truncated(handler: Handler, texts: list[str]) -> None:
-    """Whole JSON, so that only the length tells."""
-    body = json.dumps(content(texts)).encode()
-    handler.reply(200, body, length=len(body) + 100)
 
 
 def half(handler: Handler, texts: list[str]) -> None:
@@ -113,25 +64,14 @@ def broken_chunks(size: bytes) -> Step:
     return step
 
 
-def dripping(start: bytes) -> Step:
-    """A byte every 5 ms: each comes long before a socket's own timeout."""
-
-    def step(handler: Handler, texts: list[str]) -> None:
-        handler.wfile.write(start)
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            handler.wfile.write(b" ")
-            time.sleep(0.005)
-
-    return step
-
-
 def not_http(handler: Handler, texts: list[str]) -> None:
     handler.wfile.write(f"{KEY} {texts[0]}\r\n\r\n".encode())
     handler.close_connection = True
 
 
 HTML = b"<html><body>Bad gateway for " + TEXTS[0].encode() + b"</body></html>"
+
+
 PASSING: dict[str, tuple[Step, str]] = {
     "429 with a time": (fixed(429, {"error": {"message": "slow down"}}, Retry_After="7"), "429 Too Many.*slow down"),
     "429": (fixed(429), "status 429 Too Many Requests$"),
@@ -151,52 +91,6 @@ PASSING: dict[str, tuple[Step, str]] = {
 }
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A server with a script and a memory."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[Step] = []
-        self.seen: list[tuple[str, dict[str, str], Any]] = []
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what some tests are about."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-
-def serving() -> Iterator[Server]:
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv(VARIABLE, KEY)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield from serving()
-
-
-@pytest.fixture
-def other() -> Iterator[Server]:
-    yield from serving()
-
-
-class Hours:
-    """Time that passes only when someone sleeps."""
-
-    def __init__(self) -> None:
-        self.now, self.slept = 1000.0, list[float]()
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 class Told(Silent):
     """Remembers the notes."""
 
@@ -205,33 +99,6 @@ class Told(Silent):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-
-def endpoint(url: str, hours: Hours | None = None, model: str = "m", **settings: Any) -> Endpoint:
-    hours = hours or Hours()
-    given: dict[str, Any] = {"api_key_env": VARIABLE, "timeout_seconds": 5, **settings}
-    return Endpoint(model, base_url=url, clock=lambda: hours.now, sleep=hours.sleep, **given)
-
-
-def expected(texts: list[str], prompt: str = "") -> np.ndarray:
-    return np.array([vector(prompt + text) for text in texts], dtype=np.float32)
-
-
-def assert_discreet(shown: str, texts: list[str] = TEXTS) -> None:
-    """Neither the key nor a name nor any long piece of a text."""
-    assert KEY[:12] not in shown
-    assert KEY[-8:] not in shown
-    pieces = [text[at : at + 12] for text in texts for at in range(max(1, len(text) - 11)) if len(text) > 3]
-    assert not [piece for piece in pieces if piece in shown]
-
-
-def refused(asked: Endpoint, texts: list[str] = TEXTS) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        asked.embed(texts, "query", "")
-    assert caught.value.hint
-    assert_discreet("".join(traceback.format_exception(caught.value)) + caught.value.hint, texts)
-    assert len(str(caught.value)) < 400
-    return caught.value
 
 
 def test_a_batch_is_one_request_in_the_form_of_the_api(server):
@@ -304,6 +171,8 @@ def test_a_server_that_is_not_there_is_tried_and_named():
 
 
 SECRET = f"Incorrect API key provided: {KEY}. You can find yours, '{KEY[:14]}***', in the settings"
+
+
 REFUSALS: dict[str, tuple[int, Any, str, str]] = {
     "key": (401, {"error": {"message": SECRET}}, r"401 Unauthorized \(Incorrect API key provided: \[key\] ", VARIABLE),
     "forbidden": (403, {"detail": "no access to m"}, r"403 Forbidden \(no access to m\)", VARIABLE),
@@ -538,200 +407,4 @@ def test_no_limit_means_no_wait(server):
     asked = endpoint(server.url, hours)
     for _ in range(3):
         asked.embed(TEXTS, "query", "")
-    assert not hours.slept
-
-
-def test_usage_counts_all_requests_and_what_answers_tell(server):
-    def telling(usage: Any) -> Step:
-        return made(lambda answer: {**answer, "usage": usage})
-
-    asked = endpoint(server.url, price_per_million_tokens=20.0)
-    asked.embed(TEXTS, "query", "")
-    assert asked.usage == Usage(requests=1, retries=0, tokens=None, cost=None)
-    server.script[:] = [
-        fixed(500),
-        truncated,
-        telling({"prompt_tokens": 900, "total_tokens": 1000}),
-        telling({"prompt_tokens": 500, "total_tokens": None}),
-        telling(None),
-        telling({"total_tokens": "many", "prompt_tokens": -3}),
-        fixed(200, {"data": [], "usage": {"total_tokens": 250}}),
-    ]
-    for _ in range(4):
-        asked.embed(TEXTS, "query", "")
-    refused(asked)
-    assert asked.usage == Usage(requests=8, retries=2, tokens=1750, cost=pytest.approx(0.035))
-    free = endpoint(server.url)
-    server.script[:] = [telling({"total_tokens": 5})]
-    free.embed(TEXTS, "query", "")
-    assert free.usage == Usage(requests=1, retries=0, tokens=5, cost=None)
-
-
-def test_an_answer_may_not_fill_the_memory(server):
-    server.script[:] = [
-        fixed(200, b" " * 2_200_000),
-        fixed(200, b" " * 2_000_000 + json.dumps(content(["x"])).encode()),
-    ]
-    err = refused(endpoint(server.url), ["x"])
-    assert "more than 2,097,152 bytes" in str(err)
-    assert (endpoint(server.url).embed(["x"], "query", "") == expected(["x"])).all()
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(server, other, status):
-    server.script[:] = [fixed(status, Location=f"{other.url}/embeddings?key={KEY}")]
-    err = refused(endpoint(server.url))
-    assert f"refuses: status {status} " in str(err)
-    assert "set `base_url` to the final address" in err.hint
-    assert not other.seen
-    assert len(server.seen) == 1
-
-
-def test_what_goes_to_this_machine_goes_through_no_proxy(server, other, monkeypatch):
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, other.url.removesuffix("/v1"))
-    endpoint(server.url).embed(TEXTS, "query", "")
-    assert not other.seen
-    err = refused(endpoint("https://embeddings.invalid/v1", attempts=1))
-    assert "no connection (refused on the way)" in str(err)
-    ((path, headers, _),) = other.seen
-    assert path == "embeddings.invalid:443"
-    assert KEY not in str(headers)
-
-
-def test_the_key_is_read_when_it_is_needed_and_kept_nowhere(server, monkeypatch):
-    asked = endpoint(server.url)
-    monkeypatch.setenv(VARIABLE, "  another-key\n")
-    asked.embed(TEXTS, "query", "")
-    assert server.seen.pop()[1]["Authorization"] == "Bearer another-key"
-    assert "another-key" not in repr(asked) + repr(vars(asked))
-    for empty in (None, " "):
-        monkeypatch.setenv(VARIABLE, empty) if empty else monkeypatch.delenv(VARIABLE)
-        asked.embed(TEXTS, "query", "")
-        assert "Authorization" not in server.seen.pop()[1]
-
-
-def test_a_server_elsewhere_needs_a_key():
-    err = refused(endpoint("https://embeddings.invalid/v1", api_key_env="HREMBED_UNSET"))
-    assert (
-        str(err) == "'https://embeddings.invalid/v1' needs a key, and the environment variable HREMBED_UNSET is not set"
-    )
-    assert "set HREMBED_UNSET" in err.hint
-
-
-@pytest.mark.parametrize("key", [f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"“{KEY}”"])
-def test_a_key_that_is_none_is_not_sent_and_not_shown(server, monkeypatch, key):
-    monkeypatch.setenv(VARIABLE, key)
-    assert f"variable {VARIABLE} holds characters that stand in no key" in str(refused(endpoint(server.url)))
-    assert not server.seen
-
-
-@pytest.mark.parametrize("name", [KEY, "hf_abcdefghij", "", "1A", "A-B", "$OPENAI_API_KEY"])
-def test_a_key_in_place_of_its_variable_is_not_shown(name):
-    with pytest.raises(ModelError, match="not the name of an environment variable") as caught:
-        endpoint("https://a.example/v1", api_key_env=name)
-    assert not name or name.strip("$") not in (str(caught.value) + caught.value.hint).replace("OPENAI_API_KEY", "", 1)
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("api.openai.com/v1", "not an http"),
-        ("ftp://a.example/v1", "not an http"),
-        ("https://", "not an http"),
-        ("https://a.example:port/v1", "not an http"),
-        ("https://a.example:99999/v1", "not an http"),
-        ("https://[::1/v1", "not an http"),
-        ("https://a.example/v 1", "not an http"),
-        ("https://a.example/v1\r\nX: y", "not an http"),
-        ("https://münchen.example/v1", "not an http"),
-        ("https://me:secret@a.example/v1", "for 'a.example' holds a user"),
-        ("https://a.example/v1?key=secret", "for 'a.example' holds a user, a query"),
-        ("https://a.example/v1#secret", "for 'a.example' holds a user, a query"),
-        ("http://a.example/v1", "unencrypted"),
-        ("http://localhost.a.example/v1", "unencrypted"),
-        ("http://192.168.0.7/v1", "unencrypted"),
-        ("http://128.0.0.1/v1", "unencrypted"),
-    ],
-)
-def test_addresses_that_would_not_work_or_not_be_safe(url, message):
-    with pytest.raises(ModelError, match=message) as caught:
-        endpoint(url)
-    assert caught.value.hint
-    assert "secret" not in str(caught.value) + caught.value.hint
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1:11434", "[::1]:80"])
-def test_plain_http_is_for_this_machine(host):
-    assert endpoint(f"http://{host}/v1").source == f"http://{host}/v1"
-
-
-def test_a_name_of_this_machine_is_reached(server):
-    assert endpoint(server.url.replace("127.0.0.1", "LocalHost")).embed(TEXTS, "query", "").shape == (3, 8)
-
-
-def test_the_path_is_what_was_written_and_embeddings(server):
-    for path, asked in (("", ""), ("/", ""), ("/v1", "/v1"), ("/v1//", "/v1"), ("/a/B/", "/a/B")):
-        endpoint(server.url.removesuffix("/v1") + path).embed(TEXTS, "query", "")
-        assert server.seen.pop()[0] == f"{asked}/embeddings"
-
-
-def test_the_identity_is_that_of_address_and_model():
-    base = endpoint("https://a.example/v1")
-    assert base.source == "https://a.example/v1"
-    assert len(base.identity) == 64
-    same = endpoint("https://A.example/v1/", batch_size=7, api_key_env="OTHER", attempts=1, timeout_seconds=1)
-    assert (same.identity, same.source, same.batch_size) == (base.identity, base.source, 7)
-    others = [
-        endpoint("https://a.example/v2"),
-        endpoint("https://a.example/v1", model="n"),
-        endpoint("https://a.example"),
-    ]
-    assert len({base.identity, *(asked.identity for asked in others)}) == 4
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("openssl, which makes the certificates, is not installed")
-
-    def make(name: str) -> tuple[Path, Path]:
-        key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-        words = (
-            f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test -keyout {key}"
-        )
-        command = [program, *words.split(), "-out", str(cert), "-addext", f"subjectAltName={name}"]
-        subprocess.run(command, check=True, capture_output=True)
-        return key, cert
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("name", "trusted", "message"),
-    [
-        ("IP:127.0.0.1", True, ""),
-        ("IP:127.0.0.1", False, "no valid certificate: self.signed certificate"),
-        ("DNS:other.example", True, "no valid certificate: IP address mismatch"),
-    ],
-)
-def test_certificates_are_verified(server, certificate, monkeypatch, name, trusted, message):
-    key, cert = certificate(name)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
-    hours = Hours()
-    asked = endpoint(server.url.replace("http:", "https:"), hours)
-    if not message:
-        server.script[:] = [truncated, dripping(b"HTTP/1.0 200 OK\r\n\r\n")]
-        asked = endpoint(asked.source, hours, timeout_seconds=0.4)
-        assert (asked.embed(TEXTS, "query", "") == expected(TEXTS)).all()
-        assert len(server.seen) == 3
-        return
-    with pytest.raises(ModelError, match=message):
-        asked.embed(TEXTS, "query", "")
-    assert not server.seen
     assert not hours.slept
