@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -105,3 +109,42 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = SentenceTransformer(modules=[body, Pooling(32, pooling_mode="mean")], device="cpu")
     model.save_pretrained(str(folder / "model"), create_model_card=False)
     return folder / "model"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An endpoint on this machine, to which no proxy leads."""
+    from answering import KEY, VARIABLE, serving
+
+    monkeypatch.setenv(VARIABLE, KEY)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield from serving()
+
+
+@pytest.fixture
+def other() -> Iterator[Any]:
+    """A second endpoint."""
+    from answering import serving
+
+    yield from serving()
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks the network fails."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a test registers is gone after it."""
+    import hrembed.mteb as ours
+
+    monkeypatch.setattr(ours._tasks, "_TASKS_REGISTRY", dict(ours._tasks._TASKS_REGISTRY))
+    monkeypatch.setattr(ours._tasks, "TASK_LIST", ours._tasks.TASK_LIST)
+    return ours

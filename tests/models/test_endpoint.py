@@ -12,19 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hrembed.errors import ModelError
-from hrembed.models.endpoint import Usage
-from hrembed.progress import Silent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from answering import (
-        Handler,
-    )
-
-    Step = Callable[["Handler", list[str]], None]
-
 from answering import (
     KEY,
     TEXTS,
@@ -41,6 +28,16 @@ from answering import (
     refused,
     truncated,
 )
+from hrembed.errors import ModelError
+from hrembed.models.endpoint import Usage
+from hrembed.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from answering import Handler
+
+    Step = Callable[["Handler", list[str]], None]
 
 
 def closed(handler: Handler, texts: list[str]) -> None:
@@ -306,15 +303,6 @@ def test_wrong_numbers_are_an_error_and_not_asked_for_again(server, name):
     assert message in str(err)
     assert "'m' is an embeddings model" in err.hint
     assert len(server.seen) == 1
-
-
-def test_a_dimension_must_stay_that_of_earlier_batches(server):
-    asked = endpoint(server.url)
-    asked.embed(TEXTS[:2], "query", "")
-    server.script[:] = [made(lambda answer: {"data": [{"embedding": [0.5] * 7}]})]
-    with pytest.raises(ModelError, match="vectors of dimension 7, and earlier of 8"):
-        asked.embed(TEXTS[2:], "query", "")
-    assert (asked.embed(TEXTS[2:], "query", "") == expected(TEXTS[2:])).all()
 
 
 def test_waits_double_up_to_a_minute_and_are_random_over_all_of_it():

@@ -9,19 +9,6 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hrembed.errors import ModelError
-from hrembed.models.endpoint import Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from answering import (
-        Handler,
-    )
-
-    Step = Callable[["Handler", list[str]], None]
-
 from answering import (
     KEY,
     TEXTS,
@@ -36,6 +23,16 @@ from answering import (
     refused,
     truncated,
 )
+from hrembed.errors import ModelError
+from hrembed.models.endpoint import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from answering import Handler
+
+    Step = Callable[["Handler", list[str]], None]
 
 
 def test_usage_counts_all_requests_and_what_answers_tell(server):
@@ -232,3 +229,12 @@ def test_certificates_are_verified(server, certificate, monkeypatch, name, trust
         asked.embed(TEXTS, "query", "")
     assert not server.seen
     assert not hours.slept
+
+
+def test_a_dimension_must_stay_that_of_earlier_batches(server):
+    asked = endpoint(server.url)
+    asked.embed(TEXTS[:2], "query", "")
+    server.script[:] = [made(lambda answer: {"data": [{"embedding": [0.5] * 7}]})]
+    with pytest.raises(ModelError, match="vectors of dimension 7, and earlier of 8"):
+        asked.embed(TEXTS[2:], "query", "")
+    assert (asked.embed(TEXTS[2:], "query", "") == expected(TEXTS[2:])).all()

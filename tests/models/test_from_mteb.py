@@ -16,11 +16,11 @@ import pytest
 from hrembed.data.from_mteb import read_mteb
 from hrembed.errors import DataError
 from hrembed.progress import Silent
+from mteb_tasks import Oracle, scores
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-from mteb_tasks import Oracle, scores
 
 pytestmark = [
     pytest.mark.usefixtures("no_network", "registry"),

@@ -17,13 +17,13 @@ from hrembed.errors import DataError
 from hrembed.evaluation.task_result import content_subset, task_result_json, write_task_results
 from hrembed.progress import Silent
 from hrembed.types import LabelTask, PairTask, Task
+from mteb_tasks import Oracle, scores
 
 from conftest import jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-from mteb_tasks import Oracle, scores
 
 pytestmark = [
     pytest.mark.usefixtures("no_network", "registry"),
