@@ -70,6 +70,13 @@ COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
         "E-mail addresses, phone numbers, links, dates of birth and name lines; other rows stay as they are.",
         "hrembed data anonymise profiles.jsonl --set fields=[text]",
     ),
+    (app, "restore"): (
+        "hrembed.stages.data_restore:run_restore",
+        "source",
+        "Turn numbered placeholders back.",
+        "Takes a run of `data anonymise` with `keep_map: true`, or a file with its placeholders and `map`.",
+        "hrembed data restore runs/data-anonymise/ID",
+    ),
 }
 
 

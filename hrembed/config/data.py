@@ -229,3 +229,14 @@ class DataAnonymiseConfig(Section):
         default=False,
         description="Number the placeholders and write `map.json`, which turns them back. Guard that file.",
     )
+
+
+class DataRestoreConfig(Section):
+    """`hrembed data restore`: numbered placeholders back into what stood there."""
+
+    source: str = Field(
+        default="latest",
+        description="A run of `data anonymise` (its folder, its id or `latest`), or a file with its placeholders.",
+    )
+    map: str | None = Field(default=None, description="`map.json`; null is the one in the folder of the source.")
+    encoding: str = Field(default="utf-8", description="Of CSV and JSONL.")

@@ -15,6 +15,7 @@ from hrembed.config.data import (
     DataAnonymiseConfig,
     DataCheckConfig,
     DataInspectConfig,
+    DataRestoreConfig,
     DataSplitConfig,
     ImportEscoConfig,
     ImportOnetConfig,
@@ -188,4 +189,5 @@ SCHEMAS: dict[str, type[Section]] = {
     "data-inspect": DataInspectConfig,
     "data-check": DataCheckConfig,
     "data-anonymise": DataAnonymiseConfig,
+    "data-restore": DataRestoreConfig,
 }

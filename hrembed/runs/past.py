@@ -108,6 +108,8 @@ def find_run(root: Path, reference: str, command: str | None = None) -> PastRun:
         run = _read(folder)
         if run is None:
             raise DataError(f"'{folder / 'manifest.json'}' cannot be read")
+    elif folder.is_absolute():
+        raise DataError(f"there is no run in '{folder}'", hint="name the folder that holds its `manifest.json`")
     else:
         run = _by_name(root, reference, command)
     if command is not None and run.command != command:

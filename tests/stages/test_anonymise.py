@@ -289,3 +289,38 @@ def test_scan_counts_a_pairs_file_and_lists_where_something_stands(tmp_path):
     assert len(rows) == 7
     assert {"row": 2, "field": "anchor", "type": "phone", "start": 5, "end": 18} in rows
     assert {file.name for file in tmp_path.iterdir()} == {"pairs.jsonl", "f.parquet"}
+
+
+def test_the_command_turns_a_run_back_and_a_part_of_it(jsonl, capsys):
+    run = anonymise(jsonl, "keep_map=true")
+    runs = run.parent.parent
+    assert main(["data", "restore", str(run), "--runs-dir", str(runs)]) == 0
+    (back,) = runs.glob("data-restore/*/rows.jsonl")
+    assert back.read_bytes() == jsonl.read_bytes()
+    assert back.stat().st_mode & 0o777 == 0o600
+    assert "personal data again" in " ".join(capsys.readouterr().err.split())
+    part = jsonl.with_name("part.jsonl")
+    part.write_bytes((run / "rows.jsonl").read_bytes().split(b"\n")[0])
+    assert main(["data", "restore", str(part), "--runs-dir", str(runs), "--set", f"map={run / 'map.json'}"]) == 0
+    (back,) = runs.glob("data-restore/*/part.jsonl")
+    assert back.read_bytes() == jsonl.read_bytes().split(b"\n")[0]
+
+
+def test_the_latest_run_is_turned_back_without_an_argument(jsonl):
+    runs = anonymise(jsonl, "keep_map=true").parent.parent
+    assert main(["data", "restore", "--runs-dir", str(runs)]) == 0
+    assert len(list(runs.glob("data-restore/*/rows.jsonl"))) == 1
+
+
+def test_what_cannot_be_turned_back_is_told(jsonl, capsys):
+    run = anonymise(jsonl)
+    runs = run.parent.parent
+    for source, told in ((str(run), "keep_map=true"), (str(jsonl.with_name("none.jsonl")), "none.jsonl")):
+        assert main(["data", "restore", source, "--runs-dir", str(runs)]) == 3
+        assert told in " ".join(capsys.readouterr().err.split())
+    for content, told in (("[1]", "does not hold placeholders"), ("{", "is not JSON")):
+        (run / "map.json").write_text(content)
+        assert main(["data", "restore", str(run), "--runs-dir", str(runs)]) == 3
+        assert told in " ".join(capsys.readouterr().err.split())
+    assert main(["data", "restore", "--runs-dir", str(jsonl.parent / "empty")]) == 3
+    assert "data-anonymise" in capsys.readouterr().err

@@ -1,0 +1,67 @@
+"""`hrembed data restore`: numbered placeholders back into what stood there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrembed.data.redact import restore
+from hrembed.errors import DataError
+from hrembed.runs.past import find_run
+from hrembed.runs.record import open_run
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from hrembed.config.data import DataRestoreConfig
+    from hrembed.progress import Progress
+
+
+def run_restore(config: DataRestoreConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Write an anonymised table again with what stood there, for its owner alone to read.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what the file is.
+
+    Returns:
+        The name of the file in the run folder.
+
+    Raises:
+        HrembedError: There is no such run or file, or no map that can be read.
+    """
+    file = _file(config.source, runs_dir)
+    originals = _originals(Path(config.map) if config.map else file.with_name("map.json"))
+    with open_run(runs_dir, "data-restore", config.model_dump(mode="json"), seeds={}) as run:
+        run.add_input("source", file)
+        target = run.path / file.name
+        restore(file, target, originals, config.encoding)
+        target.chmod(0o600)
+        metrics = {"file": target.name, "placeholders_known": len(originals)}
+        run.write_metrics(metrics)
+        if progress:
+            progress.note(f"{target} is personal data again")
+    shown = [{"file": target.name, "placeholders known": f"{len(originals):,}"}]
+    return StageResult(str(run.path), "ok", metrics, {"Restored": shown})
+
+
+def _file(source: str, runs_dir: Path) -> Path:
+    """A file as it is named, or the table that a run wrote."""
+    if Path(source).is_file():
+        return Path(source)
+    run = find_run(runs_dir, source, "data-anonymise")
+    return run.verified(run.json("metrics.json")["file"])
+
+
+def _originals(file: Path) -> dict[str, str]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as err:
+        hint = "anonymise with `--set keep_map=true`, or name the file with `--set map=...`"
+        raise DataError(f"the map '{file}' cannot be read: {err.strerror or err}", hint=hint) from err
+    except ValueError as err:
+        raise DataError(f"the map '{file}' is not JSON") from err
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise DataError(f"the map '{file}' does not hold placeholders and what stood there")
+    return found
