@@ -28,7 +28,6 @@ PACKED_INPUTS = ("input_ids", "positions", "segments", "places", "mask", "token_
 OUTPUT = "last_hidden_state"
 AXES = ("batch_size", "sequence_length")
 # Both lengths are above 1: tracers take an axis of 1 for a constant.
-_FAR = 1e9
 _EXAMPLE = ["text", "a text that is longer"]
 
 
@@ -168,10 +167,10 @@ def whole_packed(model: Any) -> Any:
         def forward(
             self, input_ids: Any, positions: Any, segments: Any, places: Any, mask: Any, token_type_ids: Any = None
         ) -> Any:
+            # Yes or no, not a number to add: int8 would have one range for it and the scores, and lose the scores.
             same = (segments.unsqueeze(2) == segments.unsqueeze(1)).unsqueeze(1)
-            hidden_from = (same.to(torch.float32) - 1) * _FAR  # added to scores, as all attentions take it
             kinds = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-            found = self.body(input_ids, attention_mask=hidden_from, position_ids=positions, **kinds, return_dict=True)
+            found = self.body(input_ids, attention_mask=same, position_ids=positions, **kinds, return_dict=True)
             hidden = found.last_hidden_state
             return _vectors(
                 self.rest, input_ids.reshape(-1)[places], mask, hidden.reshape(-1, hidden.shape[-1])[places]

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from answering import KEY, VARIABLE, fixed, made
 from hrembed.config.parts import EndpointSection, ModelSection, TaskSection
 from hrembed.config.schema import EvalConfig
 from hrembed.errors import ModelError
 from hrembed.stages.evaluate import run_evaluate
-from test_endpoint import KEY, PASSING, VARIABLE, fixed, made, server  # noqa: F401 - a fixture
+from test_endpoint import PASSING
 
 if TYPE_CHECKING:
-    from test_endpoint import Server
+    from answering import Server
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def everything_written(runs: Path) -> str:
     return "".join(file.read_text(errors="replace") for file in runs.rglob("*") if file.is_file())
 
 
-def test_a_busy_server_gives_the_numbers_of_a_healthy_one(server: Server, task: Path, tmp_path: Path):  # noqa: F811
+def test_a_busy_server_gives_the_numbers_of_a_healthy_one(server: Server, task: Path, tmp_path: Path):
     healthy = run_evaluate(config(server.url, task), tmp_path / "healthy")
     asked = len(server.seen)
     assert asked == 5  # four queries and six documents, two at a time
@@ -50,7 +51,7 @@ def test_a_busy_server_gives_the_numbers_of_a_healthy_one(server: Server, task: 
 
 @pytest.mark.parametrize("name", ["500", "truncated", "drip", "one too few", "refused"])
 def test_a_server_that_stays_broken_ends_the_run_and_nothing_partial_is_scored(
-    server: Server,  # noqa: F811
+    server: Server,
     task: Path,
     tmp_path: Path,
     name: str,
