@@ -7,6 +7,7 @@ results serves no score of other data. Splits of one task may have different doc
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def register_shipped(data: Path) -> None:
         register(task_class)
 
 
-class _OnDisk:
+class _OnDisk(ABC):
     """A task whose data lies on this disk.
 
     Attributes:
@@ -128,9 +129,9 @@ class _OnDisk:
         self.dataset = {subset: self.read()}
         self.data_loaded = True
 
+    @abstractmethod
     def read(self) -> Any:
         """Read each split as mteb wants it."""
-        raise NotImplementedError
 
 
 def _revision(places: Mapping[str, Path]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hrembed.data.rows import Form, Row
 
 MAX_UNPACKED = 4 * 2**30
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError)
 
 
 class Release:
@@ -118,7 +119,7 @@ def _zip_members(path: Path) -> dict[str, list[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
+    except (*_UNREADABLE, ValueError) as err:
         hint = "if it was downloaded, delete it and run the command again"
         raise DataError(f"'{path}' is not a whole ZIP archive: {err}", hint=hint) from None
     for entry in entries:
@@ -149,5 +150,5 @@ def _opened(path: Path, member: str) -> Iterator[BinaryIO]:
                 return
             with gzip.open(stream) as unpacked:
                 yield unpacked  # type: ignore[misc]
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as err:
+    except _UNREADABLE as err:
         raise DataError(f"'{path}/{member}' cannot be read: {err}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from hrembed.metrics.intervals import expanded_tails
 
@@ -170,6 +170,6 @@ def bootstrap_p(draws: Floats, error_groups: int | None = None) -> float:
     tail = (min(int((defined <= 0).sum()), int((defined >= 0).sum())) + 1) / (len(defined) + 1)
     if error_groups is not None and error_groups > 1:
         # The inverse of `expanded_tails`: the level of the interval whose widened end lies at this tail.
-        quantile = -stats.norm.ppf(min(tail, 0.5)) * np.sqrt((error_groups - 1) / error_groups)
-        tail = float(stats.t.sf(quantile, df=error_groups - 1))
+        quantile = -special.ndtri(min(tail, 0.5)) * np.sqrt((error_groups - 1) / error_groups)
+        tail = float(special.stdtr(error_groups - 1, -quantile))
     return min(1.0, 2 * tail)

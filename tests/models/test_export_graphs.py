@@ -14,60 +14,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hrembed.config.export import ExportConfig
-from hrembed.config.parts import ModelSection, TaskSection
-from hrembed.data.read import read_task
-from hrembed.errors import DataError, ModelError, ThresholdError
-from hrembed.models import exported, onnx, openvino
+from exporting import GRAPHS, TEXTS, plain_graph, scale_a_weight, served, settings_on
+from hrembed.errors import ModelError, ThresholdError
+from hrembed.models import onnx, openvino
 from hrembed.models.exported import open_export, write_export
 from hrembed.models.graph import quiet, traceable
 from hrembed.models.signals import SignalStack, signal_stack
 from hrembed.models.transformer import load_model
-from hrembed.runs.record import Run
 from hrembed.stages import export, export_checks
 from hrembed.stages.export import run_export
-from hrembed.stages.export_checks import Judge, Probe, calibration
-from hrembed.training.methods import split_sides
-
-from conftest import DOCUMENTS, QRELS, QUERIES, jsonl
-
-TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise " * 3, "", "x", "köln, brot", "a b c d e"]
-GRAPHS = ["openvino", "openvino-int8", "onnx", "onnx-int8"]
-
-
-def plain_graph(folder: Path):
-    """Open a graph with its runtime alone; returns names of inputs, free axes, and a function."""
-    if (folder / "openvino").exists():
-        import openvino
-
-        compiled = openvino.Core().compile_model(
-            folder / "openvino" / "openvino_model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
-        free = all(axis.is_dynamic for port in compiled.inputs for axis in port.partial_shape)
-        return [port.any_name for port in compiled.inputs], free, lambda given: compiled(given)["last_hidden_state"]
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
-    shapes = [tuple(entry.shape) for entry in session.get_inputs()]
-    free = set(shapes) == {("batch_size", "sequence_length")}
-    names = [entry.name for entry in session.get_inputs()]
-    return names, free, lambda given: session.run(["last_hidden_state"], given)[0]
-
-
-def served(folder: Path, texts: list[str]) -> np.ndarray:
-    """What a server does with such a folder: its own tokenizing, the graph, mean of the tokens."""
-    from transformers import AutoTokenizer
-
-    names, _, run = plain_graph(folder)
-    limit = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
-    pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())
-    assert pooling["pooling_mode_mean_tokens"] is True
-    tokens = AutoTokenizer.from_pretrained(folder)(
-        texts, padding=True, truncation=True, max_length=limit, return_tensors="np"
-    )
-    hidden = run({name: tokens[name].astype(np.int64) for name in names})
-    mask = tokens["attention_mask"][..., None]
-    return (hidden * mask).sum(1) / mask.sum(1)
+from hrembed.stages.export_checks import Probe
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -76,23 +32,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory):
-    """A function from formats and other keys to a config on tiny data."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "task" / "qrels").mkdir(parents=True)
-    judged = "".join(f"{q}\t{d}\t{grade}\n" for q, row in QRELS.items() for d, grade in row.items())
-    (folder / "task" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
-    jsonl(folder / "task" / "corpus.jsonl", [{"_id": key, "text": text} for key, text in DOCUMENTS.items()])
-    jsonl(folder / "task" / "queries.jsonl", [{"_id": key, "text": text} for key, (text, _) in QUERIES.items()])
-    rows = [{"anchor": f"ad {n} for a nurse", "positive": f"profile {n}, a nurse"} for n in range(6)]
-    shared = {"anchor": "Nurse for the ward, dresses wounds!", "positive": DOCUMENTS["d5"]}
-    jsonl(folder / "pairs.jsonl", [shared, *rows])
-
-    def make(*formats: str, model: Path = tiny_model, **keys: object) -> ExportConfig:
-        given = {"compare_on": TaskSection(path=str(folder / "task")), "calibrate_on": str(folder / "pairs.jsonl")}
-        given |= {"calibration_texts": 8, "max_loss": 0.9, "min_cosine": 0.5}
-        return ExportConfig(model=ModelSection(ref=f"path:{model}"), formats=formats, **{**given, **keys})
-
-    return make
+    return settings_on(tmp_path_factory.mktemp("data"), tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -205,11 +145,6 @@ def test_queries_are_ranked_as_a_server_embeds_them(settings, copied, tmp_path: 
     run_export(settings("onnx-int8"), tmp_path / "runs")
     assert sizes["query"] == {1}
     assert max(sizes["document"]) > 1
-
-
-def scale_a_weight(model) -> None:
-    with torch.no_grad():
-        model[0].model.encoder.layer[1].output.dense.weight.mul_(1.01)
 
 
 def pool_first_token(model) -> None:
@@ -342,70 +277,6 @@ def test_openvino_reports_to_nobody(everything):
     assert telemetry_utils.tm.__name__.endswith("telemetry_stub")
 
 
-@pytest.fixture
-def sided(tiny_model: Path, tmp_path: Path) -> Path:
-    """A model whose queries have an encoder of their own, other than that of the documents."""
-    model = split_sides(load_model(tiny_model))
-    scale_a_weight(model[0].sub_modules["query"])
-    model.save_pretrained(str(tmp_path / "sided"), create_model_card=False)
-    return tmp_path / "sided"
-
-
-@pytest.mark.parametrize("side", ["query", "document"])
-def test_a_router_is_exported_one_side_at_a_time(side, sided: Path, settings, tmp_path: Path):
-    config = settings("legacy", "openvino", "openvino-int8", model=sided, side=side)
-    result = run_export(config, tmp_path / "runs")
-    whole = load_model(sided)
-    expected = {"query": whole.encode_query(TEXTS), "document": whole.encode_document(TEXTS)}
-    other = {"query": "document", "document": "query"}[side]
-    for found in (served(Path(result.run) / "openvino", TEXTS), load_model(Path(result.run) / "legacy").encode(TEXTS)):
-        assert np.abs(found - expected[side]).max() < 1e-5
-        assert np.abs(found - expected[other]).max() > 1e-4
-    row = result.metrics["formats"]["openvino-int8"]
-    assert row["cosine"]["vectors"] == 2 * len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
-
-
-class OneSided:
-    """A model that gives a fixed vector for each text, on the sides that it may be asked for."""
-
-    def __init__(self, *sides: str) -> None:
-        self.sides = sides
-
-    def encode_query(self, texts, **_):
-        assert "query" in self.sides
-        return np.stack([[len(text), 1.0] for text in texts])
-
-    def encode_document(self, texts, **_):
-        assert "document" in self.sides
-        return np.stack([[len(text), 1.0] for text in texts])
-
-
-@pytest.mark.parametrize(("side", "asked"), [("query", 4), ("document", 6), (None, 10)])
-def test_the_side_that_is_not_exported_is_still_embedded_by_the_source(side, asked, settings, tmp_path: Path):
-    config = settings("onnx-int8", side=side)
-    judge = Judge(config, read_task(Path(config.compare_on.path), None), OneSided("query", "document"), tmp_path)
-    same = Probe(np.eye(2), np.eye(2))
-    row = judge.judge("onnx-int8", OneSided(*([side] if side else ["query", "document"])), same, same)
-    assert row["cosine"]["vectors"] == 4 + asked
-    assert row["kept"] is True
-
-
-def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp_path: Path):
-    """So does ModernBERT in OpenVINO: padding sees nothing in its window, and 0 times NaN is NaN."""
-    config, both = settings("onnx-int8"), OneSided("query", "document")
-    judge = Judge(config, read_task(Path(config.compare_on.path), None), both, tmp_path)
-    found = Probe(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.eye(2))
-    assert judge.judge("onnx-int8", both, Probe(np.eye(2), np.eye(2)), found)["kept"] is False
-
-
-def test_a_router_needs_a_side_and_others_have_none(sided: Path, settings, tmp_path: Path):
-    with pytest.raises(ModelError, match="an encoder for each side, and an export holds one") as caught:
-        run_export(settings("onnx", model=sided), tmp_path / "runs")
-    assert "`side: query`" in caught.value.hint
-    with pytest.raises(ModelError, match="one encoder for both sides"):
-        run_export(settings("onnx", side="query"), tmp_path / "runs")
-
-
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
 def test_prompts_pooling_and_projection_are_read_from_the_folder(form, tiny_model: Path, tmp_path: Path):
     from sentence_transformers import SentenceTransformer
@@ -444,53 +315,6 @@ def test_a_model_above_the_limit_of_a_file_has_no_onnx_form(settings, tmp_path: 
     monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
     with pytest.raises(ModelError, match="GiB, and an ONNX file ends at 2"):
         run_export(settings("onnx"), tmp_path / "runs")
-
-
-@pytest.fixture
-def calibrated(tiny_model: Path, tmp_path: Path, monkeypatch):
-    """A function from a config to the texts that calibration would give to the model."""
-
-    def texts(config: ExportConfig) -> list[tuple[str, str]]:
-        monkeypatch.setattr(export_checks, "transformer_inputs", lambda model, chosen, prompts: chosen)
-        task = read_task(Path(config.compare_on.path), None)
-        return calibration(config, task, None, Run(tmp_path, {"inputs": {}, "attributions": []}))
-
-    return texts
-
-
-def test_calibration_takes_a_seeded_sample_without_the_texts_of_the_comparison(settings, calibrated):
-    everything = calibrated(settings("openvino-int8", calibration_texts=100))
-    free = [("query", f"ad {n} for a nurse") for n in range(6)]
-    assert sorted(everything) == sorted(free + [("document", f"profile {n}, a nurse") for n in range(6)])
-    assert calibrated(settings("openvino-int8", calibration_texts=100, side="query")) == free
-    few = [calibrated(settings("openvino-int8", calibration_texts=4, seed=seed)) for seed in (1, 1, 2)]
-    assert len(few[0]) == 4
-    assert few[0] == few[1] != few[2]
-
-
-def test_calibration_on_the_comparison_itself_is_refused(settings, calibrated):
-    config = settings("openvino-int8")
-    with pytest.raises(DataError, match="0 of 10 texts are left for calibration"):
-        calibrated(config.model_copy(update={"calibrate_on": config.compare_on.path}))
-
-
-def test_calibration_inputs_hold_prompts_and_are_cut(tiny_model: Path):
-    model = load_model(tiny_model, max_tokens=8)
-    found = exported.transformer_inputs(
-        model, [("query", "ab"), ("document", "ab"), ("query", "a" * 50)], {"query": "xyz ", "document": ""}
-    )
-    ids = [model.tokenizer.convert_ids_to_tokens(entry["input_ids"][0]) for entry in found]
-    assert ids[0] == ["[CLS]", "x", "##y", "##z", "a", "##b", "[SEP]"]
-    assert ids[1] == ["[CLS]", "a", "##b", "[SEP]"]
-    assert len(ids[2]) == 8
-    assert not model[0]._forward_pre_hooks
-
-
-def test_half_precision_has_no_graph(tiny_model: Path):
-    section = ModelSection(ref=f"path:{tiny_model}", dtype="bfloat16")
-    with pytest.raises(ValueError, match="graphs are written from float32"):
-        ExportConfig(model=section, formats=("legacy", "onnx"))
-    assert ExportConfig(model=section).formats == ("legacy",)
 
 
 @pytest.mark.model
