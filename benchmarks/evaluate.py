@@ -10,10 +10,12 @@ everything anew each time: its cache of results is off.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,8 @@ print(json.dumps({t.task_name: t.get_score() for t in found.task_results}))
 """
 
 
-def hrembed(folders: list[str], runs: str) -> tuple[float, dict[str, float]]:
-    """Time the command, and give nDCG@10 of each task."""
+def command_of(folders: list[str], runs: str, *options: str) -> list[str]:
+    """The command, with options for Python itself."""
     tasks = ", ".join(f"{{path: '{folder}'}}" for folder in folders)
     settings = [
         "models.0.precision=auto",
@@ -45,10 +47,26 @@ def hrembed(folders: list[str], runs: str) -> tuple[float, dict[str, float]]:
         "robustness.changes=[]",
         f"metrics={METRICS}",
     ]
-    command = [sys.executable, "-m", "hrembed", "eval", "--json", "--runs-dir", runs]
-    seconds, out = timed([*command, *(part for setting in settings for part in ("--set", setting))])
+    command = [sys.executable, *options, "-m", "hrembed", "eval", "--json", "--runs-dir", runs]
+    return [*command, *(part for setting in settings for part in ("--set", setting))]
+
+
+def hrembed(folders: list[str], runs: str) -> tuple[float, dict[str, float]]:
+    """Time the command, and give nDCG@10 of each task."""
+    seconds, out = timed(command_of(folders, runs))
     scores = json.loads(out)["metrics"]["scores"]
     return seconds, {task.split("/")[0].replace("_", ""): s["minilm"]["ndcg@10"]["value"] for task, s in scores.items()}
+
+
+def imports(folders: list[str], runs: str) -> dict[str, float]:
+    """Share of a warm run that importing takes: of all packages, and of the five that take most."""
+    started = time.perf_counter()
+    done = subprocess.run(command_of(folders, runs, "-X", "importtime"), check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    found: Counter[str] = Counter()
+    for microseconds, module in re.findall(r"import time: +(\d+) \|[^|]*\| +(\S+)", done.stderr):
+        found[module.partition(".")[0]] += int(microseconds) / 1e6 / seconds
+    return {"all": found.total(), **dict(found.most_common(5))}
 
 
 def timed(command: list[str]) -> tuple[float, str]:
@@ -75,6 +93,7 @@ def main() -> None:
             seconds["cold"].append(cold)
             seconds["mteb"].append(took)
             seconds["warm"].append(hrembed(folders, runs)[0])
+        shares = imports(folders, runs)
     row: dict[str, Any] = {"against": "`mteb.evaluate`", "tasks": [Path(item).name for item in folders]}
     scores = {"hrembed": ours, "mteb": json.loads(out)}
     rows = [
@@ -82,6 +101,7 @@ def main() -> None:
         | {"value": ratio(seconds["mteb"], seconds[kind]), "first_run_seconds": once}
         for kind, target in (("cold", 2.5), ("warm", 20))
     ]
+    rows[1]["imports"] = shares
     record("evaluate", options, rows)
 
 

@@ -135,6 +135,11 @@ def _row(row: dict[str, Any], result: dict[str, Any], short: bool) -> str:
         )
     if isinstance(row.get("seconds"), float):
         more.insert(0, f"{row['seconds']:.2f} s")
+    if "imports" in row:
+        largest = ", ".join(f"{name} {share:.0%}" for name, share in row["imports"].items() if name != "all")
+        more.insert(0, f"{row['imports']['all']:.0%} of it is importing ({largest})")
+    if "note" in row:
+        more.insert(0, row["note"])
     if "first_run_seconds" in row:
         more.insert(0, f"the first run, which writes the graph and measures: {row['first_run_seconds']:.0f} s")
     mark = "*short* " if short else ""

@@ -168,7 +168,7 @@ def main() -> None:
             "against": f"`SentenceTransformerTrainer`, full, float32, same batch, {FULL['train']['learning_rate']:g}",
             "target": f"at least {target}",
             "value": float(np.median(speed[name])),
-            "detail": "0 means that the score was not reached",
+            "note": "0 means that the score was not reached",
             "dev_before": before,
             "curves": [{way: curve for way, curve in round_.items() if way in {"plain", name}} for round_ in curves],
         }
