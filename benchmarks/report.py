@@ -24,8 +24,8 @@ Written by `benchmarks/report.py` from `benchmarks/results/*.json`; `make bench-
 in a few minutes that every benchmark runs. Each number is the median of ratios between the plain way and ours, which
 take turns in one process or run; above 1, ours is faster. A row marked *short* comes from sizes that are too small to
 conclude anything from, and a load above the number of threads says that the machine did other work meanwhile.
-Benchmarks without a row were not run. What bounds a row that stays below what was asked for stands in the table of
-operations.
+Benchmarks without a row were not run. What bounds a row that stays below what was asked for stands in it or in the
+table of operations.
 
 ## How to encode fast
 
