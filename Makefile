@@ -25,7 +25,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/python -m pytest -q -m 'not slow' tests/unit tests/contract
+	$(BIN)/python -m pytest -q -m 'not slow' --ignore tests/commands --ignore tests/models --ignore tests/training --ignore tests/scoring tests
 
 docs: setup
 	$(BIN)/python -m hrembed.config.docs docs/config.md

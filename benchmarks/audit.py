@@ -21,7 +21,10 @@ from typing import Any
 
 import numpy as np
 from hrembed.audit.stimuli import fill
-from hrembed.config.audit import AuditConfig, StimuliSection
+from hrembed.commands.bias_audit.probes import name_vectors, numbered
+from hrembed.commands.bias_audit.scores import ModelScores, measure
+from hrembed.commands.bias_audit.stimuli import open_stimuli
+from hrembed.config.bias_audit import AuditConfig, StimuliSection
 from hrembed.metrics.association import associations, weat
 from hrembed.metrics.counterfactual import excess
 from hrembed.metrics.fairness import draws_p, gaps, labelings, permutation_p, spread_p
@@ -31,9 +34,7 @@ from hrembed.metrics.shares import attention_draws, ndkl
 from hrembed.metrics.spread import spread_ratio_p
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.stages.audit_probes import name_vectors, numbered
-from hrembed.stages.audit_scoring import ModelScores, measure, open_stimuli
-from hrembed.stages.encoders import open_encoder
+from hrembed.scoring.encoders import open_encoder
 from scipy import stats
 
 SHUFFLES = 199

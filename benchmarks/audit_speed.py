@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hrembed.config.audit import AuditConfig, MitigationSection, StimuliSection
+from hrembed.commands.bias_audit.run import run_bias_audit
+from hrembed.config.bias_audit import AuditConfig, MitigationSection, StimuliSection
 from hrembed.config.parts import ModelSection
-from hrembed.stages.bias_audit import run_bias_audit
 
 from measuring import HR_CORE, arguments, forget, in_turns, ratio, record
 

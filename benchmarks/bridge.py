@@ -11,15 +11,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from hrembed.commands.retrain.bridge import fit_bridges, in_one_line, measure_bridges
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.retrain import BridgeSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs
 from hrembed.progress import Silent
+from hrembed.reports.estimates import shown
 from hrembed.runs.record import open_run
-from hrembed.stages.bridge import fit_bridges, in_one_line, measure_bridges
-from hrembed.stages.encoders import open_encoder
-from hrembed.stages.scoring import open_task, shown
+from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.retrieval import open_task
 
 
 def main(runs: Path, name: str) -> None:

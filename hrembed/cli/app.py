@@ -1,4 +1,4 @@
-"""The command line: parses, prints and exits; everything else is in `stages`."""
+"""The command line: parses, prints and exits; everything else is in `commands`."""
 
 from __future__ import annotations
 
@@ -29,47 +29,47 @@ app = typer.Typer(
 # Command: its stage as "module:function", what it does in short, the rest of it, an example.
 COMMANDS = {
     "eval": (
-        "hrembed.stages.evaluate:run_evaluate",
+        "hrembed.commands.eval.run:run_evaluate",
         "Score models on your tasks, and say which differences are real.",
         "Search, reranking, similarity, classification and clustering; BM25 and TF-IDF beside the models; slices, "
         "changed queries, worst cases and what was lost outside of hiring in the run folder. Vectors are kept.",
         "hrembed eval --set models.1.ref=run:latest",
     ),
     "bias-audit": (
-        "hrembed.stages.bias_audit:run_bias_audit",
+        "hrembed.commands.bias_audit.run:run_bias_audit",
         "Score the same résumés under different names.",
         "Score gaps and impact ratios between groups of names are judged: pass, fail (exit code 5) or inconclusive.",
         "hrembed bias-audit --set model.ref=run:latest --set fail_on=never",
     ),
     "decision": (
-        "hrembed.stages.decision:run_decision",
+        "hrembed.commands.decision:run_decision",
         "Pre-trained, fine-tuned or from scratch: make all three, and weigh them.",
         "Two trainings, one evaluation with BM25 beside them, one comparison; the table is also `decision.md`.",
         "hrembed decision --runs-dir decision-runs",
     ),
     "gate": (
-        "hrembed.stages.gate:run_gate",
+        "hrembed.commands.gate.run:run_gate",
         "Let a model through, or not, against a baseline.",
         "Quality, retention, fairness, latency and size in one file; exit code 0 pass, 5 fail, 6 inconclusive. Writes "
         "JUnit XML, a Markdown summary and JSON; refuses runs on other data, other stimuli or with edited files.",
         "hrembed gate --set candidate.eval=latest --set inconclusive=pass",
     ),
     "retrain": (
-        "hrembed.stages.retrain:run_retrain",
+        "hrembed.commands.retrain.run:run_retrain",
         "Look for drift, retrain where it is worth it, gate and register the result.",
         "Continues from the model in use or restarts from the base by rule, writes runs/registry.json, and measures "
         "how much of the gain survives on old document vectors.",
         "hrembed retrain --set pairs=new-pairs.jsonl",
     ),
     "export": (
-        "hrembed.stages.export:run_export",
+        "hrembed.commands.export.run:run_export",
         "Write a model for other servers: older layout, OpenVINO, ONNX, int8.",
         "Each export is read back and compared with its source; one that gives other vectors, or int8 that ranks worse "
         "(exit code 5), is removed.",
         "hrembed export --set model.ref=run:latest",
     ),
     "demo": (
-        "hrembed.stages.demo:run_demo",
+        "hrembed.commands.demo:run_demo",
         "Run all four on the shipped corpus and real weights.",
         "About four minutes on two cores; ends in one table.",
         "hrembed demo --runs-dir demo-runs",

@@ -37,4 +37,6 @@ def _compare(
     quiet: Quiet = False,
 ) -> None:
     sets = [*([f"runs={json.dumps(runs)}"] if runs else []), *(overrides or [])]
-    run_stage("compare", "hrembed.stages.compare:run_compare", config, sets, runs_dir, as_json=as_json, quiet=quiet)
+    run_stage(
+        "compare", "hrembed.commands.compare.run:run_compare", config, sets, runs_dir, as_json=as_json, quiet=quiet
+    )

@@ -28,7 +28,7 @@ Fix = Annotated[bool, typer.Option("--fix", help="Write the training set again w
 # Place, name: its stage, key of the argument, what it does, the rest of it, an example.
 COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
     (imports, "onet"): (
-        "hrembed.stages.data_import:run_import_onet",
+        "hrembed.commands.data.imports:run_import_onet",
         "source",
         "Turn the O*NET database into training pairs.",
         "Titles, descriptions, tasks, technologies, and ads with anonymous profiles composed from them. "
@@ -36,42 +36,42 @@ COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
         "hrembed data import onet db_29_3_text.zip",
     ),
     (imports, "esco"): (
-        "hrembed.stages.data_import:run_import_esco",
+        "hrembed.commands.data.imports:run_import_esco",
         "source",
         "Turn the ESCO classification into training pairs.",
         "Reads the CSV files as the European Commission or as Tabiya publishes them.",
         "hrembed data import esco esco-v1.2.0-en.zip --set kinds=[title,skill]",
     ),
     (imports, "table"): (
-        "hrembed.stages.data_import:run_import_table",
+        "hrembed.commands.data.imports:run_import_table",
         "source",
         "Turn a table of your own into training pairs.",
         "CSV, TSV, JSONL, Parquet or hf:ORG/NAME, streamed; rows that cannot be used are listed, not lost.",
         'hrembed data import table jobs.csv --set "columns={anchor: title, positive: text, group: job_id}"',
     ),
     (app, "split"): (
-        "hrembed.stages.data_split:run_split",
+        "hrembed.commands.data.split:run_split",
         "pairs",
         "Split pairs by group into training, development and test.",
         "Families keep their share on every side; development and test also become retrieval tasks.",
         "hrembed data split runs/data-import-onet/ID --set test=0.2",
     ),
     (app, "inspect"): (
-        "hrembed.stages.data_inspect:run_inspect",
+        "hrembed.commands.data.inspect:run_inspect",
         "source",
         "Show what is in a set of pairs or a task.",
         "Counts, lengths in tokens, duplicates, languages, group sizes, examples and a plot.",
         "hrembed data inspect runs/data-import-onet/ID --set model=minilm",
     ),
     (app, "anonymise"): (
-        "hrembed.stages.data_anonymise:run_anonymise",
+        "hrembed.commands.data.anonymise:run_anonymise",
         "source",
         "Replace personal data by typed placeholders.",
         "E-mail addresses, phone numbers, links, dates of birth and name lines; other rows stay as they are.",
         "hrembed data anonymise profiles.jsonl --set fields=[text]",
     ),
     (app, "restore"): (
-        "hrembed.stages.data_restore:run_restore",
+        "hrembed.commands.data.restore:run_restore",
         "source",
         "Turn numbered placeholders back.",
         "Takes a run of `data anonymise` with `keep_map: true`, or a file with its placeholders and `map`.",
@@ -125,7 +125,7 @@ def check(
     """
     sets = [*_set("train", train), *_set("against", against or None)]
     sets += [*_set("personal", personal or None), *_set("fix", "pairs" if fix else None), *(overrides or [])]
-    stage = "hrembed.stages.data_check:run_check"
+    stage = "hrembed.commands.data.check:run_check"
     run_stage("data-check", stage, config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 

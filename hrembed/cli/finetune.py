@@ -48,7 +48,7 @@ def _finetune(
         config, resume = folder / "config.yaml", folder.name
     run_stage(
         "finetune",
-        "hrembed.stages.finetune:run_finetune",
+        "hrembed.commands.finetune.run:run_finetune",
         config,
         overrides or [],
         runs_dir,

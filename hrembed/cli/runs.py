@@ -20,7 +20,7 @@ Command = Annotated[str | None, typer.Option("--command", help="Only runs of thi
 def list_(runs_dir: RunsDir = Path("runs"), command: Command = None, as_json: AsJson = False) -> None:
     """List all runs with status and verdict, oldest first."""
     from hrembed.cli.render import Terminal
-    from hrembed.stages.runs import list_runs
+    from hrembed.commands.runs.browse import list_runs
 
     Terminal(as_json=as_json, quiet=False).show(list_runs(runs_dir, command))
 
@@ -29,7 +29,7 @@ def list_(runs_dir: RunsDir = Path("runs"), command: Command = None, as_json: As
 def show(run: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     """Show state, inputs and every number of a run; refuses numbers that were edited."""
     from hrembed.cli.render import Terminal
-    from hrembed.stages.runs import show_run
+    from hrembed.commands.runs.browse import show_run
 
     Terminal(as_json=as_json, quiet=False).show(show_run(runs_dir, run))
 
@@ -38,7 +38,7 @@ def show(run: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) ->
 def diff(first: Run, second: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     """Say in what two runs differ: settings, data, models, versions, seeds, numbers."""
     from hrembed.cli.render import Terminal
-    from hrembed.stages.runs import diff_runs
+    from hrembed.commands.runs.browse import diff_runs
 
     Terminal(as_json=as_json, quiet=False).show(diff_runs(runs_dir, first, second))
 
@@ -50,6 +50,6 @@ def report(runs: Runs = None, runs_dir: RunsDir = Path("runs"), as_json: AsJson 
     Each page is one file that opens offline, in light and dark, and prints.
     """
     from hrembed.cli.render import Terminal
-    from hrembed.stages.runs import report_runs
+    from hrembed.commands.runs.browse import report_runs
 
     Terminal(as_json=as_json, quiet=quiet).show(report_runs(runs_dir, runs or []))

@@ -37,7 +37,7 @@ def _select(
 ) -> None:
     run_stage(
         "select",
-        "hrembed.stages.select:run_select",
+        "hrembed.commands.select.run:run_select",
         config,
         overrides or [],
         runs_dir,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.gate import GateConfig
 from hrembed.config.section import Section
-from hrembed.config.training import FinetuneConfig
 
 
 class DriftSection(Section):

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hrembed.config.finetune import DEV
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
-from hrembed.config.training import DEV
 
 Keep = Literal["keep", "drop"]
 

@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO
 
-from hrembed.data.rows import Problem, csv_rows, read_rows
+from hrembed.data.cells import Problem
+from hrembed.data.rows import csv_rows, read_rows
 from hrembed.errors import DataError
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.data.rows import Form, Row
+    from hrembed.data.cells import Row
+    from hrembed.data.rows import Form
 
 MAX_UNPACKED = 4 * 2**30
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrembed.data.rows import Row, require_columns
+from hrembed.data.cells import Row, require_columns
 from hrembed.errors import DataError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hrembed.data.rows import CellError, key_cell, strictly, text_cell
+from hrembed.data.cells import CellError, key_cell, text_cell
+from hrembed.data.rows import strictly
 from hrembed.errors import DataError
 from hrembed.types import LabelTask, PairTask, Text
 

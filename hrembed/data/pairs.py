@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hrembed.data.rows import CellError, Problem, key_cell, read_rows, strictly, text_cell
+from hrembed.data.cells import CellError, Problem, key_cell, text_cell
+from hrembed.data.rows import read_rows, strictly
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, write_parquet
 from hrembed.types import Pair

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hrembed.data.rows import Problem, Row, require_columns
+from hrembed.data.cells import Problem, Row, require_columns
 from hrembed.errors import DataError
 
 if TYPE_CHECKING:

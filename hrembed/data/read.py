@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from hrembed.data.rows import CellError, read_jsonl, strictly, text_cell
+from hrembed.data.cells import CellError, text_cell
+from hrembed.data.rows import read_jsonl, strictly
 from hrembed.errors import DataError
 from hrembed.types import Task, Text
 

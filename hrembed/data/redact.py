@@ -16,8 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from hrembed.data.cells import Problem, Row
 from hrembed.data.personal import TYPES, replaced
-from hrembed.data.rows import DELIMITERS, Problem, Row, read_rows
+from hrembed.data.rows import DELIMITERS, read_rows
 from hrembed.errors import DataError
 from hrembed.files import writing
 

@@ -17,57 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from hrembed.data.cells import _ZERO, MAX_CELL, Problem, Row, require_columns
 from hrembed.errors import ConfigError, DataError
-from hrembed.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_LINE = 4 * 2**20
-MAX_CELL = 2**20
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _JSON = {".jsonl", ".ndjson"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row that could be read.
-
-    Attributes:
-        number: Line where it starts, from 1; in Parquet and Hub datasets the position of the row, from 1.
-        values: Column to value.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A row that could not be read or used.
-
-    Attributes:
-        number: As in `Row`.
-        column: Where it went wrong; empty when the whole row is meant.
-        reason: What is wrong, without the text itself.
-    """
-
-    number: int
-    column: str
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.number}: column '{self.column}': {self.reason}" if self.column else f"{self.number}: {self.reason}"
-        )
-
-
-class CellError(Exception):
-    """A value that cannot be used; caught by whoever reads rows, never by the user."""
-
-    def __init__(self, column: str, reason: str) -> None:
-        super().__init__(f"column '{column}': {reason}")
-        self.column, self.reason = column, reason
 
 
 @dataclass(frozen=True)
@@ -234,27 +192,6 @@ def _header(reader: Iterator[list[str]], name: str, encoding: str) -> list[str]:
     return header
 
 
-def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], delimiter: str = "") -> None:
-    """Say which column is missing, and whether another delimiter would have found it.
-
-    Raises:
-        DataError: A wanted column is not present, or a column stands twice.
-    """
-    where = f"{name}:1" if delimiter else name
-    twice = [column for n, column in enumerate(present) if column in present[:n]]
-    if twice:
-        raise DataError(f"{where}: column '{twice[0]}' stands twice in the header")
-    missing = [column for column in wanted if column not in present]
-    if not missing:
-        return
-    others = [mark for mark in ",;\t|" if mark != delimiter and len(present) == 1 and mark in present[0]]
-    listed = ", ".join(map(repr, present))[:300]
-    raise DataError(
-        f"{where}: no column '{missing[0]}'{nearest(missing[0], present)}; it has {listed}",
-        hint=f"cells seem to be split by {others[0]!r}, not {delimiter!r}: set `delimiter`" if others else "",
-    )
-
-
 def _checked(number: int, text: str, cells: list[str], header: Sequence[str], encoding: str) -> Row | Problem:
     if len(cells) != len(header):
         column = header[len(cells)] if len(cells) < len(header) else ""
@@ -267,7 +204,6 @@ def _checked(number: int, text: str, cells: list[str], header: Sequence[str], en
     return Row(number, dict(zip(header, cells, strict=True)))
 
 
-_ZERO = "holds a zero byte; is this a text file?"
 _UNDECODED = re.compile(r"[\udc80-\udcff]")
 
 
@@ -328,47 +264,6 @@ def _last_key(before: bytes) -> str:
     """Key whose value was being read where the text stops."""
     keys = re.findall(rb'"([^"\\]{1,80})"\s*:', before[:65_536])
     return keys[-1].decode("utf-8", "replace") if keys else ""
-
-
-def text_cell(values: Mapping[str, Any], column: str) -> str:
-    """Return a text that must be there.
-
-    Raises:
-        CellError: Missing, not a text, blank, too long, or not encodable (half of a surrogate pair).
-    """
-    value = values.get(column)
-    if not isinstance(value, str) or not value or value.isspace():
-        if column not in values:
-            raise CellError(column, "is missing")
-        found = "a blank one" if isinstance(value, str) else "nothing" if value is None else type(value).__name__
-        raise CellError(column, f"must be a text that is not empty, found {found}")
-    return _sound(value, column)
-
-
-def key_cell(values: Mapping[str, Any], column: str) -> str:
-    """Return an id or a label: a text or a whole number, empty where there is none.
-
-    Raises:
-        CellError: Something else.
-    """
-    value = values.get(column)
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return _sound(value.strip(), column)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise CellError(column, f"must be a text or a whole number, found {type(value).__name__}")
-    return str(value)
-
-
-def _sound(value: str, column: str) -> str:
-    if len(value) > MAX_CELL:
-        raise CellError(column, f"is longer than {MAX_CELL:,} characters")
-    if "\0" in value:
-        raise CellError(column, _ZERO)
-    if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
-        raise CellError(column, "holds half of a character (a lone surrogate)")
-    return value
 
 
 def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hrembed.data.cells import CellError, Problem
 from hrembed.data.pairs import NEGATIVE, PAIRS, pair_of, pair_sink
 from hrembed.data.repeats import Repeats
-from hrembed.data.rows import CellError, Problem
 from hrembed.files import filter_parquet, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from hrembed.data.rows import Row
+    from hrembed.data.cells import Row
     from hrembed.types import Bools, Pair
 
 REJECTED = "rejected.jsonl"

@@ -15,13 +15,13 @@ import numpy as np
 from hrembed.errors import HrembedError
 from hrembed.training.by_length import ROWS, can_be_cut
 from hrembed.training.methods import blocks, transformer_of
-from hrembed.training.preflight import features_of
+from hrembed.training.plan import features_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from hrembed.training.trainer import Feed
+    from hrembed.training.plan import Feed
     from hrembed.types import Floats
 
 _TEXTS_AT_ONCE = 1024

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.training.methods import blocks, transformer_of
-from hrembed.training.preflight import batch_loss, features_of
-from hrembed.training.trainer import require_batches
+from hrembed.training.plan import batch_loss, features_of, require_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hrembed.training.trainer import Feed
+    from hrembed.training.plan import Feed
     from hrembed.types import Floats
 
 _SAMPLE = 64  # texts on which representations are compared

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.training.by_length import embed_by_length
 from hrembed.training.group_ranking import build_group_ranking
-from hrembed.training.preflight import features_of
+from hrembed.training.plan import features_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

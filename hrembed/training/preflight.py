@@ -12,12 +12,13 @@ import numpy as np
 
 from hrembed.errors import HrembedError, ModelError
 from hrembed.training.methods import count_parameters
+from hrembed.training.plan import _place, _texts, batch_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hrembed.training.trainer import Feed, Recipe
+    from hrembed.training.plan import Feed, Recipe
 
 EASY_LOSS = 0.05
 _TEXTS = 20_000  # texts whose tokens are counted
@@ -146,42 +147,6 @@ def _step(model: Any, feed: Feed, batch: Sequence[int], precision: str) -> tuple
     loss.backward()
     model.zero_grad(set_to_none=True)
     return float(loss.detach()), time.perf_counter() - started
-
-
-def batch_loss(model: Any, feed: Feed, batch: Sequence[int]) -> Any:
-    """Compute the loss of one planned batch as the trainer does, a scalar tensor."""
-    import torch
-
-    name, rows = _place(feed, batch)
-    columns = feed.columns[name]
-    features = [
-        features_of(model, [texts[row] for row in rows], feed.prompts.get(column), feed.routes.get(column))
-        for column, texts in columns.items()
-        if column != "label"
-    ]
-    losses = feed.losses[name](features, torch.tensor([columns["label"][row] for row in rows]))
-    return sum(losses.values()) if isinstance(losses, dict) else losses
-
-
-def features_of(model: Any, texts: Sequence[str], prompt: str | None, route: str | None) -> dict[str, Any]:
-    """Prepare texts for the model as the trainer does, with prompt and route."""
-    found = model.preprocess(list(texts), prompt=prompt or None, task=route)
-    return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in found.items()}
-
-
-def _texts(feed: Feed, batch: Sequence[int]) -> list[str]:
-    name, rows = _place(feed, batch)
-    return [column[row] for key, column in feed.columns[name].items() if key != "label" for row in rows]
-
-
-def _place(feed: Feed, batch: Sequence[int]) -> tuple[str, list[int]]:
-    """Name of the data set in which a batch lies, and its rows there."""
-    start = 0
-    for name, columns in feed.columns.items():
-        if batch[0] < start + len(columns["label"]):
-            return name, [row - start for row in batch]
-        start += len(columns["label"])
-    raise IndexError(batch[0])
 
 
 def _warnings(facts: dict[str, Any], feed: Feed, recipe: Recipe) -> list[str]:

@@ -7,11 +7,11 @@ happens between its steps is in `watch`.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from hrembed.errors import ModelError, StoppedError
+from hrembed.errors import StoppedError
 from hrembed.training.checkpoints import (
     TrainingParts,
     restore_parameters,
@@ -19,13 +19,13 @@ from hrembed.training.checkpoints import (
     trained,
 )
 from hrembed.training.frozen import keep_frozen
+from hrembed.training.plan import require_batches, sample_texts
 from hrembed.training.processes import Processes
 from hrembed.training.targets import own_parameters
 from hrembed.training.watch import History, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
@@ -33,54 +33,7 @@ if TYPE_CHECKING:
         ResumePoint,
     )
     from hrembed.training.frozen import FrozenLayers
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train; units as in the config of `finetune`.
-
-    Each of the processes takes a batch of its own, and the mean of their gradients is applied.
-    """
-
-    learning_rate: float
-    warmup: float
-    schedule: Literal["linear", "cosine", "constant"]
-    weight_decay: float
-    precision: Literal["float32", "bfloat16"]
-    accumulate: int
-    evaluations: int
-    saves: int
-    patience: int | None
-    seed: int
-    report_to: tuple[str, ...] = ()
-    processes: int = 1
-    keep_frozen_mb: int = 0
-
-    @property
-    def batches_per_step(self) -> int:
-        """Batches between two updates of the weights, those of all processes."""
-        return self.accumulate * self.processes
-
-
-@dataclass(frozen=True)
-class Feed:
-    """What is trained on.
-
-    Attributes:
-        columns: Name of a data set to its columns; the column `label` holds the position of each row.
-        losses: Name of a data set to its loss.
-        batches: Rows of each step, counted through all data sets in their order; each batch in one data set.
-        prompts: Name of a column to what is put in front of its texts.
-        routes: Name of a column to the side of a router that embeds it; empty without a router.
-        given: Data sets whose loss compares with given numbers, so that a small one says nothing about negatives.
-    """
-
-    columns: Mapping[str, Mapping[str, Sequence[Any]]]
-    losses: Mapping[str, Any]
-    batches: Sequence[Sequence[int]]
-    prompts: Mapping[str, str]
-    routes: Mapping[str, str]
-    given: AbstractSet[str] = frozenset()
+    from hrembed.training.plan import Feed, Recipe
 
 
 @dataclass(frozen=True)
@@ -106,23 +59,6 @@ class Context:
     resume: ResumePoint | None = None
     made_of: Mapping[str, Any] = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
-
-
-def whole_rounds(feed: Feed, processes: int) -> Feed:
-    """Leave out the last batches where there is not one for every process: less than one round in a whole training.
-
-    Repeating earlier batches, as accelerate would, trains some rows more often than planned.
-
-    Raises:
-        ModelError: There is not one batch for every process.
-    """
-    whole = len(feed.batches) // processes * processes
-    if feed.batches and not whole:
-        raise ModelError(
-            f"{len(feed.batches)} batches are too few for {processes} processes",
-            hint="start fewer processes, or lower `train.batch_size`",
-        )
-    return replace(feed, batches=feed.batches[:whole])
 
 
 def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
@@ -159,16 +95,6 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
     return history
 
 
-def require_batches(feed: Feed) -> None:
-    """Refuse a plan without a single batch.
-
-    Raises:
-        ModelError: There is none.
-    """
-    if not feed.batches:
-        raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
-
-
 def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: History, advance: Advance) -> Watch:
     return Watch(
         model=model,
@@ -186,11 +112,6 @@ def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: Hi
         batch_size=recipe.batches_per_step * max(len(batch) for batch in feed.batches),
         processes=context.processes,
     )
-
-
-def sample_texts(feed: Feed) -> list[str]:
-    """Take the first few texts of every data set."""
-    return [text for columns in feed.columns.values() for text in next(iter(columns.values()))[:8]]
 
 
 def _trainer_class(model: Any, watch: Watch, done: int, frozen: FrozenLayers | None) -> Any:

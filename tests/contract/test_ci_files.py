@@ -6,13 +6,17 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from hrembed.cli.app import main
+from places import ROOT
 
-CI = Path(__file__).resolve().parents[2] / "docs" / "ci"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CI = ROOT / "docs" / "ci"
 FILES = {
     "github-actions.yml": ["--builtin-schema", "vendor.github-workflows"],
     "gitlab-ci.yml": ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"],

@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hrembed import errors, registry
@@ -14,8 +14,10 @@ from hrembed.config.docs import reference
 from hrembed.config.load import load_config
 from hrembed.config.schema import SCHEMAS
 from hrembed.errors import ConfigError
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def words(key: str) -> list[str]:

@@ -14,19 +14,17 @@ import numpy as np
 import pytest
 from answering import (
     KEY,
+    PASSING,
     TEXTS,
     VARIABLE,
     Hours,
     assert_discreet,
-    content,
-    dripping,
     endpoint,
     expected,
     fixed,
     good,
     made,
     refused,
-    truncated,
 )
 from hrembed.errors import ModelError
 from hrembed.models.endpoint import Usage
@@ -38,54 +36,6 @@ if TYPE_CHECKING:
     from answering import Handler
 
     Step = Callable[["Handler", list[str]], None]
-
-
-def closed(handler: Handler, texts: list[str]) -> None:
-    handler.close_connection = True
-
-
-def half(handler: Handler, texts: list[str]) -> None:
-    body = json.dumps(content(texts)).encode()
-    handler.reply(200, body[: len(body) // 2])
-
-
-def broken_chunks(size: bytes) -> Step:
-    def step(handler: Handler, texts: list[str]) -> None:
-        handler.protocol_version = "HTTP/1.1"
-        handler.send_response(200)
-        handler.send_header("Transfer-Encoding", "chunked")
-        handler.end_headers()
-        handler.wfile.write(size + b"\r\n{}\r\n")
-        handler.close_connection = True
-
-    return step
-
-
-def not_http(handler: Handler, texts: list[str]) -> None:
-    handler.wfile.write(f"{KEY} {texts[0]}\r\n\r\n".encode())
-    handler.close_connection = True
-
-
-HTML = b"<html><body>Bad gateway for " + TEXTS[0].encode() + b"</body></html>"
-
-
-PASSING: dict[str, tuple[Step, str]] = {
-    "429 with a time": (fixed(429, {"error": {"message": "slow down"}}, Retry_After="7"), "429 Too Many.*slow down"),
-    "429": (fixed(429), "status 429 Too Many Requests$"),
-    **{str(code): (fixed(code, b"<html>"), f"status {code} ") for code in (408, 409, 425, 500, 502, 503, 504)},
-    "529": (fixed(529, reason=KEY), "status 529 Overloaded$"),
-    "closed": (closed, "closed without an answer"),
-    "truncated": (truncated, "the answer broke off"),
-    "half": (half, "not JSON, or only a part"),
-    "nothing": (fixed(200), "not JSON, or only a part"),
-    "deep": (fixed(200, b"[" * 200_000), "not JSON, or only a part"),
-    "html": (fixed(200, HTML, Content_Type="text/html"), "not JSON, or only a part"),
-    "chunk": (broken_chunks(b"ff"), "the answer broke off"),
-    "negative chunk": (broken_chunks(b"-5"), "the answer is not HTTP|broke off"),
-    "drip": (dripping(b"HTTP/1.0 200 OK\r\n\r\n"), r"no whole answer within 0\.3 s"),
-    "headers": (dripping(b"HTTP/1.0 200 OK\r\nX:"), r"no whole answer within 0\.3 s"),
-    "not http": (not_http, "the answer is not HTTP"),
-}
 
 
 class Told(Silent):

@@ -16,8 +16,8 @@ from hrembed.models import choice as choices
 from hrembed.models import fast
 from hrembed.models.choice import Choice, choose, read_choice, write_choice
 from hrembed.models.transformer import load_model
-from hrembed.stages import accelerating
-from hrembed.stages.encoders import open_encoder
+from hrembed.scoring import accelerator as accelerating
+from hrembed.scoring.encoders import open_encoder
 from hrembed.training.methods import split_sides
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def test_a_graph_encodes_without_torch(tiny_model: Path, runs: Path) -> None:
     encoder(tiny_model, runs, backend="openvino")
     code = (
         "import sys; from pathlib import Path; from hrembed.config.parts import ModelSection;"
-        "from hrembed.progress import Silent; from hrembed.stages.encoders import open_encoder;"
+        "from hrembed.progress import Silent; from hrembed.scoring.encoders import open_encoder;"
         f"e = open_encoder(ModelSection(ref='path:{tiny_model}', backend='openvino'), Path('{runs}'), Silent());"
         "print(e.vectors(['a new text'], 'query').shape, 'torch' in sys.modules, 'transformers' in sys.modules)"
     )

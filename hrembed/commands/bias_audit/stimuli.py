@@ -1,0 +1,135 @@
+"""What an audit shows: jobs, r?sum?s, names and cues, as the config names them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hrembed.audit.cues import CUE_COLUMNS, SPELLING, TITLE_COLUMNS, foreign_english, read_cues, read_titles
+from hrembed.audit.stimuli import (
+    NAME_SLOT,
+    Units,
+    choose_names,
+    fill,
+    half_of,
+    name_features,
+    without_slots,
+)
+from hrembed.data.locate import locate
+from hrembed.data.read import read_names, read_records, read_table
+from hrembed.errors import DataError, ModelError
+from hrembed.evaluation.perturb import perturb
+from hrembed.models.tokenizer import open_tokenizer
+from hrembed.scoring.encoders import model_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hrembed.config.bias_audit import AuditConfig
+    from hrembed.runs.record import Run
+    from hrembed.types import Bools, Floats, Text
+
+
+TITLES = "titles"
+
+
+WORDINGS = 8  # seeds of typos and of foreign English
+
+
+class Stimuli(NamedTuple):
+    """What is shown.
+
+    Attributes:
+        jobs: Queries.
+        resumes: Templates with `{name}`.
+        names: Names and their groups, with the intersection of all attributes.
+        features: What names were matched on, by feature.
+        cues: Cue to its wordings; `spelling` holds seeds, see `cue_texts`.
+        titles: Language, masculine and feminine job title.
+    """
+
+    jobs: Sequence[Text]
+    resumes: Sequence[Text]
+    names: Units
+    features: dict[str, Floats]
+    cues: dict[str, Units]
+    titles: Sequence[tuple[str, str, str]]
+
+    @property
+    def relevant(self) -> Bools | None:
+        """Which résumé answers which job, shape (J, R): those of its occupation; None when that is unknown."""
+        found = np.array([[bool(_of(job)) and _of(job) == _of(own) for own in self.resumes] for job in self.jobs])
+        return found if found.any() else None
+
+
+def _of(text: Text) -> str:
+    return text.group or text.fields.get("occupation", "")
+
+
+def open_stimuli(config: AuditConfig, runs_dir: Path, run: Run) -> Stimuli:
+    """Read jobs, résumés, names and cues; choose names that are alike in the eyes of the audited model.
+
+    Raises:
+        DataError: A file is missing or malformed, there are too few résumés or names, or one group only.
+    """
+    section = config.stimuli
+    files = {part: locate(getattr(section, part)) for part in ("jobs", "resumes", "names")}
+    wanted = [cue for cue in config.cues if cue not in (SPELLING, TITLES)] if config.scores is None else []
+    if wanted:
+        files["cues"] = locate(section.cues)
+    if TITLES in config.cues and config.scores is None:
+        files["titles"] = locate(section.titles)
+    for part, path in files.items():
+        run.add_input(part, path)
+    jobs, resumes = read_records(files["jobs"], ""), read_records(files["resumes"], NAME_SLOT)
+    if len(resumes) < 2:
+        raise DataError(f"{files['resumes']}: an audit needs two résumés or more to know how much scores vary")
+    rows = half_of(read_names(files["names"], section.attributes), section.attributes, section.half)
+    tokens = _tokens(config, runs_dir, [row["name"] for row in rows])
+    names = choose_names(rows, section.attributes, section.names_per_cell, tokens)
+    features = name_features(rows, tokens)
+    place = {row["name"]: n for n, row in enumerate(rows)}
+    kept = [place[name] for name in names.names]
+    cues = read_cues(files["cues"], read_table(files["cues"], CUE_COLUMNS), wanted) if wanted else {}
+    if SPELLING in config.cues and config.scores is None:
+        cues[SPELLING] = _spellings()
+    return Stimuli(
+        jobs,
+        resumes,
+        names.crossed(),
+        {name: values[kept] for name, values in features.items()},
+        {cue: cues[cue] for cue in config.cues if cue in cues},
+        read_titles(files["titles"], read_table(files["titles"], TITLE_COLUMNS)) if "titles" in files else (),
+    )
+
+
+def _tokens(config: AuditConfig, runs_dir: Path, names: Sequence[str]) -> list[int] | None:
+    """Tokens of each name for a model that has a tokenizer at hand; None for others."""
+    if config.model is None:
+        return None
+    try:
+        tokenizer, _, _ = open_tokenizer(model_folder(config.model, runs_dir))
+    except ModelError:
+        return None  # a lexical or remote model
+    return [len(ids) for ids in tokenizer(list(names), add_special_tokens=False)["input_ids"]]
+
+
+def _spellings() -> Units:
+    """Foreign English against typos in the same résumé, one wording for each seed."""
+    keys = [(str(seed), group) for group in ("foreign", "typos") for seed in range(WORDINGS)]
+    names = tuple(f"{group} {seed}" for seed, group in keys)
+    return Units(names, {SPELLING: tuple(group for _, group in keys)}, tuple(seed for seed, _ in keys))
+
+
+def cue_texts(resumes: Sequence[Text], cue: str, units: Units) -> list[str]:
+    """Write every résumé with every wording of a cue, R x N texts, résumé by résumé."""
+    if cue != SPELLING:
+        return fill(resumes, units.names, f"{{{cue}}}")
+    changes = list(zip(units.held, units.groups[SPELLING], strict=True))
+    return [
+        foreign_english(text, int(seed)) if group == "foreign" else perturb(text, "typos", int(seed))
+        for text in without_slots(resumes)
+        for seed, group in changes
+    ]

@@ -1,0 +1,66 @@
+"""`hrembed decision`: pre-trained, fine-tuned and from scratch, made, evaluated and weighed end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrembed.commands.compare.run import run_compare
+from hrembed.commands.compare.tables import DECISION
+from hrembed.commands.eval.run import run_evaluate
+from hrembed.commands.finetune.run import run_finetune
+from hrembed.config.compare import AlternativeSection
+from hrembed.config.parts import ModelSection
+from hrembed.files import write_text
+from hrembed.progress import Silent
+from hrembed.reports.markdown import markdown_table
+
+if TYPE_CHECKING:
+    from hrembed.config.finetune import FinetuneConfig
+    from hrembed.config.schema import DecisionConfig
+    from hrembed.progress import Progress
+    from hrembed.types import StageResult
+
+
+def run_decision(config: DecisionConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Fine-tune, train from scratch, evaluate both beside the pre-trained model and the baselines, and compare.
+
+    Each stage opens a run of its own. Models of `eval.models` take part as further alternatives, for example an API.
+
+    Args:
+        config: Validated settings of all stages.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+
+    Returns:
+        What `hrembed compare` found; the decision table also lies in `decision.md` beside the runs.
+
+    Raises:
+        HrembedError: A stage failed.
+    """
+    progress = progress or Silent()
+    base = config.tuned.model.model_copy(update={"max_tokens": config.tuned.train.max_tokens})
+    progress.note("1 of 4: fine-tune the pre-trained model")
+    tuned = _trained(config.tuned, runs_dir, progress)
+    progress.note("2 of 4: train a model from scratch")
+    scratch = _trained(config.scratch, runs_dir, progress)
+    models = (base, tuned, scratch, *(model for model in config.eval.models if model.ref != base.ref))
+    progress.note("3 of 4: evaluate on what nobody trained on")
+    evaluated = run_evaluate(config.eval.model_copy(update={"models": models}), runs_dir, progress)
+    labels = tuple(
+        AlternativeSection(model=model, label=label)
+        for model, label in ((base.ref, "pre-trained"), (tuned.ref, "fine-tuned"), (scratch.ref, "from scratch"))
+    )
+    prices = config.compare.prices
+    priced = prices.model_copy(update={"alternatives": (*prices.alternatives, *labels)})
+    settings = config.compare.model_copy(update={"runs": (f"eval/{Path(evaluated.run).name}",), "prices": priced})
+    progress.note("4 of 4: measure what each one takes")
+    compared = run_compare(settings, runs_dir, progress)
+    write_text(runs_dir / "decision.md", markdown_table(compared.tables[DECISION]))
+    return compared
+
+
+def _trained(config: FinetuneConfig, runs_dir: Path, progress: Progress) -> ModelSection:
+    """Train, and name the result as `eval` takes it."""
+    done = run_finetune(config, runs_dir, progress)
+    return ModelSection(ref=f"run:{Path(done.run).name}", max_tokens=config.train.max_tokens)

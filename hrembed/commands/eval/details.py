@@ -1,0 +1,225 @@
+"""What lies behind the numbers of an evaluation: slices, robustness, worst cases, rankings, results for mteb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.errors import DataError
+from hrembed.evaluation.cases import won_lost, worst_cases
+from hrembed.evaluation.perturb import perturb
+from hrembed.evaluation.slices import slice_labels, slice_rows
+from hrembed.evaluation.task_result import task_result_json, write_task_results
+from hrembed.evaluation.trec import write_run
+from hrembed.files import write_json
+from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
+from hrembed.plots.eval import Dot, draw_scores
+from hrembed.reports.estimates import as_json
+from hrembed.scoring.retrieval import compare, groups_of, score_ranking
+from hrembed.scoring.systems import run_file
+from hrembed.scoring.tasks import items_of
+from hrembed.types import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hrembed.config.eval import EvalConfig
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.scoring.measures import Measures
+    from hrembed.scoring.systems import Entrant
+    from hrembed.scoring.tasks import AnyTask
+    from hrembed.types import Floats, Ranking
+
+    Results = Mapping[str, Mapping[str, Measures]]
+
+_TOP = 10
+
+
+class Details(NamedTuple):
+    """Parts of `metrics.json`, and texts that stand in files of their own.
+
+    Attributes:
+        slices: Task -> what divides -> rows.
+        robustness: Task -> model -> change -> how far metric and ranking move.
+        cases: Task -> worst queries of each model, and won and lost ones of each model against the reference.
+    """
+
+    slices: dict[str, dict[str, list[dict[str, Any]]]]
+    robustness: dict[str, dict[str, dict[str, Any]]]
+    cases: dict[str, dict[str, Any]]
+
+
+def details(
+    entrants: Sequence[Entrant], tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
+) -> Details:
+    """Work out everything beyond the scores, for tasks that rank documents.
+
+    Raises:
+        DataError: A slice is asked for that no query has.
+        ModelError: A changed query cannot be embedded.
+    """
+    ranked = [task for task in tasks if isinstance(task, Task)]
+    return Details(
+        _slices(tasks, results, config, progress),
+        {task.name: _robustness(task, entrants, results[task.name], config, progress) for task in ranked}
+        if config.robustness.changes
+        else {},
+        {task.name: _cases(task, results[task.name], config) for task in ranked} if config.worst else {},
+    )
+
+
+def _slices(
+    tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Divide every task by what its items say; a field that no task has is noted."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for by in config.slices.by:
+        absent = None
+        for task in tasks:
+            try:
+                labels = slice_labels(_as_queries(task), by)
+            except DataError as err:
+                absent = err
+                continue
+            if any(label is not None for label in labels) and results[task.name]:
+                found.setdefault(task.name, {})[by] = _rows_of(task, labels, results[task.name], config)
+        if absent is not None and not any(by in divided for divided in found.values()):
+            progress.note(f"no slices by `{by}`: {absent}")
+    return found
+
+
+def _as_queries(task: AnyTask) -> Task:
+    return task if isinstance(task, Task) else Task(task.name, items_of(task), (), {})
+
+
+def _rows_of(
+    task: AnyTask, labels: Sequence[str | None], found: Mapping[str, Measures], config: EvalConfig
+) -> list[dict[str, Any]]:
+    means = {model: next(iter(m.items.values())) for model, m in found.items() if m.items}
+    if not means:
+        return []
+    return slice_rows(
+        means,
+        labels,
+        [item.group for item in items_of(task)],
+        min_queries=config.slices.min_queries,
+        seed=config.bootstrap.seed,
+        confidence=config.bootstrap.confidence,
+        resamples=config.bootstrap.resamples,
+    )
+
+
+def _robustness(
+    task: Task,
+    entrants: Sequence[Entrant],
+    found: Mapping[str, Measures],
+    config: EvalConfig,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    able = [entrant for entrant in entrants if entrant.encoder is not None]
+    rows: dict[str, dict[str, Any]] = {entrant.name: {} for entrant in able}
+    for change in config.robustness.changes:
+        texts = [perturb(query.text, change, config.robustness.seed) for query in task.queries]
+        changed = np.array([new != query.text for new, query in zip(texts, task.queries, strict=True)])
+        queries = tuple(replace(query, text=new) for query, new in zip(task.queries, texts, strict=True))
+        for entrant in able:
+            ranking = entrant.rank(replace(task, queries=queries), config, progress)
+            rows[entrant.name][change] = _moved(task, found[entrant.name], ranking, changed, config)
+    return rows
+
+
+def _moved(task: Task, plain: Measures, ranking: Ranking, changed: Any, config: EvalConfig) -> dict[str, Any]:
+    """Compare the queries that were changed with themselves."""
+    headline = plain.headline
+    new = score_ranking(task, ranking, [headline])[headline]
+    groups = [group for group, moved in zip(groups_of(task), changed, strict=True) if moved]
+    if plain.ranking is None or not groups:
+        return {"changed": 0, "difference": None, "rank_biased_overlap": None, "top_overlap": None}
+    before, after = plain.ranking.documents[changed], ranking.documents[changed]
+    return {
+        "changed": len(groups),
+        "difference": as_json(compare(new[changed], plain.items[headline][changed], groups, config.bootstrap).estimate),
+        "rank_biased_overlap": float(rank_biased_overlap(before, after).mean()),
+        "top_overlap": float(top_overlap(before, after, min(_TOP, before.shape[1])).mean()),
+    }
+
+
+def _cases(task: Task, found: Mapping[str, Measures], config: EvalConfig) -> dict[str, Any]:
+    values = {model: measures.items[measures.headline] for model, measures in found.items()}
+    rankings = {model: measures.ranking for model, measures in found.items() if measures.ranking is not None}
+    reference = next(iter(found))
+    return {
+        "worst": {
+            model: worst_cases(task, ranking, values[model], n=config.worst) for model, ranking in rankings.items()
+        },
+        "won_and_lost": {
+            f"{model} against {reference}": won_lost(
+                task, values[model], values[reference], rankings[model], rankings[reference], n=config.worst
+            )
+            for model in rankings
+            if model != reference
+        },
+    }
+
+
+def write_details(
+    run: Run, tasks: Sequence[AnyTask], results: Results, found: Details, seconds: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Write `cases.json`, TREC runs below `trec/`, and results as mteb keeps them below `mteb/`.
+
+    Raises:
+        HrembedError: A file cannot be written.
+    """
+    if found.cases:
+        write_json(run.path / "cases.json", found.cases)
+    for task in tasks:
+        for model, measures in results[task.name].items():
+            if isinstance(task, Task) and measures.ranking is not None:
+                place = run.path / "trec" / _safe(model) / run_file(task.name)
+                write_run(place, task, measures.ranking, _safe(model))
+    for model in dict.fromkeys(model for found_of in results.values() for model in found_of):
+        rows = [
+            _task_result(task, results[task.name][model], run, seconds[task.name][model])
+            for task in tasks
+            if model in results[task.name]
+        ]
+        write_task_results(run.path / "mteb", model, _safe(run.manifest["models"][model]["identity"]), rows)
+
+
+def draw(run: Run, metrics: Mapping[str, Any]) -> None:
+    """Draw every model on every task into `scores.png`.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    dots = []
+    for task, models in metrics["scores"].items():
+        for model, entries in models.items():
+            metric, entry = next(iter(entries.items()))
+            dots.append(Dot(f"{task}: {metric}", model, entry["value"], *entry["interval"]))
+    draw_scores(run.path / "scores.png", dots, f"Headline metrics with {metrics['confidence']:.0%} intervals")
+
+
+def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) -> dict[str, Any]:
+    name, _, split = task.name.partition("/")
+    means = {metric: _mean(values) for metric, values in measures.items.items()}
+    return task_result_json(
+        task=_safe(name),
+        split=split or "test",
+        data_hash=run.manifest["inputs"][task.name]["sha256"],
+        scores={**means, **{metric: drawn.value for metric, drawn in measures.drawn.items()}},
+        main="v-measure" if "v-measure" in measures.drawn else measures.headline,  # mteb's own main score
+        seconds=seconds,
+    )
+
+
+def _mean(values: Floats) -> float:
+    return float("nan") if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def _safe(name: str) -> str:
+    """Make a name of a model fit for a folder and a TREC tag."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)

@@ -1,0 +1,145 @@
+"""`hrembed eval`: models on tasks, with baselines, intervals, paired comparisons, and what lies behind them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from hrembed.commands.eval.details import details, draw, write_details
+from hrembed.commands.eval.tables import tables_of
+from hrembed.progress import Silent
+from hrembed.runs.record import open_run
+from hrembed.scoring.comparisons import comparisons, estimates, family_json
+from hrembed.scoring.encoders import pinned
+from hrembed.scoring.measures import measure
+from hrembed.scoring.retrieval import unit_of
+from hrembed.scoring.systems import open_entrants
+from hrembed.scoring.tasks import items_of, kind_of, open_tasks
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hrembed.config.eval import EvalConfig
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.scoring.measures import Measures
+    from hrembed.scoring.systems import Entrant
+    from hrembed.scoring.tasks import AnyTask
+
+    Results = dict[str, dict[str, Measures]]  # task -> model -> measures
+
+
+def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+    """Score every model on every task.
+
+    The first model is the reference; baselines take part like models. Tasks of hiring and tasks of retention are two
+    families of comparisons, each corrected for itself.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+
+    Returns:
+        Tables of scores and differences; the numbers are in `metrics.json`, those of each item in `per_query.parquet`.
+
+    Raises:
+        HrembedError: Data or models are not usable.
+    """
+    progress = progress or Silent()
+    config = config.model_copy(update={"models": tuple(pinned(section, runs_dir) for section in config.models)})
+    seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
+    with open_run(runs_dir, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
+        tasks, kept = _open(config, run, progress)
+        entrants = open_entrants(config, runs_dir, run, progress)
+        results, seconds = _measure_all(entrants, [*tasks, *kept], config, progress)
+        metrics = _metrics(results, tasks, kept, config)
+        found = details(entrants, tasks, results, config, progress)
+        metrics |= {"slices": found.slices, "robustness": found.robustness}
+        run.write_table("per_query", _rows(results, [*tasks, *kept]))
+        write_details(run, [*tasks, *kept], results, found, seconds)
+        run.write_timings({"seconds": seconds, "usage": _usage(entrants, progress)})
+        run.write_metrics(metrics)
+        draw(run, metrics)
+    return StageResult(str(run.path), "ok", metrics, tables_of(metrics, config))
+
+
+def _open(config: EvalConfig, run: Run, progress: Progress) -> tuple[list[AnyTask], list[AnyTask]]:
+    """Read all tasks, with names of their own."""
+    tasks = open_tasks(config.tasks, run, progress)
+    return tasks, open_tasks(config.retention, run, progress, taken=[task.name for task in tasks])
+
+
+def _measure_all(
+    entrants: Sequence[Entrant], tasks: Sequence[AnyTask], config: EvalConfig, progress: Progress
+) -> tuple[Results, dict[str, dict[str, float]]]:
+    results: Results = {}
+    seconds: dict[str, dict[str, float]] = {}
+    with progress.bar("scoring", len(tasks) * len(entrants)) as advance:
+        for task in tasks:
+            for entrant in entrants:
+                if _takes_part(entrant, task):
+                    started = time.perf_counter()
+                    results.setdefault(task.name, {})[entrant.name] = measure(entrant, task, config, progress)
+                    took = round(time.perf_counter() - started, 3)
+                    seconds.setdefault(task.name, {})[entrant.name] = took
+                advance(1, f"{entrant.name} on {task.name}")
+    return results, seconds
+
+
+def _takes_part(entrant: Entrant, task: AnyTask) -> bool:
+    """Leave out BM25 where vectors are needed: it has none."""
+    bm25 = entrant.encoder is not None and entrant.encoder.name == "bm25"
+    return not (bm25 and kind_of(task) in {"classification", "clustering"})
+
+
+def _groups(task: AnyTask) -> list[str]:
+    return [item.group for item in items_of(task)]
+
+
+def _metrics(results: Results, tasks: Sequence[AnyTask], kept: Sequence[AnyTask], config: EvalConfig) -> dict[str, Any]:
+    every = [*tasks, *kept]
+    scores = {t.name: {m: estimates(f, _groups(t), config) for m, f in results[t.name].items()} for t in every}
+    families = {
+        name: [row for t in side for row in comparisons(t.name, results[t.name], _groups(t), config)]
+        for name, side in (("tasks", tasks), ("retention", kept))
+    }
+    return {
+        "confidence": config.bootstrap.confidence,
+        "delta": config.compare.delta,
+        "kinds": {t.name: {"kind": kind_of(t), "items": len(items_of(t)), "unit": unit_of(_groups(t))} for t in every},
+        "retention": [t.name for t in kept],
+        "scores": scores,
+        "facts": {t.name: {m: dict(f.facts) for m, f in results[t.name].items()} for t in every},
+        "differences": family_json(families["tasks"], config) + family_json(families["retention"], config),
+        "families": {name: len(rows) for name, rows in families.items()},
+    }
+
+
+def _usage(entrants: Sequence[Entrant], progress: Progress) -> dict[str, Mapping[str, Any]]:
+    """Gather what endpoints counted, and say it."""
+    found = {entrant.name: getattr(entrant.encoder, "usage", None) for entrant in entrants}
+    usage = {name: counted for name, counted in found.items() if counted}
+    for name, counted in usage.items():
+        cost = "" if counted["cost"] is None else f", cost {counted['cost']:.4f}"
+        progress.note(f"{name}: {counted['requests']} requests, {counted['tokens']} tokens{cost}")
+    return usage
+
+
+def _rows(results: Results, tasks: Sequence[AnyTask]) -> dict[str, list[Any]]:
+    """One row for each task, model and item; a metric that a task does not have is undefined there."""
+    names = dict.fromkeys(m for t in tasks for f in results[t.name].values() for m in [*f.items, *f.columns])
+    columns: dict[str, list[Any]] = {key: [] for key in ("task", "model", "query", "group", *names)}
+    for task in tasks:
+        items = items_of(task)
+        for model, found in results[task.name].items():
+            columns["task"] += [task.name] * len(items)
+            columns["model"] += [model] * len(items)
+            columns["query"] += [item.id for item in items]
+            columns["group"] += [item.group for item in items]
+            values = {**found.items, **found.columns}
+            for name in names:
+                columns[name] += values[name].tolist() if name in values else [float("nan")] * len(items)
+    return columns

@@ -1,0 +1,231 @@
+"""How an export compares with its source: vectors, rankings, time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.data.locate import locate
+from hrembed.data.pairs import pairs_file, read_pairs
+from hrembed.data.read import read_task
+from hrembed.errors import DataError
+from hrembed.metrics.agreement import top_overlap
+from hrembed.models.dense import DenseEncoder, Prompts, unit_rows
+from hrembed.models.exported import transformer_inputs
+from hrembed.models.transformer import TransformerBackend
+from hrembed.reports.estimates import as_json
+from hrembed.scoring.retrieval import compare, estimate, groups_of, rank_task, score_ranking
+from hrembed.text import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hrembed.config.export import ExportConfig
+    from hrembed.runs.record import Run
+    from hrembed.types import Backend, Floats, Side, Task
+
+METRIC = "ndcg@10"
+DEPTH = 10
+_REPEATS = 3
+_TIMED = 32
+# Short, long, empty, not English, not letters: what may go another way through another layout or graph.
+_TEXTS = [
+    "Nurse",
+    "Registered nurse for the night shift of a surgical ward, with two years of experience",
+    "Looks after patients and writes down what was done. " * 60,
+    "",
+    "Ingénieur en génie logiciel · Köln",
+    "Медсестра в хирургическое отделение",
+    "看護師、夜勤あり",
+    "C++ / C# / .NET 8",
+]
+
+
+class Probe(NamedTuple):
+    """Vectors of the same varied texts, shape (texts, dim) each.
+
+    Attributes:
+        together: Embedded in one batch, so that all but one are padded.
+        alone: Embedded one at a time.
+    """
+
+    together: Floats
+    alone: Floats
+
+
+def probe(model: Any) -> Probe:
+    """Embed varied texts: in one batch and one at a time, so that a graph is run with other sizes than it was made."""
+    parts = (model.encode(_TEXTS, batch_size=size, show_progress_bar=False) for size in (len(_TEXTS), 1))
+    return Probe(*(np.asarray(vectors, dtype=np.float32) for vectors in parts))
+
+
+def difference(expected: Probe, found: Probe) -> float:
+    """Return the largest difference of two vectors in any place; NaN when one is not finite."""
+    return float(np.abs(np.concatenate(expected) - np.concatenate(found)).max())
+
+
+class Served:
+    """A model as servers run it: queries come one at a time, documents in batches.
+
+    A graph that quantises activations while it runs takes their range over the batch, so a text has other vectors in
+    other company; a query embedded among others would be measured under a condition that it never meets.
+
+    Args:
+        query: Embeds queries.
+        document: Embeds documents.
+        identity: Names both.
+    """
+
+    def __init__(self, query: Backend, document: Backend, *, identity: str) -> None:
+        self._sides: Mapping[Side, Backend] = {"query": query, "document": document}
+        self.identity = identity
+        self.source = document.source
+        self.batch_size = document.batch_size
+
+    def embed(self, texts: Sequence[str], side: Side, prompt: str) -> Floats:
+        """Embed texts, shape (n, dim)."""
+        batches = [texts] if side == "document" else [[text] for text in texts]
+        return np.concatenate([self._sides[side].embed(batch, side, prompt) for batch in batches])
+
+
+class Judge:
+    """Compares int8 exports with their source on a task.
+
+    Args:
+        config: Validated settings.
+        task: What is ranked.
+        whole: The source with all its sides.
+        cache: Folder for vectors, so that the source's are computed once.
+    """
+
+    def __init__(self, config: ExportConfig, task: Task, whole: Any, cache: Path) -> None:
+        self._config = config
+        self._task = task
+        self._whole = self._backend(whole)
+        self._cache = cache
+        self._source = self._encoder(Served(self._whole, self._whole, identity="source"))
+
+    def _backend(self, model: Any) -> Backend:
+        return TransformerBackend(lambda: model, identity="", batch_size=self._config.model.batch_size)
+
+    def _encoder(self, backend: Backend) -> DenseEncoder:
+        section = self._config.model
+        prompts = Prompts(section.query_prompt, section.document_prompt)
+        return DenseEncoder(
+            backend, name=backend.identity, prompts=prompts, dimensions=section.dimensions, cache=self._cache
+        )
+
+    def judge(self, form: str, model: Any, expected: Probe, found: Probe) -> dict[str, Any]:
+        """Compare vectors and rankings, as it stands in `metrics.json`.
+
+        Args:
+            form: Name of the format.
+            model: The export, opened.
+            expected: Of the source.
+            found: Of the export.
+
+        Raises:
+            ModelError: A vector is not finite.
+        """
+        config, other = self._config, self._backend(model)
+        sides = [self._whole if config.side not in (None, side) else other for side in ("query", "document")]
+        export = self._encoder(Served(*sides, identity=form))
+        cosines = self._cosines(export, expected, found)
+        mean, ranking = float(cosines.mean()), self._rankings(export)
+        return {
+            "cosine": {"mean": mean, "lowest": float(cosines.min()), "vectors": len(cosines)},
+            "lowest_cosine_alone_to_batch": float(_rowwise(found.alone, found.together).min()),
+            "ranking": ranking,
+            "kept": mean >= config.min_cosine and ranking["difference"]["value"] >= -config.max_loss,
+        }
+
+    def _cosines(self, export: DenseEncoder, expected: Probe, found: Probe) -> Floats:
+        parts = [_rowwise(np.concatenate(expected), np.concatenate(found))]
+        texts: dict[Side, Any] = {"query": self._task.queries, "document": self._task.documents}
+        for side, rows in texts.items():
+            if self._config.side in (None, side):
+                both = (encoder.vectors([row.text for row in rows], side) for encoder in (self._source, export))
+                parts.append(_rowwise(*both))
+        return np.concatenate(parts)
+
+    def _rankings(self, export: DenseEncoder) -> dict[str, Any]:
+        task, bootstrap, groups = self._task, self._config.bootstrap, groups_of(self._task)
+        rankings = [rank_task(encoder, task, depth=DEPTH) for encoder in (self._source, export)]
+        before, after = (score_ranking(task, ranking, [METRIC])[METRIC] for ranking in rankings)
+        shared = top_overlap(rankings[0].documents, rankings[1].documents, DEPTH)
+        return {
+            "task": task.name,
+            "metric": METRIC,
+            "source": as_json(estimate(before, groups, bootstrap)),
+            "export": as_json(estimate(after, groups, bootstrap)),
+            "difference": as_json(compare(after, before, groups, bootstrap).estimate),
+            "same_top_10": float(np.nanmean(shared)),
+        }
+
+
+def _rowwise(first: Floats, second: Floats) -> Floats:
+    return np.asarray((unit_rows(first) * unit_rows(second)).sum(axis=1))
+
+
+def calibration(config: ExportConfig, task: Task, source: Any, run: Run) -> list[Any]:
+    """Give a seeded sample of texts to the source, and record what its transformer is given.
+
+    Raises:
+        DataError: There are no such texts, or none outside of the comparison.
+    """
+    path = pairs_file(locate(config.calibrate_on))
+    run.add_input("calibration", path)
+    compared = {normalise(text.text) for text in (*task.queries, *task.documents)}
+    texts = [(side, text) for side, text in _texts(path) if config.side in (None, side)]
+    free = list(dict.fromkeys(entry for entry in texts if normalise(entry[1]) not in compared))
+    if len(free) < 2:
+        raise DataError(
+            f"{path}: {len(free)} of {len(texts)} texts are left for calibration; the others are compared on",
+            hint="set `calibrate_on` to other data than `compare_on`",
+        )
+    size = min(config.calibration_texts, len(free))
+    chosen = np.sort(np.random.default_rng(config.seed).choice(len(free), size, replace=False))
+    section = config.model
+    prompts: dict[Side, str] = {
+        "query": section.query_prompt.replace("{instruction}", task.instruction),
+        "document": section.document_prompt.replace("{instruction}", task.instruction),
+    }
+    return transformer_inputs(source, [free[n] for n in chosen], prompts)
+
+
+def _texts(path: Path) -> list[tuple[Side, str]]:
+    if (path / "corpus.jsonl").exists():
+        task = read_task(path, None)
+        return [("query", text.text) for text in task.queries] + [("document", text.text) for text in task.documents]
+    pairs = read_pairs(path)
+    return [("query", pair.anchor) for pair in pairs] + [("document", pair.positive) for pair in pairs]
+
+
+def seconds(models: Mapping[str, Any], task: Task, batch_size: int) -> dict[str, dict[str, float]]:
+    """Time models on the first documents of a task, in turns, so that what else the machine does meets all of them.
+
+    Args:
+        models: Name to model, the reference first.
+        task: Whose documents are embedded.
+        batch_size: Texts embedded at once.
+
+    Returns:
+        For each model `seconds_per_1000_texts`, the median of the repeats, and `share_of_reference`.
+    """
+    texts = [document.text for document in task.documents[:_TIMED]]
+    taken: dict[str, list[float]] = {name: [] for name in models}
+    for repeat in range(_REPEATS + 1):
+        for name, model in models.items():
+            started = time.perf_counter()
+            model.encode(texts, batch_size=batch_size, show_progress_bar=False)
+            if repeat:  # the first warms up
+                taken[name].append(time.perf_counter() - started)
+    medians = {name: float(np.median(values)) for name, values in taken.items()}
+    first = next(iter(medians.values()))
+    return {
+        name: {"seconds_per_1000_texts": value / len(texts) * 1000, "share_of_reference": value / first}
+        for name, value in medians.items()
+    }

@@ -1,0 +1,193 @@
+"""`hrembed gate`: may a model go on, judged by what its runs and those of a baseline left behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hrembed.commands.gate.cost import cost_checks
+from hrembed.commands.gate.fairness import fairness_checks
+from hrembed.commands.gate.quality import rule_checks
+from hrembed.errors import ConfigError, InconclusiveError, ThresholdError
+from hrembed.files import write_text
+from hrembed.metrics.gating import overall
+from hrembed.progress import Silent
+from hrembed.registry import nearest
+from hrembed.reports.junit import Case, write_junit
+from hrembed.reports.markdown import inline, markdown_table
+from hrembed.runs.record import open_run
+from hrembed.scoring.past_evals import open_side
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from hrembed.commands.gate.check import Check
+    from hrembed.config.gate import GateConfig, WaiverSection
+    from hrembed.metrics.gating import Outcome
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.scoring.past_evals import Side
+
+
+def run_gate(
+    config: GateConfig, runs_dir: Path, progress: Progress | None = None, *, today: date | None = None
+) -> StageResult:
+    """Judge a candidate.
+
+    Args:
+        config: Validated settings.
+        runs_dir: Folder of all runs.
+        progress: Told what advances.
+        today: Day by which waivers are judged; None is today, in UTC.
+
+    Returns:
+        Every check; `failure` is set where the gate is closed, or open where the config wants certainty.
+
+    Raises:
+        ConfigError: A waiver is past its day, or a rule fits nothing.
+        DataError: The runs cannot be compared: other data, other stimuli, an edited file.
+    """
+    progress = progress or Silent()
+    check_waivers(config.waivers, today or datetime.now(UTC).date())
+    seeds = {"bootstrap": config.bootstrap.seed}
+    with open_run(runs_dir, "gate", config.model_dump(mode="json"), seeds=seeds) as run:
+        candidate, baseline = _open_sides(config, runs_dir, run)
+        checks = [
+            *rule_checks(config, candidate, baseline),
+            *fairness_checks(config, runs_dir, candidate, baseline),
+            *cost_checks(config, runs_dir, candidate, baseline, progress),
+        ]
+        if not checks:
+            raise ConfigError("the gate asks for nothing", hint="add a rule to `quality`")
+        checks = _excused(checks, config.waivers, progress)
+        verdict = overall([check.outcome for check in checks if check.status != "waived"] or ["pass"])
+        metrics = _metrics(checks, verdict, candidate, baseline)
+        run.write_metrics(metrics)
+        run.write_timings({check.name: check.entry for check in checks if check.timed})
+        _write_reports(run, checks, metrics, config.inconclusive)
+    table = {"Gate": [_row(check) for check in checks]}
+    return StageResult(str(run.path), verdict, metrics, table, _failure(checks, verdict, config))
+
+
+def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
+    """Refuse a waiver that is past its day.
+
+    Raises:
+        ConfigError: One is.
+    """
+    for waiver in waivers:
+        if waiver.expires < today:
+            raise ConfigError(
+                f"the waiver of {waiver.owner} for '{waiver.check}' expired on {waiver.expires.isoformat()}",
+                hint="mend the model, or let the owner decide again and write a new day",
+            )
+
+
+def _open_sides(config: GateConfig, runs_dir: Path, run: Run) -> tuple[Side, Side | None]:
+    """Read both models, and record which files were read."""
+    candidate = open_side(runs_dir, config.candidate.eval, config.candidate.model, last=True)
+    baseline = None
+    if config.baseline is not None:
+        reference = config.baseline.eval or str(candidate.run.path)
+        baseline = open_side(runs_dir, reference, config.baseline.model, last=False)
+        if (baseline.run.path, baseline.model) == (candidate.run.path, candidate.model):
+            raise ConfigError(
+                f"'{candidate.model}' in '{candidate.run.name}' is candidate and baseline at once",
+                hint="name another `candidate.model` or `baseline.model`, or set `baseline: null`",
+            )
+    for name, side in (("candidate", candidate), ("baseline", baseline)):
+        if side is not None:
+            run.add_input(f"{name} manifest", side.run.path / "manifest.json")
+            run.add_model(name, side.identity, side.run.manifest["models"][side.model]["source"])
+    return candidate, baseline
+
+
+def _excused(checks: Sequence[Check], waivers: Sequence[WaiverSection], progress: Progress) -> list[Check]:
+    """Put waivers on the checks that they name.
+
+    Raises:
+        ConfigError: One names no check.
+    """
+    names = [check.name for check in checks]
+    by_name = {}
+    for waiver in waivers:
+        if waiver.check not in names:
+            raise ConfigError(
+                f"the waiver of {waiver.owner} names no check: '{waiver.check}'{nearest(waiver.check, names)}",
+                hint=f"checks of this gate: {', '.join(names)}",
+            )
+        by_name[waiver.check] = waiver
+    found = [replace(check, waiver=by_name.get(check.name)) for check in checks]
+    for check in found:
+        if check.waiver is not None and check.outcome == "pass":
+            progress.note(f"the waiver of {check.waiver.owner} for '{check.name}' is not needed any more")
+    return found
+
+
+def _metrics(checks: Sequence[Check], verdict: Outcome, candidate: Side, baseline: Side | None) -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "candidate": _of_side(candidate),
+        "baseline": None if baseline is None else _of_side(baseline),
+        "checks": [
+            {
+                "section": check.section,
+                "name": check.name,
+                "asked": check.asked,
+                "outcome": check.outcome,
+                "status": check.status,
+                "found": None if check.timed else check.entry,
+                "detectable": check.detectable,
+                "waiver": None if check.waiver is None else check.waiver.model_dump(mode="json"),
+            }
+            for check in checks
+        ],
+    }
+
+
+def _of_side(side: Side) -> dict[str, str]:
+    return {"run": side.run.name, "model": side.model, "identity": side.identity}
+
+
+def _row(check: Check) -> dict[str, str]:
+    waived = "" if check.waiver is None else f"{check.waiver.owner} until {check.waiver.expires}: {check.waiver.reason}"
+    seen = check.detectable
+    return {
+        "check": check.name,
+        "asked": check.asked,
+        "found": check.found,
+        "smallest loss seen": "" if seen is None else f"{seen:.3f}",
+        "outcome": check.status,
+        **({"waiver": waived} if waived else {}),
+    }
+
+
+def _write_reports(run: Run, checks: Sequence[Check], metrics: dict[str, Any], inconclusive: str) -> None:
+    """Write `junit.xml`, where an open question counts as in the exit code, and `summary.md`."""
+    cases = []
+    statuses = {"pass": "pass", "fail": "fail", "inconclusive": "fail" if inconclusive == "fail" else "skip"}
+    for check in checks:
+        status = statuses.get(check.status, "skip")
+        text = f"{check.status}: asked {check.asked}, found {check.found}"
+        cases.append(Case(check.section, check.name, status, text))
+    write_junit(run.path / "junit.xml", "hrembed gate", cases)
+    mine, theirs = metrics["candidate"], metrics["baseline"]
+    against = "absolute limits" if theirs is None else f"{inline(theirs['model'])} ({inline(theirs['run'])})"
+    text = f"## Gate: {metrics['verdict']}\n\n{inline(mine['model'])} ({inline(mine['run'])}) against {against}.\n\n"
+    write_text(run.path / "summary.md", text + markdown_table([_row(check) for check in checks]))
+
+
+def _failure(checks: Sequence[Check], verdict: Outcome, config: GateConfig) -> Exception | None:
+    names = [check.name for check in checks if check.status == verdict]
+    if verdict == "fail":
+        return ThresholdError(f"the gate is closed by {', '.join(names)}")
+    if verdict == "inconclusive" and config.inconclusive == "fail":
+        return InconclusiveError(
+            f"the gate cannot decide on {', '.join(names)}",
+            hint="more queries narrow the intervals; `inconclusive: pass` lets open questions through",
+        )
+    return None

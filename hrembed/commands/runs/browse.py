@@ -1,0 +1,161 @@
+"""`hrembed runs`: what lies in the folder of runs, one run, the difference of two, pages of all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrembed.commands.runs.pages import estimates_in, verdict_of, write_run_page
+from hrembed.errors import DataError
+from hrembed.reports.estimates import revived
+from hrembed.reports.page import Prose, Table, write_page
+from hrembed.runs.past import find_run, past_runs
+from hrembed.types import StageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hrembed.runs.past import PastRun
+
+PAGES = "reports"
+
+
+def list_runs(runs_dir: Path, command: str | None) -> StageResult:
+    """List all runs, oldest first.
+
+    Args:
+        runs_dir: Folder of all runs.
+        command: Only runs of this command.
+    """
+    rows = [_row(run) for run in past_runs(runs_dir, command)]
+    return StageResult(str(runs_dir), f"{len(rows)} runs", {"runs": rows}, {"Runs": rows})
+
+
+def _row(run: PastRun) -> dict[str, str]:
+    return {
+        "run": run.name,
+        "status": run.status,
+        "started": str(run.manifest.get("started", "")),
+        "seconds": str(run.manifest.get("seconds", "")),
+        "verdict": _verdict(run),
+        "models": ", ".join(run.manifest.get("models", {})),
+    }
+
+
+def _verdict(run: PastRun) -> str:
+    """The verdict; an edited file does not hide the other runs."""
+    try:
+        return verdict_of(run)
+    except DataError:
+        return "edited"
+
+
+def show_run(runs_dir: Path, reference: str) -> StageResult:
+    """Show the state, the files read and every number of a run.
+
+    Raises:
+        DataError: There is no such run, or its numbers were edited.
+    """
+    run = find_run(runs_dir, reference)
+    numbers = estimates_in(revived(run.json("metrics.json"))) if run.holds("metrics.json") else []
+    inputs = [{"input": name, **entry} for name, entry in run.manifest.get("inputs", {}).items()]
+    tables = {"Run": [_row(run)], "Inputs": inputs, "Numbers": numbers}
+    if run.manifest.get("error"):
+        tables["Error"] = [{"error": str(run.manifest["error"])}]
+    return StageResult(str(run.path), run.status, dict(run.manifest), {k: rows for k, rows in tables.items() if rows})
+
+
+def diff_runs(runs_dir: Path, first: str, second: str) -> StageResult:
+    """Say in what two runs differ: settings, data, models, versions, numbers.
+
+    Raises:
+        DataError: There is no such run, or a file was edited.
+    """
+    runs = [find_run(runs_dir, reference) for reference in (first, second)]
+    tables = {}
+    for title, sides in (
+        ("Settings", [_json(run, "config.yaml") for run in runs]),
+        ("Data", [run.manifest.get("inputs", {}) for run in runs]),
+        ("Models", [run.manifest.get("models", {}) for run in runs]),
+        ("Versions", [run.manifest.get("versions", {}) for run in runs]),
+        ("Seeds", [run.manifest.get("seeds", {}) for run in runs]),
+    ):
+        rows = _changed(dict(_leaves(sides[0])), dict(_leaves(sides[1])), runs)
+        if rows:
+            tables[title] = rows
+    numbers = [
+        {row["number"]: row["value"] for row in estimates_in(revived(_json(run, "metrics.json")))} for run in runs
+    ]
+    changed = _changed(numbers[0], numbers[1], runs)
+    if changed:
+        tables["Numbers"] = changed
+    status = "different" if tables else "no difference"
+    return StageResult(" and ".join(run.name for run in runs), status, {"differences": tables}, tables)
+
+
+def _json(run: PastRun, name: str) -> Any:
+    return run.json(name) if run.holds(name) else {}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every value that is no section, under its dotted key."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, "null" if value is None else str(value)
+
+
+def _changed(first: Mapping[str, str], second: Mapping[str, str], runs: Sequence[PastRun]) -> list[dict[str, str]]:
+    names = [run.name for run in runs]
+    if names[0] == names[1]:
+        return []
+    return [
+        {"what": key, names[0]: first.get(key, "-"), names[1]: second.get(key, "-")}
+        for key in dict.fromkeys([*first, *second])
+        if first.get(key) != second.get(key)
+    ]
+
+
+def report_runs(runs_dir: Path, references: Sequence[str]) -> StageResult:
+    """Write a page for each run, and the index of all; a run that wrote a page itself is linked as it is.
+
+    Args:
+        runs_dir: Folder of all runs; the pages lie in `reports` inside it, beside no run folder's own files.
+        references: Runs whose page is written; none for all.
+
+    Raises:
+        DataError: A run that was named is not there, or was edited.
+    """
+    runs = past_runs(runs_dir)
+    named = [find_run(runs_dir, reference) for reference in references]
+    folder = runs_dir / PAGES
+    pages, failed = {}, []
+    for run in named or runs:
+        try:
+            pages[run.path] = _page_of(run, folder)
+        except DataError as err:
+            if named:
+                raise
+            failed.append(str(err))
+    links = [str(pages.get(run.path, "")) for run in runs]
+    notes = [Prose("Not written", failed, "verdict-fail")] if failed else []
+    table = Table("All runs", [_row(run) for run in runs], links={"run": [_seen(link, folder) for link in links]})
+    subtitle = f"{len(runs)} runs; a column is sorted by a click on its head, or with Tab and Enter"
+    write_page(folder / "index.html", "Runs", subtitle, [*notes, table], footer="Written by `hrembed runs report`.")
+    rows = [{"run": run.name, "page": link} for run, link in zip(runs, links, strict=True) if link]
+    metrics = {"pages": rows, "index": str(folder / "index.html")}
+    return StageResult(str(folder / "index.html"), "ok", metrics, {"Pages": rows})
+
+
+def _page_of(run: PastRun, folder: Path) -> Path:
+    if run.holds("report.html"):
+        return run.verified("report.html")
+    path = folder / f"{run.command}--{run.path.name}.html"
+    write_run_page(run, path, Path(os.path.relpath(run.path, folder)).as_posix())
+    return path
+
+
+def _seen(page: str, folder: Path) -> str:
+    return Path(os.path.relpath(page, folder)).as_posix() if page else ""

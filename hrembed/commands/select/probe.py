@@ -1,0 +1,278 @@
+"""Measuring the shortlist on the user's own texts, by successive halving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.commands.select.footprint import footprints
+from hrembed.config.parts import ModelSection
+from hrembed.data.locate import locate
+from hrembed.data.pairs import pairs_file, read_pairs
+from hrembed.data.split import build_task
+from hrembed.errors import DataError
+from hrembed.evaluation.subtask import subtask
+from hrembed.models.refs import parse_ref
+from hrembed.models.weights import at_hand
+from hrembed.reports.estimates import as_json
+from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.retrieval import compare, estimate, groups_of, open_task, score_task
+from hrembed.scoring.systems import unique
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hrembed.commands.select.footprint import Footprint
+    from hrembed.config.select import PairsSection, SelectConfig
+    from hrembed.metrics.intervals import Difference
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.selection.facts import Facts
+    from hrembed.types import Encoder, Estimate, Floats, Task
+
+
+class Candidate(NamedTuple):
+    """A model that is to be measured.
+
+    Attributes:
+        name: Name for tables.
+        section: How it is loaded.
+        encoder: Scores texts.
+        fact: What is known of it; None for models of the config.
+    """
+
+    name: str
+    section: ModelSection
+    encoder: Encoder
+    fact: Facts | None
+
+
+class Probed(NamedTuple):
+    """A model measured on a round of the probe.
+
+    Attributes:
+        candidate: The model.
+        values: Metric of each query of the round, shape (Q,).
+        estimate: Their mean.
+        difference: Against the best of the round; None for the best itself.
+        round: From 1; the last one is the whole task.
+        queries: Queries of the round.
+    """
+
+    candidate: Candidate
+    values: Floats
+    estimate: Estimate
+    difference: Difference | None
+    round: int
+    queries: int
+
+    @property
+    def name(self) -> str:
+        """Name for tables."""
+        return self.candidate.name
+
+
+class Probe(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        task: On what.
+        finalists: Measured on the whole of it, best first.
+        dropped: Measured on a part of it, where they were clearly behind; the last dropped first.
+        too_slow: Models that were slower than the config allows, with their milliseconds for a text.
+        absent: Shortlisted models whose weights are not here.
+        footprints: Name to what the model needs.
+    """
+
+    task: Task
+    finalists: Sequence[Probed]
+    dropped: Sequence[Probed]
+    too_slow: Mapping[str, float]
+    absent: Sequence[Facts]
+    footprints: Mapping[str, Sequence[Footprint]]
+
+
+def open_probe_task(config: SelectConfig, run: Run) -> Task:
+    """Read the user's task, or make one of the user's pairs.
+
+    Raises:
+        DataError: Missing, malformed, or pairs of several kinds.
+    """
+    pairs = config.probe.pairs
+    if pairs is None:
+        return open_task(config.probe.task, run)
+    path = locate(pairs.path)
+    run.add_input("probe pairs", path)
+    return task_of_pairs(pairs_file(path), pairs)
+
+
+def task_of_pairs(file: Path, section: PairsSection) -> Task:
+    """Make a search of pairs: an anchor asks for the positives of its group, or for its own where there is no group.
+
+    Raises:
+        DataError: Pairs of several kinds, of which none is named.
+    """
+    pairs = read_pairs(file, [section.kind] if section.kind else [])
+    kinds = sorted({pair.kind for pair in pairs})
+    if len(kinds) > 1:
+        raise DataError(
+            f"'{file}' holds pairs of several kinds: {', '.join(kinds)}", hint="name one as `probe.pairs.kind`"
+        )
+    grouped = all(pair.group for pair in pairs)
+    task = build_task(file.stem, pairs, {}, by_pair=not grouped, max_queries=section.max_queries, seed=0)
+    if not task.queries:
+        raise DataError(f"'{file}' gives no query with a relevant document")
+    return task
+
+
+def run_probe(
+    config: SelectConfig, task: Task, shortlist: Sequence[Facts], runs_dir: Path, run: Run, progress: Progress
+) -> Probe:
+    """Measure the models of the config and those of the shortlist that are on this machine.
+
+    Raises:
+        DataError: Every model is slower than the config allows.
+        ModelError: A model cannot be run.
+    """
+    candidates, absent = _candidates(config, shortlist, runs_dir, run, progress)
+    limit, needs = config.constraints.max_ms_per_text, {}
+    too_slow: dict[str, float] = {}
+    if limit is not None:
+        needs = _footprints(config, candidates, task, runs_dir, progress)
+        speed = {name: 1000 / found[0].texts_per_second for name, found in needs.items()}
+        too_slow = {name: taken for name, taken in speed.items() if taken > limit}
+        candidates = [candidate for candidate in candidates if candidate.name not in too_slow]
+        if too_slow and not candidates:
+            fastest = min(too_slow, key=lambda name: too_slow[name])
+            raise DataError(
+                f"no model takes at most {limit:g} ms for a text on this processor; the fastest, '{fastest}', takes "
+                f"{too_slow[fastest]:.1f}",
+                hint="raise `constraints.max_ms_per_text`, or name a smaller model in `probe.models`",
+            )
+    finalists, dropped = halve(config, candidates, task, progress)
+    if limit is None and config.probe.cost.measure:
+        needs = _footprints(config, [found.candidate for found in finalists], task, runs_dir, progress)
+    return Probe(task, finalists, dropped, too_slow, absent, needs)
+
+
+def _candidates(
+    config: SelectConfig, shortlist: Sequence[Facts], runs_dir: Path, run: Run, progress: Progress
+) -> tuple[list[Candidate], list[Facts]]:
+    """Open what can be measured here, once each, and tell what cannot."""
+    sections: list[tuple[ModelSection, Facts | None]] = [(section, None) for section in config.probe.models]
+    taken = {section.ref for section in config.probe.models}
+    absent = []
+    for fact in shortlist if config.probe.shortlisted else ():
+        ref = at_hand(fact.name, fact.revision)
+        if ref is None:
+            absent.append(fact)
+        elif ref not in taken:
+            sections.append((ModelSection(ref=ref), fact))
+            taken.add(ref)
+    cache = runs_dir / ".cache" / "vectors"  # what one round embeds, the next one finds there
+    encoders = [open_encoder(section, runs_dir, progress, cache=cache) for section, _ in sections]
+    names = unique(encoder.name for encoder in encoders)
+    found = [
+        Candidate(name, section, encoder, fact)
+        for name, encoder, (section, fact) in zip(names, encoders, sections, strict=True)
+    ]
+    for candidate in found:
+        run.add_model(candidate.name, candidate.encoder.identity, candidate.encoder.source)
+    return found, absent
+
+
+def _footprints(
+    config: SelectConfig, candidates: Sequence[Candidate], task: Task, runs_dir: Path, progress: Progress
+) -> dict[str, list[Footprint]]:
+    """Start each model in a process of its own; a service has no footprint here."""
+    here = [candidate for candidate in candidates if parse_ref(candidate.section.ref).scheme != "openai"]
+    found = {}
+    with progress.bar("start-up, memory and speed", len(here)) as advance:
+        for candidate in here:
+            found[candidate.name] = footprints(candidate.section, task, runs_dir, config.probe.cost.texts)
+            advance(1, candidate.name)
+    return found
+
+
+def halve(
+    config: SelectConfig, candidates: Sequence[Candidate], task: Task, progress: Progress
+) -> tuple[list[Probed], list[Probed]]:
+    """Measure all models on a part of the task, drop those that are clearly behind, and double the part.
+
+    The better half goes on, and at least as many as the config asks for. Of the others those are dropped whose paired
+    difference to the best of the round has an interval below 0: nobody is dropped by luck alone. Lexical baselines are
+    cheap, and stay as a reference.
+
+    Returns:
+        Those measured on the whole task, best first, and those dropped, the last ones first.
+    """
+    section = config.probe.halving
+    rounds = section.rounds if len(candidates) > section.finalists else 1
+    left, dropped = list(candidates), list[Probed]()
+    measured: list[Probed] = []
+    for number in range(1, rounds + 1):
+        share = 0.5 ** (rounds - number)
+        part = subtask(task, share, min_queries=section.min_queries, seed=section.seed)
+        if len(part.queries) == len(task.queries) and number < rounds:
+            continue
+        measured = _round(config, left, part, number, progress)
+        if number < rounds:
+            stay = _staying(measured, max(section.finalists, (len(left) + 1) // 2))
+            dropped = [found for found in measured if found.name not in stay] + dropped
+            left = [candidate for candidate in left if candidate.name in stay]
+    return measured, dropped
+
+
+def _staying(measured: Sequence[Probed], places: int) -> set[str]:
+    """Names that reach the next round, of models sorted by their score."""
+    stay = {found.name for found in measured[:places]}
+    for found in measured[places:]:
+        behind = found.difference is not None and found.difference.estimate.high < 0
+        if not behind or parse_ref(found.candidate.section.ref).scheme == "lexical":
+            stay.add(found.name)
+    return stay
+
+
+def _round(
+    config: SelectConfig, candidates: Sequence[Candidate], part: Task, number: int, progress: Progress
+) -> list[Probed]:
+    """Score models on a part of the task, best first."""
+    metric, bootstrap, groups = config.probe.metric, config.bootstrap, groups_of(part)
+    values: dict[str, Floats] = {}
+    with progress.bar(f"probe: {len(part.queries)} queries, {len(part.documents)} documents", len(candidates)) as step:
+        for candidate in candidates:
+            values[candidate.name] = score_task(candidate.encoder, part, [metric])[metric]
+            step(1, candidate.name)
+    best = max(values, key=lambda name: float(np.nanmean(values[name]))) if values else ""
+    found = [
+        Probed(
+            candidate,
+            values[candidate.name],
+            estimate(values[candidate.name], groups, bootstrap),
+            None if candidate.name == best else compare(values[candidate.name], values[best], groups, bootstrap),
+            number,
+            len(part.queries),
+        )
+        for candidate in candidates
+    ]
+    return sorted(found, key=lambda row: -row.estimate.value)
+
+
+def probe_json(row: Probed) -> dict[str, Any]:
+    """One measured model as it stands in `metrics.json`."""
+    difference = None if row.difference is None else as_json(row.difference.estimate)
+    return {
+        "model": row.name,
+        "ref": row.candidate.section.ref,
+        "score": as_json(row.estimate),
+        "difference_to_best": difference,
+        "round": row.round,
+        "queries": row.queries,
+    }
+
+
+def tied_with_best(finalists: Sequence[Probed]) -> list[str]:
+    """Names of those that cannot be told from the best, which stands first."""
+    return [row.name for row in finalists[1:] if row.difference is not None and not row.difference.estimate.high < 0]

@@ -1,0 +1,107 @@
+"""The finalists of the probe after a short fine-tuning: the best base is not always the best after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hrembed.commands.finetune.run import run_finetune
+from hrembed.config.finetune import NOT_TRAINABLE, FinetuneConfig
+from hrembed.config.load import load_config
+from hrembed.data.locate import locate, shipped_root
+from hrembed.models.refs import parse_ref
+from hrembed.reports.estimates import as_json
+from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.retrieval import compare, estimate, groups_of, score_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hrembed.commands.select.probe import Probe, Probed
+    from hrembed.config.parts import ModelSection
+    from hrembed.config.select import SelectConfig, TransferSection
+    from hrembed.metrics.intervals import Difference
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.types import Estimate, Floats
+
+
+class Tuned(NamedTuple):
+    """A finalist after tuning.
+
+    Attributes:
+        base: The finalist.
+        run: Id of the finetune run.
+        values: Metric of each query of the probe, shape (Q,).
+        estimate: Their mean.
+        gain: Tuned minus base.
+        behind: Against the best tuned model; None for that itself.
+    """
+
+    base: Probed
+    run: str
+    values: Floats
+    estimate: Estimate
+    gain: Difference
+    behind: Difference | None = None
+
+
+def run_transfer(config: SelectConfig, probe: Probe, runs_dir: Path, run: Run, progress: Progress) -> list[Tuned]:
+    """Fine-tune the best trainable finalists briefly, and measure them on the probe again, best first.
+
+    Nothing is chosen on the probe: the weights at the end of the training are taken.
+
+    Raises:
+        HrembedError: The config of the training, its data or a model is not usable.
+    """
+    trainable = [row for row in probe.finalists if parse_ref(row.candidate.section.ref).scheme not in NOT_TRAINABLE]
+    chosen = trainable[: config.transfer.finalists]
+    if not chosen:
+        return []
+    plan = _plan(config.transfer, run)
+    groups, metric = groups_of(probe.task), config.probe.metric
+    found = []
+    for row in chosen:
+        progress.note(f"transfer: tuning {row.name} briefly")
+        result = run_finetune(brief(plan, config.transfer, row.candidate.section), runs_dir, progress)
+        name = Path(result.run).name
+        section = row.candidate.section.model_copy(update={"ref": f"run:{name}"})
+        encoder = open_encoder(section, runs_dir, progress)
+        run.add_model(f"{row.name}, tuned", encoder.identity, encoder.source)
+        values = score_task(encoder, probe.task, [metric])[metric]
+        gain = compare(values, row.values, groups, config.bootstrap)
+        found.append(Tuned(row, name, values, estimate(values, groups, config.bootstrap), gain))
+    found.sort(key=lambda tuned: -tuned.estimate.value)
+    return [found[0]] + [
+        tuned._replace(behind=compare(tuned.values, found[0].values, groups, config.bootstrap)) for tuned in found[1:]
+    ]
+
+
+def _plan(section: TransferSection, run: Run) -> FinetuneConfig:
+    path = locate(section.config) if section.config else shipped_root() / "configs" / "finetune.yaml"
+    run.add_input("transfer", path)
+    return load_config(path, FinetuneConfig)
+
+
+def brief(plan: FinetuneConfig, section: TransferSection, model: ModelSection) -> FinetuneConfig:
+    """The same training for every model, on few rows, without the proof that a model to be shipped needs."""
+    values = plan.model_dump()
+    values["model"] = model.model_dump()
+    for source in values["sources"]:
+        source["limit"] = min(source["limit"] or section.pairs, section.pairs)
+    values["train"] |= {"epochs": section.epochs, "evaluations": 1, "patience": None, "saves": 0}
+    values["proof"] |= {"tests": (), "retention": (), "strengths": (), "strength": 1.0}
+    return FinetuneConfig.model_validate(values)
+
+
+def transfer_json(tuned: Sequence[Tuned]) -> list[dict[str, Any]]:
+    """What came out, as it stands in `metrics.json`; ids of runs hold the time, and stand in `timings.json`."""
+    return [
+        {
+            "base": row.base.name,
+            "score": as_json(row.estimate),
+            "gain": as_json(row.gain.estimate),
+            "difference_to_best": None if row.behind is None else as_json(row.behind.estimate),
+        }
+        for row in tuned
+    ]

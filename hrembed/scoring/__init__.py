@@ -1,0 +1,1 @@
+"""What several commands need: what a config names is opened, and measured."""

@@ -1,0 +1,139 @@
+"""From the `model` section of a config to something that scores texts."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrembed.data.locate import locate
+from hrembed.errors import ConfigError, ModelError
+from hrembed.files import sha256
+from hrembed.models.dense import DenseEncoder, Prompts
+from hrembed.models.endpoint import Endpoint
+from hrembed.models.refs import parse_ref
+from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
+from hrembed.models.transformer import TransformerBackend, compile_model, load_model
+from hrembed.models.vectors import VectorTable
+from hrembed.models.weights import locate_weights
+from hrembed.registry import resolve
+from hrembed.runs.record import find_model, latest_run
+from hrembed.scoring.accelerator import Accelerator
+
+if TYPE_CHECKING:
+    from hrembed.config.parts import ModelSection
+    from hrembed.models.refs import ModelRef
+    from hrembed.progress import Progress
+    from hrembed.types import Backend, Encoder
+
+
+def model_folder(section: ModelSection, runs_dir: Path) -> Path:
+    """Find the folder of a transformer model.
+
+    Raises:
+        ModelError: It cannot be found, or is not what it should be.
+    """
+    ref = parse_ref(section.ref)
+    if ref.scheme == "run":
+        return find_model(runs_dir, ref.target)
+    return locate_weights(ref, trust_remote_code=section.trust_remote_code)
+
+
+def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
+    """Put the id of the newest run in place of `run:latest`, so that the recorded config can be repeated.
+
+    Raises:
+        ModelError: There is no finished run.
+    """
+    if section.ref != "run:latest":
+        return section
+    return section.model_copy(update={"ref": f"run:{latest_run(runs_dir)}"})
+
+
+def open_encoder(
+    section: ModelSection,
+    runs_dir: Path,
+    progress: Progress,
+    *,
+    cache: Path | None = None,
+    memory_mb: int = 1024,
+) -> Encoder:
+    """Open whatever the section names; weights are loaded when a text has to be embedded.
+
+    Args:
+        section: Reference and settings.
+        runs_dir: Folder of all runs, for `run:ID`.
+        progress: Told what advances.
+        cache: Folder of kept vectors; None keeps none.
+        memory_mb: Vectors beyond this size are mapped from a file.
+
+    Raises:
+        ConfigError: A run of rankings is no encoder.
+        ModelError: It cannot be found.
+    """
+    ref = parse_ref(section.ref)
+    if ref.scheme == "trec":
+        raise ConfigError(f"`{section.ref}` holds rankings, not a model", hint="name it in `hrembed eval` only")
+    if ref.scheme == "lexical":
+        lexical: Encoder = resolve("lexical", ref.target)()
+        return lexical
+    return DenseEncoder(
+        open_backend(section, ref, runs_dir, progress),
+        name=short_name(ref),
+        prompts=Prompts(section.query_prompt, section.document_prompt),
+        dimensions=section.dimensions,
+        cache=cache,
+        memory_mb=memory_mb,
+        progress=progress,
+    )
+
+
+def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress: Progress) -> Backend:
+    """Open what computes the vectors.
+
+    Raises:
+        ModelError: It cannot be found.
+    """
+    if ref.scheme == "openai":
+        settings = section.endpoint.model_dump()
+        return Endpoint(ref.target, batch_size=section.batch_size, progress=progress, **settings)
+    if ref.scheme == "vectors":
+        return VectorTable(locate(ref.target))
+    folder = None if ref.scheme == "static" else model_folder(section, runs_dir)
+    if folder is None or is_model2vec(folder):
+        if section.max_tokens is not None:
+            raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
+        return open_wordllama() if folder is None else open_model2vec(folder)
+
+    def load() -> object:
+        progress.note(f"loading {section.ref}")
+        model = load_model(
+            folder,
+            dtype=section.dtype,
+            max_tokens=section.max_tokens,
+            trust_remote_code=section.trust_remote_code,
+            attention=section.attention,
+        )
+        return compile_model(model) if section.compile else model
+
+    identity = weights_identity(folder, section.dtype, section.max_tokens)
+    if section.compile or section.attention != "auto":  # rounds in another way
+        identity = hashlib.sha256(repr((identity, section.compile, section.attention)).encode()).hexdigest()
+    if section.backend == "openvino" or section.precision != "float32":
+        graphs = runs_dir / ".cache" / "graphs"
+        return Accelerator(section, graphs, identity=identity, source=folder, load=load, progress=progress).open()
+    return TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
+
+
+def weights_identity(folder: Path, dtype: str, max_tokens: int | None) -> str:
+    """Hash weights, tokenizer, pooling, number format and length limit; the name of the folder is not part of it."""
+    return hashlib.sha256(repr((sha256(folder), dtype, max_tokens)).encode()).hexdigest()
+
+
+def short_name(ref: ModelRef) -> str:
+    """Name for tables; a path is shortened to its last folders."""
+    if ref.scheme in {"path", "trec", "vectors"}:
+        return f"{ref.scheme}:{'/'.join(Path(ref.target).parts[-2:])}"
+    if ref.scheme in {"catalogue", "lexical", "static"}:
+        return ref.target
+    return f"{ref.scheme}:{ref.target}"

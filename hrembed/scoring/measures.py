@@ -1,0 +1,120 @@
+"""What one model gets on one task: a number for each query, pair or text, or draws of a number for all of them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.errors import DataError
+from hrembed.evaluation.probes import classify, cluster, pair_similarities
+from hrembed.evaluation.search import graded
+from hrembed.metrics.probes import spearman, spearman_draws
+from hrembed.metrics.ranking import first_relevant_rank
+from hrembed.scoring.retrieval import score_ranking
+from hrembed.scoring.tasks import items_of
+from hrembed.types import LabelTask, PairTask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hrembed.config.eval import EvalConfig
+    from hrembed.progress import Progress
+    from hrembed.scoring.systems import Entrant
+    from hrembed.scoring.tasks import AnyTask
+    from hrembed.types import Encoder, Floats, Ranking, Task
+
+_FIRST_RANKS = (1, 3, 10, 100)
+
+
+class Drawn(NamedTuple):
+    """A number that is no mean over items.
+
+    Attributes:
+        value: The number.
+        draws: The same of each bootstrap resample, shape (resamples,), one seed draws alike for every model; NaN where
+            no interval can be given.
+    """
+
+    value: float
+    draws: Floats
+
+
+class Measures(NamedTuple):
+    """Results of one model on one task; the first metric is the headline.
+
+    Attributes:
+        items: Metric to one value per item, shape (n,).
+        drawn: Metric to a number that is no mean over items.
+        headline: Name of the metric that comparisons look at.
+        facts: Further plain numbers.
+        ranking: Documents by rank, where there are any.
+        columns: Further values per item that are no metrics.
+    """
+
+    items: Mapping[str, Floats]
+    drawn: Mapping[str, Drawn]
+    headline: str
+    facts: Mapping[str, Any]
+    ranking: Ranking | None = None
+    columns: Mapping[str, Floats] = MappingProxyType({})
+
+
+def measure(entrant: Entrant, task: AnyTask, config: EvalConfig, progress: Progress) -> Measures:
+    """Run a model on a task.
+
+    Raises:
+        DataError: Rankings that were made elsewhere do not fit the task.
+        ModelError: A text cannot be embedded.
+    """
+    if not isinstance(task, PairTask | LabelTask):
+        return _ranked(entrant, task, config, progress)
+    if entrant.encoder is None:
+        raise DataError(f"'{entrant.name}' holds rankings, which say nothing about {task.name}")
+    if isinstance(task, PairTask):
+        return _similar(entrant.encoder, task, config)
+    return (_classified if task.goal == "classification" else _clustered)(entrant.encoder, task, config)
+
+
+def _ranked(entrant: Entrant, task: Task, config: EvalConfig, progress: Progress) -> Measures:
+    ranking = entrant.rank(task, config, progress)
+    values = score_ranking(task, ranking, config.metrics)
+    return Measures(values, {}, config.metrics[0], {"first_relevant": first_ranks(task, ranking)}, ranking)
+
+
+def first_ranks(task: Task, ranking: Ranking) -> dict[str, int]:
+    """Count queries by the rank of their first relevant document."""
+    ranked = graded(task, ranking)
+    rank = first_relevant_rank(ranked)[(ranked.ideal > 0).any(axis=1)]
+    found, above = {}, 0
+    for bound in _FIRST_RANKS:
+        label = f"{above + 1}" if bound == above + 1 else f"{above + 1}-{bound}"
+        found[label] = int(((rank > above) & (rank <= bound)).sum())
+        above = bound
+    return {**found, "later or not found": int((rank > above).sum())}
+
+
+def _similar(encoder: Encoder, task: PairTask, config: EvalConfig) -> Measures:
+    found = pair_similarities(encoder, task)
+    rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
+    draws = spearman_draws(found, task.scores, _groups(task), rng=rng, resamples=resamples)
+    drawn = {"spearman": Drawn(spearman(found, task.scores), draws)}
+    return Measures({}, drawn, "spearman", {}, columns={"similarity": found, "rated": task.scores})
+
+
+def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
+    found = classify(encoder, task, seed=config.bootstrap.seed)
+    facts = {"majority_share": found.majority, "f1": found.full_f1, "few_shot_f1": found.few_shot_f1}
+    return Measures({"accuracy": found.full, "few-shot-accuracy": found.few_shot}, {}, "accuracy", facts)
+
+
+def _clustered(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
+    """Compare models by neighbours; the v-measure of resampled texts is too high, so it has no honest interval."""
+    found = cluster(encoder, task, seed=config.bootstrap.seed)
+    drawn = {"v-measure": Drawn(found.v_measure, np.full(1, np.nan))}
+    return Measures({"neighbours": found.neighbours}, drawn, "neighbours", {})
+
+
+def _groups(task: AnyTask) -> list[str]:
+    return [item.group for item in items_of(task)]

@@ -1,0 +1,127 @@
+"""One bias audit that ended, and how far the gaps of two of them lie apart."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hrembed.errors import ConfigError, DataError
+from hrembed.metrics.probes import interval_of
+from hrembed.runs.past import find_run, finished
+from hrembed.types import Estimate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hrembed.config.parts import BootstrapSection
+    from hrembed.runs.past import PastRun
+    from hrembed.scoring.past_evals import Side
+    from hrembed.types import Floats
+
+
+_COLUMNS = ("score", "effect")
+
+
+class Audit(NamedTuple):
+    """A bias-audit run that ended.
+
+    Attributes:
+        run: The run.
+        metrics: Content of its `metrics.json`.
+    """
+
+    run: PastRun
+    metrics: dict[str, Any]
+
+
+class Growth(NamedTuple):
+    """How much wider a gap is with the candidate.
+
+    Attributes:
+        attribute: Column of the names.
+        groups: The two groups.
+        gap: Absolute gap with the candidate, and with the baseline.
+        estimate: The first minus the second.
+    """
+
+    attribute: str
+    groups: tuple[str, str]
+    gap: tuple[float, float]
+    estimate: Estimate
+
+
+def open_audit(root: Path, reference: str | None, side: Side, key: str) -> Audit:
+    """Read the audit of a model.
+
+    Raises:
+        ConfigError: None is named.
+        DataError: It is of another model, or was edited.
+    """
+    if reference is None:
+        raise ConfigError(f"`fairness` needs `{key}`", hint=f"hrembed bias-audit, then --set {key}=latest")
+    run = finished(find_run(root, reference, "bias-audit"))
+    known = {model["identity"] for model in run.manifest["models"].values()}
+    if side.identity not in known:
+        raise DataError(
+            f"audit '{run.path.name}' is of another model than '{side.model}' in '{side.run.name}'",
+            hint="audit it with the same `model` section (weights, prompts, `max_tokens`)",
+        )
+    return Audit(run, run.json("metrics.json"))
+
+
+def check_same_stimuli(first: Audit, second: Audit) -> None:
+    """Refuse two audits that showed other texts to their models.
+
+    Raises:
+        DataError: They did.
+    """
+    hashes = [str(audit.metrics.get("stimuli_sha256")) for audit in (first, second)]
+    if hashes[0] != hashes[1]:
+        raise DataError(
+            f"the audits used other stimuli: {hashes[0][:12]} in '{first.run.path.name}', {hashes[1][:12]} in "
+            f"'{second.run.path.name}'",
+            hint="audit both models with the same jobs, résumés and names",
+        )
+
+
+def gap_growths(mine: Audit, theirs: Audit, column: str | None, bootstrap: BootstrapSection) -> list[Growth]:
+    """Compare the absolute gap of every two groups of names, names resampled inside their groups.
+
+    Args:
+        mine: Audit of the candidate.
+        theirs: Audit of the baseline, on the same stimuli.
+        column: Column of `per_name.parquet`; None takes `score`, else `effect`.
+        bootstrap: How intervals are made.
+
+    Raises:
+        ConfigError: There is no such column.
+    """
+    tables = [audit.run.table("per_name") for audit in (mine, theirs)]
+    chosen = column or next((name for name in _COLUMNS if name in tables[0]), "")
+    if any(chosen not in table for table in tables):
+        raise ConfigError(f"`per_name.parquet` has no column '{chosen}'", hint=f"it has {', '.join(tables[0])}")
+    values = [np.array(table[chosen], dtype=np.float64) for table in tables]
+    found = []
+    for attribute in mine.metrics["attributes"]:
+        if attribute in tables[0]:
+            groups = np.array(tables[0][attribute])
+            for pair in combinations(sorted(set(groups.tolist())), 2):
+                parts = [[side[groups == group] for group in pair] for side in values]
+                found.append(_growth(attribute, pair, parts, bootstrap))
+    return found
+
+
+def _growth(attribute: str, pair: tuple[str, str], parts: list[list[Floats]], bootstrap: BootstrapSection) -> Growth:
+    gaps = [abs(float(first.mean() - second.mean())) for first, second in parts]
+    rng = np.random.default_rng(bootstrap.seed)
+    draws = [np.zeros(bootstrap.resamples), np.zeros(bootstrap.resamples)]
+    for place, sign in ((0, 1), (1, -1)):
+        n = len(parts[0][place])
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=bootstrap.resamples) / n
+        for side in (0, 1):
+            draws[side] += sign * (counts @ parts[side][place])
+    n = min(len(part) for part in parts[0])
+    low, high = interval_of(np.abs(draws[0]) - np.abs(draws[1]), n, bootstrap.confidence)
+    return Growth(attribute, pair, (gaps[0], gaps[1]), Estimate(gaps[0] - gaps[1], low, high, n, "names"))

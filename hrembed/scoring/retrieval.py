@@ -1,0 +1,108 @@
+"""The one place where a retrieval score is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from hrembed.data.locate import locate
+from hrembed.data.read import read_task
+from hrembed.evaluation.search import graded, rank_all, rank_candidates
+from hrembed.metrics.intervals import mean_interval, paired_difference
+from hrembed.metrics.names import parse_metric
+from hrembed.registry import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hrembed.config.parts import BootstrapSection, TaskSection
+    from hrembed.metrics.intervals import Difference
+    from hrembed.runs.record import Run
+    from hrembed.types import Encoder, Estimate, Floats, Ranking, Task
+
+DEPTH = 1000
+MEMORY_MB = 512
+
+
+class _Options(TypedDict):
+    confidence: float
+    resamples: int
+    unit: str
+
+
+def open_task(section: TaskSection, run: Run) -> Task:
+    """Read a retrieval task and record it in the run.
+
+    Raises:
+        DataError: It is missing or malformed.
+    """
+    folder = locate(section.path)
+    task = read_task(folder, section.split)
+    run.add_input(task.name, folder)
+    return task
+
+
+def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: int = MEMORY_MB) -> Ranking:
+    """Rank the documents (or the candidates) of a task for every query.
+
+    Args:
+        encoder: Scores queries and documents.
+        task: What is asked, and of what.
+        depth: Ranks that are kept.
+        memory_mb: Memory for a block of scores.
+
+    Raises:
+        ModelError: A text cannot be embedded.
+    """
+    queries, documents = ([text.text for text in side] for side in (task.queries, task.documents))
+    similarity = encoder.similarity(queries, documents, instruction=task.instruction)
+    if task.candidates is None:
+        return rank_all(similarity, depth=depth, memory_mb=memory_mb)
+    column = {document.id: n for n, document in enumerate(task.documents)}
+    given = [np.array([column[id_] for id_ in task.candidates[query.id]]) for query in task.queries]
+    return rank_candidates(similarity, given, depth=depth)
+
+
+def score_ranking(task: Task, ranking: Ranking, metrics: Sequence[str]) -> dict[str, Floats]:
+    """Score a ranking.
+
+    Returns:
+        Metric name to one value per query, shape (Q,), in the order of `task.queries`; NaN where undefined.
+    """
+    ranked = graded(task, ranking)
+    found = {}
+    for name in metrics:
+        metric = parse_metric(name)
+        found[name] = resolve("metric", metric.name)(ranked, k=metric.k)
+    return found
+
+
+def score_task(encoder: Encoder, task: Task, metrics: Sequence[str]) -> dict[str, Floats]:
+    """Rank all documents for every query, and score each ranking; returns what `score_ranking` does."""
+    return score_ranking(task, rank_task(encoder, task), metrics)
+
+
+def groups_of(task: Task) -> list[str]:
+    """Group of each query; queries of one group are resampled together."""
+    return [query.group for query in task.queries]
+
+
+def estimate(values: Floats, groups: Sequence[str], bootstrap: BootstrapSection) -> Estimate:
+    """Mean of a metric over the items of a task, with its interval."""
+    return mean_interval(values, groups, rng=np.random.default_rng(bootstrap.seed), **_options(groups, bootstrap))
+
+
+def compare(candidate: Floats, reference: Floats, groups: Sequence[str], bootstrap: BootstrapSection) -> Difference:
+    """Paired difference of two models on the items of a task."""
+    rng = np.random.default_rng(bootstrap.seed)
+    return paired_difference(candidate, reference, groups, rng=rng, **_options(groups, bootstrap))
+
+
+def _options(groups: Sequence[str], bootstrap: BootstrapSection) -> _Options:
+    return {"confidence": bootstrap.confidence, "resamples": bootstrap.resamples, "unit": unit_of(groups)}
+
+
+def unit_of(groups: Sequence[str]) -> str:
+    """Word for what is resampled."""
+    return "groups" if any(groups) else "items"

@@ -1,0 +1,113 @@
+"""What takes part in an evaluation: models that score texts, and rankings that were made elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrembed.config.parts import ModelSection
+from hrembed.data.locate import locate
+from hrembed.errors import DataError
+from hrembed.evaluation.trec import read_run
+from hrembed.files import sha256
+from hrembed.models.refs import parse_ref
+from hrembed.scoring.encoders import open_encoder, short_name
+from hrembed.scoring.retrieval import rank_task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hrembed.config.eval import EvalConfig
+    from hrembed.progress import Progress
+    from hrembed.runs.record import Run
+    from hrembed.types import Encoder, Ranking, Task
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One column of the results.
+
+    Attributes:
+        name: Unique in this evaluation.
+        encoder: Scores texts; None for rankings that were made elsewhere.
+        rankings: TREC run: a file, or a folder with one `<task>.run` each; None for an encoder.
+    """
+
+    name: str
+    encoder: Encoder | None = None
+    rankings: Path | None = None
+
+    def rank(self, task: Task, config: EvalConfig, progress: Progress) -> Ranking:
+        """Rank a task, or read its ranking.
+
+        Raises:
+            DataError: The TREC run does not fit the task.
+            ModelError: A text cannot be embedded.
+        """
+        if self.encoder is not None:
+            return rank_task(self.encoder, task, depth=config.search.depth, memory_mb=config.search.memory_mb)
+        file = self._file(task)
+        found = read_run(file, task, config.search.depth)
+        if found.missing:
+            progress.note(f"{file}: {found.missing} of {len(task.queries)} queries of {task.name} are not ranked there")
+        return found.ranking
+
+    def _file(self, task: Task) -> Path:
+        path = self.rankings or Path()
+        if path.is_file():
+            return path
+        file = path / run_file(task.name)
+        if not file.is_file():
+            raise DataError(f"'{path}' holds no ranking of {task.name}", hint=f"the file would be '{file}'")
+        return file
+
+
+def run_file(task: str) -> str:
+    """Name of the TREC file of a task."""
+    return f"{task.replace('/', '--')}.run"
+
+
+def open_entrants(config: EvalConfig, runs_dir: Path, run: Run, progress: Progress) -> list[Entrant]:
+    """Open all models and baselines, name them apart, and record them.
+
+    Raises:
+        ModelError: One cannot be found.
+    """
+    cache = cache_folder(config, runs_dir)
+    found = []
+    for section in [*config.models, *(ModelSection(ref=name) for name in config.baselines)]:
+        ref = parse_ref(section.ref)
+        if ref.scheme == "trec":
+            found.append(Entrant(short_name(ref), rankings=locate(ref.target)))
+        else:
+            memory = config.search.memory_mb
+            encoder = open_encoder(section, runs_dir, progress, cache=cache, memory_mb=memory)
+            found.append(Entrant(encoder.name, encoder))
+    names = unique(entrant.name for entrant in found)
+    found = [Entrant(name, entrant.encoder, entrant.rankings) for name, entrant in zip(names, found, strict=True)]
+    for entrant in found:
+        if entrant.encoder is not None:
+            run.add_model(entrant.name, entrant.encoder.identity, entrant.encoder.source)
+        elif entrant.rankings is not None:
+            run.add_model(entrant.name, sha256(entrant.rankings), str(entrant.rankings))
+    return found
+
+
+def cache_folder(config: EvalConfig, runs_dir: Path) -> Path | None:
+    """Where vectors are kept; None when they are not."""
+    if not config.cache.use:
+        return None
+    return Path(config.cache.folder).expanduser() if config.cache.folder else runs_dir / ".cache" / "vectors"
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Number the names that come more than once: `a`, `b#1`, `b#2`."""
+    listed = list(names)
+    counts, seen = Counter(listed), Counter[str]()
+    found = []
+    for name in listed:
+        seen[name] += 1
+        found.append(f"{name}#{seen[name]}" if counts[name] > 1 else name)
+    return found

@@ -1,0 +1,118 @@
+"""`hrembed compare`: the decision table from runs, with costs that are measured and growth that says what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gates import audit_run, eval_run, values
+from hrembed.cli.app import main
+from hrembed.commands.compare.costs import measure_apart
+from hrembed.commands.compare.run import run_compare
+from hrembed.commands.compare.tables import cost_of
+from hrembed.config.compare import AlternativeSection, CompareConfig, LoadSection, PricesSection
+from hrembed.config.parts import ModelSection
+from hrembed.errors import ConfigError, DataError, ModelError
+from hrembed.metrics.scaling import fit_growth, transformer_flops
+
+LOAD = LoadSection(texts=10, batch=40, sizes=(10, 100, 1000, 100_000), memory_mb=64, seconds=5)
+
+
+def test_a_power_law_is_found_again():
+    curve = fit_growth([10, 100, 1000], [2 * size**1.5 for size in (10, 100, 1000)])
+    assert curve.factor == pytest.approx(2)
+    assert curve.at(1e6) == pytest.approx(2e9)
+    with pytest.raises(ValueError, match="two different sizes"):
+        fit_growth([10, 10], [1, 2])
+    with pytest.raises(ValueError, match="above 0"):
+        fit_growth([10, 20], [0, 1])
+
+
+def test_the_arithmetic_of_minilm_by_hand():
+    """Six layers, width 384, 1,536 inside, 100 tokens: 6 · 100 · (8·384² + 4·384·1536 + 4·100·384)."""
+    assert transformer_flops(layers=6, width=384, feed_forward=1536, tokens=100) == 2_215_526_400
+
+
+def test_prices_of_machines_and_of_endpoints():
+    prices = PricesSection(machine_hour=3.6)
+    found = {"texts_per_second": 1000.0, "document_tokens": 50.0}
+    own = AlternativeSection(model="m", setup=5)
+    assert cost_of(found, {"seconds": 1000}, own, prices) == pytest.approx((5 + 1.0, 1.0))
+    api = AlternativeSection(model="m", per_million_tokens=0.02)
+    assert cost_of(found, None, api, prices) == pytest.approx((0.0, 1.0))  # 50 million tokens
+
+
+def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, task: Path):
+    runs = tmp_path / "runs"
+    both = eval_run(runs, {"old": values(0), "new": values(0.05, seed=2)}, task)
+    same = eval_run(runs, {"same": values(0, seed=3)}, task)
+    audits = [audit_run(runs, "old"), audit_run(runs, "new", verdict="fail", gap=0.3)]
+    config = CompareConfig(runs=tuple(run.name for run in (both, same, *audits)), load=None)
+    result = run_compare(config, runs)
+    verdicts = {row["model"]: row["verdict"] for row in result.metrics["differences"]}
+    assert verdicts == {"path:new": "better", "path:same": "no difference larger than δ"}
+    assert result.metrics["fairness"]["path:new"]["growth"][0]["growth"]["value"] == pytest.approx(0.28, abs=0.05)
+    assert "path:new against path:old: task/test +0.05" in result.tables["Trade-offs"][0]["from what was measured"]
+    assert (Path(result.run) / "report.html").is_file()
+    again = run_compare(config, runs)
+    assert (Path(again.run) / "metrics.json").read_bytes() == (Path(result.run) / "metrics.json").read_bytes()
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path, task: Path):
+    runs = tmp_path / "runs"
+    one = eval_run(runs, {"old": values(0)}, task)
+    with pytest.raises(ConfigError, match="needs two models or more"):
+        run_compare(CompareConfig(load=None), runs)
+    stranger = audit_run(runs, "stranger")
+    two = eval_run(runs, {"old": values(0), "new": values(0)}, task)
+    with pytest.raises(DataError, match="is of none of the models"):
+        run_compare(CompareConfig(runs=(two.name, stranger.name), load=None), runs)
+    with pytest.raises(ConfigError, match=r"no model is called 'path:nwe' \(did you mean 'path:new'\?\)"):
+        run_compare(CompareConfig(runs=(two.name,), reference="path:nwe", load=None), runs)
+    (task / "corpus.jsonl").write_text('{"_id": "d1", "text": "other"}\n', encoding="utf-8")
+    other = eval_run(runs, {"new": values(0)}, task)
+    with pytest.raises(DataError, match="not the same data"):
+        run_compare(CompareConfig(runs=(one.name, other.name), load=None), runs)
+
+
+def test_every_component_is_measured_in_a_process_of_its_own(tiny_model: Path, task: Path, tmp_path: Path, capsys):
+    runs = tmp_path / "runs"
+    arguments = ["eval", "--quiet", "--runs-dir", str(runs), "--set", f"models=[{{ref: 'path:{tiny_model}'}}]",
+                 "--set", f"tasks=[{{path: '{task}'}}]", "--set", "retention=[]", "--set", "slices.by=[]",
+                 "--set", "robustness.changes=[]", "--set", "baselines=[bm25]"]  # fmt: skip
+    assert main(arguments) == 0
+    load = json.dumps(LOAD.model_dump(mode="json"))
+    assert main(["compare", "eval/latest", "--runs-dir", str(runs), "--set", f"load={load}"]) == 0
+    out = capsys.readouterr().out
+    for component in ("latency", "computation", "cost", "accuracy", "scalability"):
+        assert component in out
+    folder = next((runs / "compare").iterdir())
+    costs = json.loads((folder / "timings.json").read_text(encoding="utf-8"))
+    dense = next(found for label, found in costs.items() if label != "bm25")
+    assert dense["dimensions"] == 32
+    assert len(dense["query_ms"]) == 10
+    assert dense["document_flops"] > 0
+    assert [row["embed_measured"] for row in dense["growth"]] == [True, False, False, False]
+    assert dense["growth"][-1]["index_mb"] == pytest.approx(12.8)
+    assert dense["peak_memory_mb"] > 1.3 * costs["bm25"]["peak_memory_mb"] > 0  # torch is in one process only
+    ends = [row["embed_seconds"] / row["documents"] for row in dense["growth"]]
+    assert ends == pytest.approx([ends[0]] * 4)
+    rows = json.loads((folder / "decision.json").read_text(encoding="utf-8"))["tables"]["Decision table"]
+    embed = next(row for row in rows if row["measure"] == "100,000 documents: embed (h)")
+    assert next(cell for label, cell in embed.items() if label.startswith("path:")).endswith(" *")
+    assert "<svg" in (folder / "growth.svg").read_text(encoding="utf-8")
+
+
+def test_a_size_that_does_not_fit_is_extrapolated(tmp_path: Path):
+    load = LOAD.model_copy(update={"sizes": (100, 1000, 10_000, 20_000_000), "memory_mb": 64})
+    found = measure_apart(ModelSection(ref="bm25"), tmp_path, ["nurse"], [f"ward nurse {n}" for n in range(40)], load)
+    assert [row["search_measured"] for row in found["growth"]] == [True, True, True, False]
+    assert found["growth"][-1]["search_ms"] > found["growth"][-2]["search_ms"]
+    assert np.isfinite(found["growth"][-1]["index_mb"])
+
+
+def test_a_model_that_cannot_be_measured_says_why(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"'path:/nowhere' could not be measured: .*nowhere"):
+        measure_apart(ModelSection(ref="path:/nowhere"), tmp_path, ["a"], ["b"] * 12, LOAD)

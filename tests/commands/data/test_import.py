@@ -1,0 +1,246 @@
+"""`data import onet|esco` from the command line, on releases in miniature."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hrembed.cli.app import main
+from hrembed.commands.finetune.card import model_card
+from hrembed.config.schema import FinetuneConfig
+from hrembed.data import onet
+from hrembed.data.pairs import read_pairs, read_related
+from hrembed.files import sha256
+from hrembed.runs.record import Run
+from miniatures import CODES, esco_release, onet_release, zipped
+from miniatures import run_import as run
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    return onet_release(tmp_path)
+
+
+def test_onet_gives_every_kind_with_groups_and_ids(capsys, tmp_path, release):
+    folder, metrics, _ = run(capsys, tmp_path, "onet", str(zipped(release)), "--set", "max_occupations=2")
+    pairs = read_pairs(folder)
+    assert {kind: found["pairs"] for kind, found in metrics["kinds"].items()} == {
+        "title": 45, "description": 18, "task": 108, "technology": 36, "ad-profile": 36,
+    }  # fmt: skip
+    assert all(pair.group and pair.anchor_id and pair.positive_id and pair.family for pair in pairs)
+    assert {pair.family for pair in pairs} == {"11", "29", "51"}
+    assert not any("Team Leader" in pair.anchor + pair.positive for pair in pairs if pair.kind == "title")
+    assert any(pair.anchor == 'The "boss" Bakers' for pair in pairs)
+    assert metrics["counts"]["titles dropped: of more than 2 occupations or skills"] == 6
+    texts: dict[str, str] = {}
+    for pair in pairs:
+        for key, text in ((pair.anchor_id, pair.anchor), (pair.positive_id, pair.positive)):
+            assert texts.setdefault(key, text) == text
+    assert read_related(folder / "pairs.parquet") == {"onet:29-1141.00": ["onet:51-3011.00"]}
+
+
+def test_ads_and_profiles_share_no_sentence_and_profiles_name_no_title(capsys, tmp_path, release):
+    folder, _, _ = run(capsys, tmp_path, "onet", str(release), "--set", "kinds=[ad-profile]")
+    pairs = read_pairs(folder)
+    for pair in pairs:
+        mine, theirs = ({s for s in text.split(".") if "Task" in s} for text in (pair.anchor, pair.positive))
+        assert {s.split("Task")[1] for s in mine}.isdisjoint(s.split("Task")[1] for s in theirs)
+        assert not any(f"{title} number" in pair.positive or "boss" in pair.positive for title in CODES.values())
+    assert pairs
+
+
+def test_the_source_is_hashed_and_credited_and_the_credit_goes_on(capsys, tmp_path, release):
+    folder, _, _ = run(capsys, tmp_path, "onet", str(zipped(release)))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["inputs"]["release"]["sha256"] == sha256(release.with_suffix(".zip"))
+    (credit,) = manifest["attributions"]
+    assert "O*NET 29.3 Database by the U.S. Department of Labor" in credit["attribution"]
+    assert credit["licence"] == "CC BY 4.0"
+    words = ["data", "split", str(folder), "--set", "dev=0.34", "--set", "test=0.33", "--json"]
+    assert main([*words, "--runs-dir", str(tmp_path / "runs")]) == 0
+    split = Path(json.loads(capsys.readouterr().out)["run"])
+    assert json.loads((split / "manifest.json").read_text())["attributions"] == [credit]
+
+
+def test_an_import_repeats_to_the_byte(capsys, tmp_path, release):
+    first, _, _ = run(capsys, tmp_path, "onet", str(release))
+    second, _, _ = run(capsys, tmp_path, "onet", str(release))
+    for name in ("pairs.parquet", "related.parquet", "metrics.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.mark.parametrize("pack", [Path, zipped])
+@pytest.mark.parametrize("form", ["official", "tabiya", "labels", "packed labels"])
+def test_esco_in_every_form(capsys, tmp_path, form, pack):
+    source = pack(esco_release(tmp_path / "ESCO dataset - v1.2.0", form))
+    made, metrics, said = run(capsys, tmp_path, "esco", str(source))
+    counts = {kind: found["pairs"] for kind, found in metrics["kinds"].items()}
+    skills = 0 if "labels" in form else 3
+    assert counts == {"title": 3, "description": 3, "skill": 2, "occupation-skill": skills}
+    assert ("no pairs of kind 'occupation-skill'" in said) == ("labels" in form)
+    pairs = read_pairs(made)
+    assert all(pair.anchor_id and pair.positive_id for pair in pairs)
+    ids = {pair.positive_id for pair in pairs if pair.positive == "dress wounds"}
+    assert ids == {"esco:skill:s1"}
+    (credit,) = json.loads((made / "manifest.json").read_text())["attributions"]
+    assert "ESCO classification of the European Commission" in credit["attribution"]
+    assert {pair.group for pair in pairs} == {"esco:o1", "esco-skill:s1"}
+    assert {(p.anchor, p.positive) for p in pairs if p.kind == "skill"} == {
+        ("bandage wounds", "dress wounds"), ("wound care", "dress wounds"),
+    }  # fmt: skip
+    assert {pair.family for pair in pairs if pair.kind != "skill"} == {"22"}
+
+
+def test_esco_without_a_source_says_which_file_and_where(capsys, tmp_path):
+    _, _, said = run(capsys, tmp_path, "esco", "--set", f"downloads={tmp_path}", code=3)
+    assert "https://esco.ec.europa.eu/en/use-esco/download" in said
+    assert f"put it at '{tmp_path}/ESCO dataset - v1.2.0 - classification - en - csv.zip'" in said
+
+
+@pytest.mark.parametrize("name", ["none", "none.zip"])
+@pytest.mark.parametrize("taxonomy", ["onet", "esco"])
+def test_a_release_that_is_not_there_is_named(capsys, tmp_path, taxonomy, name):
+    said = run(capsys, tmp_path, taxonomy, str(tmp_path / name), code=3)[2]
+    assert f"'{tmp_path / name}' does not exist" in said
+    assert "give the folder or the ZIP of the release" in said
+
+
+def test_a_release_without_a_file_or_with_another_encoding_says_so(capsys, tmp_path):
+    folder = esco_release(tmp_path / "esco", "official")
+    occupations = folder / "occupations_en.csv"
+    good = occupations.read_bytes()
+    occupations.write_bytes(good.replace(b"They nurse", b"Th\xe9y nurse"))
+    said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert f"{occupations}:2: column 'description': byte 0xE9 is not utf-8" in said
+    occupations.write_bytes(good.replace(b"iscoGroup", b"group"))
+    said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert f"{occupations}:1: no column 'iscoGroup'" in said
+    occupations.write_bytes(good.replace(b",", b";"))
+    assert "set `delimiter`" in run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    occupations.unlink()
+    said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert "has no file 'occupations_en.csv'; it has occupationSkillRelations_en.csv, skills_en.csv" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "where"),
+    [
+        ("Occupation Data.txt", "51-3011.00\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': '51-3011.00' stands"),
+        ("Occupation Data.txt", "35-2014.00\t\tThey cook.", "5: column 'Title': must hold a word"),
+        ("Occupation Data.txt", "\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': must hold a word"),
+        ("Task Statements.txt", "51-3011.00\tBakers\t011\tTask.", "20: column 'Task ID': '011' stands in row 2"),
+        ("Task Statements.txt", "51-3011.00\tBakers\t99\t ", "20: column 'Task': must hold a word"),
+    ],
+)  # fmt: skip
+def test_an_id_twice_or_a_hole_names_row_and_column(capsys, tmp_path, release, name, line, where):
+    with (release / name).open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+    for source in (release, zipped(release)):
+        assert f"{name}:{where}" in run(capsys, tmp_path, "onet", str(source), code=3)[2]
+
+
+def test_a_task_said_twice_stands_once(capsys, tmp_path, release):
+    """Otherwise it could be dealt to the ads and to the profiles."""
+    with (release / "Task Statements.txt").open("a", encoding="utf-8") as stream:
+        stream.write("51-3011.00\tBakers\t99\tTASK 0 of bakers!\n")
+    _, metrics, _ = run(capsys, tmp_path, "onet", str(release))
+    assert metrics["counts"]["tasks dropped: same words twice in one occupation"] == 1
+    assert metrics["counts"]["tasks"] == 18
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "line", "where"),
+    [
+        ("official", "occupations_en.csv", "http://x/o2,2221, ,,", "4: column 'preferredLabel': must hold a word"),
+        ("official", "occupations_en.csv", "{uri}/occupation/o1,1,cook,,", "4: column 'conceptUri': '{uri}/occ"),
+        ("official", "skills_en.csv", "{uri}/skill/s2,,", "4: column 'preferredLabel': must hold a word"),
+        ("official", "skills_en.csv", "{uri}/skill/s1,again,", "4: column 'conceptUri': '{uri}/skill/s1' stands"),
+        ("tabiya", "skills.csv", "{uri}/skill/s2,k2,again,", "4: column 'ID': 'k2' stands in row 2"),
+        ("labels", "skill_labels.csv", "s2,altLabels,alone", "': skill 's2' has no preferred label"),
+        ("labels", "skill_labels.csv", "s2,preferredLabel,?", "': skill 's2' has no preferred label"),
+    ],
+)  # fmt: skip
+def test_an_id_twice_or_a_hole_in_esco_is_named(capsys, tmp_path, form, name, line, where):
+    folder, uri = esco_release(tmp_path / "esco", form), "http://data.europa.eu/esco"
+    with (folder / name).open("a", encoding="utf-8") as stream:
+        stream.write(line.replace("{uri}", uri) + "\n")
+    said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert f"{name}{'' if where[0] == chr(39) else ':'}{where.replace('{uri}', uri)}" in said
+
+
+def test_a_skill_named_twice_for_an_occupation_counts_once(capsys, tmp_path):
+    folder = esco_release(tmp_path / "esco", "tabiya")
+    with (folder / "occupation_to_skill_relations.csv").open("a") as stream:
+        stream.write("k1,optional,k2\n")
+    _, metrics, _ = run(capsys, tmp_path, "esco", str(folder))
+    assert metrics["kinds"]["occupation-skill"]["pairs"] == 3
+    occupations = folder / "occupations.csv"
+    occupations.write_text(occupations.read_text().replace(",ID", ",KEY"))
+    assert "occupations.csv:1: no column 'ID'" in run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+
+
+def test_a_failing_import_touches_nothing_that_was_there(capsys, tmp_path, release):
+    folder, _, _ = run(capsys, tmp_path, "onet", str(release))
+    before = {path: sha256(path) for path in sorted(folder.iterdir())}
+    with (release / "Task Statements.txt").open("a") as stream:
+        stream.write("11-1011.00\n")
+    run(capsys, tmp_path, "onet", str(release), code=3)
+    assert {path: sha256(path) for path in sorted(folder.iterdir())} == before
+    (failed,) = [path for path in folder.parent.iterdir() if path != folder]
+    assert sorted(path.name for path in failed.iterdir()) == ["config.yaml", "log.txt", "manifest.json"]
+    manifest = json.loads((failed / "manifest.json").read_text())
+    assert manifest["status"] == "failed"
+    assert "Task Statements.txt:20: column 'Title'" in manifest["error"]
+
+
+def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release):
+    folder, _, _ = run(capsys, tmp_path, "onet", str(release))
+    tuned = Run(tmp_path / "tuned", {"inputs": {}, "attributions": []})
+    for name, path in {"source-0": folder / "pairs.parquet", "again": folder, "other": release}.items():
+        tuned.add_input(name, path)
+    assert tuned.manifest["attributions"] == [dict(vars(onet.source("29.3")))]
+    estimate = {"value": 0.5, "interval": [0.4, 0.6]}
+    metrics = {
+        "parameters": {"trainable": 1, "all": 2}, "pairs": 3, "metric": "ndcg@10", "task": "dev", "verdict": "better",
+        "base": estimate, "tuned": estimate, "difference": estimate, "tests": [], "retention": [], "delta": 0.02,
+        "steps": 3, "best_step": 3, "strength": 1.0, "sources": [{"rows": 3, "kind": "pairs", "loss": "ranking"}],
+    }  # fmt: skip
+    card = model_card(FinetuneConfig(), metrics, tuned)
+    credit = f"* {onet.source('29.3').attribution} <https://www.onetcenter.org/database.html>"
+    assert card.count(credit) == 1
+    bare = Run(tmp_path / "bare", {"inputs": {"source-0": {"sha256": ""}}, "attributions": []})
+    assert "onetcenter" not in model_card(FinetuneConfig(), metrics, bare)
+
+
+def test_a_release_with_a_hole_says_where(capsys, tmp_path, release):
+    titles = release / "Alternate Titles.txt"
+    good = titles.read_text()
+    titles.write_text(good + "11-1011.00\tshort row\n")
+    said = run(capsys, tmp_path, "onet", str(zipped(release)), code=3)[2]
+    assert "db_29_3_text/Alternate Titles.txt:17: column 'Alternate Title': the row has 2 cells, the header 5" in said
+    titles.write_text(good.replace("Alternate Title\t", "Other\t"))
+    assert (
+        "Alternate Titles.txt:1: no column 'Alternate Title'" in run(capsys, tmp_path, "onet", str(release), code=3)[2]
+    )
+    titles.unlink()
+    assert "has no file 'Alternate Titles.txt'" in run(capsys, tmp_path, "onet", str(release), code=3)[2]
+
+
+def test_the_credit_names_the_release_that_was_read(capsys, tmp_path, release):
+    older = release.rename(release.with_name("db_28_1_text"))
+    folder, _, _ = run(capsys, tmp_path, "onet", str(older))
+    (credit,) = json.loads((folder / "manifest.json").read_text())["attributions"]
+    assert credit["name"] == "O*NET 28.1 Database"
+    other = older.rename(older.with_name("mine"))
+    folder, _, _ = run(capsys, tmp_path, "onet", str(other), "--set", "release='27.3'")
+    assert json.loads((folder / "manifest.json").read_text())["attributions"][0]["name"] == "O*NET 27.3 Database"
+
+
+def test_two_releases_in_one_place_are_not_mixed(capsys, tmp_path):
+    both = tmp_path / "both"
+    onet_release(both).rename(both / "db_28_0_text")
+    onet_release(both)
+    said = run(capsys, tmp_path, "onet", str(both), code=3)[2]
+    assert "holds 'Occupation Data.txt' more than once" in said
+    assert "db_28_0_text/Occupation Data.txt" in said

@@ -1,0 +1,195 @@
+"""`hrembed eval` on every kind of task and entrant, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hrembed.cli.app import main
+from hrembed.commands.eval.run import run_evaluate
+from hrembed.config.eval import EvalConfig, RobustnessSection, SliceSection
+from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.errors import ConfigError, DataError
+
+from conftest import jsonl
+
+TFIDF = ModelSection(ref="tfidf")
+
+
+def config(*tasks: TaskSection, **more) -> EvalConfig:
+    return EvalConfig(**{"models": (TFIDF,), "baselines": ("bm25",), "tasks": tasks, **more})
+
+
+def read(run: str, name: str = "metrics.json"):
+    return json.loads((Path(run) / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Forty sentences of two kinds in pairs that share a group."""
+    rows = [
+        {"text": f"{word} {n} {more}", "label": label, "group": f"g{n}", "kind": "odd" if n % 2 else "even"}
+        for n in range(20)
+        for label, word, more in (("warm", "sun", "beach heat"), ("cold", "snow", "ice frost"))
+    ]
+    return jsonl(tmp_path / "labelled.jsonl", rows)
+
+
+@pytest.fixture
+def similar(tmp_path: Path) -> Path:
+    words = ["nurse", "ward", "doctor", "clinic", "patient", "bed"]
+    other = ["x", "y", "z", "q", "r", "s"]
+    rows = [
+        {"sentence1": " ".join(words), "sentence2": " ".join([*words[:n], *other[n:]]), "score": n - n % 2 / 4}
+        for n in range(7)
+    ]
+    return jsonl(tmp_path / "similar.jsonl", rows)
+
+
+def test_every_kind_of_task_is_recognised_and_scored(task: Path, labelled: Path, similar: Path, tmp_path: Path):
+    sections = (
+        TaskSection(path=str(task)),
+        TaskSection(path=str(labelled)),
+        TaskSection(path=str(similar)),
+        TaskSection(path=str(labelled), kind="clustering"),
+    )
+    metrics = run_evaluate(config(*sections), tmp_path / "runs").metrics
+    kinds = {name: entry["kind"] for name, entry in metrics["kinds"].items()}
+    assert list(kinds.values()) == ["retrieval", "classification", "similarity", "clustering"]
+    assert list(kinds)[1] == "labelled"
+    assert list(kinds)[3] == "labelled#2"
+    assert metrics["scores"]["labelled"]["tfidf"]["accuracy"]["value"] == 1.0
+    assert metrics["scores"]["labelled"]["tfidf"]["accuracy"]["n"] == 20  # groups, not texts
+    assert metrics["scores"][next(k for k in kinds if "similar" in k)]["tfidf"]["spearman"]["value"] > 0.9
+    assert metrics["scores"]["labelled#2"]["tfidf"]["neighbours"]["value"] > 0.9
+    assert "bm25" not in metrics["scores"]["labelled"]  # it has no vectors
+    assert metrics["facts"]["labelled"]["tfidf"]["majority_share"] == 0.5
+
+
+def test_queries_without_a_relevant_document_are_counted_and_left_out(task: Path, tmp_path: Path):
+    plain = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs").metrics
+    with (task / "queries.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"_id": "q9", "text": "nobody"}\n')
+    with (task / "qrels" / "test.tsv").open("a", encoding="utf-8") as stream:
+        stream.write("q9\td1\t0\n")
+    result = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    for metric, entry in result.metrics["scores"]["task/test"]["tfidf"].items():
+        assert entry["undefined"] == 1
+        assert entry["value"] == plain["scores"]["task/test"]["tfidf"][metric]["value"]
+    rows = pq.read_table(Path(result.run) / "per_query.parquet").to_pydict()
+    assert np.isnan(rows["ndcg@10"][rows["query"].index("q9")])
+
+
+def test_an_exported_ranking_scores_the_same_without_the_model(task: Path, tmp_path: Path):
+    first = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    ref = f"trec:{Path(first.run) / 'trec' / 'tfidf'}"
+    again = run_evaluate(
+        config(TaskSection(path=str(task)), models=(ModelSection(ref=ref),), baselines=()), tmp_path / "runs"
+    )
+    (scores,) = again.metrics["scores"]["task/test"].values()
+    assert scores == first.metrics["scores"]["task/test"]["tfidf"]
+    other = config(TaskSection(path=str(task.rename(task.parent / "other"))), models=(ModelSection(ref=ref),))
+    with pytest.raises(DataError, match="holds no ranking of other/test"):
+        run_evaluate(other, tmp_path / "runs")
+
+
+def test_candidates_are_reranked_and_only_they(task: Path, tmp_path: Path):
+    (task / "candidates").mkdir()
+    rows = "".join(f"{q}\t{d}\n" for q in ("q1", "q2", "q3", "q4") for d in ("d5", "d1", "d3"))
+    (task / "candidates" / "test.tsv").write_text("query-id\tcorpus-id\n" + rows, encoding="utf-8")
+    result = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    assert result.metrics["kinds"]["task/test"]["kind"] == "reranking"
+    lines = (Path(result.run) / "trec" / "tfidf" / "task--test.run").read_text(encoding="utf-8").splitlines()
+    assert {line.split()[2] for line in lines} == {"d1", "d3", "d5"}
+    assert len(lines) == 12
+    whole = run_evaluate(config(TaskSection(path=str(task), kind="retrieval")), tmp_path / "runs")
+    assert whole.metrics["kinds"]["task/test"]["kind"] == "retrieval"
+
+
+def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: Path):
+    settings = config(
+        TaskSection(path=str(task)),
+        slices=SliceSection(by=("group", "relevant"), min_queries=2),
+        robustness=RobustnessSection(changes=("typos", "word-order")),
+        worst=2,
+    )
+    result = run_evaluate(settings, tmp_path / "runs")
+    rows = {row["slice"]: row for row in result.metrics["slices"]["task/test"]["group"] if row["model"] == "tfidf"}
+    assert rows["nurse"]["n"] == 2
+    assert rows["nurse"]["value"] is not None
+    assert rows["baker"]["value"] is None
+    assert "too few queries (1 < 2)" in rows["baker"]["note"]
+    moved = result.metrics["robustness"]["task/test"]["tfidf"]
+    assert moved["typos"]["changed"] == 4
+    assert 0 <= moved["typos"]["rank_biased_overlap"] < 1
+    assert moved["word-order"]["changed"] == 4
+    cases = read(result.run, "cases.json")["task/test"]
+    assert len(cases["worst"]["tfidf"]) == 2
+    lost = cases["won_and_lost"]["bm25 against tfidf"]
+    assert lost["won"] + lost["lost"] + lost["tied"] == 4
+
+
+def test_retention_is_a_family_of_its_own(task: Path, similar: Path, tmp_path: Path):
+    settings = config(TaskSection(path=str(task)), retention=(TaskSection(path=str(similar)),))
+    metrics = run_evaluate(settings, tmp_path / "runs").metrics
+    assert metrics["families"] == {"tasks": 1, "retention": 1}
+    assert all(row["p_holm"] == row["p_value"] for row in metrics["differences"])
+    assert len(metrics["retention"]) == 1
+
+
+def test_what_is_detectable_grows_with_the_number_of_comparisons(task: Path, tmp_path: Path):
+    one = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs").metrics["differences"]
+    many = run_evaluate(config(*[TaskSection(path=str(task))] * 4), tmp_path / "runs").metrics["differences"]
+    assert (len(one), len(many)) == (1, 4)
+    assert many[0]["difference"] == one[0]["difference"]
+    assert many[0]["detectable"] > 1.2 * one[0]["detectable"]
+
+
+def test_results_are_files_that_mteb_reads(task: Path, tmp_path: Path):
+    from mteb.results import TaskResult
+
+    result = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    (file,) = (Path(result.run) / "mteb" / "results").glob("*tfidf*/*/task.json")
+    read_back = TaskResult.from_disk(file)
+    ours = result.metrics["scores"]["task/test"]["tfidf"]["ndcg@10"]["value"]
+    assert read_back.get_score() == pytest.approx(ours, abs=1e-5)
+
+
+def test_the_second_run_needs_no_model_and_gives_the_same_bytes(tiny_model: Path, task: Path, tmp_path: Path):
+    script = (
+        "import sys; from hrembed.cli.app import main; code = main(sys.argv[1:]); "
+        "print('torch' in sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    command = [
+        sys.executable, "-c", script, "eval", "--json", "--runs-dir", str(tmp_path / "runs"),
+        "--set", f"models=[{{ref: 'path:{tiny_model}'}}]", "--set", f"tasks=[{{path: '{task}'}}]",
+        "--set", "retention=[]", "--set", "slices.by=[relevant]",
+    ]  # fmt: skip
+    done = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert [run.stderr.strip().splitlines()[-1] for run in done] == ["True", "False"]
+    first, second = (Path(json.loads(run.stdout)["run"]) for run in done)
+    assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
+
+
+def test_a_key_in_place_of_the_name_of_its_variable_reaches_no_file(task: Path, tmp_path: Path, capsys):
+    key = "sk-abc123secret"
+    code = main(["eval", "--runs-dir", str(tmp_path / "runs"), "--set", "models.0.ref=openai:m",
+                 "--set", f"models.0.endpoint.api_key_env={key}"])  # fmt: skip
+    shown = "".join(capsys.readouterr())
+    assert code == 2
+    assert "name the environment variable" in shown
+    assert key not in shown
+    assert not (tmp_path / "runs").exists()
+
+
+def test_rankings_are_no_model_elsewhere(task: Path, tmp_path: Path):
+    from hrembed.progress import Silent
+    from hrembed.scoring.encoders import open_encoder
+
+    with pytest.raises(ConfigError, match="holds rankings, not a model"):
+        open_encoder(ModelSection(ref="trec:x.run"), tmp_path, Silent())

@@ -1,0 +1,70 @@
+"""An export gives the vectors of its source, also to software that knows only the older layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hrembed.commands.export.run import run_export
+from hrembed.config.export import ExportConfig
+from hrembed.config.parts import ModelSection
+from hrembed.errors import ModelError
+from hrembed.models.transformer import load_model
+from hrembed.training.methods import split_sides
+
+TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise " * 3]
+
+
+def old_server(folder: Path) -> np.ndarray:
+    """Read a folder as servers of 2025 do: flags of the pooling, and the first token where no flag is set."""
+    from transformers import AutoModel, AutoTokenizer
+
+    modules = json.loads((folder / "modules.json").read_text())
+    known = [m for m in modules if m["type"].startswith("sentence_transformers.models.")]
+    pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())
+    limit = json.loads((folder / "sentence_bert_config.json").read_text()).get("max_seq_length", 512)
+    tokens = AutoTokenizer.from_pretrained(folder)(
+        TEXTS, padding=True, truncation=True, max_length=limit, return_tensors="pt"
+    )
+    with torch.no_grad():
+        hidden = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()(**tokens).last_hidden_state
+    mask = tokens["attention_mask"][..., None]
+    vectors = (hidden * mask).sum(1) / mask.sum(1) if pooling.get("pooling_mode_mean_tokens") else hidden[:, 0]
+    if any(m["type"].endswith("Normalize") for m in known):
+        vectors = torch.nn.functional.normalize(vectors)
+    return vectors.numpy()
+
+
+@pytest.fixture
+def config(tiny_model: Path) -> ExportConfig:
+    return ExportConfig(model=ModelSection(ref=f"path:{tiny_model}"))
+
+
+def test_trap_10_an_old_server_misreads_the_new_layout_and_reads_the_export(config, tiny_model: Path, tmp_path: Path):
+    expected = np.asarray(load_model(tiny_model).encode(TEXTS))
+    assert np.abs(old_server(tiny_model) - expected).max() > 1e-2
+    folder = Path(run_export(config, tmp_path).run) / "legacy"
+    assert np.abs(old_server(folder) - expected).max() < 1e-5
+    assert np.abs(np.asarray(load_model(folder).encode(TEXTS)) - expected).max() < 1e-6
+
+
+@pytest.mark.model
+def test_the_export_of_minilm_has_the_flags_of_its_first_release(tmp_path: Path):
+    folder = Path(run_export(ExportConfig(), tmp_path).run) / "legacy"
+    pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())
+    assert pooling["pooling_mode_mean_tokens"] is True
+    assert pooling["pooling_mode_cls_token"] is False
+    assert pooling["word_embedding_dimension"] == 384
+    types = [module["type"] for module in json.loads((folder / "modules.json").read_text())]
+    assert types == [f"sentence_transformers.models.{name}" for name in ("Transformer", "Pooling", "Normalize")]
+    assert json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"] == 256
+
+
+def test_a_router_has_no_form_as_a_whole(tiny_model: Path, tmp_path: Path):
+    split_sides(load_model(tiny_model)).save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    with pytest.raises(ModelError, match="an encoder for each side, and an export holds one"):
+        run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), tmp_path)
+    assert not list(tmp_path.glob("export/*/legacy*"))

@@ -1,0 +1,173 @@
+"""What is said before a training, and that saying it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hrembed.cli.app import main
+from hrembed.commands.finetune.feed import build_feed
+from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.sources import Source
+from hrembed.config.finetune import FinetuneConfig, LoraMethod, SourceSection, TrainSection
+from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.config.proof import ProofSection
+from hrembed.data.pairs import read_pairs
+from hrembed.errors import HrembedError, ModelError
+from hrembed.models.transformer import load_model
+from hrembed.progress import Silent
+from hrembed.registry import resolve
+from hrembed.training import preflight
+from hrembed.training.losses import ranking
+from hrembed.training.plan import Feed, Recipe
+from hrembed.types import Pair
+
+from conftest import jsonl
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe(1e-3, 0.1, "linear", 0.0, "float32", 1, 1, 1, None, 13)
+
+
+def feed(model, pairs: list[Pair], batches: list[list[int]]) -> Feed:
+    columns = {
+        "anchor": [p.anchor for p in pairs],
+        "positive": [p.positive for p in pairs],
+        "label": [*range(len(pairs))],
+    }
+    loss = ranking(model, pairs, temperature=0.05, symmetric=False, hardness=0)
+    return Feed({"s": columns}, {"s": loss}, batches, {}, {})
+
+
+def some(count: int, text: str = "word") -> list[Pair]:
+    return [Pair(f"{text} {n}", f"{text} {n * 7 + 1}") for n in range(count)]
+
+
+def test_a_clean_training_has_no_warning(tiny_model: Path, recipe: Recipe, tmp_path: Path):
+    model = load_model(tiny_model)
+    found = preflight.check(model, feed(model, some(16), [[*range(8)], [*range(8, 16)]]), recipe, tmp_path, probe=True)
+    assert [w for w in found.warnings if "times faster" not in w] == []
+    assert found.facts["steps"] == 2
+    assert found.facts["cut"]["anchor"]["texts"] == 0
+    probe = found.facts["probe"]
+    assert probe["loss"] > 0.5
+    assert probe["training_seconds"] == pytest.approx(2 * probe["seconds_per_batch"]["float32"])
+
+
+def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Recipe, tmp_path: Path):
+    model = load_model(tiny_model, max_tokens=12)
+    pairs = [Pair("abc", "x" * 30) if n < 4 else Pair("abc", "xyz") for n in range(8)]
+    found = preflight.check(model, feed(model, pairs, [[*range(8)]]), recipe, tmp_path, probe=False)
+    # Two distinct positives: 30 letters and 3, one token each, and two special tokens.
+    assert found.facts["cut"]["positive"] == {"limit": 12, "texts": 0.5, "tokens": pytest.approx(20 / 37)}
+    assert found.facts["cut"]["anchor"]["texts"] == 0
+    assert any("50% of the texts in `positive` are longer than 12 tokens" in warning for warning in found.warnings)
+
+
+def test_hardly_any_negatives_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
+    model = load_model(tiny_model)
+    found = preflight.check(model, feed(model, some(8), [[0, 1], [2, 3], [4, 5, 6, 7]]), recipe, tmp_path, probe=False)
+    assert any("67% of the batches hold fewer than four rows" in warning for warning in found.warnings)
+
+
+def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
+    model = load_model(tiny_model)
+    pairs = [Pair("aaaa aaaa", "aaaa aaaa"), Pair("9999 0000", "9999 0000")]
+    easy = feed(model, pairs, [[0, 1]])
+    easy.losses["s"].scale = 2000.0
+    found = preflight.check(model, easy, recipe, tmp_path, probe=True)
+    assert found.facts["probe"]["loss"] < 0.05
+    assert any("the negatives are too easy" in warning for warning in found.warnings)
+
+
+def test_nothing_to_train_is_an_error(tiny_model: Path, recipe: Recipe, tmp_path: Path):
+    model = load_model(tiny_model).requires_grad_(False)
+    with pytest.raises(ModelError, match="no parameter would be trained"):
+        preflight.check(model, feed(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
+
+
+def test_a_full_disk_is_told_before_the_training(tiny_model: Path, recipe: Recipe, tmp_path: Path, monkeypatch):
+    model = load_model(tiny_model)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(HrembedError, match=r"needs about \d+ MB .* where 0 MB are free"):
+        preflight.check(model, feed(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
+
+
+def test_a_probe_leaves_weights_gradients_and_random_numbers_alone(tiny_model: Path, recipe: Recipe, tmp_path: Path):
+    import torch
+
+    model = load_model(tiny_model)
+    resolve("method", "lora")(model, rank=4, alpha=8, dropout=0.5, targets="all-linear")
+    before, state = {n: p.detach().clone() for n, p in model.named_parameters()}, torch.get_rng_state()
+    preflight.check(model, feed(model, some(8), [[*range(8)]]), recipe, tmp_path, probe=True)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[n], p) and p.grad is None for n, p in model.named_parameters())
+
+
+def test_a_batch_is_scored_as_the_trainer_scores_it(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
+    """The loss of the first step of a run, with prompts, is that of the first planned batch."""
+    plain, folder = load_model(tiny_model), tmp_path / "no-dropout"
+    plain[0].model.config.hidden_dropout_prob = plain[0].model.config.attention_probs_dropout_prob = 0.0
+    plain.save_pretrained(str(folder), create_model_card=False)
+    config = FinetuneConfig(
+        model=ModelSection(ref=f"path:{folder}", query_prompt="find: ", document_prompt="this: "),
+        sources=(SourceSection(path=str(pairs)),),
+        method=LoraMethod(rank=4),
+        train=TrainSection(batch_size=8, max_tokens=32, evaluations=1),
+        dev=TaskSection(path=str(task)),
+        proof=ProofSection(tests=(), retention=(), strengths=()),
+    )
+    model = load_model(folder, max_tokens=32)
+    planned = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
+    bare = build_feed(unprompted(config), [Source(read_pairs(pairs))], model, tmp_path, "")
+    expected, other = (float(preflight.batch_loss(model, f, f.batches[0]).detach()) for f in (planned, bare))
+    assert run_finetune(config, tmp_path).metrics["loss_history"][0] == pytest.approx(expected, abs=1e-5)
+    assert abs(other - expected) > 1e-3  # the prompts matter
+
+
+def unprompted(config: FinetuneConfig) -> FinetuneConfig:
+    return config.model_copy(update={"model": ModelSection(ref=config.model.ref)})
+
+
+def test_a_dry_run_trains_nothing_and_is_no_model(task: Path, pairs: Path, tiny_model: Path, tmp_path: Path, capsys):
+    values = (f"model.ref=path:{tiny_model}", f"sources=[{{path: {pairs}}}]", f"dev.path={task}", "method.layers=2")
+    overrides = [part for value in (*values, "proof={tests: [], retention: []}") for part in ("--set", value)]
+    assert main(["finetune", "--dry-run", "--json", "--runs-dir", str(tmp_path / "r"), *overrides]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["metrics"]["parameters"]["trainable"] > 0
+    assert Path(content["run"]).parent.name == "finetune-preflight"
+    assert not (Path(content["run"]) / "model").exists()
+    assert not (tmp_path / "r" / "finetune").exists()
+
+
+def test_a_resumed_run_takes_no_other_settings(tmp_path: Path, capsys):
+    (tmp_path / "finetune" / "x").mkdir(parents=True)
+    jsonl(tmp_path / "finetune" / "x" / "manifest.json", [{"status": "failed"}])
+    assert main(["finetune", "--resume", "x", "--runs-dir", str(tmp_path), "--set", "delta=0.1"]) == 2
+    assert "a resumed run goes on with its own config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_half_precision_is_timed_before_it_is_used(tiny_model, pairs, task, tmp_path: Path, monkeypatch, precision):
+    class Notes(Silent):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.seen.append(text)
+
+    monkeypatch.setattr(preflight, "_step", lambda model, feed, batch, kind: (1.0, 3.0 if kind == "bfloat16" else 2.0))
+    config = FinetuneConfig(
+        model=ModelSection(ref=f"path:{tiny_model}"),
+        sources=(SourceSection(path=str(pairs)),),
+        method=LoraMethod(rank=2),
+        train=TrainSection(batch_size=8, max_tokens=32, evaluations=1, precision=precision),
+        dev=TaskSection(path=str(task)),
+        proof=ProofSection(tests=(), retention=(), strengths=()),
+    )
+    notes = Notes()
+    run_finetune(config, tmp_path, notes)
+    told = "warning: `train.precision: float32` is 1.5 times faster on this machine"
+    assert (told in notes.seen) == (precision == "bfloat16")

@@ -1,0 +1,106 @@
+"""`hrembed retrain` on a tiny model, its registry, and what counts as drift."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.retrain.drift import look_for_drift, unknown_share
+from hrembed.commands.retrain.run import run_retrain
+from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
+from hrembed.config.proof import ProofSection
+from hrembed.config.retrain import DriftSection, RetrainConfig
+from hrembed.errors import DataError, ThresholdError
+from hrembed.progress import Silent
+from hrembed.runs.model_registry import accepted, read_registry, register
+from hrembed.scoring.encoders import open_encoder
+from hrembed.types import Pair
+
+from conftest import jsonl
+
+
+def finetune(model: Path, pairs: Path, task: Path) -> FinetuneConfig:
+    return FinetuneConfig(
+        model=ModelSection(ref=f"path:{model}"),
+        sources=(SourceSection(path=str(pairs)),),
+        train=TrainSection(epochs=1, batch_size=8, evaluations=1, max_tokens=32),
+        dev=TaskSection(path=str(task)),
+        proof=ProofSection(tests=(TaskSection(path=str(task)),), retention=(), strengths=()),
+    )
+
+
+def test_pairs_that_differ_drift_and_equal_ones_do_not():
+    old = [Pair(f"nurse {n}", f"cleans wounds on ward {n}", f"g{n}") for n in range(60)]
+    new = [
+        Pair(f"pilot {n}", f"flies {n} aeroplanes over very distant mountains every morning", f"h{n}")
+        for n in range(60)
+    ]
+    encoder = open_encoder(ModelSection(ref="tfidf"), Path(), Silent())
+
+    class Dense:
+        """TF-IDF over all texts as dense rows."""
+
+        def vectors(self, texts, side):
+            every = [pair.positive for pair in (*old, *new)] + [pair.anchor for pair in (*old, *new)]
+            return encoder.vectors([*every, *texts], side).toarray()[len(every) :]
+
+    bootstrap = BootstrapSection(resamples=200)
+    same = look_for_drift(Dense(), old, old, DriftSection(), bootstrap)
+    assert not any(row["drifted"] for row in same.values())
+    found = look_for_drift(Dense(), old, new, DriftSection(), bootstrap)
+    assert {kind for kind, row in found.items() if row["drifted"]} >= {"length", "vocabulary", "distance"}
+    assert unknown_share(["a b"], ["b c c d"]) == 0.75
+
+
+def test_the_registry_has_one_accepted_model_at_most(tmp_path: Path):
+    assert accepted(read_registry(tmp_path)) is None
+    for model, status in (("a", "accepted"), ("b", "rejected"), ("c", "accepted")):
+        register(tmp_path, {"model": model, "status": status})
+    assert [entry["status"] for entry in read_registry(tmp_path)] == ["superseded", "rejected", "accepted"]
+    assert accepted(read_registry(tmp_path)) == {"model": "c", "status": "accepted"}
+    (tmp_path / "registry.json").write_text('{"format": 9, "models": []}', encoding="utf-8")
+    with pytest.raises(DataError, match="has format 9"):
+        read_registry(tmp_path)
+    (tmp_path / "registry.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged"):
+        register(tmp_path, {"model": "d", "status": "accepted"})
+
+
+def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
+    runs, settings = tmp_path / "runs", finetune(tiny_model, pairs, task)
+    first = Path(run_finetune(settings, runs).run).name
+    fresh = jsonl(
+        tmp_path / "fresh.jsonl",
+        [{"anchor": f"advert {n} for work {n % 12}", "positive": f"person {n}, skill {n % 12}", "group": f"f{n % 12}"}
+         for n in range(48)],
+    )  # fmt: skip
+    lenient = {"quality": [{"margin": 0.99}], "inconclusive": "pass"}
+    settled = RetrainConfig(pairs=str(pairs), finetune=settings, gate=lenient)
+    assert run_retrain(settled, runs).status == "not worth it"
+    assert not (runs / "registry.json").exists()
+    result = run_retrain(settled.model_copy(update={"pairs": str(fresh)}), runs)
+    assert (result.status, result.failure) == ("accepted", None)
+    assert "vocabulary" in result.metrics["drifted"]
+    assert result.metrics["plan"] == "restart"  # most words are unknown
+    (entry,) = read_registry(runs)
+    assert (entry["status"], entry["from"]) == ("accepted", f"finetune/{first}")
+    ways = result.metrics["bridge"]["ways"]
+    assert list(ways) == [
+        "old model", "new queries, no map", "new queries, orthogonal map", "new queries, low rank map", "re-encoded",
+    ]  # fmt: skip
+    assert "On old vectors of task/test: ndcg@10" in result.metrics["notice"]
+    assert (Path(result.run) / "bridge-low-rank.parquet").is_file()
+    strict = settled.model_copy(
+        update={"force": True, "gate": settled.gate.model_validate({"quality": [{"margin": None, "at_least": 2}]})}
+    )
+    refused = run_retrain(strict, runs)
+    assert refused.status == "rejected"
+    assert isinstance(refused.failure, ThresholdError)
+    assert refused.metrics["plan"] == "continue"
+    assert [entry["status"] for entry in read_registry(runs)] == ["accepted", "rejected"]
+    assert refused.metrics["last"] == f"finetune/{entry['model']}"
+    manifest = json.loads((Path(refused.run) / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["status"] == "ok"

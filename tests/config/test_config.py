@@ -1,0 +1,149 @@
+"""YAML to settings: what is read, and how a mistake looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hrembed.config.bias_audit import AuditConfig
+from hrembed.config.eval import EvalConfig
+from hrembed.config.load import load_config
+from hrembed.config.schema import SCHEMAS, FinetuneConfig
+from hrembed.config.source import parse, scalar
+from hrembed.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),  # YAML 1.1 reads Norway as False
+        ("on", "on"),
+        ("2e-5", 2e-5),  # YAML 1.1 reads text
+        ("12:30", "12:30"),  # YAML 1.1 reads 750
+        ("017", "017"),  # YAML 1.1 reads 15
+        ("1_000", "1_000"),
+        ("2026-11-22", "2026-11-22"),
+        ("true", True),
+        ("~", None),
+        ("-3", -3),
+        (".5", 0.5),
+        ("'7'", "7"),
+        ("[en, no]", ["en", "no"]),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(text, value):
+    assert scalar(text) == value
+    assert type(scalar(text)) is type(value)
+
+
+def test_all_problems_come_at_once_with_line_and_nearest_name(tmp_path: Path):
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "model:\n  ref: minilm\n  max_tokns: 12\ntrain:\n  epochs: 0\n  batch_size: many\n"
+        "method:\n  name: lora\n  rnk: 4\nmetric: ndgc@10\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, FinetuneConfig)
+    assert str(caught.value).replace(str(tmp_path), "") == (
+        "/bad.yaml: 5 problems\n"
+        "  /bad.yaml:3: model.max_tokns: unknown key (did you mean 'max_tokens'?)\n"
+        "  /bad.yaml:9: method.rnk: unknown key (did you mean 'rank'?)\n"
+        "  /bad.yaml:5: train.epochs: input should be greater than or equal to 1, got 0\n"
+        "  /bad.yaml:6: train.batch_size: input should be a valid integer, "
+        "unable to parse string as an integer, got 'many'\n"
+        "  /bad.yaml:10: metric: unknown metric 'ndgc@10' (did you mean 'ndcg'?); known: hit, map, mrr, ndcg, "
+        "ndcg-exp, precision, r-precision, recall"
+    )
+
+
+def test_a_list_item_is_found_on_its_line(tmp_path: Path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("models:\n  - ref: minilm\n  - ref: minilmm\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad.yaml:3: models.1.ref: unknown model 'minilmm' \(did you mean 'minilm'"):
+        load_config(file, EvalConfig)
+
+
+def test_a_wrong_choice_shows_the_nearest(tmp_path: Path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("fail_on: fial\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad.yaml:1: fail_on: .*got 'fial' \(did you mean 'fail'"):
+        load_config(file, AuditConfig)
+
+
+def test_a_repeated_key_is_refused():
+    with pytest.raises(ConfigError, match=r"c.yaml:3: key 'a' stands twice \(first on line 1\)"):
+        parse("a: 1\nb: 2\na: 3\n", "c.yaml")
+
+
+def test_set_overrides_values_sections_and_list_items(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  - ref: minilm\n", encoding="utf-8")
+    config = load_config(file, EvalConfig, ["models.0.ref=bm25", "bootstrap.seed=5", "metrics=[map]"])
+    assert (config.models[0].ref, config.bootstrap.seed, config.metrics) == ("bm25", 5, ("map",))
+
+
+def test_set_after_the_last_item_appends(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  - ref: minilm\n", encoding="utf-8")
+    config = load_config(file, EvalConfig, ["models.1.ref=bm25", "metrics.0=map"])
+    assert [model.ref for model in config.models] == ["minilm", "bm25"]
+    assert config.metrics == ("map",)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("models.0.ref", "write it as key.path=value"),
+        ("models.3.ref=bm25", "'3' is not a position in a list of 1"),
+        ("models.0.ref.x=1", "'ref' holds a value, not a section"),
+        ("bootstrap.sed=1", r"--set bootstrap.sed: bootstrap.sed: unknown key \(did you mean 'seed'\?\)"),
+    ],
+)
+def test_a_wrong_override_is_named(tmp_path: Path, override, message):
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  - ref: minilm\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_config(file, EvalConfig, [override])
+
+
+def test_a_list_is_only_called_too_short_when_it_is(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  - ref: hf:nobody\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, EvalConfig)
+    assert str(caught.value).endswith(
+        "c.yaml:2: models.0.ref: model 'hf:nobody': write a Hub model as hf:ORG/NAME or hf:ORG/NAME@REVISION"
+    )
+    file.write_text("models: []\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"c.yaml:1: models: list should have at least 1 item$"):
+        load_config(file, EvalConfig)
+
+
+def test_settings_cannot_change_later():
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError, match="frozen"):
+        EvalConfig().metrics = ("map",)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("command", sorted(SCHEMAS))
+def test_resolved_settings_can_be_read_again(tmp_path: Path, command):
+    from hrembed.files import write_json
+
+    config = SCHEMAS[command]()
+    write_json(tmp_path / "config.yaml", config.model_dump(mode="json"))
+    assert load_config(tmp_path / "config.yaml", SCHEMAS[command]) == config
+
+
+def test_rules_between_fields(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("headline_cut: 0.15\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"`headline_cut` 0.15 is not one of `cuts`"):
+        load_config(file, AuditConfig)
+    file.write_text("model:\n  ref: bm25\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="has no weights to train"):
+        load_config(file, FinetuneConfig)

@@ -1,0 +1,154 @@
+"""Promises of the shipped probe of general English."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import re
+import shutil
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from bm25s.stopwords import STOPWORDS_EN_PLUS
+from hrembed.data.general_core import build
+from hrembed.data.hr_core import read_occupations
+from hrembed.data.read import read_task
+from hrembed.errors import DataError
+from hrembed.text import normalise
+from places import DATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CORE = DATA / "general-core"
+TASK = read_task(CORE / "questions")
+PAIRS = [json.loads(line) for line in (CORE / "similar" / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+DOCUMENTS = {document.id: document for document in TASK.documents}
+ANSWERS = {query.id: next(iter(TASK.qrels[query.id])) for query in TASK.queries}
+DISTRACTORS = {query.id: f"{query.id}-distractor" for query in TASK.queries if f"{query.id}-distractor" in DOCUMENTS}
+SENTENCES = [row[key] for row in PAIRS for key in ("sentence1", "sentence2")]
+TEXTS = [*(text.text for text in (*TASK.queries, *TASK.documents)), *SENTENCES]
+
+# Words that a text on hiring would hold; also in other forms.
+HIRING = re.compile(
+    r"\b(jobs?|work\w*|hir(e|ed|es|ing)|salar\w+|wages?|employ\w*|unemploy\w*|vacanc\w+|recruit\w*|candidat\w+|appl(y|ied)"
+    r"|applica\w+|interview\w*|r[eé]sum[eé]s?|cvs?|careers?|skill\w*|profession\w*|occupation\w*|staff\w*|manag\w+"
+    r"|boss\w*|colleagues?|qualifi\w+|experience\w*|certificat\w+|trainees?|intern(s|ships?)?|apprentic\w+"
+    r"|compan(y|ies)|business\w*|offices?|teams?|leadership|retire\w*|roles?|duties|hr)\b",
+    re.IGNORECASE,
+)
+
+
+def content_words(text: str) -> set[str]:
+    """Words that carry meaning, without the s of a plural."""
+    words = (word for word in normalise(text).split() if word not in STOPWORDS_EN_PLUS and len(word) > 2)
+    return {word.removesuffix("s") for word in words}
+
+
+def shared(question: str, document: str) -> float:
+    """Share of the question's content words that the document repeats."""
+    asked = content_words(question)
+    return len(asked & content_words(document)) / len(asked)
+
+
+def test_it_is_as_large_as_promised():
+    assert len(TASK.queries) >= 160
+    assert 0.45 <= len(DISTRACTORS) / len(TASK.queries) <= 0.55
+    assert len(TASK.documents) == len(TASK.queries) + len(DISTRACTORS)
+    assert len(PAIRS) >= 160
+    topics = Counter(query.group for query in TASK.queries)
+    assert len(topics) >= 20
+    assert set(topics.values()) == {8}
+    assert Counter(row["group"] for row in PAIRS) == dict.fromkeys(topics, 9)
+
+
+def test_no_id_and_no_text_stands_twice():
+    assert len({row["_id"] for row in PAIRS}) == len(PAIRS)
+    assert [text for text, count in Counter(map(normalise, TEXTS)).items() if count > 1] == []
+
+
+def test_every_question_has_its_answer_and_that_alone_as_relevant():
+    for query in TASK.queries:
+        assert TASK.qrels[query.id] == {f"{query.id}-answer": 1}
+        assert {DOCUMENTS[key].group for key in DOCUMENTS if key.startswith(f"{query.id}-")} == {query.group}
+
+
+def test_texts_are_as_long_as_promised():
+    assert {d.id: len(d.text.split()) for d in TASK.documents if not 25 <= len(d.text.split()) <= 60} == {}
+    assert all(query.text.endswith("?") and 3 <= len(query.text.split()) <= 20 for query in TASK.queries)
+    assert all(text.endswith((".", "?")) and 3 <= len(text.split()) <= 20 for text in SENTENCES)
+
+
+def test_nothing_is_about_hiring():
+    assert [found.group() for text in TEXTS for found in HIRING.finditer(text)] == []
+    occupations = read_occupations(DATA / "hr-core" / "source" / "families")
+    titles = {normalise(title) for o in occupations for title in (o.title, *o.titles)}
+    titles.remove("spread")  # slang for a plasterer
+    words = " | ".join(map(normalise, TEXTS))
+    assert [title for title in titles if f" {title} " in f" {words} "] == []
+
+
+def test_the_scores_are_spread_evenly():
+    assert set(Counter(row["score"] for row in PAIRS).values()) == {len(PAIRS) / 6}
+
+
+def test_pairs_cannot_be_scored_by_counting_shared_words():
+    overlap = {score: [] for score in range(6)}
+    for row in PAIRS:
+        first, second = (content_words(row[key]) for key in ("sentence1", "sentence2"))
+        overlap[row["score"]].append(len(first & second) / len(first | second))
+    assert sum(value >= 0.6 for score in (2, 3) for value in overlap[score]) >= 20  # negations, swapped roles
+    assert sum(value <= 0.2 for score in (4, 5) for value in overlap[score]) >= 20  # paraphrases
+
+
+def test_answers_hardly_repeat_their_question_but_distractors_do():
+    questions = {query.id: query.text for query in TASK.queries}
+    answers = [shared(text, DOCUMENTS[ANSWERS[key]].text) for key, text in questions.items()]
+    distractors = [shared(questions[key], DOCUMENTS[other].text) for key, other in DISTRACTORS.items()]
+    assert sum(answers) / len(answers) < 0.1
+    assert max(answers) <= 0.5
+    assert sum(distractors) / len(distractors) > 0.6
+
+
+def test_a_lexical_search_does_not_solve_it():
+    from hrembed.models.lexical import Bm25
+    from hrembed.scoring.retrieval import score_task
+
+    assert score_task(Bm25(), TASK, ["ndcg@10"])["ndcg@10"].mean() < 0.2
+
+
+def test_building_it_again_gives_the_same_bytes(tmp_path: Path):
+    shutil.copytree(CORE / "source", tmp_path / "source")
+    counts = build(tmp_path)
+    built = [p for p in CORE.rglob("*") if p.is_file() and "source" not in p.parts and p.name != "README.md"]
+    for file in built:
+        assert filecmp.cmp(file, tmp_path / file.relative_to(CORE), shallow=False), f"rebuild: {file}"
+    assert sorted(p.relative_to(CORE).as_posix() for p in built) == sorted([*counts, "questions/qrels/test.tsv"])
+    for name, count in counts.items():
+        assert len((CORE / name).read_text(encoding="utf-8").splitlines()) == count
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q, p: q["sea"].append({**q["sea"][0], "question": "Why?", "answer": "So."}), "this id stands twice"),
+        (lambda q, p: q["sea"].append({**q["sea"][0], "id": "again", "answer": "So."}), "this text stands twice"),
+        (lambda q, p: p["sea"][0].update(second=q["sea"][0]["question"].upper()), "this text stands twice"),
+        (lambda q, p: p["sea"][0].update(score=6), "the score 6 of"),
+        (lambda q, p: p["sea"][0].update(score=2.5), "the score 2.5 of"),
+    ],
+)
+def test_a_broken_source_is_refused(tmp_path: Path, change, message):
+    sources = {
+        kind: yaml.safe_load((CORE / "source" / kind / "sea-and-space.yaml").read_text(encoding="utf-8"))
+        for kind in ("questions", "similar")
+    }
+    change(sources["questions"], sources["similar"])
+    for kind, content in sources.items():
+        (tmp_path / "source" / kind).mkdir(parents=True)
+        (tmp_path / "source" / kind / "a.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        build(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]

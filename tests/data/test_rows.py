@@ -1,0 +1,366 @@
+"""Tables are read a row at a time, and a broken row names itself."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import time
+import tracemalloc
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hrembed.data.cells import CellError, Problem, Row, key_cell, text_cell
+from hrembed.data.hub import hub_rows
+from hrembed.data.rows import Form, read_rows
+from hrembed.errors import ConfigError, DataError
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def put(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def rows(path: Path, wanted=("a", "b"), **form):
+    return list(read_rows(path, wanted, Form(**form)))
+
+
+GOOD = [Row(2, {"a": "1", "b": "x"}), Row(3, {"a": "2", "b": "y"})]
+
+
+def test_csv_in_its_usual_forms(tmp_path):
+    assert rows(put(tmp_path / "t.csv", "a,b\n1,x\n2,y\n")) == GOOD
+    assert rows(put(tmp_path / "t.csv", "\ufeffa,b\r\n1,x\r\n2,y")) == GOOD
+    assert rows(put(tmp_path / "t.tsv", "a\tb\n1\tx\n2\ty\n")) == GOOD
+    assert rows(put(tmp_path / "t.csv", "a;b\n1;x\n2;y\n"), delimiter=";") == GOOD
+    assert rows(put(tmp_path / "t.csv.gz", gzip.compress(b"a,b\n1,x\n2,y\n"))) == GOOD
+
+
+def test_line_numbers_survive_line_breaks_in_cells_and_blank_lines(tmp_path):
+    found = rows(put(tmp_path / "t.csv", 'a,b\n1,"x\ny"\n\n2,z\n'))
+    assert [(row.number, row.values["b"]) for row in found] == [(2, "x\ny"), (5, "z")]
+
+
+def test_quotes_may_be_plain_characters(tmp_path):
+    (row,) = rows(put(tmp_path / "t.txt", 'a\tb\n1\tthe "boss\n'), quoted=False)
+    assert row.values["b"] == 'the "boss'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("t.csv", b"a,b\n1,x\n2\n", Problem(3, "b", "the row has 1 cells, the header 2")),
+        ("t.csv", b"a,b\n1,x,y\n", Problem(2, "", "the row has 3 cells, the header 2")),
+        ("t.csv", b"a,b\n1,caf\xe9\n", (2, "b", "byte 0xE9 is not utf-8")),
+        ("t.csv", b"a,b\n1,x\x00y\n", (2, "b", "zero byte")),
+        ("t.csv", b'a,b\n1,"x\n2,y\n', (2, "b", "unexpected end of data")),
+        ("t.csv", b'b,a,c\n1,"x,2\n5,6,7\n', (2, "a", "unexpected end of data")),
+        ("t.csv", b'b,a,c\n"1,""2",x,"y"z\n', (2, "c", "',' expected after")),
+        ("t.csv", b'b,a,c\n1,"x\ny","z\n"w\n', (2, "c", "',' expected after")),
+        ("t.csv", b"b,a,c\n1,2\n", Problem(2, "c", "the row has 2 cells, the header 3")),
+        ("t.csv", b"a,b\n1," + b"x" * (2**20 + 1) + b"\n", (2, "b", "field larger than field limit")),
+        ("t.csv", b"a,b\nx\r1,y\n", (2, "a", "new-line character seen in unquoted field")),
+        ("t.jsonl", b'{"a": 1, "b": 2}\n{"a": 1, "b": \n', (2, "b", "not valid JSON")),
+        ("t.jsonl", b'{"a": 1, "b": NaN}\n', (1, "", "NaN is not a value")),
+        ("t.jsonl", b'{"a": 1, "b": "caf\xe9"}\n', (1, "b", "byte 0xE9 is not utf-8")),
+        ("t.jsonl", b"[1]\n", (1, "", "expected an object, found list")),
+        ("t.jsonl", b"[" * 100_000 + b"\n", (1, "", "not valid JSON")),
+        ("t.jsonl", b'{"a": ' * 100_000 + b"\n", (1, "", "not valid JSON")),
+        ("t.jsonl", b'{"a": ' + b"9" * 5000 + b"}\n", (1, "", "not valid JSON")),
+        ("t.jsonl", b'{"a": -Infinity}\n', (1, "", "-Infinity is not a value")),
+        ("t.jsonl", b'{"a": "x", "b": "un\nfinished"}\n', (2, "", "not valid JSON")),
+        ("t.jsonl", b'{"a": "x\x00y"}\n', (1, "a", "Invalid control character")),
+        ("t.jsonl", b'{"a": 1} {"a": 2}\n', (1, "a", "Extra data")),
+    ],
+)
+def test_a_broken_row_names_row_column_and_reason(tmp_path, name, content, problem):
+    last = rows(put(tmp_path / name, content))[-1]
+    assert isinstance(last, Problem)
+    if isinstance(problem, Problem):
+        assert last == problem
+    else:
+        assert (last.number, last.column) == problem[:2]
+        assert problem[2] in last.reason
+
+
+def test_the_rows_behind_a_broken_one_are_read(tmp_path):
+    found = rows(put(tmp_path / "t.csv", b"a,b\n1,caf\xe9\n2\n3,z\n"))
+    assert [type(row).__name__ for row in found] == ["Problem", "Problem", "Row"]
+    assert found[-1] == Row(4, {"a": "3", "b": "z"})
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_a_line_of_100_mb_is_named_and_not_held(tmp_path, name):
+    before, after = (
+        (b"a,b\n1,", b"\n2,y\n") if name == "t.csv" else (b'{"a": "1", "b": "', b'"}\n{"a": "2", "b": "y"}\n')
+    )
+    with (tmp_path / name).open("wb") as stream:
+        stream.write(before)
+        for _ in range(100):
+            stream.write(b"x" * 1_000_000)
+        stream.write(after)
+    tracemalloc.start()
+    bad, good = rows(tmp_path / name)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (bad.number, bad.column) == (2 if name == "t.csv" else 1, "b")
+    assert bad.reason == "the line is longer than 4,194,304 bytes"
+    assert good.values["b"] == "y"
+    assert peak < 40_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "a;b\n1;x\n", r"t\.csv:1: no column 'a'.*it has 'a;b'"),
+        ("t.csv", "a,c\n1,x\n", r"t\.csv:1: no column 'b'"),
+        ("t.csv", "\na,b\n1,x\n", r"t\.csv:1: the line is blank, the names of the columns must be there"),
+        ("t.csv", b"a,b,caf\xe9\n1,x,y\n", r"t\.csv:1: column 3 of the header: byte 0xE9 is not utf-8"),
+        ("t.csv", "a,b".encode("utf-16"), r"t\.csv:1: column 1 of the header: holds a zero byte"),
+        ("t.csv", 'a,"b', r"t\.csv:1: the header cannot be read: unexpected end of data"),
+        ("t.csv", "a,b,a\n1,x,2\n", "column 'a' stands twice in the header"),
+        ("t.csv", "", "is empty"),
+        ("t.xlsx", "a", "ending '.xlsx' says no known format"),
+        ("t.csv.gz", "no gzip", "is not a whole gzip file"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n" * 99, mtime=0)[:-9], "is not a whole gzip file"),
+        (
+            "t.csv.gz",
+            gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20,
+            r"is not a whole gzip file: Error -3 while decompressing",
+        ),
+        ("t.jsonl.gz", "no gzip", "is not a whole gzip file"),
+        ("t", "a,b", "the ending '' says no known format"),
+        ("t.parquet", "no parquet", "is not a Parquet file"),
+    ],
+)
+def test_a_broken_table_is_refused_as_a_whole(tmp_path, name, content, message):
+    with pytest.raises(DataError, match=message):
+        rows(put(tmp_path / name, content))
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_another_delimiter_is_guessed_in_the_hint(tmp_path, mark):
+    with pytest.raises(DataError) as caught:
+        rows(put(tmp_path / "t.csv", f"a{mark}b\n1{mark}x\n"))
+    assert caught.value.hint == f"cells seem to be split by {mark!r}, not ',': set `delimiter`"
+
+
+def test_no_delimiter_is_guessed_where_none_would_help(tmp_path):
+    for content in ('"a,b"\n"1,x"\n', "ab\n1\n"):
+        with pytest.raises(DataError) as caught:
+            rows(put(tmp_path / "t.csv", content))
+        assert caught.value.hint == ""
+
+
+def test_a_cell_may_be_as_long_as_a_mebibyte(tmp_path):
+    """Python's own limit is an eighth of that."""
+    (row,) = rows(put(tmp_path / "t.csv", "a,b\n1," + "x" * 2**20 + "\n"))
+    assert len(text_cell(row.values, "b")) == 2**20
+
+
+def test_a_misspelt_column_is_guessed_and_what_is_there_is_listed(tmp_path):
+    with pytest.raises(DataError, match=r"no column 'anchor' \(did you mean 'anchr'\?\); it has 'anchr', 'b'"):
+        rows(put(tmp_path / "t.csv", "anchr,b\n1,x\n"), ("anchor",))
+
+
+@pytest.mark.parametrize("mark", ['"', "\n", "\r"])
+def test_not_everything_is_a_delimiter(tmp_path, mark):
+    with pytest.raises(ConfigError, match="cannot stand between cells"):
+        rows(put(tmp_path / "t.csv", "a,b\n1,x\n"), delimiter=mark)
+
+
+@pytest.mark.parametrize("name", ["t", "t.csv", "t.jsonl", "t.parquet"])
+def test_a_folder_and_a_file_that_is_not_there_are_told_apart(tmp_path, name):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / name).mkdir()
+    with pytest.raises(DataError, match=r"is a folder, not a file"):
+        rows(tmp_path / "d" / name)
+    if name != "t":
+        with pytest.raises(DataError, match=r"does not exist"):
+            rows(tmp_path / name)
+
+
+def test_jsonl_in_its_usual_forms(tmp_path):
+    good = [Row(1, {"a": "1", "b": "x"}), Row(3, {"a": "2", "b": "ü"})]
+    text = '{"a": "1", "b": "x"}\n\n{"a": "2", "b": "ü"}'
+    assert rows(put(tmp_path / "t.jsonl", text)) == good
+    assert rows(put(tmp_path / "t.ndjson", "\ufeff" + text.replace("\n", "\r\n"))) == good
+    assert rows(put(tmp_path / "t.jsonl.gz", gzip.compress(text.encode()))) == good
+    assert rows(put(tmp_path / "t.jsonl", text.encode("cp1252")), encoding="cp1252") == good
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_one_byte_of_another_encoding_costs_one_row(tmp_path, kind):
+    line = "{n},café" if kind == "csv" else '{{"a": "{n}", "b": "café"}}'
+    lines = [line.format(n=n).encode("cp1252" if n == 2 else "utf-8") for n in range(1, 4)]
+    found = rows(put(tmp_path / f"t.{kind}", b"\n".join([b"a,b", *lines] if kind == "csv" else lines)))
+    first, bad, last = found
+    assert (first.values["b"], last.values["b"]) == ("café", "café")
+    assert (bad.number, bad.column) == (3 if kind == "csv" else 2, "b")
+    assert bad.reason.startswith("byte 0xE9 is not utf-8; set `encoding` (often cp1252)")
+
+
+def test_a_long_line_inside_quotes_takes_no_other_row_with_it(tmp_path, monkeypatch):
+    """A cell left open where the line is cut must not swallow what follows."""
+    monkeypatch.setattr("hrembed.data.rows.MAX_LINE", 64)
+    text = 'a,b,c\n1,"' + "x" * 40 + '","' + "y" * 60 + '"\n2,"z",w\n3,"4\n5",6\n7,"' + "\n" + "x" * 80 + '",8\n9,8,7\n'
+    found = rows(put(tmp_path / "t.csv", text))
+    assert [(row.number, type(row).__name__) for row in found] == [
+        (2, "Problem"), (3, "Row"), (4, "Row"), (6, "Problem"), (8, "Row"),
+    ]  # fmt: skip
+    assert [row.column for row in found if isinstance(row, Problem)] == ["c", "b"]
+    assert found[-1].values == {"a": "9", "b": "8", "c": "7"}
+
+
+def test_a_long_line_goes_by_its_length_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("hrembed.data.rows.MAX_LINE", 32)
+    lines = ['{"a": "%s"}' % ("x" * n) for n in (22, 23, 24, 3)]  # 31, 32, 33 bytes without the line break
+    found = rows(put(tmp_path / "t.jsonl", "\n".join(lines)))
+    assert [type(row).__name__ for row in found] == ["Row", "Problem", "Problem", "Row"]
+    assert [row.number for row in found] == [1, 2, 3, 4]
+    with pytest.raises(DataError, match=r"t\.csv:1: the header cannot be read: the line is longer than"):
+        rows(put(tmp_path / "t.csv", "a,b" + ",c" * 40 + "\n1,2\n"))
+
+
+def test_encodings_are_checked_and_used(tmp_path):
+    file = put(tmp_path / "t.csv", "a,b\n1,café\n".encode("cp1252"))
+    assert rows(file, encoding="cp1252")[0].values["b"] == "café"
+    for unknown in ("utf-9", "", "hex", "rot13", "a\0b"):
+        with pytest.raises(ConfigError, match="unknown encoding"):
+            rows(file, encoding=unknown)
+    for other in ("utf-16", "utf-32-le", "utf-7", "cp500", "undefined", "idna"):
+        with pytest.raises(ConfigError, match="cannot be read line by line"):
+            rows(file, encoding=other)
+    for kept in ("utf-8-sig", "latin-1", "shift_jis", "gb18030"):
+        assert rows(put(tmp_path / "t.csv", "a,b\n1,x\n"), encoding=kept) == GOOD[:1]
+
+
+def test_parquet_counts_its_rows(tmp_path):
+    pq.write_table(pa.table({"a": ["1", "2"], "b": ["x", "y"]}), tmp_path / "t.parquet")
+    assert [row.number for row in rows(tmp_path / "t.parquet")] == [1, 2]
+    with pytest.raises(DataError, match="no column 'c'"):
+        rows(tmp_path / "t.parquet", wanted=("c",))
+
+
+def test_parquet_numbers_go_on_behind_a_batch(tmp_path):
+    pq.write_table(pa.table({"a": [str(n) for n in range(4500)], "b": ["x"] * 4500}), tmp_path / "t.parquet")
+    assert [row.number for row in rows(tmp_path / "t.parquet")] == list(range(1, 4501))
+    assert rows(tmp_path / "t.parquet")[-1].values["a"] == "4499"
+
+
+def test_a_cell_of_parquet_that_is_no_text_costs_one_row(tmp_path):
+    """Arrow does not look whether a text is UTF-8 when it writes; nor does Python know dates after 9999."""
+    offsets = pa.py_buffer(b"".join(n.to_bytes(4, "little") for n in (0, 1, 5, 6)))
+    spoiled = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"xcaf\xe9y")])
+    pq.write_table(pa.table({"a": ["1", "2", "3"], "b": spoiled}), tmp_path / "t.parquet")
+    assert rows(tmp_path / "t.parquet") == [
+        Row(1, {"a": "1", "b": "x"}), Problem(2, "b", "cannot be read (UnicodeDecodeError)"),
+        Row(3, {"a": "3", "b": "y"}),
+    ]  # fmt: skip
+    dates = pa.array([0, 2**40], pa.timestamp("s"))
+    pq.write_table(pa.table({"a": ["1", "2"], "b": dates}), tmp_path / "t.parquet")
+    good, bad = rows(tmp_path / "t.parquet")
+    assert good.values["b"] == datetime(1970, 1, 1)  # noqa: DTZ001
+    assert (bad.number, bad.column) == (2, "b")
+
+
+def test_parquet_cut_short_or_with_a_column_twice_is_refused(tmp_path):
+    pq.write_table(pa.table({"a": ["1"], "b": ["x"]}), tmp_path / "t.parquet")
+    whole = (tmp_path / "t.parquet").read_bytes()
+    with pytest.raises(DataError, match="is not a Parquet file that can be read"):
+        rows(put(tmp_path / "t.parquet", whole[:-20]))
+    pq.write_table(pa.table([["1"], ["2"], ["x"]], names=["a", "a", "b"]), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet: column 'a' stands twice"):
+        rows(tmp_path / "t.parquet")
+
+
+CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=12)
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@QUICK
+@given(st.lists(st.tuples(CELL, CELL), max_size=6))
+@example([('"', '""'), ("\n", ","), ("", ""), (" ", "\ufeff")])
+def test_what_python_writes_as_csv_is_read_again(tmp_path, cells):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([("a", "b"), *cells])
+    found = rows(put(tmp_path / "t.csv", text.getvalue()))
+    assert [(row.values["a"], row.values["b"]) for row in found] == cells
+
+
+@QUICK
+@given(st.binary(max_size=60) | st.text('a,b"{}[]:\n\r1\0é\\', max_size=40).map(str.encode), st.booleans())
+def test_no_bytes_end_in_anything_but_rows_and_problems(tmp_path, content, quoted):
+    for name, start in (("t.csv", b"a,b\n"), ("t.jsonl", b""), ("t.jsonl.gz", b"")):
+        file = put(tmp_path / name, start + content)
+        try:
+            found = rows(file, quoted=quoted)
+        except DataError:
+            assert name.endswith(".gz")
+        else:
+            numbers = [row.number for row in found]
+            assert numbers == sorted(set(numbers))
+            assert all(isinstance(row, Row | Problem) for row in found)
+
+
+def test_a_dataset_is_streamed_through_the_library(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(json.dumps({"a": "1", "b": "x"}) + "\n", encoding="utf-8")
+    found = list(hub_rows(str(folder), ("a", "b"), subset=None, split="train"))
+    assert found == [Row(1, {"a": "1", "b": "x"})]
+    with pytest.raises(DataError, match="no column 'c'"):
+        list(hub_rows(str(folder), ("c",), subset=None, split="train"))
+    with pytest.raises(DataError, match=r"cannot be read: Bad split: test"):
+        list(hub_rows(str(folder), ("a",), subset=None, split="test"))
+    with pytest.raises(DataError, match=r"cannot be read: BuilderConfig 'other' not found"):
+        list(hub_rows(str(folder), ("a",), subset="other", split="train"))
+
+
+@pytest.mark.parametrize("content", ["", '{"a": "1"}\n{"a": \n', None])
+def test_a_broken_dataset_gives_one_message(tmp_path, content):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    if content is not None:
+        put(folder / "train.jsonl", content)
+    with pytest.raises(DataError, match=r"dataset 'hf:.*set' cannot be read: "):
+        list(hub_rows(str(folder), ("a",), subset=None, split="train"))
+
+
+def test_a_hub_that_cannot_be_reached_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", "http://127.0.0.1:9", raising=False)
+    started = time.monotonic()
+    with pytest.raises(DataError, match=r"dataset 'hf:some/set' cannot be read: .*refused") as caught:
+        list(hub_rows("some/set@main", ("a",), subset=None, split="train"))
+    assert "is there a network" in caught.value.hint
+    assert time.monotonic() - started < 10
+    with pytest.raises(DataError, match=r"dataset 'hf:no name!' cannot be read: Repo id must"):
+        list(hub_rows("no name!", ("a",), subset=None, split="train"))
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", 5, ["x"], b"x", "x\0y", "\ud800", "x" * (2**20 + 1)])
+def test_a_text_must_be_one(value):
+    with pytest.raises(CellError):
+        text_cell({"a": value}, "a")
+    with pytest.raises(CellError, match="is missing"):
+        text_cell({}, "a")
+
+
+def test_an_id_is_a_text_or_a_whole_number():
+    assert [key_cell({"a": value}, "a") for value in (None, "", " x ", 7)] == ["", "", "x", "7"]
+    for value in (True, 1.5, float("inf"), ["x"], {}, b"x"):
+        with pytest.raises(CellError, match="a text or a whole number"):
+            key_cell({"a": value}, "a")
+    with pytest.raises(CellError, match="a lone surrogate"):
+        key_cell({"a": "\udfff"}, "a")

@@ -1,0 +1,69 @@
+"""Eval runs and audits as they lie on disk, with scores that a test chose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hrembed.config.eval import EvalConfig
+from hrembed.runs.record import open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUERIES = 80
+GROUPS = [f"g{n // 2}" for n in range(QUERIES)]
+
+
+def values(shift: float, seed: int = 1) -> np.ndarray:
+    """Scores of a model; every seed shares the difficulty of the queries."""
+    hard = np.random.default_rng(0).normal(0.6, 0.15, size=QUERIES)
+    return np.clip(hard + np.random.default_rng(seed).normal(0, 0.02, size=QUERIES) + shift, 0, 1)
+
+
+def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: str = "ndcg@10") -> Path:
+    """Write an eval run of one task through the same code as the stage does; returns its folder."""
+    config = EvalConfig(models=tuple({"ref": f"path:{name}"} for name in models), baselines=(),
+                        tasks=({"path": str(task)},))  # fmt: skip
+    with open_run(runs, "eval", config.model_dump(mode="json"), seeds={}) as run:
+        run.add_input("task/test", task)
+        for name, found in models.items():
+            run.add_model(f"path:{name}", f"identity-{name}", f"folder-{name}")
+            mean = float(found.mean())
+            assert 0 <= mean <= 1
+        entries = {
+            f"path:{name}": {
+                metric: {"value": float(v.mean()), "interval": [float(v.mean()) - 0.03, float(v.mean()) + 0.03],
+                         "n": QUERIES // 2, "unit": "groups", "undefined": 0}
+            }
+            for name, v in models.items()
+        }  # fmt: skip
+        kinds = {"task/test": {"kind": "retrieval", "items": QUERIES, "unit": "groups"}}
+        run.write_metrics(
+            {"scores": {"task/test": entries}, "retention": [], "kinds": kinds, "differences": [], "robustness": {}}
+        )
+        count = len(models)
+        run.write_table(
+            "per_query",
+            {
+                "task": ["task/test"] * QUERIES * count,
+                "model": [f"path:{name}" for name in models for _ in range(QUERIES)],
+                "query": [f"q{n}" for n in range(QUERIES)] * count,
+                "group": GROUPS * count,
+                metric: np.concatenate(list(models.values())).tolist(),
+            },
+        )
+    return run.path
+
+
+def audit_run(runs: Path, model: str, *, verdict: str = "pass", stimuli: str = "s1", gap: float = 0.0) -> Path:
+    """Write an audit of forty names in two groups."""
+    with open_run(runs, "bias-audit", {}, seeds={}) as run:
+        run.add_model(f"path:{model}", f"identity-{model}", "")
+        run.write_metrics({"verdict": verdict, "stimuli_sha256": stimuli, "attributes": {"gender": {}}})
+        effect = np.random.default_rng(3).normal(0, 0.05, size=40) + np.repeat([gap, 0.0], 20)
+        run.write_table(
+            "per_name",
+            {"name": [f"n{n}" for n in range(40)], "gender": ["female"] * 20 + ["male"] * 20, "score": effect.tolist()},
+        )
+    return run.path

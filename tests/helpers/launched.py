@@ -1,0 +1,40 @@
+"""What the processes of a launch run in `test_launch`.
+
+`launched.py train PLAN`: several trainings in one launch, which saves the imports of the others.
+`launched.py fail RANK STEP ARGUMENTS...`: the command line, in which one process fails at a step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from hrembed.cli.app import entry_point
+from hrembed.commands.finetune.run import run_finetune
+from hrembed.config.finetune import FinetuneConfig
+from hrembed.errors import ModelError
+from hrembed.training.watch import Watch
+
+
+def train(plan: str) -> None:
+    for name, settings in json.loads(Path(plan).read_text(encoding="utf-8")).items():
+        run_finetune(FinetuneConfig.model_validate(settings), Path(plan).parent / name)
+
+
+def fail(rank: str, step: str, *arguments: str) -> None:
+    whole = Watch.step_done
+
+    def broken(self, now, loss, parts):
+        if os.environ["RANK"] == rank and now == int(step):
+            raise ModelError("the disk is on fire")
+        return whole(self, now, loss, parts)
+
+    Watch.step_done = broken
+    sys.argv[1:] = arguments
+    entry_point()
+
+
+if __name__ == "__main__":
+    {"train": train, "fail": fail}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,51 @@
+"""What tests of sources of training share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrembed.commands.finetune.enrich import enrich
+from hrembed.commands.finetune.feed import build_feed
+from hrembed.commands.finetune.sources import open_sources
+from hrembed.config.finetune import FinetuneConfig, LoraMethod, TrainSection
+from hrembed.config.parts import ModelSection, TaskSection
+from hrembed.config.proof import ProofSection
+from hrembed.models.transformer import load_model
+from hrembed.progress import Silent
+
+if TYPE_CHECKING:
+    from hrembed.config.finetune import SourceSection
+
+NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
+
+
+class Run:
+    """What sources tell a run."""
+
+    def __init__(self) -> None:
+        self.manifest = {"models": {}}
+
+    def add_input(self, name, path):
+        pass
+
+    def add_model(self, name, identity, source):
+        self.manifest["models"][name] = identity
+
+
+def config_of(tiny_model: Path, task: Path, *sources: SourceSection, **train) -> FinetuneConfig:
+    settings = {"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "max_tokens": 32, "evaluations": 1, **train}
+    return FinetuneConfig(
+        model=ModelSection(ref=f"path:{tiny_model}"),
+        sources=sources,
+        method=LoraMethod(rank=8),
+        train=TrainSection(**settings),
+        dev=TaskSection(path=str(task)),
+        proof=NO_PROOF,
+    )
+
+
+def fed(config: FinetuneConfig, tmp_path: Path, model=None):
+    sources = enrich(config, open_sources(config, Run()), tmp_path / "r", Run(), "", Silent())
+    model = model or load_model(Path(config.model.ref.removeprefix("path:")), max_tokens=32)
+    return build_feed(config, sources, model, tmp_path / "r", ""), model

@@ -1,0 +1,154 @@
+"""Encoders: one shared suite, and what makes two of them the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hrembed.config.parts import ModelSection
+from hrembed.errors import ModelError
+from hrembed.models.dense import DenseEncoder
+from hrembed.models.lexical import Bm25
+from hrembed.models.transformer import TransformerBackend, load_model
+from hrembed.progress import Silent
+from hrembed.scoring.encoders import open_encoder
+
+if TYPE_CHECKING:
+    from hrembed.types import Encoder
+
+QUERIES = ["nurse for the ward", "car mechanic", "nurse for the ward"]
+DOCUMENTS = ["dresses wounds on the ward", "repairs the engines of a car", "bakes bread", "zzz"]
+
+
+@pytest.fixture(params=["bm25", "tfidf", "tiny", "wordllama"])
+def encoder(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) -> Encoder:
+    if request.param == "wordllama":
+        pytest.importorskip("wordllama", reason="the package of the table is not installed")
+    ref = f"path:{tiny_model}" if request.param == "tiny" else request.param
+    return open_encoder(ModelSection(ref=ref), tmp_path, Silent())
+
+
+def whole(encoder: Encoder, queries: list[str], documents: list[str]) -> np.ndarray:
+    return encoder.similarity(queries, documents).block(slice(None), slice(None))
+
+
+def test_a_block_is_a_part_of_the_whole(encoder: Encoder):
+    similarity = encoder.similarity(QUERIES, DOCUMENTS)
+    assert similarity.shape == (3, 4)
+    part = similarity.block(slice(1, 3), np.array([3, 0]))
+    assert part == pytest.approx(whole(encoder, QUERIES, DOCUMENTS)[1:3][:, [3, 0]], abs=1e-6)
+
+
+def test_bm25_scores_are_those_of_its_library():
+    import bm25s
+
+    documents = [f"{text} ward ward {n}" for n, text in enumerate(DOCUMENTS)]
+    queries = ["nurse ward ward cleans", "repairs engines 1"]
+    index = bm25s.BM25()
+    index.index(bm25s.tokenize(documents, show_progress=False), show_progress=False)
+    words = bm25s.tokenize(queries, return_ids=False, show_progress=False)
+    expected = [index.get_scores([word for word in row if word in index.vocab_dict]) for row in words]
+    assert whole(Bm25(), queries, documents) == pytest.approx(np.stack(expected), abs=1e-6)
+
+
+def test_every_encoder_scores_each_query_against_each_document(encoder: Encoder):
+    scores = whole(encoder, QUERIES, DOCUMENTS)
+    assert scores.shape == (3, 4)
+    assert np.isfinite(scores).all()
+    assert scores[0] == pytest.approx(scores[2])  # equal texts, equal scores
+    assert scores == pytest.approx(whole(encoder, QUERIES, DOCUMENTS))
+    turned = whole(encoder, QUERIES[::-1], DOCUMENTS[::-1])
+    assert scores == pytest.approx(turned[::-1, ::-1], abs=1e-5)
+    assert encoder.name
+    assert encoder.identity
+
+
+def test_a_lexical_query_without_known_words_scores_zero(tmp_path: Path):
+    for ref in ("bm25", "tfidf"):
+        scores = whole(open_encoder(ModelSection(ref=ref), tmp_path, Silent()), ["qqq"], DOCUMENTS)
+        assert (scores == 0).all()
+
+
+def test_vectors_are_unit_rows_in_the_order_of_the_texts(tiny_model: Path, tmp_path: Path):
+    encoder = open_encoder(ModelSection(ref=f"path:{tiny_model}", batch_size=2), tmp_path, Silent())
+    vectors = encoder.vectors(DOCUMENTS, "document")
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
+    model = load_model(tiny_model)
+    for text, vector in zip(DOCUMENTS, vectors, strict=True):
+        alone = model.encode(text, normalize_embeddings=True)
+        assert vector == pytest.approx(alone, abs=1e-5)
+
+
+def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: Path):
+    plain, prompted = (
+        open_encoder(ModelSection(ref=f"path:{tiny_model}", query_prompt=prompt), tmp_path, Silent())
+        for prompt in ("", "query: ")
+    )
+    assert np.abs(plain.vectors(QUERIES, "query") - prompted.vectors(QUERIES, "query")).max() > 1e-3
+    assert plain.vectors(QUERIES, "document") == pytest.approx(prompted.vectors(QUERIES, "document"))
+
+
+def identity(folder: Path, place: Path, **settings: object) -> str:
+    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), place, Silent()).identity
+
+
+def test_the_identity_is_that_of_weights_and_settings_not_of_the_name(tiny_model: Path, tmp_path: Path):
+    base = identity(tiny_model, tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    assert identity(copy, tmp_path) == base
+    assert identity(copy, tmp_path, query_prompt="query: ") != base
+    assert identity(copy, tmp_path, max_tokens=16) != base
+    load_model(copy).half().save_pretrained(str(copy), create_model_card=False)
+    assert identity(copy, tmp_path) != base
+
+
+def hub(place: Path, model: Path) -> dict[str, str]:
+    """Lay a model out as the Hub's cache does, and return the environment that finds it without a network."""
+    repo = place / "hub" / "models--someone--tiny"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("0123abcd" * 5, encoding="utf-8")
+    shutil.copytree(model, repo / "snapshots" / ("0123abcd" * 5))
+    return {**os.environ, "HF_HOME": str(place), "HF_HUB_OFFLINE": "1"}
+
+
+def test_a_model_of_the_hub_is_found_in_its_cache_and_the_commit_recorded(tiny_model: Path, task: Path, tmp_path: Path):
+    command = [
+        sys.executable, "-m", "hrembed", "eval", "--runs-dir", str(tmp_path / "runs"), "--json",
+        "--set", "models=[{ref: hf:someone/tiny}]", "--set", "baselines=[]", "--set", f"tasks=[{{path: {task}}}]",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((Path(json.loads(done.stdout)["run"]) / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["models"]["hf:someone/tiny"]["source"].endswith("0123abcd" * 5)
+    assert manifest["models"]["hf:someone/tiny"]["identity"] == identity(tiny_model, tmp_path)
+
+
+def test_a_model_that_the_hub_does_not_give_is_named(tiny_model: Path, tmp_path: Path):
+    command = [
+        sys.executable, "-m", "hrembed", "eval", "--runs-dir", str(tmp_path / "runs"),
+        "--set", "models.0.ref=hf:someone/tiny@v9",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "cannot get 'someone/tiny' from the Hugging Face Hub" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_vectors_that_are_not_numbers_are_refused(tiny_model: Path, tmp_path: Path):
+    import torch
+
+    model = load_model(tiny_model)
+    with torch.no_grad():
+        model[0].model.encoder.layer[0].output.dense.weight.fill_(float("nan"))
+    encoder = DenseEncoder(TransformerBackend(lambda: model, identity="x"), name="broken")
+    with pytest.raises(ModelError, match="model 'broken' gives NaN or infinite vectors for 4 of 4 texts"):
+        encoder.vectors(DOCUMENTS, "document")
