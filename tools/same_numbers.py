@@ -1,0 +1,93 @@
+"""Run the same configs with two checkouts, and compare every number of their `metrics.json`.
+
+    python tools/same_numbers.py OLD_CHECKOUT NEW_CHECKOUT
+
+Needs an interpreter in which the dependencies of both are installed; each checkout is put first on its path. Numbers
+are compared by their place in the file, as text and exactly. What may differ, and why, stands in `EXPECTED`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CORE = "shipped:hr-core"
+FEW = "bootstrap={resamples: 500}"
+
+# Each is run as `hrembed ...` in one folder, in this order; `gate` and `compare` take the runs made before.
+COMMANDS: dict[str, list[str]] = {
+    "data check": ["data", "check", f"{CORE}/pairs/train.jsonl", "--against", f"{CORE}/test/title", "--personal"],
+    "data inspect": ["data", "inspect", f"{CORE}/dev/title"],
+    "data split": ["data", "split", f"{CORE}/pairs/train.jsonl"],
+    "select": ["select", "--set", "probe.models=[bm25, tfidf, wordllama]", "--set", "probe.cost.measure=false"],
+    "finetune": [
+        "finetune", "--set", "train.steps=6", "--set", "train.evaluations=2", "--set", FEW,
+        "--set", "proof.tests=[{path: shipped:hr-core/test/title}]", "--set", "proof.strengths=[0.5]",
+    ],
+    "eval": [
+        "eval", "--set", "models=[{ref: wordllama}, {ref: tfidf}]", "--set", "baselines=[bm25]", "--set", FEW,
+        "--set", "worst=3",
+    ],
+    "eval run": ["eval", "--set", "models=[{ref: minilm}, {ref: 'run:latest'}]", "--set", "baselines=[]", "--set", FEW,
+                 "--set", "tasks=[{path: shipped:hr-core/test/title}]", "--set", "robustness.changes=[typos]"],
+    "bias-audit": ["bias-audit", "--set", "model.ref=wordllama", "--set", "fail_on=never"],
+    "gate": ["gate", "--set", "candidate.eval=latest", "--set", "inconclusive=pass"],
+    "compare": ["compare", "eval/latest", "--set", "load=null", "--set", FEW],
+}  # fmt: skip
+
+# Place in the flattened file (a regular expression) -> why it may differ.
+EXPECTED: dict[str, str] = {}
+
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?")
+
+
+def main(old: str, new: str) -> int:
+    """Print each number that differs; 1 where one does that is not expected."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = [numbers(Path(checkout).resolve(), Path(folder) / name) for name, checkout in (("a", old), ("b", new))]
+    unexpected = compared = 0
+    for name in COMMANDS:
+        before, after = (side.get(name, {}) for side in found)
+        compared += len(before)
+        for place in sorted(before.keys() | after.keys()):
+            if before.get(place) == after.get(place):
+                continue
+            reason = next((why for form, why in EXPECTED.items() if re.fullmatch(form, f"{name}: {place}")), None)
+            unexpected += reason is None
+            print(f"{name}: {place}: {before.get(place)} -> {after.get(place)}  {reason or 'NOT EXPECTED'}")
+    print(f"{compared} numbers of {len(COMMANDS)} commands compared, {unexpected} differ without a reason")
+    return int(unexpected > 0 or not compared)
+
+
+def numbers(checkout: Path, folder: Path) -> dict[str, dict[str, str]]:
+    """Run every command with a checkout; returns command -> place -> number as text."""
+    folder.mkdir(parents=True)
+    found = {}
+    for name, words in COMMANDS.items():
+        environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", "import sys; from hrembed.cli.app import main; sys.exit(main())", *words]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        ended = sorted((folder / "runs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
+        if done.returncode not in {0, 3, 5, 6} or not ended:
+            raise SystemExit(f"{checkout}: hrembed {' '.join(words)} ended with {done.returncode}\n{done.stderr}")
+        found[name] = dict(flat(json.loads(ended[-1].read_text(encoding="utf-8")), ""))
+        print(f"{checkout.name}: {name}: {len(found[name])} numbers", file=sys.stderr)
+    return found
+
+
+def flat(value: object, place: str) -> list[tuple[str, str]]:
+    """Every number, and every undefined one, with its place; names of runs are told apart by nobody."""
+    if isinstance(value, dict):
+        return [row for key, item in value.items() for row in flat(item, f"{place}/{_RUN_ID.sub('RUN', key)}")]
+    if isinstance(value, list):
+        return [row for number, item in enumerate(value) for row in flat(item, f"{place}/{number}")]
+    return [] if isinstance(value, str | bool) else [(place, repr(value))]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
