@@ -32,8 +32,8 @@ from hrembed.metrics.leakage import cross_fitted, folds_of
 from hrembed.metrics.legal import naive_chi_square
 from hrembed.metrics.shares import attention_draws, ndkl
 from hrembed.metrics.spread import spread_ratio_p
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from scipy import stats
 
@@ -44,8 +44,8 @@ def measured() -> tuple[Any, Any, Any, Any]:
     """Measure 160 names with MiniLM; returns stimuli, measures, vectors of names, and the encoder."""
     config = AuditConfig(stimuli=StimuliSection(names_per_cell=20))
     with tempfile.TemporaryDirectory() as folder, open_run(Path(folder), "bias-audit", {}, seeds={}) as run:
-        stimuli = open_stimuli(config, Path(folder), run)
-        encoder = open_encoder(config.model, Path(folder), Silent(), cache=Path(folder) / "cache")
+        stimuli = open_stimuli(config, run)
+        encoder = open_encoder(config.model, Workspace(Path(folder)), cache=Path(folder) / "cache")
         source = ModelScores(encoder, stimuli.jobs, stimuli.resumes)
         found = measure(source, fill(stimuli.resumes, stimuli.names.names), stimuli, config)
         return stimuli, found, name_vectors(encoder, stimuli), encoder

@@ -17,6 +17,7 @@ from typing import Any
 from hrembed.commands.bias_audit.run import run_bias_audit
 from hrembed.config.bias_audit import AuditConfig, MitigationSection, StimuliSection
 from hrembed.config.parts import ModelSection
+from hrembed.runs.workspace import Workspace
 
 from measuring import HR_CORE, arguments, forget, in_turns, ratio, record
 
@@ -53,7 +54,7 @@ def main() -> None:
                 mitigation=MitigationSection(ways=()),
                 fail_on="never",
             )
-            return dict(run_bias_audit(config, folder / "runs").metrics)
+            return dict(run_bias_audit(config, Workspace(folder / "runs")).metrics)
 
         started = time.perf_counter()
         audit(precision="auto")

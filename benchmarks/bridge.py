@@ -16,9 +16,9 @@ from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.retrain import BridgeSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs
-from hrembed.progress import Silent
 from hrembed.reports.estimates import shown
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import open_task
 
@@ -26,7 +26,7 @@ from hrembed.scoring.retrieval import open_task
 def main(runs: Path, name: str) -> None:
     """Fit, choose, measure, and print a table."""
     old, new = (
-        open_encoder(ModelSection(ref=ref, max_tokens=128), runs, Silent(), cache=runs / ".cache" / "vectors")
+        open_encoder(ModelSection(ref=ref, max_tokens=128), Workspace(runs), cache=runs / ".cache" / "vectors")
         for ref in ("minilm", f"run:{name}")
     )
     pairs = read_pairs(locate("shipped:hr-core/pairs/train.jsonl"))

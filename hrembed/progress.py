@@ -25,7 +25,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """A `Progress` that shows nothing: the default when a stage is called from Python."""
+    """A `Progress` that shows nothing: the default when a command is called from Python."""
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:

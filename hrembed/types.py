@@ -145,8 +145,8 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """What a stage gives back to its caller.
+class CommandResult:
+    """What a command gives back to its caller.
 
     Attributes:
         run: Run folder, relative to where the command was started where possible.

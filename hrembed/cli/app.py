@@ -14,7 +14,7 @@ import typer
 
 from hrembed import __version__
 from hrembed.cli import compare, data, finetune, runs, select
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.errors import HrembedError
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Command: its stage as "module:function", what it does in short, the rest of it, an example.
+# Command: its function as "module:function", what it does in short, the rest of it, an example.
 COMMANDS = {
     "eval": (
         "hrembed.commands.eval.run:run_evaluate",
@@ -77,7 +77,7 @@ COMMANDS = {
 }
 
 
-def _add_command(name: str, stage: str, summary: str, more: str, example: str) -> None:
+def _add_command(name: str, function: str, summary: str, more: str, example: str) -> None:
     """All commands take the same arguments; only what they run differs."""
 
     def command(
@@ -87,7 +87,7 @@ def _add_command(name: str, stage: str, summary: str, more: str, example: str) -
         as_json: AsJson = False,
         quiet: Quiet = False,
     ) -> None:
-        run_stage(name, stage, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
+        run_command(name, function, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
 
     app.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 

@@ -1,4 +1,4 @@
-"""What all commands share: their options, and how a stage is run and shown."""
+"""What all commands share: their options, and how a command is run and shown."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON obj
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
 
 
-def run_stage(
+def run_command(
     command: str,
-    stage: str,
+    function: str,
     config: Path | None,
     overrides: list[str],
     runs_dir: Path,
@@ -26,31 +26,32 @@ def run_stage(
     quiet: bool,
     **options: object,
 ) -> None:
-    """Load the config, run the stage, show what came out.
+    """Load the config, run the command, show what came out.
 
     Args:
         command: Key of the config's schema, and name of the default config.
-        stage: `module:function`.
+        function: What runs it, as `module:function`.
         config: The user's YAML file; None for the embedded default.
         overrides: `key=value` texts.
         runs_dir: Where run folders go.
         as_json: Print one JSON object.
         quiet: Print the run folder only.
-        options: Further arguments of the stage.
+        options: Further arguments of the command.
 
     Raises:
-        HrembedError: Whatever stopped the stage, or the limit that was not met.
+        HrembedError: Whatever stopped the command, or the limit that was not met.
     """
     from hrembed.cli.render import Terminal
     from hrembed.config.load import load_config
     from hrembed.config.schema import SCHEMAS
     from hrembed.data.locate import shipped_root
+    from hrembed.runs.workspace import Workspace
 
     path = config or shipped_root() / "configs" / f"{command}.yaml"
     settings = load_config(path, SCHEMAS[command], overrides)
-    module, _, function = stage.partition(":")
+    module, _, name = function.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    result = getattr(import_module(module), function)(settings, runs_dir, terminal, **options)
+    result = getattr(import_module(module), name)(settings, Workspace(runs_dir, terminal), **options)
     if not result.follows:
         terminal.show(result)
     if result.failure is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_stage
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
 
 _HELP = """Weigh the models of eval runs on latency, computation, cost, accuracy and scalability.
 
@@ -37,6 +37,6 @@ def _compare(
     quiet: Quiet = False,
 ) -> None:
     sets = [*([f"runs={json.dumps(runs)}"] if runs else []), *(overrides or [])]
-    run_stage(
+    run_command(
         "compare", "hrembed.commands.compare.run:run_compare", config, sets, runs_dir, as_json=as_json, quiet=quiet
     )

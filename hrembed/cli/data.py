@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_stage
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
 
 app = typer.Typer(
     help="Import, split, inspect, check and anonymise training data.", no_args_is_help=True, rich_markup_mode=None
@@ -25,7 +25,7 @@ Personal = Annotated[bool, typer.Option("--personal", help="Also look for person
 Fix = Annotated[bool, typer.Option("--fix", help="Write the training set again without the leaking rows.")]
 
 
-# Place, name: its stage, key of the argument, what it does, the rest of it, an example.
+# Place, name: its function, key of the argument, what it does, the rest of it, an example.
 COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
     (imports, "onet"): (
         "hrembed.commands.data.imports:run_import_onet",
@@ -81,7 +81,7 @@ COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
 
 
 def _add_command(place: typer.Typer, name: str, row: tuple[str, str, str, str, str]) -> None:
-    stage, key, summary, more, example = row
+    function, key, summary, more, example = row
     schema = f"data-import-{name}" if place is imports else f"data-{name}"
 
     def command(
@@ -93,7 +93,7 @@ def _add_command(place: typer.Typer, name: str, row: tuple[str, str, str, str, s
         quiet: Quiet = False,
     ) -> None:
         sets = [*_set(key, source), *(overrides or [])]
-        run_stage(schema, stage, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+        run_command(schema, function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
     place.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
@@ -125,8 +125,8 @@ def check(
     """
     sets = [*_set("train", train), *_set("against", against or None)]
     sets += [*_set("personal", personal or None), *_set("fix", "pairs" if fix else None), *(overrides or [])]
-    stage = "hrembed.commands.data.check:run_check"
-    run_stage("data-check", stage, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+    function = "hrembed.commands.data.check:run_check"
+    run_command("data-check", function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 
 def _set(key: str, value: Any) -> list[str]:

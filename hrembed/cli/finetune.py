@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.errors import ConfigError
 
 _HELP = """Fine-tune a model on pairs, and compare it with its base.
@@ -46,7 +46,7 @@ def _finetune(
             raise ConfigError("a resumed run goes on with its own config", hint="give `--resume` and `--runs-dir` only")
         folder = unfinished_run(runs_dir, "finetune", resume)
         config, resume = folder / "config.yaml", folder.name
-    run_stage(
+    run_command(
         "finetune",
         "hrembed.commands.finetune.run:run_finetune",
         config,

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from hrembed.files import json_text
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 
 class Terminal:
@@ -50,7 +50,7 @@ class Terminal:
         """Print a line on stderr."""
         self._err.print(text, markup=False)
 
-    def show(self, result: StageResult) -> None:
+    def show(self, result: CommandResult) -> None:
         """Print the result on stdout."""
         if self._as_json:
             print(json_text({"run": result.run, "status": result.status, "metrics": result.metrics}))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_stage
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 
 _HELP = """Shortlist models, and measure those at hand on your task.
 
@@ -35,7 +35,7 @@ def _select(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    run_stage(
+    run_command(
         "select",
         "hrembed.commands.select.run:run_select",
         config,

@@ -12,41 +12,38 @@ from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.compare import AlternativeSection
 from hrembed.config.parts import ModelSection
 from hrembed.files import write_text
-from hrembed.progress import Silent
 from hrembed.reports.markdown import markdown_table
 
 if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.config.schema import DecisionConfig
-    from hrembed.progress import Progress
-    from hrembed.types import StageResult
+    from hrembed.runs.workspace import Workspace
+    from hrembed.types import CommandResult
 
 
-def run_decision(config: DecisionConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult:
     """Fine-tune, train from scratch, evaluate both beside the pre-trained model and the baselines, and compare.
 
-    Each stage opens a run of its own. Models of `eval.models` take part as further alternatives, for example an API.
+    Each step opens a run of its own. Models of `eval.models` take part as further alternatives, for example an API.
 
     Args:
-        config: Validated settings of all stages.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        config: Validated settings of all steps.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         What `hrembed compare` found; the decision table also lies in `decision.md` beside the runs.
 
     Raises:
-        HrembedError: A stage failed.
+        HrembedError: A step failed.
     """
-    progress = progress or Silent()
     base = config.tuned.model.model_copy(update={"max_tokens": config.tuned.train.max_tokens})
-    progress.note("1 of 4: fine-tune the pre-trained model")
-    tuned = _trained(config.tuned, runs_dir, progress)
-    progress.note("2 of 4: train a model from scratch")
-    scratch = _trained(config.scratch, runs_dir, progress)
+    workspace.progress.note("1 of 4: fine-tune the pre-trained model")
+    tuned = _trained(config.tuned, workspace)
+    workspace.progress.note("2 of 4: train a model from scratch")
+    scratch = _trained(config.scratch, workspace)
     models = (base, tuned, scratch, *(model for model in config.eval.models if model.ref != base.ref))
-    progress.note("3 of 4: evaluate on what nobody trained on")
-    evaluated = run_evaluate(config.eval.model_copy(update={"models": models}), runs_dir, progress)
+    workspace.progress.note("3 of 4: evaluate on what nobody trained on")
+    evaluated = run_evaluate(config.eval.model_copy(update={"models": models}), workspace)
     labels = tuple(
         AlternativeSection(model=model, label=label)
         for model, label in ((base.ref, "pre-trained"), (tuned.ref, "fine-tuned"), (scratch.ref, "from scratch"))
@@ -54,13 +51,13 @@ def run_decision(config: DecisionConfig, runs_dir: Path, progress: Progress | No
     prices = config.compare.prices
     priced = prices.model_copy(update={"alternatives": (*prices.alternatives, *labels)})
     settings = config.compare.model_copy(update={"runs": (f"eval/{Path(evaluated.run).name}",), "prices": priced})
-    progress.note("4 of 4: measure what each one takes")
-    compared = run_compare(settings, runs_dir, progress)
-    write_text(runs_dir / "decision.md", markdown_table(compared.tables[DECISION]))
+    workspace.progress.note("4 of 4: measure what each one takes")
+    compared = run_compare(settings, workspace)
+    write_text(workspace.root / "decision.md", markdown_table(compared.tables[DECISION]))
     return compared
 
 
-def _trained(config: FinetuneConfig, runs_dir: Path, progress: Progress) -> ModelSection:
+def _trained(config: FinetuneConfig, workspace: Workspace) -> ModelSection:
     """Train, and name the result as `eval` takes it."""
-    done = run_finetune(config, runs_dir, progress)
+    done = run_finetune(config, workspace)
     return ModelSection(ref=f"run:{Path(done.run).name}", max_tokens=config.train.max_tokens)

@@ -10,52 +10,49 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.select.run import run_select
 from hrembed.config.parts import ModelSection
-from hrembed.progress import Silent
 from hrembed.reports.estimates import shown
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hrembed.config.schema import DemoConfig
-    from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
 
 
-def run_demo(config: DemoConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult:
     """Select, fine-tune, evaluate on the held-out split, and audit the tuned model.
 
-    Each stage opens a run of its own; the demo itself only joins them.
+    Each command opens a run of its own; the demo itself only joins them.
 
     Args:
         config: Validated settings of all four.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         One table: base against tuned with the paired interval, baselines, verdict, run folders.
 
     Raises:
-        HrembedError: A stage failed.
+        HrembedError: A command failed.
     """
-    progress = progress or Silent()
-    progress.note("1 of 4: select")
-    selected = run_select(config.select, runs_dir, progress)
-    progress.note("2 of 4: finetune")
-    tuned = run_finetune(config.finetune, runs_dir, progress)
+    workspace.progress.note("1 of 4: select")
+    selected = run_select(config.select, workspace)
+    workspace.progress.note("2 of 4: finetune")
+    tuned = run_finetune(config.finetune, workspace)
     tuned_ref = ModelSection(ref=f"run:{Path(tuned.run).name}", max_tokens=config.finetune.train.max_tokens)
     base = config.finetune.model.model_copy(update={"max_tokens": config.finetune.train.max_tokens})
-    progress.note("3 of 4: eval on the held-out split")
-    evaluated = run_evaluate(config.eval.model_copy(update={"models": (base, tuned_ref)}), runs_dir, progress)
-    progress.note("4 of 4: bias-audit of the tuned model")
-    audited = run_bias_audit(config.audit.model_copy(update={"model": tuned_ref}), runs_dir, progress)
-    stages = {"select": selected, "finetune": tuned, "eval": evaluated, "bias-audit": audited}
-    metrics = {name: {"run": stage.run, "status": stage.status} for name, stage in stages.items()}
+    workspace.progress.note("3 of 4: eval on the held-out split")
+    evaluated = run_evaluate(config.eval.model_copy(update={"models": (base, tuned_ref)}), workspace)
+    workspace.progress.note("4 of 4: bias-audit of the tuned model")
+    audited = run_bias_audit(config.audit.model_copy(update={"model": tuned_ref}), workspace)
+    ran = {"select": selected, "finetune": tuned, "eval": evaluated, "bias-audit": audited}
+    metrics = {name: {"run": result.run, "status": result.status} for name, result in ran.items()}
     tables = {
         "On occupations that were never trained on": _scores(evaluated.metrics, tuned_ref.ref),
         "Bias audit of the tuned model": _audit(audited.metrics),
-        "Runs": [{"command": name, "outcome": stage.status, "folder": stage.run} for name, stage in stages.items()],
+        "Runs": [{"command": name, "outcome": result.status, "folder": result.run} for name, result in ran.items()],
     }
-    return StageResult(str(runs_dir), audited.status, {**metrics, "eval_metrics": evaluated.metrics}, tables)
+    return CommandResult(str(workspace.root), audited.status, {**metrics, "eval_metrics": evaluated.metrics}, tables)
 
 
 def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:

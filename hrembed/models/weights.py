@@ -24,7 +24,7 @@ def locate_weights(ref: ModelRef, *, trust_remote_code: bool = False) -> Path:
     """Find the folder that a reference means, downloading it when it lives on the Hub.
 
     Args:
-        ref: A `catalogue`, `path` or `hf` reference; `run` references are resolved by their stage.
+        ref: A `catalogue`, `path` or `hf` reference; `run` references are resolved before.
         trust_remote_code: Fetch Python files as well.
 
     Returns:

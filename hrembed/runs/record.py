@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hrembed.errors import HrembedError, ModelError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
 from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
+from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,16 +25,16 @@ _log = logging.getLogger("hrembed")
 
 
 @dataclass
-class Run:
-    """An open run folder.
+class Run(Workspace):
+    """A workspace in which one run is open.
 
     Attributes:
-        path: The folder.
+        path: Folder of the run.
         manifest: What `manifest.json` holds; written when the run opens and when it closes.
     """
 
-    path: Path
-    manifest: dict[str, Any] = field(default_factory=dict)
+    path: Path = field(kw_only=True)
+    manifest: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def add_input(self, name: str, path: Path) -> None:
         """Record a file or folder that the run reads, with its hash; what it must be credited for is passed on."""
@@ -69,7 +70,12 @@ class Run:
 
 @contextmanager
 def open_run(
-    root: Path, command: str, config: Mapping[str, Any], *, seeds: Mapping[str, int], resume: str | None = None
+    workspace: Workspace,
+    command: str,
+    config: Mapping[str, Any],
+    *,
+    seeds: Mapping[str, int],
+    resume: str | None = None,
 ) -> Iterator[Run]:
     """Open a run folder, and close it with a status whatever happens inside.
 
@@ -77,7 +83,7 @@ def open_run(
     anything else. The block's outcome becomes `ok`, `failed` with the message, or `interrupted`.
 
     Args:
-        root: Folder of all runs.
+        workspace: Where the run goes, and who receives progress updates.
         command: Name of the command; the run lies in a folder of that name.
         config: Resolved settings.
         seeds: All seeds of the run, by name.
@@ -87,7 +93,10 @@ def open_run(
         HrembedError: The folder cannot be made or written, or there is nothing to resume.
     """
     started = time.monotonic()
-    run = _new_run(root, command, config, seeds) if resume is None else _reopened(unfinished_run(root, command, resume))
+    if resume is None:
+        run = _new_run(workspace, command, config, seeds)
+    else:
+        run = _reopened(workspace, unfinished_run(workspace.root, command, resume))
     write_json(run.path / "manifest.json", run.manifest)
     handler = _log_file(run.path / "log.txt")
     try:
@@ -104,17 +113,18 @@ def open_run(
         handler.close()
 
 
-def _new_run(root: Path, command: str, config: Mapping[str, Any], seeds: Mapping[str, int]) -> Run:
+def _new_run(workspace: Workspace, command: str, config: Mapping[str, Any], seeds: Mapping[str, int]) -> Run:
     text = json_text(config)
-    run = Run(_new_folder(root / command, hashlib.sha256(text.encode()).hexdigest()[:8]))
-    run.manifest = _first_manifest(command, seeds)
+    folder = _new_folder(workspace.root / command, hashlib.sha256(text.encode()).hexdigest()[:8])
+    run = Run(workspace.root, workspace.progress, path=folder, manifest=_first_manifest(command, seeds))
     write_text(run.path / "config.yaml", text + "\n")
     return run
 
 
-def _reopened(folder: Path) -> Run:
+def _reopened(workspace: Workspace, folder: Path) -> Run:
     """Open the folder of a run that did not end; the moments at which it went on are kept."""
-    run = Run(folder, {**_manifest(folder), "status": "started", "error": None})
+    manifest = {**_manifest(folder), "status": "started", "error": None}
+    run = Run(workspace.root, workspace.progress, path=folder, manifest=manifest)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     run.manifest["resumed"] = [*run.manifest.get("resumed", []), now]
     return run

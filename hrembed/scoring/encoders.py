@@ -23,7 +23,7 @@ from hrembed.scoring.accelerator import Accelerator
 if TYPE_CHECKING:
     from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
-    from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Backend, Encoder
 
 
@@ -52,8 +52,7 @@ def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
 
 def open_encoder(
     section: ModelSection,
-    runs_dir: Path,
-    progress: Progress,
+    workspace: Workspace,
     *,
     cache: Path | None = None,
     memory_mb: int = 1024,
@@ -62,8 +61,7 @@ def open_encoder(
 
     Args:
         section: Reference and settings.
-        runs_dir: Folder of all runs, for `run:ID`.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
         cache: Folder of kept vectors; None keeps none.
         memory_mb: Vectors beyond this size are mapped from a file.
 
@@ -78,17 +76,17 @@ def open_encoder(
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
     return DenseEncoder(
-        open_backend(section, ref, runs_dir, progress),
+        open_backend(section, ref, workspace),
         name=short_name(ref),
         prompts=Prompts(section.query_prompt, section.document_prompt),
         dimensions=section.dimensions,
         cache=cache,
         memory_mb=memory_mb,
-        progress=progress,
+        progress=workspace.progress,
     )
 
 
-def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress: Progress) -> Backend:
+def open_backend(section: ModelSection, ref: ModelRef, workspace: Workspace) -> Backend:
     """Open what computes the vectors.
 
     Raises:
@@ -96,17 +94,17 @@ def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress:
     """
     if ref.scheme == "openai":
         settings = section.endpoint.model_dump()
-        return Endpoint(ref.target, batch_size=section.batch_size, progress=progress, **settings)
+        return Endpoint(ref.target, batch_size=section.batch_size, progress=workspace.progress, **settings)
     if ref.scheme == "vectors":
         return VectorTable(locate(ref.target))
-    folder = None if ref.scheme == "static" else model_folder(section, runs_dir)
+    folder = None if ref.scheme == "static" else model_folder(section, workspace.root)
     if folder is None or is_model2vec(folder):
         if section.max_tokens is not None:
             raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
         return open_wordllama() if folder is None else open_model2vec(folder)
 
     def load() -> object:
-        progress.note(f"loading {section.ref}")
+        workspace.progress.note(f"loading {section.ref}")
         model = load_model(
             folder,
             dtype=section.dtype,
@@ -120,8 +118,10 @@ def open_backend(section: ModelSection, ref: ModelRef, runs_dir: Path, progress:
     if section.compile or section.attention != "auto":  # rounds in another way
         identity = hashlib.sha256(repr((identity, section.compile, section.attention)).encode()).hexdigest()
     if section.backend == "openvino" or section.precision != "float32":
-        graphs = runs_dir / ".cache" / "graphs"
-        return Accelerator(section, graphs, identity=identity, source=folder, load=load, progress=progress).open()
+        graphs = workspace.cache / "graphs"
+        return Accelerator(
+            section, graphs, identity=identity, source=folder, load=load, progress=workspace.progress
+        ).open()
     return TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Ranking, Task
 
 
@@ -69,13 +70,13 @@ def run_file(task: str) -> str:
     return f"{task.replace('/', '--')}.run"
 
 
-def open_entrants(config: EvalConfig, runs_dir: Path, run: Run, progress: Progress) -> list[Entrant]:
+def open_entrants(config: EvalConfig, run: Run) -> list[Entrant]:
     """Open all models and baselines, name them apart, and record them.
 
     Raises:
         ModelError: One cannot be found.
     """
-    cache = cache_folder(config, runs_dir)
+    cache = cache_folder(config, run)
     found = []
     for section in [*config.models, *(ModelSection(ref=name) for name in config.baselines)]:
         ref = parse_ref(section.ref)
@@ -83,7 +84,7 @@ def open_entrants(config: EvalConfig, runs_dir: Path, run: Run, progress: Progre
             found.append(Entrant(short_name(ref), rankings=locate(ref.target)))
         else:
             memory = config.search.memory_mb
-            encoder = open_encoder(section, runs_dir, progress, cache=cache, memory_mb=memory)
+            encoder = open_encoder(section, run, cache=cache, memory_mb=memory)
             found.append(Entrant(encoder.name, encoder))
     names = unique(entrant.name for entrant in found)
     found = [Entrant(name, entrant.encoder, entrant.rankings) for name, entrant in zip(names, found, strict=True)]
@@ -95,11 +96,11 @@ def open_entrants(config: EvalConfig, runs_dir: Path, run: Run, progress: Progre
     return found
 
 
-def cache_folder(config: EvalConfig, runs_dir: Path) -> Path | None:
+def cache_folder(config: EvalConfig, workspace: Workspace) -> Path | None:
     """Where vectors are kept; None when they are not."""
     if not config.cache.use:
         return None
-    return Path(config.cache.folder).expanduser() if config.cache.folder else runs_dir / ".cache" / "vectors"
+    return Path(config.cache.folder).expanduser() if config.cache.folder else workspace.cache / "vectors"
 
 
 def unique(names: Iterable[str]) -> list[str]:

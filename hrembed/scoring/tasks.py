@@ -31,15 +31,12 @@ if TYPE_CHECKING:
 MTEB = "mteb:"
 
 
-def open_tasks(
-    sections: Sequence[TaskSection], run: Run, progress: Progress, *, taken: Sequence[str] = ()
-) -> list[AnyTask]:
+def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str] = ()) -> list[AnyTask]:
     """Read the tasks of all sections and record them; a benchmark of mteb gives several.
 
     Args:
         sections: What to read.
         run: Records files and their hashes.
-        progress: Told what advances.
         taken: Names that other tasks have; a name that is taken gets a number.
 
     Raises:
@@ -47,7 +44,7 @@ def open_tasks(
     """
     found: list[AnyTask] = []
     for section in sections:
-        for task in _of_section(section, progress):
+        for task in _of_section(section, run.progress):
             asked = replace(task, instruction=section.instruction) if section.instruction else task
             named = replace(asked, name=_free(task.name, {*taken, *(other.name for other in found)}))
             found.append(named)

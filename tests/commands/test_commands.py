@@ -25,6 +25,7 @@ from hrembed.config.select import (
 )
 from hrembed.errors import DataError, InconclusiveError, ThresholdError
 from hrembed.files import sha256
+from hrembed.runs.workspace import Workspace
 
 TFIDF = ModelSection(ref="tfidf")
 
@@ -50,7 +51,7 @@ def read(run: str, name: str = "metrics.json"):
 
 
 def test_eval_writes_scores_differences_and_every_query(eval_config: EvalConfig, tmp_path: Path):
-    result = run_evaluate(eval_config, tmp_path / "runs")
+    result = run_evaluate(eval_config, Workspace(tmp_path / "runs"))
     metrics = read(result.run)
     scores = metrics["scores"]["task/test"]
     assert set(scores) == {"tfidf", "bm25"}
@@ -66,7 +67,7 @@ def test_eval_writes_scores_differences_and_every_query(eval_config: EvalConfig,
 
 
 def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path):
-    run = Path(run_evaluate(eval_config, tmp_path / "runs").run)
+    run = Path(run_evaluate(eval_config, Workspace(tmp_path / "runs")).run)
     manifest = read(str(run), "manifest.json")
     assert manifest["status"] == "ok"
     assert manifest["error"] is None
@@ -90,7 +91,7 @@ def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path)
 
 
 def test_the_config_of_a_run_repeats_it_byte_for_byte(eval_config: EvalConfig, tmp_path: Path, capsys):
-    first = Path(run_evaluate(eval_config, tmp_path / "runs").run)
+    first = Path(run_evaluate(eval_config, Workspace(tmp_path / "runs")).run)
     assert main(["eval", str(first / "config.yaml"), "--runs-dir", str(tmp_path / "runs"), "--quiet"]) == 0
     second = Path(capsys.readouterr().out.strip())
     assert second != first
@@ -100,7 +101,7 @@ def test_the_config_of_a_run_repeats_it_byte_for_byte(eval_config: EvalConfig, t
 
 def test_the_same_model_twice_keeps_two_rows(eval_config: EvalConfig, tmp_path: Path):
     config = eval_config.model_copy(update={"models": (TFIDF, TFIDF), "baselines": ()})
-    metrics = read(run_evaluate(config, tmp_path).run)
+    metrics = read(run_evaluate(config, Workspace(tmp_path)).run)
     assert set(metrics["scores"]["task/test"]) == {"tfidf#1", "tfidf#2"}
     assert metrics["differences"][0]["difference"]["value"] == 0.0
     assert metrics["differences"][0]["p_value"] == 1.0
@@ -110,10 +111,10 @@ def test_the_order_of_the_corpus_does_not_change_a_score(eval_config: EvalConfig
     """A model that scores all documents alike must not profit from relevant ones that come first in the file."""
     queries = (task / "queries.jsonl").read_text(encoding="utf-8")
     (task / "queries.jsonl").write_text(queries.replace("car mechanic, brakes and engines", "zzz"), encoding="utf-8")
-    before = read(run_evaluate(eval_config, tmp_path / "a").run)
+    before = read(run_evaluate(eval_config, Workspace(tmp_path / "a")).run)
     lines = (task / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (task / "corpus.jsonl").write_text("".join(reversed(lines)), encoding="utf-8")
-    assert read(run_evaluate(eval_config, tmp_path / "b").run) == before
+    assert read(run_evaluate(eval_config, Workspace(tmp_path / "b")).run) == before
 
 
 def test_json_prints_one_object_and_nothing_else(task: Path, tmp_path: Path, capsys):
@@ -126,7 +127,7 @@ def test_json_prints_one_object_and_nothing_else(task: Path, tmp_path: Path, cap
 
 def test_a_lexical_model_that_sees_every_name_alike_passes_the_gap(audit_config: AuditConfig, tmp_path: Path):
     """No name shares a word with a job, and all names are equally long: nothing can differ."""
-    result = run_bias_audit(audit_config, tmp_path)
+    result = run_bias_audit(audit_config, Workspace(tmp_path))
     metrics = read(result.run)
     assert metrics["names"] == 16
     for found in metrics["attributes"].values():
@@ -139,7 +140,7 @@ def test_a_planted_preference_fails_and_ends_with_five(audit_config: AuditConfig
     """Names of one group hold the words of the job: a lexical model must prefer them."""
     text = stimuli["names"].read_text(encoding="utf-8")
     stimuli["names"].write_text(text.replace("Namef", "wounds ward oil cars f"), encoding="utf-8")
-    result = run_bias_audit(audit_config.model_copy(update={"fail_on": "fail"}), tmp_path)
+    result = run_bias_audit(audit_config.model_copy(update={"fail_on": "fail"}), Workspace(tmp_path))
     metrics = read(result.run)
     assert metrics["verdict"] == "fail"
     assert metrics["attributes"]["gender"]["gap_verdict"] == "fail"
@@ -156,17 +157,17 @@ def test_too_few_names_are_inconclusive_and_end_with_six_on_request(audit_config
     noisy = [row if n % 2 else row.replace("Name", "wounds ward Name") for n, row in enumerate(rows)]
     stimuli["names"].write_text("\n".join([rows[0], *noisy[1:]]) + "\n", encoding="utf-8")
     strict = {"fail_on": "fail-or-inconclusive", "limits": LimitsSection(gap=0.01)}
-    result = run_bias_audit(audit_config.model_copy(update=strict), tmp_path)
+    result = run_bias_audit(audit_config.model_copy(update=strict), Workspace(tmp_path))
     assert result.status == "inconclusive"
     assert isinstance(result.failure, InconclusiveError)
 
 
 def test_names_per_cell_takes_so_many(audit_config: AuditConfig, tmp_path: Path):
     few = audit_config.model_copy(update={"stimuli": audit_config.stimuli.model_copy(update={"names_per_cell": 2})})
-    assert read(run_bias_audit(few, tmp_path).run)["names"] == 8
+    assert read(run_bias_audit(few, Workspace(tmp_path)).run)["names"] == 8
     many = audit_config.model_copy(update={"stimuli": audit_config.stimuli.model_copy(update={"names_per_cell": 9})})
     with pytest.raises(DataError, match="only 4 names are female black; `names_per_cell` asks for 9"):
-        run_bias_audit(many, tmp_path)
+        run_bias_audit(many, Workspace(tmp_path))
 
 
 def leaderboard(path: Path) -> Path:
@@ -206,7 +207,7 @@ def select_config(task: Path, tmp_path: Path) -> SelectConfig:
 
 
 def test_select_filters_ranks_and_probes(select_config: SelectConfig, tmp_path: Path):
-    result = run_select(select_config, tmp_path / "runs")
+    result = run_select(select_config, Workspace(tmp_path / "runs"))
     metrics = read(result.run)
     assert [row["model"] for row in metrics["leaderboard"]] == [
         "BAAI/bge-small-en-v1.5",
@@ -231,12 +232,12 @@ def test_select_reads_a_local_mteb_results_folder(select_config: SelectConfig, t
                 json.dumps({"task_name": task, "scores": scores, "mteb_version": "2.1.0"}), encoding="utf-8"
             )
     scores = ScoresSection(results_dir=str(tmp_path / "results"), tasks=("ArguAna", "SCIDOCS"))
-    metrics = read(run_select(select_config.model_copy(update={"scores": scores}), tmp_path / "runs").run)
+    metrics = read(run_select(select_config.model_copy(update={"scores": scores}), Workspace(tmp_path / "runs")).run)
     assert [row["mean"] for row in metrics["leaderboard"]] == pytest.approx([0.5, 0.4])
 
 
 def test_select_without_scores_says_so_and_still_probes(select_config: SelectConfig, tmp_path: Path):
-    result = run_select(select_config.model_copy(update={"scores": ScoresSection()}), tmp_path / "runs")
+    result = run_select(select_config.model_copy(update={"scores": ScoresSection()}), Workspace(tmp_path / "runs"))
     assert read(result.run)["leaderboard"] == []
     assert any("no leaderboard scores given" in title for title in result.tables)
 
@@ -244,4 +245,4 @@ def test_select_without_scores_says_so_and_still_probes(select_config: SelectCon
 def test_a_constraint_that_nobody_fulfils_is_named(select_config: SelectConfig, tmp_path: Path):
     strict = select_config.model_copy(update={"constraints": ConstraintsSection(max_parameters=1000)})
     with pytest.raises(DataError, match="no model fulfils the constraints and has a score on every task"):
-        run_select(strict, tmp_path / "runs")
+        run_select(strict, Workspace(tmp_path / "runs"))

@@ -14,6 +14,7 @@ from hrembed.config.eval import EvalConfig
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.data.locate import shipped_root
 from hrembed.data.read import read_task
+from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +100,7 @@ def ndcg_by_ours(checkpoint: Path, folder: Path, place: Path) -> float:
     config = EvalConfig(
         models=(ModelSection(ref=f"path:{checkpoint}"),), baselines=(), tasks=(TaskSection(path=str(folder)),), worst=0
     )
-    (models,) = run_evaluate(config, place).metrics["scores"].values()
+    (models,) = run_evaluate(config, Workspace(place)).metrics["scores"].values()
     (scores,) = models.values()
     return float(scores["ndcg@10"]["value"])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hrembed.config.eval import EvalConfig
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
     """Write an eval run of one task through the same code as the stage does; returns its folder."""
     config = EvalConfig(models=tuple({"ref": f"path:{name}"} for name in models), baselines=(),
                         tasks=({"path": str(task)},))  # fmt: skip
-    with open_run(runs, "eval", config.model_dump(mode="json"), seeds={}) as run:
+    with open_run(Workspace(runs), "eval", config.model_dump(mode="json"), seeds={}) as run:
         run.add_input("task/test", task)
         for name, found in models.items():
             run.add_model(f"path:{name}", f"identity-{name}", f"folder-{name}")
@@ -58,7 +59,7 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
 
 def audit_run(runs: Path, model: str, *, verdict: str = "pass", stimuli: str = "s1", gap: float = 0.0) -> Path:
     """Write an audit of forty names in two groups."""
-    with open_run(runs, "bias-audit", {}, seeds={}) as run:
+    with open_run(Workspace(runs), "bias-audit", {}, seeds={}) as run:
         run.add_model(f"path:{model}", f"identity-{model}", "")
         run.write_metrics({"verdict": verdict, "stimuli_sha256": stimuli, "attributes": {"gender": {}}})
         effect = np.random.default_rng(3).normal(0, 0.05, size=40) + np.repeat([gap, 0.0], 20)

@@ -15,12 +15,13 @@ from hrembed.cli.app import entry_point
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.errors import ModelError
+from hrembed.runs.workspace import Workspace
 from hrembed.training.watch import Watch
 
 
 def train(plan: str) -> None:
     for name, settings in json.loads(Path(plan).read_text(encoding="utf-8")).items():
-        run_finetune(FinetuneConfig.model_validate(settings), Path(plan).parent / name)
+        run_finetune(FinetuneConfig.model_validate(settings), Workspace(Path(plan).parent / name))
 
 
 def fail(rank: str, step: str, *arguments: str) -> None:

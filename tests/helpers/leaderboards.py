@@ -14,6 +14,7 @@ from hrembed.config.select import (
     ScoresSection,
     SelectConfig,
 )
+from hrembed.runs.workspace import Workspace
 
 MINI = "sentence-transformers/all-MiniLM-L6-v2"
 TASKS = ("ArguAna", "FiQA2018", "SCIDOCS", "TRECCOVID", "STSBenchmark")
@@ -52,7 +53,7 @@ def select(tmp_path: Path, file: str, facts: tuple[FactSection, ...] = (), **oth
     rest = tuple(own(name) for name in MEANS if name not in named)
     given = {"constraints": ConstraintsSection(languages=(), open_weights=None, kinds=()), "probe": NOTHING, **other}
     config = SelectConfig(scores=scores, facts=(*facts, *rest), **given)
-    result = run_select(config, tmp_path / "runs")
+    result = run_select(config, Workspace(tmp_path / "runs"))
     return {**result.metrics, "run": Path(result.run)}
 
 

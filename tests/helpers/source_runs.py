@@ -12,7 +12,7 @@ from hrembed.config.finetune import FinetuneConfig, LoraMethod, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.models.transformer import load_model
-from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from hrembed.config.finetune import SourceSection
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
 
 
-class Run:
+class Run(Workspace):
     """What sources tell a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path = Path("nowhere")) -> None:
+        super().__init__(root)
         self.manifest = {"models": {}}
 
     def add_input(self, name, path):
@@ -46,6 +47,6 @@ def config_of(tiny_model: Path, task: Path, *sources: SourceSection, **train) ->
 
 
 def fed(config: FinetuneConfig, tmp_path: Path, model=None):
-    sources = enrich(config, open_sources(config, Run()), tmp_path / "r", Run(), "", Silent())
+    sources = enrich(config, open_sources(config, Run()), Run(tmp_path / "r"), "")
     model = model or load_model(Path(config.model.ref.removeprefix("path:")), max_tokens=32)
     return build_feed(config, sources, model, tmp_path / "r", ""), model

@@ -25,6 +25,7 @@ from hrembed.models.exported import open_export, write_export
 from hrembed.models.graph import quiet, traceable
 from hrembed.models.signals import SignalStack, signal_stack
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -39,7 +40,7 @@ def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def everything(settings, tmp_path_factory: pytest.TempPathFactory):
     """One run with every graph, for tests that only read; writing them takes seconds."""
-    return run_export(settings(*GRAPHS), tmp_path_factory.mktemp("runs"))
+    return run_export(settings(*GRAPHS), Workspace(tmp_path_factory.mktemp("runs")))
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_trap_vectors_of_dynamic_int8_depend_on_their_batch(everything):
 def test_the_run_says_how_far_a_text_alone_is_from_the_same_in_a_batch(settings, copied, tmp_path: Path, monkeypatch):
     together, alone = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[1.0, 0.0], [1.0, 1.0]])
     monkeypatch.setattr(export, "probe", lambda model: Probe(together, alone))
-    row = run_export(settings("openvino-int8"), tmp_path / "runs").metrics["formats"]["openvino-int8"]
+    row = run_export(settings("openvino-int8"), Workspace(tmp_path / "runs")).metrics["formats"]["openvino-int8"]
     assert row["lowest_cosine_alone_to_batch"] == pytest.approx(0.5**0.5)
 
 
@@ -143,7 +144,7 @@ def test_queries_are_ranked_as_a_server_embeds_them(settings, copied, tmp_path: 
         return whole(self, texts, side, prompt)
 
     monkeypatch.setattr(export_checks.TransformerBackend, "embed", embed)
-    run_export(settings("onnx-int8"), tmp_path / "runs")
+    run_export(settings("onnx-int8"), Workspace(tmp_path / "runs"))
     assert sizes["query"] == {1}
     assert max(sizes["document"]) > 1
 
@@ -166,7 +167,7 @@ def pool_first_token(model) -> None:
 def test_a_wrong_export_is_refused_and_removed(form, change, planted, settings, tmp_path: Path):
     planted(change)
     with pytest.raises(ModelError, match=r"other vectors than its source \(largest difference .*; it was removed"):
-        run_export(settings(form), tmp_path / "runs")
+        run_export(settings(form), Workspace(tmp_path / "runs"))
     (run,) = (tmp_path / "runs" / "export").iterdir()
     assert {item.name for item in run.iterdir()} == {"config.yaml", "manifest.json", "log.txt"}
 
@@ -174,7 +175,7 @@ def test_a_wrong_export_is_refused_and_removed(form, change, planted, settings, 
 def test_a_graph_that_holds_for_one_length_alone_is_refused_and_removed(settings, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(onnx, "AXES", ())
     with pytest.raises(ModelError, match="the graph does not run: InvalidArgument"):
-        run_export(settings("onnx"), tmp_path / "runs")
+        run_export(settings("onnx"), Workspace(tmp_path / "runs"))
     assert not list(tmp_path.glob("runs/export/*/onnx"))
 
 
@@ -182,7 +183,7 @@ def test_a_graph_that_holds_for_one_length_alone_is_refused_and_removed(settings
 def test_int8_below_the_cosine_fails_with_code_5_and_is_removed_while_others_stay(
     form, settings, copied, tmp_path: Path
 ):
-    result = run_export(settings(form, "openvino", min_cosine=1.0), tmp_path / "runs")
+    result = run_export(settings(form, "openvino", min_cosine=1.0), Workspace(tmp_path / "runs"))
     assert isinstance(result.failure, ThresholdError)
     assert str(result.failure) == f"{form}: beyond `max_loss: 0.9` or `min_cosine: 1`, removed"
     assert result.failure.exit_code == 5
@@ -204,13 +205,13 @@ def test_int8_that_loses_rankings_fails(settings, copied, tmp_path: Path, monkey
         return found._replace(documents=np.ascontiguousarray(found.documents[:, ::-1]))
 
     monkeypatch.setattr(export_checks, "rank_task", reversed_for_the_export)
-    loose = run_export(settings("onnx-int8"), tmp_path / "runs")
+    loose = run_export(settings("onnx-int8"), Workspace(tmp_path / "runs"))
     loss = -loose.metrics["formats"]["onnx-int8"]["ranking"]["difference"]["value"]
     assert loss > 0.1
     assert loose.failure is None
-    kept = run_export(settings("onnx-int8", max_loss=loss + 1e-9), tmp_path / "runs")
+    kept = run_export(settings("onnx-int8", max_loss=loss + 1e-9), Workspace(tmp_path / "runs"))
     assert kept.failure is None
-    strict = run_export(settings("onnx-int8", max_loss=loss - 1e-9), tmp_path / "runs")
+    strict = run_export(settings("onnx-int8", max_loss=loss - 1e-9), Workspace(tmp_path / "runs"))
     assert isinstance(strict.failure, ThresholdError)
     assert not (Path(strict.run) / "onnx-int8").exists()
 
@@ -222,16 +223,16 @@ def test_an_export_with_undefined_vectors_is_removed(planted, settings, tmp_path
 
     planted(undefined)
     with pytest.raises(ModelError, match="largest difference nan"):
-        run_export(settings("openvino"), tmp_path / "runs")
+        run_export(settings("openvino"), Workspace(tmp_path / "runs"))
     with pytest.raises(ModelError, match="gives NaN or infinite vectors"):
-        run_export(settings("onnx-int8"), tmp_path / "runs")
+        run_export(settings("onnx-int8"), Workspace(tmp_path / "runs"))
     assert not list(tmp_path.glob("runs/export/*/o*"))
 
 
 def test_the_same_config_gives_the_same_bytes_and_nothing_is_printed(settings, everything, tmp_path: Path, capfd):
     """The runtimes number what they make over the whole process: without steady names the second graph differs."""
     forms = ["openvino", "openvino-int8", "onnx-int8"]
-    again = run_export(settings(*forms), tmp_path / "runs")
+    again = run_export(settings(*forms), Workspace(tmp_path / "runs"))
     printed = capfd.readouterr()
     assert (printed.out, printed.err) == ("", "")
     assert not logging.root.manager.disable
@@ -266,7 +267,7 @@ def test_trap_a_warning_of_a_library_sets_up_logging_for_the_process(monkeypatch
 def test_a_missing_package_is_named_before_anything_is_done(form, package, settings, tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModelError, match=f"this needs the package `{package}`") as caught:
-        run_export(settings("legacy", form), tmp_path / "runs")
+        run_export(settings("legacy", form), Workspace(tmp_path / "runs"))
     assert caught.value.hint == "pip install 'hrembed[export]'"
     assert not (tmp_path / "runs").exists()
 
@@ -315,7 +316,7 @@ def test_a_model_that_gives_no_token_vectors_has_no_graph(tiny_model: Path):
 def test_a_model_above_the_limit_of_a_file_has_no_onnx_form(settings, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
     with pytest.raises(ModelError, match="GiB, and an ONNX file ends at 2"):
-        run_export(settings("onnx"), tmp_path / "runs")
+        run_export(settings("onnx"), Workspace(tmp_path / "runs"))
 
 
 @pytest.mark.model

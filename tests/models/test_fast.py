@@ -16,6 +16,7 @@ from hrembed.models import choice as choices
 from hrembed.models import fast
 from hrembed.models.choice import Choice, choose, read_choice, write_choice
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring import accelerator as accelerating
 from hrembed.scoring.encoders import open_encoder
 from hrembed.training.methods import split_sides
@@ -50,7 +51,7 @@ class Notes:
 
 
 def encoder(folder: Path, runs: Path, notes: Notes | None = None, **settings: object):
-    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), runs, notes or Notes())
+    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), Workspace(runs, notes or Notes()))
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +197,9 @@ def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path
 
 def test_texts_that_share_a_row_do_not_see_each_other_in_int8(tmp_path: Path) -> None:
     """MiniLM, for a tiny model with random weights hardly looks at its neighbours."""
-    made = open_encoder(ModelSection(ref="minilm", precision="int8"), tmp_path, Notes())
+    made = open_encoder(ModelSection(ref="minilm", precision="int8"), Workspace(tmp_path, Notes()))
     texts = [f"{text} {n}" for n in range(20) for text in ("registered nurse", "welder", "database administrator")]
-    plain = open_encoder(ModelSection(ref="minilm"), tmp_path, Notes()).vectors(texts, "query")
+    plain = open_encoder(ModelSection(ref="minilm"), Workspace(tmp_path, Notes())).vectors(texts, "query")
     together = made.vectors(texts, "query")
     assert (together * plain).sum(axis=1).min() > 0.95
     alone = np.concatenate([made.vectors([text], "query") for text in texts[:6]])
@@ -322,7 +323,7 @@ def test_minilm_in_bfloat16_agrees(tmp_path: Path) -> None:
         pytest.skip("this processor does not multiply bfloat16")
     notes = Notes()
     texts = [f"{text} {n}" for n in range(20) for text in ("registered nurse", "welder for ships " * 20)]
-    expected = open_encoder(ModelSection(**section), tmp_path, notes).vectors(texts, "document")
+    expected = open_encoder(ModelSection(**section), Workspace(tmp_path, notes)).vectors(texts, "document")
     for settings, lowest in (({"backend": "openvino"}, 0.9999998), ({"precision": "bfloat16"}, 0.9999)):
-        found = open_encoder(ModelSection(**section, **settings), tmp_path, notes).vectors(texts, "document")
+        found = open_encoder(ModelSection(**section, **settings), Workspace(tmp_path, notes)).vectors(texts, "document")
         assert (found * expected).sum(axis=1).min() >= lowest

@@ -17,7 +17,7 @@ from hrembed.errors import ModelError
 from hrembed.models.dense import DenseEncoder
 from hrembed.models.lexical import Bm25
 from hrembed.models.transformer import TransformerBackend, load_model
-from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def encoder(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) ->
     if request.param == "wordllama":
         pytest.importorskip("wordllama", reason="the package of the table is not installed")
     ref = f"path:{tiny_model}" if request.param == "tiny" else request.param
-    return open_encoder(ModelSection(ref=ref), tmp_path, Silent())
+    return open_encoder(ModelSection(ref=ref), Workspace(tmp_path))
 
 
 def whole(encoder: Encoder, queries: list[str], documents: list[str]) -> np.ndarray:
@@ -72,12 +72,12 @@ def test_every_encoder_scores_each_query_against_each_document(encoder: Encoder)
 
 def test_a_lexical_query_without_known_words_scores_zero(tmp_path: Path):
     for ref in ("bm25", "tfidf"):
-        scores = whole(open_encoder(ModelSection(ref=ref), tmp_path, Silent()), ["qqq"], DOCUMENTS)
+        scores = whole(open_encoder(ModelSection(ref=ref), Workspace(tmp_path)), ["qqq"], DOCUMENTS)
         assert (scores == 0).all()
 
 
 def test_vectors_are_unit_rows_in_the_order_of_the_texts(tiny_model: Path, tmp_path: Path):
-    encoder = open_encoder(ModelSection(ref=f"path:{tiny_model}", batch_size=2), tmp_path, Silent())
+    encoder = open_encoder(ModelSection(ref=f"path:{tiny_model}", batch_size=2), Workspace(tmp_path))
     vectors = encoder.vectors(DOCUMENTS, "document")
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
@@ -89,7 +89,7 @@ def test_vectors_are_unit_rows_in_the_order_of_the_texts(tiny_model: Path, tmp_p
 
 def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: Path):
     plain, prompted = (
-        open_encoder(ModelSection(ref=f"path:{tiny_model}", query_prompt=prompt), tmp_path, Silent())
+        open_encoder(ModelSection(ref=f"path:{tiny_model}", query_prompt=prompt), Workspace(tmp_path))
         for prompt in ("", "query: ")
     )
     assert np.abs(plain.vectors(QUERIES, "query") - prompted.vectors(QUERIES, "query")).max() > 1e-3
@@ -97,7 +97,7 @@ def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: P
 
 
 def identity(folder: Path, place: Path, **settings: object) -> str:
-    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), place, Silent()).identity
+    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), Workspace(place)).identity
 
 
 def test_the_identity_is_that_of_weights_and_settings_not_of_the_name(tiny_model: Path, tmp_path: Path):

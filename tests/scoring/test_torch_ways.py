@@ -10,7 +10,7 @@ import pytest
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import compile_model
-from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ TEXTS = ["nurse", "repairs engines of cars", "bakes bread " * 20, ""]
 
 
 def encoder(folder: Path, runs: Path, **settings: object):
-    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), runs, Silent())
+    return open_encoder(ModelSection(ref=f"path:{folder}", **settings), Workspace(runs))
 
 
 def cuda() -> bool:

@@ -13,6 +13,7 @@ from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from hrembed.training.frozen import FrozenLayers, frozen_depth, keep_frozen
 from hrembed.training.methods import apply_full, apply_lora, apply_partial, blocks, split_sides
 from hrembed.training.plan import Feed
@@ -122,10 +123,10 @@ METHODS = [PartialMethod(name="partial", layers=2), LoraMethod(rank=4, layers=2)
 def test_a_whole_training_is_that_without_dropout_in_frozen_layers(
     tiny_model: Path, pairs: Path, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method
 ) -> None:
-    kept = run_finetune(config(tiny_model, pairs, task, method), tmp_path / "kept")
+    kept = run_finetune(config(tiny_model, pairs, task, method), Workspace(tmp_path / "kept"))
     monkeypatch.setattr(FrozenLayers, "_look_up", lambda *_: None)
-    computed = run_finetune(config(tiny_model, pairs, task, method), tmp_path / "computed")
-    plain = run_finetune(config(tiny_model, pairs, task, method, 0), tmp_path / "plain")
+    computed = run_finetune(config(tiny_model, pairs, task, method), Workspace(tmp_path / "computed"))
+    plain = run_finetune(config(tiny_model, pairs, task, method, 0), Workspace(tmp_path / "plain"))
     vectors = [np.asarray(load_model(Path(r.run) / "model").encode(ANCHORS)) for r in (kept, computed, plain)]
     assert np.abs(vectors[0] - vectors[1]).max() < 1e-3
     assert np.abs(vectors[0] - vectors[2]).max() > 1e-2  # dropout is on there
@@ -135,12 +136,12 @@ def test_a_resumed_training_gives_the_same_bytes(
     tiny_model: Path, pairs: Path, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = config(tiny_model, pairs, task, METHODS[0])
-    straight = Path(run_finetune(settings, tmp_path / "a").run)
+    straight = Path(run_finetune(settings, Workspace(tmp_path / "a")).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 11)
         with pytest.raises(KilledError):
-            run_finetune(settings, tmp_path / "b")
-    resumed = Path(run_finetune(settings, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+            run_finetune(settings, Workspace(tmp_path / "b"))
+    resumed = Path(run_finetune(settings, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
     weights = [(run / "model" / "model.safetensors").read_bytes() for run in (straight, resumed)]
     assert weights[0] == weights[1]
@@ -158,5 +159,5 @@ class Notes(Silent):
 
 def test_a_method_without_frozen_layers_says_so(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path) -> None:
     notes = Notes()
-    run_finetune(config(tiny_model, pairs, task, FullMethod(name="full")), tmp_path, notes)
+    run_finetune(config(tiny_model, pairs, task, FullMethod(name="full")), Workspace(tmp_path, notes))
     assert "activations are not kept: no layer below the trained ones is frozen" in notes.notes

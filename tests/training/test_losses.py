@@ -23,6 +23,7 @@ from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.errors import ConfigError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.training.group_ranking import Relevance, build_group_ranking, group_loss
 from hrembed.types import Pair
 
@@ -171,20 +172,20 @@ def test_every_loss_learns_the_pairs(config, tmp_path: Path, loss, tiny_model):
     if isinstance(loss, GistLoss):
         loss = loss.model_copy(update={"guide": ModelSection(ref=f"path:{tiny_model}")})
     source = config.sources[0].model_copy(update={"loss": loss})
-    found = run_finetune(config.model_copy(update={"sources": (source,)}), tmp_path).metrics["loss_history"]
+    found = run_finetune(config.model_copy(update={"sources": (source,)}), Workspace(tmp_path)).metrics["loss_history"]
     assert np.mean(found[-5:]) < 0.9 * np.mean(found[:5])
 
 
 def test_more_numbers_than_the_vectors_have_is_an_error(config, tmp_path: Path):
     source = config.sources[0].model_copy(update={"loss": RankingLoss(matryoshka=(64,))})
     with pytest.raises(ConfigError, match=r"names 64 numbers, but the model's vectors have 32"):
-        run_finetune(config.model_copy(update={"sources": (source,)}), tmp_path)
+        run_finetune(config.model_copy(update={"sources": (source,)}), Workspace(tmp_path))
 
 
 def test_sources_have_losses_of_their_own_and_weights(config, tmp_path: Path):
     first = config.sources[0]
     second = first.model_copy(update={"weight": 0.5, "loss": GroupRankingLoss(name="group-ranking")})
-    alone = run_finetune(config, tmp_path).metrics
-    metrics = run_finetune(config.model_copy(update={"sources": (first, second)}), tmp_path).metrics
+    alone = run_finetune(config, Workspace(tmp_path)).metrics
+    metrics = run_finetune(config.model_copy(update={"sources": (first, second)}), Workspace(tmp_path)).metrics
     assert metrics["steps"] - alone["steps"] == 4 * 3  # half of 48 pairs, in batches of 8, in each of 4 epochs
     assert metrics["pairs"] == 96

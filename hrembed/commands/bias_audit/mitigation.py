@@ -27,27 +27,17 @@ from hrembed.scoring.retrieval import open_task, score_ranking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from hrembed.audit.findings import Method
     from hrembed.commands.bias_audit.stimuli import Stimuli
     from hrembed.config.bias_audit import AuditConfig
-    from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.types import Encoder, Floats, Ints, Side
 
 _ERASERS = {"leace": leace, "mean-difference": mean_difference}
 
 
-def mitigate(
-    config: AuditConfig,
-    stimuli: Stimuli,
-    encoder: Encoder,
-    method: Method,
-    runs_dir: Path,
-    run: Run,
-    progress: Progress,
-) -> list[dict[str, Any]]:
+def mitigate(config: AuditConfig, stimuli: Stimuli, encoder: Encoder, method: Method, run: Run) -> list[dict[str, Any]]:
     """Measure every way of the config.
 
     Returns:
@@ -65,11 +55,11 @@ def mitigate(
     bench = _bench(config, stimuli, encoder, run)
     rows = []
     for way in section.ways:
-        progress.note(f"mitigation: {way}")
+        run.progress.note(f"mitigation: {way}")
         before, after, own = bench.measured(way)
         rows.append({"way": way, "metric": section.metric, "before": before, "after": after} | own)
         if way in _ERASERS and parse_ref(config.model.ref).scheme in {"catalogue", "path", "run", "hf"}:
-            source = model_folder(config.model, runs_dir)
+            source = model_folder(config.model, run.root)
             if not is_model2vec(source):
                 save_with_projection(source, bench.eraser(way), run.path / f"model-{way}")
                 rows[-1]["model"] = f"model-{way}"

@@ -25,14 +25,12 @@ from hrembed.data.locate import locate
 from hrembed.errors import InconclusiveError, ThresholdError
 from hrembed.metrics.multiplicity import benjamini_hochberg, holm
 from hrembed.models.dense import DenseEncoder
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import open_encoder, pinned
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from hrembed.audit.findings import Finding, Judged
     from hrembed.audit.measures import Measured
@@ -42,18 +40,18 @@ if TYPE_CHECKING:
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Floats
 
 _ROWS = 2_000_000  # of rows.parquet; more are left out, since no one reads them
 
 
-def run_bias_audit(config: AuditConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult:
     """Score every job against every résumé under every name, and compare the groups of names.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Gaps, impact ratios and the verdict; `failure` is set where `fail_on` asks for it.
@@ -61,26 +59,25 @@ def run_bias_audit(config: AuditConfig, runs_dir: Path, progress: Progress | Non
     Raises:
         HrembedError: Data or model are not usable.
     """
-    progress = progress or Silent()
     if config.model is not None:
-        config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
+        config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(runs_dir, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
+    with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
         decisions = decisions_json(config.decisions, run, config.bootstrap.confidence) if config.decisions else None
         if config.model is None and config.scores is None and not config.texts_only:
             metrics: dict[str, Any] = {"verdict": "ok", "decisions": decisions}
             run.write_metrics(metrics)
             write_report(run, config, metrics)
-            return StageResult(str(run.path), "ok", metrics, decision_tables(decisions))
-        stimuli = open_stimuli(config, runs_dir, run)
+            return CommandResult(str(run.path), "ok", metrics, decision_tables(decisions))
+        stimuli = open_stimuli(config, run)
         if config.texts_only:
             return _texts(config, stimuli, run)
-        metrics = _audit(config, stimuli, runs_dir, run, progress)
+        metrics = _audit(config, stimuli, run)
         metrics |= {"decisions": decisions} if decisions else {}
         run.write_metrics(metrics)
         write_report(run, config, metrics)
     tables = {**result_tables(metrics), **decision_tables(decisions)}
-    return StageResult(str(run.path), metrics["verdict"], metrics, tables, _failure(config, metrics["verdict"]))
+    return CommandResult(str(run.path), metrics["verdict"], metrics, tables, _failure(config, metrics["verdict"]))
 
 
 def method_of(config: AuditConfig) -> Method:
@@ -104,11 +101,13 @@ class _Names(NamedTuple):
     judged: list[Judged]
 
 
-def _audit(config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, progress: Progress) -> dict[str, Any]:
+def _audit(config: AuditConfig, stimuli: Stimuli, run: Run) -> dict[str, Any]:
     method = method_of(config)
-    encoder, source = _source(config, stimuli, runs_dir, run, progress)
+    encoder, source = _source(config, stimuli, run)
     named = fill(stimuli.resumes, stimuli.names.names)
-    progress.note(f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(stimuli.names.names):,} names")
+    run.progress.note(
+        f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(stimuli.names.names):,} names"
+    )
     rows = len(stimuli.jobs) * len(stimuli.resumes) * (1 + len(stimuli.names.names))
     kept: list[Floats] | None = [] if rows <= _ROWS else None
     measured = measure(source, named, stimuli, config, kept)
@@ -126,24 +125,22 @@ def _audit(config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, prog
     ]
     run.write_table("per_name", _per_name(stimuli, measured))
     if kept is None:
-        progress.note(f"rows.parquet is left out: it would have {rows:,} rows")
+        run.progress.note(f"rows.parquet is left out: it would have {rows:,} rows")
     else:
         _write_rows(run, kept, stimuli)
     if encoder is not None and isinstance(source, ModelScores):
-        metrics |= _of_model(config, stimuli, encoder, source, method, progress)
-        metrics["mitigation"] = mitigate(config, stimuli, encoder, method, runs_dir, run, progress)
+        metrics |= _of_model(config, stimuli, encoder, source, method, run.progress)
+        metrics["mitigation"] = mitigate(config, stimuli, encoder, method, run)
     return metrics
 
 
-def _source(
-    config: AuditConfig, stimuli: Stimuli, runs_dir: Path, run: Run, progress: Progress
-) -> tuple[Encoder | None, ModelScores | FileScores]:
+def _source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encoder | None, ModelScores | FileScores]:
     if config.scores is not None:
         file = locate(config.scores.path)
         run.add_input("scores", file)
         return None, read_scores(file, stimuli)
     section = config.model or ModelSection()  # the config lets no audit through that has neither
-    encoder = open_encoder(section, runs_dir, progress, cache=runs_dir / ".cache" / "vectors")
+    encoder = open_encoder(section, run, cache=run.cache / "vectors")
     run.add_model(encoder.name, encoder.identity, encoder.source)
     return encoder, ModelScores(encoder, stimuli.jobs, stimuli.resumes)
 
@@ -232,7 +229,7 @@ def _write_rows(run: Run, scores: Sequence[Floats], stimuli: Stimuli) -> None:
     )
 
 
-def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> StageResult:
+def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> CommandResult:
     """Write what another system would have to score."""
     names = ["", *stimuli.names.names]
     filled = fill(stimuli.resumes, stimuli.names.names)
@@ -252,7 +249,7 @@ def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> StageResult:
     )
     metrics: Mapping[str, Any] = {"verdict": "ok", "jobs": len(stimuli.jobs), "texts": len(texts)}
     run.write_metrics(metrics)
-    return StageResult(str(run.path), "ok", metrics, {"Texts": [{key: str(value) for key, value in metrics.items()}]})
+    return CommandResult(str(run.path), "ok", metrics, {"Texts": [{key: str(value) for key, value in metrics.items()}]})
 
 
 def _failure(config: AuditConfig, verdict: str) -> Exception | None:

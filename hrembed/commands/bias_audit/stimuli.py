@@ -68,7 +68,7 @@ def _of(text: Text) -> str:
     return text.group or text.fields.get("occupation", "")
 
 
-def open_stimuli(config: AuditConfig, runs_dir: Path, run: Run) -> Stimuli:
+def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
     """Read jobs, résumés, names and cues; choose names that are alike in the eyes of the audited model.
 
     Raises:
@@ -87,7 +87,7 @@ def open_stimuli(config: AuditConfig, runs_dir: Path, run: Run) -> Stimuli:
     if len(resumes) < 2:
         raise DataError(f"{files['resumes']}: an audit needs two résumés or more to know how much scores vary")
     rows = half_of(read_names(files["names"], section.attributes), section.attributes, section.half)
-    tokens = _tokens(config, runs_dir, [row["name"] for row in rows])
+    tokens = _tokens(config, run.root, [row["name"] for row in rows])
     names = choose_names(rows, section.attributes, section.names_per_cell, tokens)
     features = name_features(rows, tokens)
     place = {row["name"]: n for n, row in enumerate(rows)}

@@ -24,8 +24,8 @@ from hrembed.metrics.scaling import Curve, fit_growth, transformer_flops
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
 from hrembed.models.tokenizer import open_tokenizer
-from hrembed.progress import Silent
 from hrembed.runs.environment import peak_memory_mb
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import model_folder, open_encoder
 from hrembed.scoring.latency import cycle, has_vectors, milliseconds, model_bytes
 
@@ -71,7 +71,7 @@ def measure(
     section: ModelSection, runs_dir: Path, queries: Sequence[str], documents: Sequence[str], load: LoadSection
 ) -> dict[str, Any]:
     """Measure a model in this process; see `measure_apart`."""
-    encoder = open_encoder(section, runs_dir, Silent())
+    encoder = open_encoder(section, Workspace(runs_dir))
     found = (
         _dense(encoder, queries, documents, load)
         if has_vectors(section)

@@ -15,22 +15,21 @@ from hrembed.files import write_json
 from hrembed.metrics.verdicts import judge
 from hrembed.models.refs import parse_ref
 from hrembed.plots.compare import draw_growth
-from hrembed.progress import Silent
 from hrembed.registry import nearest
 from hrembed.reports.estimates import as_json
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
 from hrembed.scoring.past_audits import Audit, check_same_stimuli, gap_growths
 from hrembed.scoring.past_evals import check_same_data, open_side, paired, sections_of, texts_of
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from hrembed.config.compare import CompareConfig
-    from hrembed.progress import Progress
     from hrembed.runs.past import PastRun
+    from hrembed.runs.workspace import Workspace
     from hrembed.scoring.past_evals import Side
 
 
@@ -49,25 +48,23 @@ class Alternative:
     prices: AlternativeSection
 
 
-def run_compare(config: CompareConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult:
     """Compare the models of eval runs; returns the decision table, differences, growth, trade-offs in words.
 
     Raises:
         HrembedError: The runs cannot be compared, or a model cannot be measured.
     """
-    progress = progress or Silent()
-    runs = [finished(find_run(runs_dir, reference)) for reference in config.runs]
+    runs = [finished(find_run(workspace.root, reference)) for reference in config.runs]
     config = config.model_copy(update={"runs": tuple(run.name for run in runs)})
-    with open_run(
-        runs_dir, "compare", config.model_dump(mode="json"), seeds={"bootstrap": config.bootstrap.seed}
-    ) as run:
-        found = open_alternatives(config, runs_dir, runs)
+    seeds = {"bootstrap": config.bootstrap.seed}
+    with open_run(workspace, "compare", config.model_dump(mode="json"), seeds=seeds) as run:
+        found = open_alternatives(config, workspace.root, runs)
         for each in runs:
             run.add_input(each.name, each.path / "manifest.json")
         for alternative in found:
             run.add_model(alternative.label, alternative.side.identity, alternative.side.section.ref)
-        metrics = _metrics(config, runs_dir, runs, found)
-        costs = _measured(config, found, runs_dir, progress)
+        metrics = _metrics(config, workspace.root, runs, found)
+        costs = _measured(config, found, workspace)
         run.write_metrics(metrics)
         run.write_timings(costs)
         if costs:
@@ -78,7 +75,7 @@ def run_compare(config: CompareConfig, runs_dir: Path, progress: Progress | None
         write_json(run.path / "decision.json", {"tables": tables, "trade_offs": words})
         write_report(run.path, tables, words)
     shown = {**tables, "Trade-offs": [{"from what was measured": text} for text in words]}
-    return StageResult(str(run.path), "ok", {**metrics, "costs": costs}, shown)
+    return CommandResult(str(run.path), "ok", {**metrics, "costs": costs}, shown)
 
 
 def _metrics(
@@ -201,18 +198,16 @@ def _training(side: Side, runs_dir: Path) -> dict[str, Any] | None:
     return {"run": run.name, **took, **{key: found[key] for key in keys if key in found}}
 
 
-def _measured(
-    config: CompareConfig, found: Sequence[Alternative], runs_dir: Path, progress: Progress
-) -> dict[str, dict[str, Any]]:
+def _measured(config: CompareConfig, found: Sequence[Alternative], workspace: Workspace) -> dict[str, dict[str, Any]]:
     """Measure every model that can be opened here; rankings made elsewhere have no cost."""
     if config.load is None:
         return {}
     able = [a for a in found if parse_ref(a.side.section.ref).scheme != "trec"]
     queries, documents = texts_of(found[0].side)
     costs = {}
-    with progress.bar("measuring", len(able)) as advance:
+    with workspace.progress.bar("measuring", len(able)) as advance:
         for alternative in able:
             section = alternative.side.section
-            costs[alternative.label] = measure_apart(section, runs_dir, queries, documents, config.load)
+            costs[alternative.label] = measure_apart(section, workspace.root, queries, documents, config.load)
             advance(1, alternative.label)
     return costs

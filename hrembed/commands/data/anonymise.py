@@ -11,9 +11,8 @@ from hrembed.data.redact import FINDINGS, Placeholders, Reader, numbers_in_use, 
 from hrembed.data.redact import scan as scan_file
 from hrembed.data.rows import Form, read_jsonl, strictly
 from hrembed.files import json_text, parquet_sink, writing
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from hrembed.config.data import DataAnonymiseConfig, PersonalSection
     from hrembed.data.redact import Found
     from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
 
 FOUND = "findings.parquet"
 # What the run itself writes; a source of that name is written with a prefix.
@@ -29,15 +29,14 @@ _TAKEN = {"log.txt", FOUND}
 _AT_ONCE = 500
 
 
-def run_anonymise(config: DataAnonymiseConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult:
     """Write a table again with placeholders in place of personal data.
 
     Rows without any stay as they are. `findings.parquet` lists where something stood, never what.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Counts of each type; the cleaned table is in the run folder under its own name.
@@ -45,23 +44,24 @@ def run_anonymise(config: DataAnonymiseConfig, runs_dir: Path, progress: Progres
     Raises:
         HrembedError: The table, a row of it or a setting is not usable.
     """
-    progress = progress or Silent()
-    with open_run(runs_dir, "data-anonymise", config.model_dump(mode="json"), seeds={}) as run:
+    with open_run(workspace, "data-anonymise", config.model_dump(mode="json"), seeds={}) as run:
         source = pairs_file(locate(config.source))
         run.add_input("source", source)
         form = Form(config.delimiter, encoding=config.encoding)
         finder, rows = prepared(source, config.fields, config.personal_data, form)
         placeholders = Placeholders(numbers_in_use(source) if config.keep_map else None)
         target = run.path / (f"cleaned-{source.name}" if source.name in _TAKEN else source.name)
-        with parquet_sink(run.path / FOUND, FINDINGS) as add, progress.bar("Replacing", rows) as advance:
+        with parquet_sink(run.path / FOUND, FINDINGS) as add, workspace.progress.bar("Replacing", rows) as advance:
             reader = Reader(finder, config.fields, add, _now_and_then(advance))
             found = redact(source, target, reader, placeholders, form)
         metrics = {"file": target.name, "fields": list(config.fields), **as_metrics(found)}
         if config.keep_map:
             _write_map(run.path / "map.json", placeholders.originals)
-            progress.note(f"{run.path / 'map.json'} turns the placeholders back: it is personal data, keep it apart")
+            workspace.progress.note(
+                f"{run.path / 'map.json'} turns the placeholders back: it is personal data, keep it apart"
+            )
         run.write_metrics(metrics)
-    return StageResult(str(run.path), "ok", metrics, {f"Personal data in {target.name}": table(found)})
+    return CommandResult(str(run.path), "ok", metrics, {f"Personal data in {target.name}": table(found)})
 
 
 def scan(path: Path, fields: Sequence[str], section: PersonalSection, findings: Path, progress: Progress) -> Found:

@@ -14,10 +14,9 @@ from hrembed.data.negatives import false_negatives
 from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.training.batches import schedule
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from hrembed.data.redact import Found
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
 
 _SAMPLED_BATCHES = 500
@@ -41,13 +41,12 @@ _FIX: Mapping[str, tuple[What, ...]] = {
 }
 
 
-def run_check(config: DataCheckConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult:
     """Look for leaks between training pairs and tasks, for false negatives, and on request for personal data.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         A verdict and tables; `flagged.parquet` lists every training row in which something was found, and with
@@ -57,14 +56,13 @@ def run_check(config: DataCheckConfig, runs_dir: Path, progress: Progress | None
     Raises:
         DataError: Data is missing or malformed.
     """
-    progress = progress or Silent()
-    with open_run(runs_dir, "data-check", config.model_dump(mode="json"), seeds={"batches": config.seed}) as run:
+    with open_run(workspace, "data-check", config.model_dump(mode="json"), seeds={"batches": config.seed}) as run:
         file = pairs_file(locate(config.train))
         run.add_input("train", file)
         pairs, tasks = read_pairs(file), _open_tasks(config, run)
-        leaks = _leaks(config, pairs, tasks, progress)
+        leaks = _leaks(config, pairs, tasks, workspace.progress)
         negatives = _negatives(config, pairs)
-        personal = _personal(config, run, file, progress)
+        personal = _personal(config, run, file)
         metrics = _metrics(pairs, leaks, negatives, personal)
         run.write_table("flagged", _flagged(leaks))
         if config.fix != "none":
@@ -75,7 +73,7 @@ def run_check(config: DataCheckConfig, runs_dir: Path, progress: Progress | None
         run.write_metrics(metrics)
     failure = DataError(f"{config.train}: {metrics['verdict']}", hint=_hint(config, run)) if problems else None
     status = "limits passed" if problems else "clean"
-    return StageResult(str(run.path), status, metrics, _tables(metrics, personal), failure)
+    return CommandResult(str(run.path), status, metrics, _tables(metrics, personal), failure)
 
 
 def _open_tasks(config: DataCheckConfig, run: Run) -> list[Task]:
@@ -137,11 +135,11 @@ def _problems(config: DataCheckConfig, leaks: Sequence[Leaks], negatives: Mappin
     return said
 
 
-def _personal(config: DataCheckConfig, run: Run, file: Path, progress: Progress) -> Found | None:
+def _personal(config: DataCheckConfig, run: Run, file: Path) -> Found | None:
     """Look for personal data where the config asks for it, and list where it stands."""
     if not config.personal:
         return None
-    return scan(file, ("anchor", "positive"), config.personal_data, run.path / FOUND, progress)
+    return scan(file, ("anchor", "positive"), config.personal_data, run.path / FOUND, run.progress)
 
 
 def _personal_problem(config: DataCheckConfig, found: Found | None) -> list[str]:

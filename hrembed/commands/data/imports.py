@@ -16,9 +16,8 @@ from hrembed.data.rows import Form, read_rows
 from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
 from hrembed.errors import DataError
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from hrembed.data.taxonomy import Concept, Source
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair
 
 _HUB = "hf:"
@@ -36,13 +36,12 @@ _HUB = "hf:"
 _Builders = dict[str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]]
 
 
-def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult:
     """Build pairs from the O*NET text database.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Counts by kind; the pairs are in `pairs.parquet`, related occupations in `related.parquet`.
@@ -50,8 +49,7 @@ def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress
     Raises:
         DataError: The release is not there, or a file of it is missing or broken.
     """
-    progress = progress or Silent()
-    path = _onet_source(config, progress)
+    path = _onet_source(config, workspace.progress)
     credit = onet.source(onet.release_of(path) or config.release)
 
     def plan(release: Release, counts: Counts, run: Run) -> _Builders:
@@ -63,16 +61,15 @@ def run_import_onet(config: ImportOnetConfig, runs_dir: Path, progress: Progress
             for kind in config.kinds
         }
 
-    return _import_release("data-import-onet", config, path, credit, plan, runs_dir, progress)
+    return _import_release("data-import-onet", config, path, credit, plan, workspace)
 
 
-def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandResult:
     """Build pairs from the CSV files of ESCO.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances, and which kinds the source has no file for.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Counts by kind; the pairs are in `pairs.parquet`.
@@ -80,14 +77,13 @@ def run_import_esco(config: ImportEscoConfig, runs_dir: Path, progress: Progress
     Raises:
         DataError: The release is not there, or a file of it is missing or broken.
     """
-    progress = progress or Silent()
 
     def plan(release: Release, counts: Counts, run: Run) -> _Builders:
         occupations = esco.read_occupations(release, config.max_occupations, counts)
         skills = esco.read_skills(release, config.max_occupations, counts) if "skill" in config.kinds else []
         return {kind: (skills if kind == "skill" else occupations, _drawn(kind, config)) for kind in config.kinds}
 
-    return _import_release("data-import-esco", config, _esco_source(config), esco.SOURCE, plan, runs_dir, progress)
+    return _import_release("data-import-esco", config, _esco_source(config), esco.SOURCE, plan, workspace)
 
 
 def _import_release(
@@ -96,30 +92,28 @@ def _import_release(
     path: Path,
     credit: Source,
     plan: Callable[[Release, Counts, Run], _Builders],
-    runs_dir: Path,
-    progress: Progress,
-) -> StageResult:
+    workspace: Workspace,
+) -> CommandResult:
     """Open a run, read a release, and write the pairs of every kind that `plan` says how to build."""
     counts = Counts()
-    with open_run(runs_dir, command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+    with open_run(workspace, command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
         release = Release(path)
         run.add_input("release", path)
         run.add_attribution(vars(credit))
-        kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), progress)
+        kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), workspace.progress)
         for kind in [kind for kind, found in kinds.items() if not found["pairs"]]:
-            progress.note(f"no pairs of kind '{kind}': '{path}' has nothing that they could be made of")
+            workspace.progress.note(f"no pairs of kind '{kind}': '{path}' has nothing that they could be made of")
         metrics = {"kinds": kinds, "pairs": sum(found["pairs"] for found in kinds.values()), "counts": counts.steps}
         run.write_metrics(metrics)
-    return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+    return CommandResult(str(run.path), "ok", metrics, _tables(metrics))
 
 
-def run_import_table(config: ImportTableConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_import_table(config: ImportTableConfig, workspace: Workspace) -> CommandResult:
     """Build pairs from a table of the user's own, streamed.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Counts; the pairs are in `pairs.parquet`, rows that could not be used in `rejected.jsonl`.
@@ -128,17 +122,16 @@ def run_import_table(config: ImportTableConfig, runs_dir: Path, progress: Progre
         DataError: The table is missing, has no such column, or more rows were rejected than the config allows;
             the usable rows are written all the same.
     """
-    progress = progress or Silent()
     columns = config.columns.model_dump()
-    with open_run(runs_dir, "data-import-table", config.model_dump(mode="json"), seeds={}) as run:
+    with open_run(workspace, "data-import-table", config.model_dump(mode="json"), seeds={}) as run:
         rows = _table_rows(config, [column for column in columns.values() if column], run)
-        with progress.bar("reading rows", 0) as advance:
+        with workspace.progress.bar("reading rows", 0) as advance:
             found = import_table(rows, columns, config.kind, run.path, advance)
         metrics = {name: value for name, value in vars(found).items() if name != "first"}
         run.write_metrics(metrics)
         _judge(found, config, run)
     table = [{"what": name, "rows": f"{value:,}"} for name, value in metrics.items()]
-    return StageResult(str(run.path), "ok", metrics, {"Table": table})
+    return CommandResult(str(run.path), "ok", metrics, {"Table": table})
 
 
 def _table_rows(config: ImportTableConfig, wanted: list[str], run: Run) -> Iterator[Row | Problem]:

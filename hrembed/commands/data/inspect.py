@@ -33,18 +33,17 @@ from hrembed.language import UNSURE
 from hrembed.models.refs import parse_ref
 from hrembed.models.tokenizer import open_tokenizer, tokenizer_identity
 from hrembed.plots.data import Inspection, draw_inspection
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import model_folder, pinned, short_name
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hrembed.config.data import DataInspectConfig
-    from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Ints, Task
 
 _EXAMPLES = 10
@@ -112,7 +111,7 @@ class _Lengths:
     model: str
 
 
-def run_inspect(config: DataInspectConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResult:
     """Describe a set of pairs or a task: counts, lengths, duplicates, languages, group sizes, examples.
 
     Only the tokenizer of the model is read. When the texts hold more than twenty million characters, which
@@ -121,8 +120,7 @@ def run_inspect(config: DataInspectConfig, runs_dir: Path, progress: Progress | 
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         What is in the data, as numbers and tables.
@@ -131,12 +129,11 @@ def run_inspect(config: DataInspectConfig, runs_dir: Path, progress: Progress | 
         DataError: The data are missing, empty or malformed.
         ModelError: The model's tokenizer cannot be found or read.
     """
-    progress = progress or Silent()
-    section = pinned(ModelSection(ref=config.model), runs_dir)
+    section = pinned(ModelSection(ref=config.model), workspace.root)
     config = config.model_copy(update={"model": section.ref})
-    with open_run(runs_dir, "data-inspect", config.model_dump(mode="json"), seeds={"sample": config.seed}) as run:
+    with open_run(workspace, "data-inspect", config.model_dump(mode="json"), seeds={"sample": config.seed}) as run:
         content = _open(config, run)
-        lengths = _measure(content, section, config.seed, runs_dir, run, progress)
+        lengths = _measure(content, section, config.seed, run)
         sizes = group_sizes(content.groups)
         metrics = {
             "counts": content.counts,
@@ -148,7 +145,7 @@ def run_inspect(config: DataInspectConfig, runs_dir: Path, progress: Progress | 
         run.write_metrics(metrics)
         write_jsonl(run.path / "examples.jsonl", content.examples)
         draw_inspection(run.path / "inspect.png", _picture(config, content, lengths, sizes, metrics["languages"]))
-    return StageResult(str(run.path), "ok", metrics, _tables(content, metrics))
+    return CommandResult(str(run.path), "ok", metrics, _tables(content, metrics))
 
 
 def _open(config: DataInspectConfig, run: Run) -> _Content:
@@ -217,20 +214,18 @@ def _task_examples(task: Task, seed: int) -> list[dict[str, Any]]:
     return examples
 
 
-def _measure(
-    content: _Content, section: ModelSection, seed: int, runs_dir: Path, run: Run, progress: Progress
-) -> _Lengths:
+def _measure(content: _Content, section: ModelSection, seed: int, run: Run) -> _Lengths:
     ref = parse_ref(section.ref)
     if ref.scheme == "lexical":
         count, unit, limit = _count_words, "words", None
     else:
-        tokenizer, limit, body = open_tokenizer(model_folder(section, runs_dir))
+        tokenizer, limit, body = open_tokenizer(model_folder(section, run.root))
         run.add_model("tokenizer", tokenizer_identity(body), str(body))
         count, unit = partial(_count_tokens, tokenizer), "tokens"
     rows = sample_rows(content.texts, content.sides, characters=_CHARACTERS, seed=seed)
     chosen = np.unique(np.concatenate([content.sides[side][some] for side, some in rows.items()]))
     values = np.zeros(len(content.texts), dtype=np.int64)
-    with progress.bar(f"{short_name(ref)}: {unit}", len(chosen)) as advance:
+    with run.progress.bar(f"{short_name(ref)}: {unit}", len(chosen)) as advance:
         for start in range(0, len(chosen), _BATCH):
             batch = chosen[start : start + _BATCH]
             values[batch] = count([content.texts[n] for n in batch])

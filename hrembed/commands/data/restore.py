@@ -10,20 +10,19 @@ from hrembed.data.redact import restore
 from hrembed.errors import DataError
 from hrembed.runs.past import find_run
 from hrembed.runs.record import open_run
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from hrembed.config.data import DataRestoreConfig
-    from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
 
 
-def run_restore(config: DataRestoreConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResult:
     """Write an anonymised table again with what stood there, for its owner alone to read.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what the file is.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         The name of the file in the run folder.
@@ -31,19 +30,19 @@ def run_restore(config: DataRestoreConfig, runs_dir: Path, progress: Progress | 
     Raises:
         HrembedError: There is no such run or file, or no map that can be read.
     """
-    file = _file(config.source, runs_dir)
+    file = _file(config.source, workspace.root)
     originals = _originals(Path(config.map) if config.map else file.with_name("map.json"))
-    with open_run(runs_dir, "data-restore", config.model_dump(mode="json"), seeds={}) as run:
+    with open_run(workspace, "data-restore", config.model_dump(mode="json"), seeds={}) as run:
         run.add_input("source", file)
         target = run.path / file.name
         restore(file, target, originals, config.encoding)
         target.chmod(0o600)
         metrics = {"file": target.name, "placeholders_known": len(originals)}
         run.write_metrics(metrics)
-        if progress:
-            progress.note(f"{target} is personal data again")
+        if workspace.progress:
+            workspace.progress.note(f"{target} is personal data again")
     shown = [{"file": target.name, "placeholders known": f"{len(originals):,}"}]
-    return StageResult(str(run.path), "ok", metrics, {"Restored": shown})
+    return CommandResult(str(run.path), "ok", metrics, {"Restored": shown})
 
 
 def _file(source: str, runs_dir: Path) -> Path:

@@ -12,9 +12,8 @@ from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_rela
 from hrembed.data.split import GRADED_KINDS, SIDES, assign_groups, build_task, group_of
 from hrembed.data.tasks import write_task
 from hrembed.errors import DataError
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from hrembed.config.data import DataSplitConfig
     from hrembed.data.split import Side
     from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
 
 
-def run_split(config: DataSplitConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult:
     """Split pairs so that no group, and no relevant pair of texts, stands on two sides.
 
     The run folder gets `train/pairs.parquet`, `dev/pairs.parquet`, `test/pairs.parquet`, and for each
@@ -34,8 +34,7 @@ def run_split(config: DataSplitConfig, runs_dir: Path, progress: Progress | None
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Groups and pairs of every side, and the tasks.
@@ -43,14 +42,13 @@ def run_split(config: DataSplitConfig, runs_dir: Path, progress: Progress | None
     Raises:
         DataError: The pairs are missing or malformed, or too few groups to fill every side.
     """
-    progress = progress or Silent()
-    with open_run(runs_dir, "data-split", config.model_dump(mode="json"), seeds={"split": config.seed}) as run:
+    with open_run(workspace, "data-split", config.model_dump(mode="json"), seeds={"split": config.seed}) as run:
         file = pairs_file(locate(config.pairs))
         run.add_input("pairs", file)
         pairs, related = read_pairs(file), read_related(file)
         sides = _divide(pairs, config)
-        tasks = _build_tasks(sides, related, config, progress)
-        shown = _rows_that_show_answers(sides["train"], list(tasks.values()), config, progress)
+        tasks = _build_tasks(sides, related, config, workspace.progress)
+        shown = _rows_that_show_answers(sides["train"], list(tasks.values()), config, workspace.progress)
         sides["train"] = [pair for n, pair in enumerate(sides["train"]) if n not in shown]
         for side in [side for side in SIDES if sides[side]]:
             write_pairs(run.path / side / PAIRS, sides[side])
@@ -63,7 +61,7 @@ def run_split(config: DataSplitConfig, runs_dir: Path, progress: Progress | None
             "tasks": {name: _sizes(task) for name, task in tasks.items()},
         }
         run.write_metrics(metrics)
-    return StageResult(str(run.path), "ok", metrics, _tables(metrics))
+    return CommandResult(str(run.path), "ok", metrics, _tables(metrics))
 
 
 def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[Side, list[Pair]]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.eval.details import details, draw, write_details
 from hrembed.commands.eval.tables import tables_of
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import comparisons, estimates, family_json
 from hrembed.scoring.encoders import pinned
@@ -15,15 +14,15 @@ from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import unit_of
 from hrembed.scoring.systems import open_entrants
 from hrembed.scoring.tasks import items_of, kind_of, open_tasks
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.scoring.measures import Measures
     from hrembed.scoring.systems import Entrant
     from hrembed.scoring.tasks import AnyTask
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
 
-def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult:
     """Score every model on every task.
 
     The first model is the reference; baselines take part like models. Tasks of hiring and tasks of retention are two
@@ -39,8 +38,7 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Tables of scores and differences; the numbers are in `metrics.json`, those of each item in `per_query.parquet`.
@@ -48,28 +46,27 @@ def run_evaluate(config: EvalConfig, runs_dir: Path, progress: Progress | None =
     Raises:
         HrembedError: Data or models are not usable.
     """
-    progress = progress or Silent()
-    config = config.model_copy(update={"models": tuple(pinned(section, runs_dir) for section in config.models)})
+    config = config.model_copy(update={"models": tuple(pinned(section, workspace.root) for section in config.models)})
     seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
-    with open_run(runs_dir, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
-        tasks, kept = _open(config, run, progress)
-        entrants = open_entrants(config, runs_dir, run, progress)
-        results, seconds = _measure_all(entrants, [*tasks, *kept], config, progress)
+    with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
+        tasks, kept = _open(config, run)
+        entrants = open_entrants(config, run)
+        results, seconds = _measure_all(entrants, [*tasks, *kept], config, workspace.progress)
         metrics = _metrics(results, tasks, kept, config)
-        found = details(entrants, tasks, results, config, progress)
+        found = details(entrants, tasks, results, config, workspace.progress)
         metrics |= {"slices": found.slices, "robustness": found.robustness}
         run.write_table("per_query", _rows(results, [*tasks, *kept]))
         write_details(run, [*tasks, *kept], results, found, seconds)
-        run.write_timings({"seconds": seconds, "usage": _usage(entrants, progress)})
+        run.write_timings({"seconds": seconds, "usage": _usage(entrants, workspace.progress)})
         run.write_metrics(metrics)
         draw(run, metrics)
-    return StageResult(str(run.path), "ok", metrics, tables_of(metrics, config))
+    return CommandResult(str(run.path), "ok", metrics, tables_of(metrics, config))
 
 
-def _open(config: EvalConfig, run: Run, progress: Progress) -> tuple[list[AnyTask], list[AnyTask]]:
+def _open(config: EvalConfig, run: Run) -> tuple[list[AnyTask], list[AnyTask]]:
     """Read all tasks, with names of their own."""
-    tasks = open_tasks(config.tasks, run, progress)
-    return tasks, open_tasks(config.retention, run, progress, taken=[task.name for task in tasks])
+    tasks = open_tasks(config.tasks, run)
+    return tasks, open_tasks(config.retention, run, taken=[task.name for task in tasks])
 
 
 def _measure_all(

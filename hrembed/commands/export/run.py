@@ -12,12 +12,11 @@ from hrembed.models.exported import check_packages, one_side, open_export, write
 from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import load_model
-from hrembed.progress import Silent
 from hrembed.reports.estimates import shown
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import model_folder, pinned, weights_identity
 from hrembed.scoring.retrieval import open_task
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
     from hrembed.config.export import ExportConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
 
 TOLERANCE = 1e-5
 
 
-def run_export(config: ExportConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
+def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult:
     """Write a model in other forms, each in a folder of the run.
 
     An export that fails its comparison is removed: float32 that gives other vectors is an error, int8 beyond the limits
@@ -37,8 +37,7 @@ def run_export(config: ExportConfig, runs_dir: Path, progress: Progress | None =
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Size of each export, and how it compares with its source. Timings are in `timings.json`.
@@ -49,25 +48,24 @@ def run_export(config: ExportConfig, runs_dir: Path, progress: Progress | None =
     """
     for name in config.formats:
         check_packages(name)
-    progress = progress or Silent()
-    config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
+    config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
     seeds = {"calibration": config.seed, "bootstrap": config.bootstrap.seed}
-    with open_run(runs_dir, "export", config.model_dump(mode="json"), seeds=seeds) as run:
-        folder = model_folder(config.model, runs_dir)
+    with open_run(workspace, "export", config.model_dump(mode="json"), seeds=seeds) as run:
+        folder = model_folder(config.model, workspace.root)
         run.add_model("source", weights_identity(folder, config.model.dtype, config.model.max_tokens), str(folder))
         with tempfile.TemporaryDirectory(dir=run.path) as cache:
             exporter = _Exporter(config, folder, run, Path(cache))
             rows: dict[str, dict[str, Any]] = {}
             for name in config.formats:
-                progress.note(f"writing {name}")
+                workspace.progress.note(f"writing {name}")
                 rows[name] = exporter.export(name)
-            timings = exporter.timings(progress)
+            timings = exporter.timings(workspace.progress)
         run.write_metrics({"formats": rows})
         if timings:
             run.write_timings(timings)
     failed = [name for name, row in rows.items() if not row.get("kept", True)]
     tables = _tables(rows, timings, run.path)
-    return StageResult(str(run.path), "fail" if failed else "ok", {"formats": rows}, tables, _failure(config, failed))
+    return CommandResult(str(run.path), "fail" if failed else "ok", {"formats": rows}, tables, _failure(config, failed))
 
 
 class _Exporter:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
     from hrembed.training.processes import Processes
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -38,13 +39,14 @@ def meet(progress: Progress) -> Processes:
 
 
 @contextmanager
-def one_run(processes: Processes, opened: AbstractContextManager[Run]) -> Iterator[Run]:
+def one_run(processes: Processes, workspace: Workspace, opened: AbstractContextManager[Run]) -> Iterator[Run]:
     """Open a run in the first process; the others get its path, and a manifest that nobody reads.
 
     Whoever fails tells the others. They end with its exit code, and the manifest says what it said.
 
     Args:
         processes: Who takes part.
+        workspace: That of this process.
         opened: The run, as `open_run` gives it; only the first process enters it.
 
     Raises:
@@ -64,7 +66,8 @@ def one_run(processes: Processes, opened: AbstractContextManager[Run]) -> Iterat
                 yield run
         else:
             with _ending_together(processes):
-                yield Run(Path(processes.share(None)), {"inputs": {}, "models": {}, "attributions": []})
+                nobody_reads: dict[str, Any] = {"inputs": {}, "models": {}, "attributions": []}
+                yield Run(workspace.root, path=Path(processes.share(None)), manifest=nobody_reads)
 
 
 def check_alike(processes: Processes, facts: Mapping[str, Any]) -> None:

@@ -28,31 +28,26 @@ if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig, SourceSection
     from hrembed.config.losses import MineSection
     from hrembed.config.parts import ModelSection
-    from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.types import Encoder, Floats, Pair, Side
 
 _VERSION = "1"  # of what is kept
 
 
-def enrich(
-    config: FinetuneConfig, sources: Sequence[Source], runs_dir: Path, run: Run, instruction: str, progress: Progress
-) -> list[Source]:
+def enrich(config: FinetuneConfig, sources: Sequence[Source], run: Run, instruction: str) -> list[Source]:
     """Mine negatives and ask teachers where the config says so; models are recorded in the run.
 
     Args:
         config: Validated settings.
         sources: As `open_sources` reads them.
-        runs_dir: Folder of all runs, for models and for what is kept.
         run: Records models.
         instruction: What stands for `{instruction}` in prompts.
-        progress: Told what advances.
 
     Raises:
         ModelError: A model cannot be loaded, or gives no vectors.
         DataError: Nothing is left.
     """
-    helper = _Helper(config, runs_dir, run, instruction, progress)
+    helper = _Helper(config, run, instruction)
     return [
         helper.enriched(section, number, source)
         for number, (section, source) in enumerate(zip(config.sources, sources, strict=True))
@@ -62,12 +57,10 @@ def enrich(
 class _Helper:
     """Opens the models of sources, and keeps what they say."""
 
-    def __init__(self, config: FinetuneConfig, runs_dir: Path, run: Run, instruction: str, progress: Progress) -> None:
+    def __init__(self, config: FinetuneConfig, run: Run, instruction: str) -> None:
         self._config = config
-        self._runs_dir = runs_dir
         self._run = run
         self._instruction = instruction
-        self._progress = progress
 
     def enriched(self, section: SourceSection, number: int, source: Source) -> Source:
         if section.mine is not None:
@@ -84,13 +77,13 @@ class _Helper:
         digest = hashlib.sha256(_VERSION.encode())
         for pair in pairs:
             digest.update(json.dumps(pair_row(pair), sort_keys=True).encode())
-        return self._runs_dir / ".cache" / "sources" / digest.hexdigest()[:32]
+        return self._run.cache / "sources" / digest.hexdigest()[:32]
 
     def _open(self, chosen: ModelSection | None, name: str, folder: Path) -> Encoder:
         """Open a model; the base model sees as much of a text as the training does."""
         base = self._config.model.model_copy(update={"max_tokens": self._config.train.max_tokens})
-        section = base if chosen is None else pinned(chosen, self._runs_dir)
-        encoder = open_encoder(section, self._runs_dir, self._progress, cache=folder / "vectors")
+        section = base if chosen is None else pinned(chosen, self._run.root)
+        encoder = open_encoder(section, self._run, cache=folder / "vectors")
         self._run.add_model(name, encoder.identity, encoder.source)
         return encoder
 
@@ -128,7 +121,7 @@ class _Helper:
         file = folder / f"mined-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
         found = _read(file, pairs)
         if found is None:
-            self._progress.note(f"looking for hard negatives of {len(pairs):,} pairs")
+            self._run.progress.note(f"looking for hard negatives of {len(pairs):,} pairs")
             found = mine(pairs, lambda texts, side: self._embed(encoder, texts, side), rule)
             _write(file, pairs, found)
         return self._with(source, pairs, found, section.count)
@@ -147,7 +140,7 @@ class _Helper:
                 hint="lower `mine.margin` or `mine.range_min`, or use more pairs: negatives are their positives",
             )
         if len(kept) < len(pairs):
-            self._progress.note(f"{len(pairs) - len(kept):,} pairs are left out: mining found no negative for them")
+            self._run.progress.note(f"{len(pairs) - len(kept):,} pairs are left out: mining found no negative for them")
         return replace(source, rows=kept, facts={**source.facts, "mined": {"count": count, **found.facts}})
 
 

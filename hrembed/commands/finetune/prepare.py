@@ -62,7 +62,7 @@ class Prepared(NamedTuple):
     processes: Processes
 
 
-def prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes) -> Prepared:
+def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     """Read data and tasks, load the model, score the base, plan the batches, and apply the method.
 
     Raises:
@@ -70,30 +70,30 @@ def prepare(config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress
     """
     sources = open_sources(config, run)
     dev = open_task(config.dev, run)
-    tasks = open_proof(config, dev, run, progress) if processes.leads else Tasks(dev, (), ())
-    folder = model_folder(config.model, runs_dir)
+    tasks = open_proof(config, dev, run) if processes.leads else Tasks(dev, (), ())
+    folder = model_folder(config.model, run.root)
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
     run.add_model("base", encoder_of(config, folder).identity, str(folder))
     model = load(config, folder)
-    base = score_dev_task(config, model, dev, progress) if processes.leads else np.zeros(1)
-    sources = enrich(config, sources, runs_dir, run, dev.instruction, progress)
+    base = score_dev_task(config, model, dev, run.progress) if processes.leads else np.zeros(1)
+    sources = enrich(config, sources, run, dev.instruction)
     untrained = None
     if isinstance(config.method, ScratchMethod):
         untrained = from_random_weights(config, config.method, texts_of(config, sources))
     model = sided(config, untrained.model if untrained else model)
 
     def feed_for(model: Any, branch: int | None = None) -> Feed:
-        return whole_rounds(build_feed(config, sources, model, runs_dir, dev.instruction, branch), processes.count)
+        return whole_rounds(build_feed(config, sources, model, run.root, dev.instruction, branch), processes.count)
 
     feed = feed_for(model)  # before the method, which changes the model in place: layers are scored on the plan
-    choice = choose_layers(config, model, feed, progress)
+    choice = choose_layers(config, model, feed, run.progress)
     parameters = apply_method(config, model, choice.chosen if choice else None)
     facts = sources_json(config, sources, feed)
     return Prepared(model, feed, feed_for, choice, tasks, base, folder, parameters, untrained, facts, processes)
 
 
-def look_before(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress, *, probe: bool) -> Preflight:
+def look_before(config: FinetuneConfig, ready: Prepared, run: Run, *, probe: bool) -> Preflight:
     """Check a prepared training, and say what looks wrong; with `probe`, run a few steps for time, memory and loss."""
     trainings = len(config.branches) + bool(ready.choice and ready.choice.control)
     recipe = recipe_of(config, ready.processes)
@@ -109,7 +109,7 @@ def look_before(config: FinetuneConfig, ready: Prepared, run: Run, progress: Pro
         )
         found = replace(found, warnings=(*found.warnings, few))
     for warning in found.warnings:
-        progress.note(f"warning: {warning}")
+        run.progress.note(f"warning: {warning}")
     return found
 
 

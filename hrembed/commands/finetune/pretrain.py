@@ -85,9 +85,7 @@ def look_ahead(config: FinetuneConfig, untrained: Untrained, *, probe: bool) -> 
     return facts, warnings
 
 
-def pretrain(
-    config: FinetuneConfig, untrained: Untrained, run: Run, progress: Progress, *, launched: bool = False
-) -> dict[str, Any]:
+def pretrain(config: FinetuneConfig, untrained: Untrained, run: Run, *, launched: bool = False) -> dict[str, Any]:
     """Train the encoder on its texts in place, or put back what an interrupted run had finished.
 
     The result is `checkpoints/pretrained`, a plain model. Its weights are read back from there in both cases, so that
@@ -103,8 +101,8 @@ def pretrain(
     checkpoints = run.path / "checkpoints"
     finished, made_of = checkpoints / "pretrained", _made_of(config, untrained, run)
     if not finished.exists():
-        with deferred_stop(progress.note, launched=launched) as stop_requested:
-            history = _train(config, untrained, checkpoints, made_of, progress, stop_requested)
+        with deferred_stop(run.progress.note, launched=launched) as stop_requested:
+            history = _train(config, untrained, checkpoints, made_of, run.progress, stop_requested)
         _keep(untrained, finished, history, made_of)
         shutil.rmtree(checkpoints / "masked", ignore_errors=True)
     notes = json.loads((finished / _NOTES).read_text(encoding="utf-8"))

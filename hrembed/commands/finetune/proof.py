@@ -56,15 +56,15 @@ class Point(NamedTuple):
     lost: Mapping[str, float]
 
 
-def open_proof(config: FinetuneConfig, dev: Task, run: Run, progress: Progress) -> Tasks:
+def open_proof(config: FinetuneConfig, dev: Task, run: Run) -> Tasks:
     """Read the tasks before the training, so that a wrong path is told before hours of work.
 
     Raises:
         DataError: One is missing or malformed.
     """
-    tests = open_tasks(config.proof.tests, run, progress, taken=[dev.name])
+    tests = open_tasks(config.proof.tests, run, taken=[dev.name])
     taken = [dev.name, *(task.name for task in tests)]
-    return Tasks(dev, tests, open_tasks(config.proof.retention, run, progress, taken=taken))
+    return Tasks(dev, tests, open_tasks(config.proof.retention, run, taken=taken))
 
 
 def sweep(

@@ -29,6 +29,7 @@ from hrembed.commands.finetune.tables import preflight_tables, tables_of
 from hrembed.files import write_text, writing
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import pinned
 from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.interrupts import deferred_stop
@@ -36,7 +37,7 @@ from hrembed.training.plan import sample_texts
 from hrembed.training.strength import Blend, average
 from hrembed.training.trainer import Context, train
 from hrembed.training.watch import joined
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,18 +60,16 @@ _CONTROL = "checkpoints/control"
 
 def run_finetune(
     config: FinetuneConfig,
-    runs_dir: Path,
-    progress: Progress | None = None,
+    workspace: Workspace,
     *,
     resume: str | None = None,
     dry_run: bool = False,
-) -> StageResult:
+) -> CommandResult:
     """Train, keep the checkpoint with the best dev score, and compare it with the base.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
         resume: Id of a run that did not end, whose config this is; it goes on in its own folder.
         dry_run: Check, estimate time and memory with a few steps, and end; the run folder is `finetune-preflight`.
 
@@ -82,52 +81,44 @@ def run_finetune(
         StoppedError: Ctrl-C or SIGTERM; `checkpoints/last` holds the weights of that moment.
         HrembedError: Data or model are not usable.
     """
-    progress = progress or Silent()
-    processes = meet(progress)
-    progress = progress if processes.leads else Silent()
-    config = config.model_copy(update={"model": pinned(config.model, runs_dir)})
+    processes = meet(workspace.progress)
+    workspace = workspace if processes.leads else Workspace(workspace.root)
+    config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
     command = "finetune-preflight" if dry_run else "finetune"
-    opened = open_run(runs_dir, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
-    with one_run(processes, opened) as run:
-        return _run(config, runs_dir, run, progress, processes, dry_run=dry_run)
+    opened = open_run(workspace, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
+    with one_run(processes, workspace, opened) as run:
+        return _run(config, run, processes, dry_run=dry_run)
 
 
-def _run(
-    config: FinetuneConfig, runs_dir: Path, run: Run, progress: Progress, processes: Processes, *, dry_run: bool
-) -> StageResult:
+def _run(config: FinetuneConfig, run: Run, processes: Processes, *, dry_run: bool) -> CommandResult:
     with in_turn(processes):
-        ready = prepare(config, runs_dir, run, progress, processes)
+        ready = prepare(config, run, processes)
         # Half precision is slower than none on some processors, so a few steps of both are timed before it is used.
         probe = (dry_run or config.train.precision == "bfloat16") and processes.leads
-        preflight = look_before(config, ready, run, progress, probe=probe)
-    before = {} if dry_run else _pretrain(config, ready, run, progress)
-    trained = [] if dry_run else _train_branches(config, ready, run, progress)
+        preflight = look_before(config, ready, run, probe=probe)
+    before = {} if dry_run else _pretrain(config, ready, run)
+    trained = [] if dry_run else _train_branches(config, ready, run)
     if not processes.leads:
-        _follow(config, ready, run, progress, dry_run=dry_run)
-        return StageResult(str(run.path), "ok", {}, follows=True)
+        _follow(config, ready, run, dry_run=dry_run)
+        return CommandResult(str(run.path), "ok", {}, follows=True)
     if dry_run:
         return _dry_result(ready, preflight, run)
-    metrics = _finish(config, ready, trained, before, run, progress)
-    return StageResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
+    metrics = _finish(config, ready, trained, before, run)
+    return CommandResult(str(run.path), metrics["verdict"], metrics, tables_of(metrics))
 
 
 def _finish(
-    config: FinetuneConfig,
-    ready: Prepared,
-    trained: Sequence[Branch],
-    before: dict[str, Any],
-    run: Run,
-    progress: Progress,
+    config: FinetuneConfig, ready: Prepared, trained: Sequence[Branch], before: dict[str, Any], run: Run
 ) -> dict[str, Any]:
     """Keep the best model, prove it, and write everything; returns the metrics."""
     best = _keep_best(config, run, trained)
-    proof, final = _prove(config, ready, best, run, progress)
+    proof, final = _prove(config, ready, best, run)
     proof |= layers_json(ready.choice)
     if ready.choice is not None and ready.choice.control:
-        proof["control"] = _control(config, ready, ready.choice, final, proof["strength"], run, progress)
+        proof["control"] = _control(config, ready, ready.choice, final, proof["strength"], run)
     dev = ready.tasks.dev
-    tuned = score_dev_task(config, final, dev, progress)
+    tuned = score_dev_task(config, final, dev, run.progress)
     metrics = before | dev_metrics(config, ready.base, tuned, dev, joined([own.history for own in trained]))
     metrics |= branches_json(trained)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
@@ -142,63 +133,59 @@ def _finish(
     return metrics
 
 
-def _pretrain(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress) -> dict[str, Any]:
+def _pretrain(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any]:
     """Teach a model from random weights its texts, in the first process; the others read what that one wrote."""
     if ready.untrained is None:
         return {}
     with in_turn(ready.processes):
         launched = ready.processes.count > 1
-        return {"pretraining": pretrain(config, ready.untrained, run, progress, launched=launched)}
+        return {"pretraining": pretrain(config, ready.untrained, run, launched=launched)}
 
 
-def _follow(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress, *, dry_run: bool) -> None:
+def _follow(config: FinetuneConfig, ready: Prepared, run: Run, *, dry_run: bool) -> None:
     """Take part in what the first process still trains."""
     if ready.choice is not None and ready.choice.control and not dry_run:
-        _train_control(config, ready, ready.choice, run, progress)
+        _train_control(config, ready, ready.choice, run)
 
 
-def _dry_result(ready: Prepared, preflight: Preflight, run: Run) -> StageResult:
+def _dry_result(ready: Prepared, preflight: Preflight, run: Run) -> CommandResult:
     layers = layers_json(ready.choice)
     draw_choice(run, layers)
     facts = {"preflight": preflight.facts, "warnings": preflight.warnings, "sources": ready.sources, **layers}
     run.write_metrics(facts)
     tables = {**layer_tables(layers), **preflight_tables(preflight)}
-    return StageResult(str(run.path), "ok", preflight.facts | layers, tables)
+    return CommandResult(str(run.path), "ok", preflight.facts | layers, tables)
 
 
-def _train_control(
-    config: FinetuneConfig, ready: Prepared, choice: Choice, run: Run, progress: Progress
-) -> tuple[Feed, History]:
+def _train_control(config: FinetuneConfig, ready: Prepared, choice: Choice, run: Run) -> tuple[Feed, History]:
     """Train the same on a random choice of layers, from the base."""
-    progress.note(f"control: the same training on layers {', '.join(map(str, choice.control))}")
+    run.progress.note(f"control: the same training on layers {', '.join(map(str, choice.control))}")
     control = once_more(config, ready, layers=choice.control)
-    return control.feed, _train(config, control, run, progress, _CONTROL)
+    return control.feed, _train(config, control, run, _CONTROL)
 
 
 def _control(
-    config: FinetuneConfig, ready: Prepared, choice: Choice, final: Any, strength: float, run: Run, progress: Progress
+    config: FinetuneConfig, ready: Prepared, choice: Choice, final: Any, strength: float, run: Run
 ) -> dict[str, Any]:
     """Compare the chosen layers with a random choice, whose model is thrown away."""
-    feed, history = _train_control(config, ready, choice, run, progress)
+    feed, history = _train_control(config, ready, choice, run)
     best = _read_best(config, run.path / _CONTROL / "best", feed, history)
     tuned = Blend(sided(config, load(config, ready.folder)), best).at(strength)
     sides = in_memory(config, final), in_memory(config, tuned)
-    found = compare_control(config, ready.tasks, *sides, progress)
+    found = compare_control(config, ready.tasks, *sides, run.progress)
     steps = {"best_step": history.best_step, "steps_done": len(history.losses)}
     return {"layers": list(choice.control), **steps, **found}
 
 
-def _prove(
-    config: FinetuneConfig, ready: Prepared, best: Any, run: Run, progress: Progress
-) -> tuple[dict[str, Any], Any]:
+def _prove(config: FinetuneConfig, ready: Prepared, best: Any, run: Run) -> tuple[dict[str, Any], Any]:
     """Choose the strength, write that model, and compare it with the base; returns metrics and the final model."""
     base = load(config, ready.folder)
-    points, chosen, final = _choose(config, ready, base, best, progress)
+    points, chosen, final = _choose(config, ready, base, best, run.progress)
     if chosen < 1:
         save(final, run.path / "model")
         texts = sample_texts(ready.feed)
         _read_same(config, run.path / "model", sample_vectors(final, texts), texts)
-    found = prove(config, ready.tasks, in_memory(config, base), in_memory(config, final), progress)
+    found = prove(config, ready.tasks, in_memory(config, base), in_memory(config, final), run.progress)
     return {**found, "strengths": points_json(points), "strength": chosen}, final
 
 
@@ -220,40 +207,38 @@ def _choose(
     return points, chosen, blend.at(chosen)
 
 
-def _train_branches(config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress) -> list[Branch]:
+def _train_branches(config: FinetuneConfig, ready: Prepared, run: Run) -> list[Branch]:
     """Train every branch from the base; one alone is the usual training."""
     if len(config.branches) == 1:
-        history = _train(config, ready, run, progress)
+        history = _train(config, ready, run)
         return [Branch(config.branches[0], "checkpoints", ready.feed, history)]
     layers = ready.choice.chosen if ready.choice else None
     done = []
     for branch in config.branches:
-        progress.note(f"branch {branch}, one of {len(config.branches)}")
+        run.progress.note(f"branch {branch}, one of {len(config.branches)}")
         folder, own = f"checkpoints/branch-{branch}", once_more(config, ready, layers=layers, branch=branch)
-        done.append(Branch(branch, folder, own.feed, _train(config, own, run, progress, folder)))
+        done.append(Branch(branch, folder, own.feed, _train(config, own, run, folder)))
     return done
 
 
-def _train(
-    config: FinetuneConfig, ready: Prepared, run: Run, progress: Progress, folder: str = "checkpoints"
-) -> History:
+def _train(config: FinetuneConfig, ready: Prepared, run: Run, folder: str = "checkpoints") -> History:
     checkpoints = run.path / folder
     made_of = _made_of(config, ready, run)
     point = read_resume_point(checkpoints / "resume")
     check_alike(ready.processes, {**made_of, "the resume point": point.step if point else 0})
     if point is not None:
         check_same(point.notes["made_of"], made_of)
-        progress.note(f"going on after step {point.step}")
+        run.progress.note(f"going on after step {point.step}")
     # A model of its own starts from what it learnt of the language, not from what it is compared with.
     owned = ready.untrained is not None and ready.processes.leads
     first = score_dev_task(config, ready.model, ready.tasks.dev, Silent()) if owned else ready.base
-    with deferred_stop(progress.note, launched=ready.processes.count > 1) as stop_requested:
+    with deferred_stop(run.progress.note, launched=ready.processes.count > 1) as stop_requested:
         context = Context(
             base_score=float(np.nanmean(first)),
             score_dev=lambda plain: float(np.nanmean(score_dev_task(config, plain, ready.tasks.dev, Silent()))),
             stop_requested=stop_requested,
             checkpoints=checkpoints,
-            progress=progress,
+            progress=run.progress,
             resume=point,
             made_of=made_of,
             processes=ready.processes,

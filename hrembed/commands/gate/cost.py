@@ -10,6 +10,7 @@ from hrembed.commands.gate.check import Check
 from hrembed.errors import ConfigError, DataError
 from hrembed.metrics.gating import judge_limit
 from hrembed.reports.estimates import as_json
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.latency import cycle, dimensions, has_vectors, milliseconds, model_bytes
 from hrembed.scoring.past_evals import texts_of
@@ -61,7 +62,7 @@ def _opened(side: Side, root: Path, progress: Progress) -> Encoder:
             f"'{side.model}' gives no vectors, so `latency` and `size.dimensions` mean nothing for it",
             hint="leave these limits out, or name another model",
         )
-    encoder = open_encoder(side.section, root, progress)
+    encoder = open_encoder(side.section, Workspace(root, progress))
     if encoder.identity != side.identity:
         raise DataError(f"'{side.section.ref}' is no longer the model that '{side.run.name}' evaluated")
     return encoder

@@ -12,36 +12,32 @@ from hrembed.commands.gate.quality import rule_checks
 from hrembed.errors import ConfigError, InconclusiveError, ThresholdError
 from hrembed.files import write_text
 from hrembed.metrics.gating import overall
-from hrembed.progress import Silent
 from hrembed.registry import nearest
 from hrembed.reports.junit import Case, write_junit
 from hrembed.reports.markdown import inline, markdown_table
 from hrembed.runs.record import open_run
 from hrembed.scoring.past_evals import open_side
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
-    from pathlib import Path
 
     from hrembed.commands.gate.check import Check
     from hrembed.config.gate import GateConfig, WaiverSection
     from hrembed.metrics.gating import Outcome
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.scoring.past_evals import Side
 
 
-def run_gate(
-    config: GateConfig, runs_dir: Path, progress: Progress | None = None, *, today: date | None = None
-) -> StageResult:
+def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult:
     """Judge a candidate.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
         today: Day by which waivers are judged; None is today, in UTC.
 
     Returns:
@@ -51,26 +47,25 @@ def run_gate(
         ConfigError: A waiver is past its day, or a rule fits nothing.
         DataError: The runs cannot be compared: other data, other stimuli, an edited file.
     """
-    progress = progress or Silent()
     check_waivers(config.waivers, today or datetime.now(UTC).date())
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(runs_dir, "gate", config.model_dump(mode="json"), seeds=seeds) as run:
-        candidate, baseline = _open_sides(config, runs_dir, run)
+    with open_run(workspace, "gate", config.model_dump(mode="json"), seeds=seeds) as run:
+        candidate, baseline = _open_sides(config, run)
         checks = [
             *rule_checks(config, candidate, baseline),
-            *fairness_checks(config, runs_dir, candidate, baseline),
-            *cost_checks(config, runs_dir, candidate, baseline, progress),
+            *fairness_checks(config, workspace.root, candidate, baseline),
+            *cost_checks(config, workspace.root, candidate, baseline, workspace.progress),
         ]
         if not checks:
             raise ConfigError("the gate asks for nothing", hint="add a rule to `quality`")
-        checks = _excused(checks, config.waivers, progress)
+        checks = _excused(checks, config.waivers, workspace.progress)
         verdict = overall([check.outcome for check in checks if check.status != "waived"] or ["pass"])
         metrics = _metrics(checks, verdict, candidate, baseline)
         run.write_metrics(metrics)
         run.write_timings({check.name: check.entry for check in checks if check.timed})
         _write_reports(run, checks, metrics, config.inconclusive)
     table = {"Gate": [_row(check) for check in checks]}
-    return StageResult(str(run.path), verdict, metrics, table, _failure(checks, verdict, config))
+    return CommandResult(str(run.path), verdict, metrics, table, _failure(checks, verdict, config))
 
 
 def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
@@ -87,13 +82,13 @@ def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
             )
 
 
-def _open_sides(config: GateConfig, runs_dir: Path, run: Run) -> tuple[Side, Side | None]:
+def _open_sides(config: GateConfig, run: Run) -> tuple[Side, Side | None]:
     """Read both models, and record which files were read."""
-    candidate = open_side(runs_dir, config.candidate.eval, config.candidate.model, last=True)
+    candidate = open_side(run.root, config.candidate.eval, config.candidate.model, last=True)
     baseline = None
     if config.baseline is not None:
         reference = config.baseline.eval or str(candidate.run.path)
-        baseline = open_side(runs_dir, reference, config.baseline.model, last=False)
+        baseline = open_side(run.root, reference, config.baseline.model, last=False)
         if (baseline.run.path, baseline.model) == (candidate.run.path, candidate.model):
             raise ConfigError(
                 f"'{candidate.model}' in '{candidate.run.name}' is candidate and baseline at once",

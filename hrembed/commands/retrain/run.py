@@ -18,7 +18,6 @@ from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.errors import ConfigError, ModelError
-from hrembed.progress import Silent
 from hrembed.reports.estimates import shown
 from hrembed.runs.model_registry import accepted, read_registry, register
 from hrembed.runs.past import find_run, finished
@@ -26,15 +25,15 @@ from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import open_task
 from hrembed.scoring.tasks import MTEB
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hrembed.config.retrain import RetrainConfig
-    from hrembed.progress import Progress
     from hrembed.runs.past import PastRun
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Pair
 
 
@@ -59,28 +58,26 @@ class Data(NamedTuple):
     new: Sequence[Pair]
 
 
-def run_retrain(config: RetrainConfig, runs_dir: Path, progress: Progress | None = None) -> StageResult:
-    """Run the periodic job; the stages that it calls open runs of their own.
+def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult:
+    """Run the periodic job; the commands that it calls open runs of their own.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
 
     Returns:
         Status `not worth it`, `accepted` or `rejected`; `failure` is the gate's.
 
     Raises:
-        HrembedError: There is no model in use, or a stage failed.
+        HrembedError: There is no model in use, or a step failed.
     """
-    progress = progress or Silent()
-    last = _last(config, runs_dir)
+    last = _last(config, workspace.root)
     config = config.model_copy(update={"last": last.run.path.name})
-    with open_run(runs_dir, "retrain", config.model_dump(mode="json"), seeds={"drift": config.drift.seed}) as run:
+    with open_run(workspace, "retrain", config.model_dump(mode="json"), seeds={"drift": config.drift.seed}) as run:
         run.add_input("new pairs", pairs_file(locate(config.pairs)))
         data = Data(_old_pairs(last, run), read_pairs(locate(config.pairs)))
         section = ModelSection(ref=f"run:{last.run.path.name}", max_tokens=last.config.train.max_tokens)
-        encoder = open_encoder(section, runs_dir, progress)
+        encoder = open_encoder(section, workspace)
         run.add_model("last", encoder.identity, encoder.source)
         bootstrap = config.gate.bootstrap
         drift = look_for_drift(encoder, data.old, data.new, config.drift, bootstrap)
@@ -89,14 +86,14 @@ def run_retrain(config: RetrainConfig, runs_dir: Path, progress: Progress | None
         if not drifted and not config.force:
             metrics["verdict"] = "not worth it"
             run.write_metrics(metrics)
-            return StageResult(str(run.path), "not worth it", metrics, _tables(metrics))
+            return CommandResult(str(run.path), "not worth it", metrics, _tables(metrics))
         metrics |= _plan(config, last, drift)
-        gated, more = _train_and_gate(config, last, section, metrics, runs_dir, progress)
+        gated, more = _train_and_gate(config, last, section, metrics, workspace)
         metrics |= more
-        metrics |= _bridge(config, encoder, ModelSection.model_validate(more["model"]), data, run, runs_dir, progress)
-        register(runs_dir, _entry(metrics, run))
+        metrics |= _bridge(config, encoder, ModelSection.model_validate(more["model"]), data, run)
+        register(workspace.root, _entry(metrics, run))
         run.write_metrics(metrics)
-    return StageResult(str(run.path), metrics["verdict"], metrics, _tables(metrics), gated.failure)
+    return CommandResult(str(run.path), metrics["verdict"], metrics, _tables(metrics), gated.failure)
 
 
 def _last(config: RetrainConfig, runs_dir: Path) -> Last:
@@ -148,16 +145,11 @@ def _plan(config: RetrainConfig, last: Last, drift: dict[str, Any]) -> dict[str,
 
 
 def _train_and_gate(
-    config: RetrainConfig,
-    last: Last,
-    section: ModelSection,
-    metrics: dict[str, Any],
-    runs_dir: Path,
-    progress: Progress,
-) -> tuple[StageResult, dict[str, Any]]:
+    config: RetrainConfig, last: Last, section: ModelSection, metrics: dict[str, Any], workspace: Workspace
+) -> tuple[CommandResult, dict[str, Any]]:
     """Train, evaluate both models, and gate the new one; returns the gate's result, and what belongs to metrics."""
     going_on = metrics["plan"] == "continue"
-    progress.note(f"{metrics['plan']}: {metrics['why']}")
+    workspace.progress.note(f"{metrics['plan']}: {metrics['why']}")
     share = config.replay if going_on else 1.0
     old = [
         source if source.every_step else source.model_copy(update={"weight": source.weight * share})
@@ -168,14 +160,14 @@ def _train_and_gate(
     if going_on:
         update["model"] = section
     settings = FinetuneConfig.model_validate({**dict(config.finetune), **update})
-    trained = run_finetune(settings, runs_dir, progress)
+    trained = run_finetune(settings, workspace)
     model = ModelSection(ref=f"run:{Path(trained.run).name}", max_tokens=config.finetune.train.max_tokens)
     proof = config.finetune.proof
     tasks = proof.tests or (config.finetune.dev,)
     asked = EvalConfig(models=(section, model), baselines=(), tasks=tasks, retention=proof.retention)
-    evaluated = run_evaluate(asked, runs_dir, progress)
+    evaluated = run_evaluate(asked, workspace)
     sides = {"candidate": CandidateSection(eval=evaluated.run), "baseline": BaselineSection()}
-    gated = run_gate(config.gate.model_copy(update=sides), runs_dir, progress)
+    gated = run_gate(config.gate.model_copy(update=sides), workspace)
     through = gated.failure is None
     return gated, {
         "verdict": "accepted" if through else "rejected",
@@ -185,17 +177,9 @@ def _train_and_gate(
     }
 
 
-def _bridge(
-    config: RetrainConfig,
-    old: Encoder,
-    section: ModelSection,
-    data: Data,
-    run: Run,
-    runs_dir: Path,
-    progress: Progress,
-) -> dict[str, Any]:
+def _bridge(config: RetrainConfig, old: Encoder, section: ModelSection, data: Data, run: Run) -> dict[str, Any]:
     """Fit both maps on documents of the pairs, choose one on the dev task, and measure all on the first test task."""
-    new = open_encoder(section, runs_dir, progress)
+    new = open_encoder(section, run)
     texts = list(dict.fromkeys(pair.positive for pair in (*data.old, *data.new)))[: config.bridge.texts]
     bridges = fit_bridges(old, new, texts, config.bridge)
     for name, bridge in bridges.items():
@@ -210,7 +194,7 @@ def _bridge(
     best = measure_bridges(old, new, bridges, tasks[0], config.gate.bootstrap)["best"]
     found = measure_bridges(old, new, bridges, tasks[1], config.gate.bootstrap, best)
     line = in_one_line(found)
-    progress.note(line)
+    run.progress.note(line)
     return {"bridge": found, "notice": line}
 
 

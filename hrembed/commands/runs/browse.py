@@ -11,7 +11,7 @@ from hrembed.errors import DataError
 from hrembed.reports.estimates import revived
 from hrembed.reports.page import Prose, Table, write_page
 from hrembed.runs.past import find_run, past_runs
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGES = "reports"
 
 
-def list_runs(runs_dir: Path, command: str | None) -> StageResult:
+def list_runs(runs_dir: Path, command: str | None) -> CommandResult:
     """List all runs, oldest first.
 
     Args:
@@ -29,7 +29,7 @@ def list_runs(runs_dir: Path, command: str | None) -> StageResult:
         command: Only runs of this command.
     """
     rows = [_row(run) for run in past_runs(runs_dir, command)]
-    return StageResult(str(runs_dir), f"{len(rows)} runs", {"runs": rows}, {"Runs": rows})
+    return CommandResult(str(runs_dir), f"{len(rows)} runs", {"runs": rows}, {"Runs": rows})
 
 
 def _row(run: PastRun) -> dict[str, str]:
@@ -51,7 +51,7 @@ def _verdict(run: PastRun) -> str:
         return "edited"
 
 
-def show_run(runs_dir: Path, reference: str) -> StageResult:
+def show_run(runs_dir: Path, reference: str) -> CommandResult:
     """Show the state, the files read and every number of a run.
 
     Raises:
@@ -63,10 +63,10 @@ def show_run(runs_dir: Path, reference: str) -> StageResult:
     tables = {"Run": [_row(run)], "Inputs": inputs, "Numbers": numbers}
     if run.manifest.get("error"):
         tables["Error"] = [{"error": str(run.manifest["error"])}]
-    return StageResult(str(run.path), run.status, dict(run.manifest), {k: rows for k, rows in tables.items() if rows})
+    return CommandResult(str(run.path), run.status, dict(run.manifest), {k: rows for k, rows in tables.items() if rows})
 
 
-def diff_runs(runs_dir: Path, first: str, second: str) -> StageResult:
+def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult:
     """Say in what two runs differ: settings, data, models, versions, numbers.
 
     Raises:
@@ -91,7 +91,7 @@ def diff_runs(runs_dir: Path, first: str, second: str) -> StageResult:
     if changed:
         tables["Numbers"] = changed
     status = "different" if tables else "no difference"
-    return StageResult(" and ".join(run.name for run in runs), status, {"differences": tables}, tables)
+    return CommandResult(" and ".join(run.name for run in runs), status, {"differences": tables}, tables)
 
 
 def _json(run: PastRun, name: str) -> Any:
@@ -118,7 +118,7 @@ def _changed(first: Mapping[str, str], second: Mapping[str, str], runs: Sequence
     ]
 
 
-def report_runs(runs_dir: Path, references: Sequence[str]) -> StageResult:
+def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult:
     """Write a page for each run, and the index of all; a run that wrote a page itself is linked as it is.
 
     Args:
@@ -146,7 +146,7 @@ def report_runs(runs_dir: Path, references: Sequence[str]) -> StageResult:
     write_page(folder / "index.html", "Runs", subtitle, [*notes, table], footer="Written by `hrembed runs report`.")
     rows = [{"run": run.name, "page": link} for run, link in zip(runs, links, strict=True) if link]
     metrics = {"pages": rows, "index": str(folder / "index.html")}
-    return StageResult(str(folder / "index.html"), "ok", metrics, {"Pages": rows})
+    return CommandResult(str(folder / "index.html"), "ok", metrics, {"Pages": rows})
 
 
 def _page_of(run: PastRun, folder: Path) -> Path:

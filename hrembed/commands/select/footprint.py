@@ -17,8 +17,8 @@ from hrembed.config.parts import ModelSection
 from hrembed.config.section import Section
 from hrembed.errors import ModelError
 from hrembed.files import write_json
-from hrembed.progress import Silent
 from hrembed.runs.environment import peak_memory_mb
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import rank_task
 from hrembed.types import Task, Text
@@ -113,7 +113,7 @@ class _Answer(Section):
 
 def answer(order: Order) -> dict[str, Any]:
     """Do what the process is there for: one pair of texts first, then all of them, timed."""
-    encoder = open_encoder(order.model, Path(order.runs_dir), Silent())
+    encoder = open_encoder(order.model, Workspace(Path(order.runs_dir)))
     task = _task(order.queries, order.documents, order.instruction)
     rank_task(encoder, replace(task, queries=task.queries[:1], documents=task.documents[:1]))
     first = time.time()

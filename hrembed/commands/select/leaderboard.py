@@ -105,14 +105,14 @@ def shape_of(task: Task) -> Shape:
     return Shape(sides[0], sides[1], float(np.mean(relevant)))
 
 
-def open_scores(config: SelectConfig, runs_dir: Path, run: Run) -> tuple[tuple[BenchmarkTask, ...], ScoreTable] | None:
+def open_scores(config: SelectConfig, run: Run) -> tuple[tuple[BenchmarkTask, ...], ScoreTable] | None:
     """Read the scores of all sources; None where there is none.
 
     Raises:
         DataError: A source is not usable.
     """
     scores = config.scores
-    named = [run_folder(runs_dir, name) for name in scores.runs]
+    named = [run_folder(run.root, name) for name in scores.runs]
     file = None if scores.path or scores.results_dir or named else refreshed_scores()
     if not (scores.path or scores.results_dir or named or file):
         return None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hrembed.metrics.intervals import Difference
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.selection.facts import Facts
     from hrembed.types import Encoder, Estimate, Floats, Task
 
@@ -127,20 +128,18 @@ def task_of_pairs(file: Path, section: PairsSection) -> Task:
     return task
 
 
-def run_probe(
-    config: SelectConfig, task: Task, shortlist: Sequence[Facts], runs_dir: Path, run: Run, progress: Progress
-) -> Probe:
+def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run: Run) -> Probe:
     """Measure the models of the config and those of the shortlist that are on this machine.
 
     Raises:
         DataError: Every model is slower than the config allows.
         ModelError: A model cannot be run.
     """
-    candidates, absent = _candidates(config, shortlist, runs_dir, run, progress)
+    candidates, absent = _candidates(config, shortlist, run)
     limit, needs = config.constraints.max_ms_per_text, {}
     too_slow: dict[str, float] = {}
     if limit is not None:
-        needs = _footprints(config, candidates, task, runs_dir, progress)
+        needs = _footprints(config, candidates, task, run)
         speed = {name: 1000 / found[0].texts_per_second for name, found in needs.items()}
         too_slow = {name: taken for name, taken in speed.items() if taken > limit}
         candidates = [candidate for candidate in candidates if candidate.name not in too_slow]
@@ -151,15 +150,13 @@ def run_probe(
                 f"{too_slow[fastest]:.1f}",
                 hint="raise `constraints.max_ms_per_text`, or name a smaller model in `probe.models`",
             )
-    finalists, dropped = halve(config, candidates, task, progress)
+    finalists, dropped = halve(config, candidates, task, run.progress)
     if limit is None and config.probe.cost.measure:
-        needs = _footprints(config, [found.candidate for found in finalists], task, runs_dir, progress)
+        needs = _footprints(config, [found.candidate for found in finalists], task, run)
     return Probe(task, finalists, dropped, too_slow, absent, needs)
 
 
-def _candidates(
-    config: SelectConfig, shortlist: Sequence[Facts], runs_dir: Path, run: Run, progress: Progress
-) -> tuple[list[Candidate], list[Facts]]:
+def _candidates(config: SelectConfig, shortlist: Sequence[Facts], run: Run) -> tuple[list[Candidate], list[Facts]]:
     """Open what can be measured here, once each, and tell what cannot."""
     sections: list[tuple[ModelSection, Facts | None]] = [(section, None) for section in config.probe.models]
     taken = {section.ref for section in config.probe.models}
@@ -171,8 +168,8 @@ def _candidates(
         elif ref not in taken:
             sections.append((ModelSection(ref=ref), fact))
             taken.add(ref)
-    cache = runs_dir / ".cache" / "vectors"  # what one round embeds, the next one finds there
-    encoders = [open_encoder(section, runs_dir, progress, cache=cache) for section, _ in sections]
+    cache = run.cache / "vectors"  # what one round embeds, the next one finds there
+    encoders = [open_encoder(section, run, cache=cache) for section, _ in sections]
     names = unique(encoder.name for encoder in encoders)
     found = [
         Candidate(name, section, encoder, fact)
@@ -184,14 +181,14 @@ def _candidates(
 
 
 def _footprints(
-    config: SelectConfig, candidates: Sequence[Candidate], task: Task, runs_dir: Path, progress: Progress
+    config: SelectConfig, candidates: Sequence[Candidate], task: Task, workspace: Workspace
 ) -> dict[str, list[Footprint]]:
     """Start each model in a process of its own; a service has no footprint here."""
     here = [candidate for candidate in candidates if parse_ref(candidate.section.ref).scheme != "openai"]
     found = {}
-    with progress.bar("start-up, memory and speed", len(here)) as advance:
+    with workspace.progress.bar("start-up, memory and speed", len(here)) as advance:
         for candidate in here:
-            found[candidate.name] = footprints(candidate.section, task, runs_dir, config.probe.cost.texts)
+            found[candidate.name] = footprints(candidate.section, task, workspace.root, config.probe.cost.texts)
             advance(1, candidate.name)
     return found
 

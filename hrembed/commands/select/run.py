@@ -15,21 +15,19 @@ from hrembed.commands.select.refresh import refresh as refresh_scores
 from hrembed.commands.select.tables import absent_rows, busy_words, leaderboard_rows, probe_rows, transfer_rows
 from hrembed.commands.select.transfer import run_transfer, transfer_json
 from hrembed.errors import ConfigError
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import pinned
-from hrembed.types import StageResult
+from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from hrembed.commands.select.leaderboard import Catalogue
     from hrembed.commands.select.probe import Probe
     from hrembed.commands.select.transfer import Tuned
     from hrembed.config.select import SelectConfig
-    from hrembed.progress import Progress
     from hrembed.runs.record import Run
+    from hrembed.runs.workspace import Workspace
     from hrembed.types import Task
 
 _CHARACTERS_PER_TOKEN = 4  # of English, roughly: prices of a service are an estimate
@@ -43,15 +41,12 @@ class _Board(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def run_select(
-    config: SelectConfig, runs_dir: Path, progress: Progress | None = None, *, refresh: bool = False
-) -> StageResult:
+def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = False) -> CommandResult:
     """Filter models by facts, rank them by leaderboard scores where there are some, and probe those at hand.
 
     Args:
         config: Validated settings.
-        runs_dir: Folder of all runs.
-        progress: Told what advances.
+        workspace: Where runs go, and who receives progress updates.
         refresh: Fetch the public scores first.
 
     Returns:
@@ -60,21 +55,20 @@ def run_select(
     Raises:
         HrembedError: Scores or task are not usable.
     """
-    progress = progress or Silent()
     if refresh:
-        progress.note(f"public scores are in {refresh_scores(progress)}")
-    probe = config.probe.model_copy(update={"models": tuple(pinned(m, runs_dir) for m in config.probe.models)})
+        workspace.progress.note(f"public scores are in {refresh_scores(workspace.progress)}")
+    probe = config.probe.model_copy(update={"models": tuple(pinned(m, workspace.root) for m in config.probe.models)})
     config = config.model_copy(update={"probe": probe})
     seeds = {"bootstrap": config.bootstrap.seed, "probe": config.probe.halving.seed}
-    with open_run(runs_dir, "select", config.model_dump(mode="json"), seeds=seeds) as run:
-        progress.note("reading model facts from the installed mteb")
+    with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds) as run:
+        workspace.progress.note("reading model facts from the installed mteb")
         catalogue = open_catalogue(config)
         task = _task(config, run)
-        board = _leaderboard(config, catalogue, task, runs_dir, run)
+        board = _leaderboard(config, catalogue, task, run)
         names = [row["model"] for row in board.rows[: config.shortlist]]
         shortlist = [catalogue.facts[name] for name in names]
-        measured = None if task is None else run_probe(config, task, shortlist, runs_dir, run, progress)
-        tuned = [] if measured is None else run_transfer(config, measured, runs_dir, run, progress)
+        measured = None if task is None else run_probe(config, task, shortlist, run)
+        tuned = [] if measured is None else run_transfer(config, measured, run)
         metrics = _metrics(config, catalogue, board, measured, tuned)
         tables = _tables(config, board, metrics, measured, tuned)
         _write_rows(run, board, measured, tuned)
@@ -82,7 +76,7 @@ def run_select(
         write_pick(run, metrics["pick"])
         write_report(run, metrics, board.rows, tables)
     notice = "\n".join([*metrics["pick"]["reasons"], *metrics["notices"]])
-    return StageResult(str(run.path), "ok", {**metrics, "notice": notice}, tables)
+    return CommandResult(str(run.path), "ok", {**metrics, "notice": notice}, tables)
 
 
 def _task(config: SelectConfig, run: Run) -> Task | None:
@@ -91,8 +85,8 @@ def _task(config: SelectConfig, run: Run) -> Task | None:
     return open_probe_task(config, run) if asked or config.weights.scheme == "like-mine" else None
 
 
-def _leaderboard(config: SelectConfig, catalogue: Catalogue, task: Task | None, runs_dir: Path, run: Run) -> _Board:
-    opened = open_scores(config, runs_dir, run)
+def _leaderboard(config: SelectConfig, catalogue: Catalogue, task: Task | None, run: Run) -> _Board:
+    opened = open_scores(config, run)
     if opened is None:
         if not config.probe.models:
             raise ConfigError(

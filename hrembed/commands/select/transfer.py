@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hrembed.config.parts import ModelSection
     from hrembed.config.select import SelectConfig, TransferSection
     from hrembed.metrics.intervals import Difference
-    from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.types import Estimate, Floats
 
@@ -46,7 +45,7 @@ class Tuned(NamedTuple):
     behind: Difference | None = None
 
 
-def run_transfer(config: SelectConfig, probe: Probe, runs_dir: Path, run: Run, progress: Progress) -> list[Tuned]:
+def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
     """Fine-tune the best trainable finalists briefly, and measure them on the probe again, best first.
 
     Nothing is chosen on the probe: the weights at the end of the training are taken.
@@ -62,11 +61,11 @@ def run_transfer(config: SelectConfig, probe: Probe, runs_dir: Path, run: Run, p
     groups, metric = groups_of(probe.task), config.probe.metric
     found = []
     for row in chosen:
-        progress.note(f"transfer: tuning {row.name} briefly")
-        result = run_finetune(brief(plan, config.transfer, row.candidate.section), runs_dir, progress)
+        run.progress.note(f"transfer: tuning {row.name} briefly")
+        result = run_finetune(brief(plan, config.transfer, row.candidate.section), run)
         name = Path(result.run).name
         section = row.candidate.section.model_copy(update={"ref": f"run:{name}"})
-        encoder = open_encoder(section, runs_dir, progress)
+        encoder = open_encoder(section, run)
         run.add_model(f"{row.name}, tuned", encoder.identity, encoder.source)
         values = score_task(encoder, probe.task, [metric])[metric]
         gain = compare(values, row.values, groups, config.bootstrap)

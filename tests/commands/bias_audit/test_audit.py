@@ -24,6 +24,7 @@ from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.data.locate import locate
 from hrembed.errors import DataError, ModelError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from pydantic import ValidationError
 
 from conftest import DOCUMENTS, jsonl
@@ -56,7 +57,7 @@ def changed(config: AuditConfig, **update) -> AuditConfig:
 
 
 def test_a_model_is_audited_on_everything(tiny: AuditConfig, tmp_path: Path):
-    result = run_bias_audit(tiny, tmp_path / "runs")
+    result = run_bias_audit(tiny, Workspace(tmp_path / "runs"))
     metrics, run = read(result.run), Path(result.run)
     assert set(metrics["attributes"]) == {"gender", "race", "gender x race"}
     assert set(metrics["cues"]) == {"pronouns", "affiliation", "graduation-year", "career-gap", "address", "spelling"}
@@ -81,20 +82,22 @@ def test_a_model_is_audited_on_everything(tiny: AuditConfig, tmp_path: Path):
 
 
 def test_the_same_config_gives_the_same_bytes(tiny: AuditConfig, tmp_path: Path):
-    first, second = (Path(run_bias_audit(tiny, tmp_path).run) for _ in range(2))
+    first, second = (Path(run_bias_audit(tiny, Workspace(tmp_path)).run) for _ in range(2))
     for name in ("metrics.json", "rows.parquet", "per_name.parquet", "gaps.svg", "sweep.svg"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
 def test_scores_of_another_system_give_the_same_verdicts(tiny: AuditConfig, tmp_path: Path):
-    first = read(run_bias_audit(tiny, tmp_path).run)
+    first = read(run_bias_audit(tiny, Workspace(tmp_path)).run)
     rows = pq.read_table(next((tmp_path / "bias-audit").iterdir()) / "rows.parquet").to_pydict()
     file = tmp_path / "scores.csv"
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(["job", "resume", "name", "score"])
         writer.writerows(zip(*(rows[key] for key in ("job", "resume", "name", "score")), strict=True))
-    second = read(run_bias_audit(changed(tiny, model=None, scores=ScoresFile(path=str(file))), tmp_path / "b").run)
+    second = read(
+        run_bias_audit(changed(tiny, model=None, scores=ScoresFile(path=str(file))), Workspace(tmp_path / "b")).run
+    )
     for key in ("jobs", "resumes", "names", "self_check", "stimuli_sha256"):
         assert first[key] == second[key]
     for name, own in first["attributes"].items():
@@ -115,12 +118,12 @@ def test_scores_that_do_not_fit_are_told(config: AuditConfig, tmp_path: Path, li
     file = tmp_path / "scores.csv"
     file.write_text("\n".join(["job,resume,name,score", *lines]) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        run_bias_audit(changed(config, model=None, scores={"path": str(file)}), tmp_path)
+        run_bias_audit(changed(config, model=None, scores={"path": str(file)}), Workspace(tmp_path))
 
 
 def test_vectors_of_somebody_else_give_the_same_numbers(tiny: AuditConfig, tiny_model: Path, tmp_path: Path):
     plain = changed(tiny, cues=[], controls=False)
-    texts = run_bias_audit(changed(plain, texts_only=True), tmp_path / "texts").run
+    texts = run_bias_audit(changed(plain, texts_only=True), Workspace(tmp_path / "texts")).run
     table = pq.read_table(Path(texts) / "texts.parquet").to_pydict()
     assert table["kind"].count("job") == 2
     assert len(table["text"]) == 2 + 3 * 17
@@ -131,14 +134,15 @@ def test_vectors_of_somebody_else_give_the_same_numbers(tiny: AuditConfig, tiny_
     pq.write_table(pa.table({"text": distinct, "vector": vectors.tolist()}), tmp_path / "v.parquet")
     ref = {"ref": f"vectors:{tmp_path / 'v.parquet'}"}
     ours, theirs = (
-        read(run_bias_audit(own, tmp_path / name).run) for name, own in (("a", plain), ("b", changed(plain, model=ref)))
+        read(run_bias_audit(own, Workspace(tmp_path / name)).run)
+        for name, own in (("a", plain), ("b", changed(plain, model=ref)))
     )
     for name, own in ours["attributes"].items():
         values = [[gap["value"] for gap in side["gaps"]] for side in (own, theirs["attributes"][name])]
         assert values[0] == pytest.approx(values[1], abs=1e-5)
     pq.write_table(pa.table({"text": distinct[:3], "vector": vectors[:3].tolist()}), tmp_path / "v.parquet")
     with pytest.raises(ModelError, match="has no vector for"):
-        run_bias_audit(changed(plain, model=ref), tmp_path / "c")
+        run_bias_audit(changed(plain, model=ref), Workspace(tmp_path / "c"))
 
 
 def test_real_decisions_alone_make_the_tables_of_the_law(tmp_path: Path, capsys):
@@ -170,7 +174,7 @@ def test_names_of_any_script_are_audited_and_told(config: AuditConfig, stimuli, 
     for old, new in (("Namefb0", "فاطمة الزهراء"), ("Namefb1", "王秀英"), ("Namemw0", "Владимир <b>")):
         text = text.replace(old, new)
     stimuli["names"].write_text(text, encoding="utf-8")
-    metrics = read(run_bias_audit(config, tmp_path).run)
+    metrics = read(run_bias_audit(config, Workspace(tmp_path)).run)
     assert metrics["names"] == 16
     assert metrics["names_not_latin"] == 3
 
@@ -182,7 +186,7 @@ def test_markup_in_stimuli_stays_text(config: AuditConfig, stimuli, tmp_path: Pa
     stimuli["names"].write_text(
         stimuli["names"].read_text(encoding="utf-8").replace("female", "<i>female"), encoding="utf-8"
     )
-    page = (Path(run_bias_audit(config, tmp_path).run) / "report.html").read_text(encoding="utf-8")
+    page = (Path(run_bias_audit(config, Workspace(tmp_path)).run) / "report.html").read_text(encoding="utf-8")
     assert evil not in page
     assert "&lt;i&gt;female" in page
 
@@ -190,12 +194,12 @@ def test_markup_in_stimuli_stays_text(config: AuditConfig, stimuli, tmp_path: Pa
 def test_one_resume_is_refused_and_one_name_a_group_is_inconclusive(config: AuditConfig, stimuli, tmp_path: Path):
     stimuli["names"].write_text("name,gender\nAda,f\nBob,m\n", encoding="utf-8")
     few = changed(config, stimuli=section(stimuli, attributes=["gender"]))
-    metrics = read(run_bias_audit(few, tmp_path).run)
+    metrics = read(run_bias_audit(few, Workspace(tmp_path)).run)
     assert metrics["verdict"] == "inconclusive"
     assert metrics["self_check"] == []
     jsonl(stimuli["resumes"], [{"_id": "r1", "text": "{name} nurse"}])
     with pytest.raises(DataError, match="two résumés or more"):
-        run_bias_audit(config, tmp_path)
+        run_bias_audit(config, Workspace(tmp_path))
 
 
 def test_ten_thousand_jobs_come_in_chunks(stimuli, tmp_path: Path, monkeypatch):
@@ -210,7 +214,7 @@ def test_ten_thousand_jobs_come_in_chunks(stimuli, tmp_path: Path, monkeypatch):
         model=TFIDF, stimuli=section(stimuli), fail_on="never", self_check=0, cues=(), controls=False,
         cuts=(0.1,), bootstrap={"resamples": 200},
     )  # fmt: skip
-    metrics = read(run_bias_audit(own, tmp_path).run)
+    metrics = read(run_bias_audit(own, Workspace(tmp_path)).run)
     assert metrics["jobs"] == 10_000
     assert len(metrics["attributes"]["gender"]["jobs"]) == 20
     assert metrics["attributes"]["gender"]["gaps"][0]["value"] == pytest.approx(0, abs=1e-9)
@@ -219,7 +223,7 @@ def test_ten_thousand_jobs_come_in_chunks(stimuli, tmp_path: Path, monkeypatch):
 def test_what_could_be_done_is_measured_and_saved(tiny: AuditConfig, task: Path, tmp_path: Path):
     ways = ("header", "average", "leace", "mean-difference")
     mitigation = MitigationSection(ways=ways, task=TaskSection(path=str(task)))
-    run = Path(run_bias_audit(tiny.model_copy(update={"mitigation": mitigation}), tmp_path).run)
+    run = Path(run_bias_audit(tiny.model_copy(update={"mitigation": mitigation}), Workspace(tmp_path)).run)
     rows = {row["way"]: row for row in read(str(run))["mitigation"]}
     assert rows["header"]["after"]["largest_gap"] == pytest.approx(0, abs=1e-6)
     assert rows["average"]["after"]["largest_gap"] == pytest.approx(0, abs=1e-6)
@@ -234,7 +238,7 @@ def test_what_could_be_done_is_measured_and_saved(tiny: AuditConfig, task: Path,
 def test_a_lexical_model_has_nothing_to_change(config: AuditConfig, tmp_path: Path):
     ways = MitigationSection(ways=("leace",))
     with pytest.raises(ModelError, match="needs a model with vectors"):
-        run_bias_audit(config.model_copy(update={"mitigation": ways}), tmp_path)
+        run_bias_audit(config.model_copy(update={"mitigation": ways}), Workspace(tmp_path))
 
 
 def test_flips_and_recall_are_judged_on_request(tiny: AuditConfig, stimuli, tmp_path: Path):
@@ -242,7 +246,7 @@ def test_flips_and_recall_are_judged_on_request(tiny: AuditConfig, stimuli, tmp_
         rows = [json.loads(line) for line in stimuli[part].read_text(encoding="utf-8").splitlines()]
         jsonl(stimuli[part], [{**row, "occupation": f"o{n % 2}"} for n, row in enumerate(rows)])
     strict = tiny.model_copy(update={"limits": LimitsSection(flip=0.3, recall=0.5)})
-    metrics = read(run_bias_audit(strict, tmp_path).run)
+    metrics = read(run_bias_audit(strict, Workspace(tmp_path)).run)
     gates = {(row["attribute"], row["gate"]) for row in metrics["gates"]}
     assert {("gender", "excess flips"), ("gender", "recall gap")} <= gates
     assert len(gates) == 12
@@ -268,7 +272,7 @@ def test_decisions_join_an_audit_of_names(config: AuditConfig, tmp_path: Path):
     file = tmp_path / "d.csv"
     file.write_text("sex,race_ethnicity,score\n" + "f,a,0.5\nm,b,0.7\n" * 40, encoding="utf-8")
     own = config.model_copy(update={"decisions": DecisionsSection(path=str(file), selected=None, score="score")})
-    metrics = read(run_bias_audit(own, tmp_path).run)
+    metrics = read(run_bias_audit(own, Workspace(tmp_path)).run)
     assert metrics["decisions"]["tables"][0]["kind"].startswith("scoring rate")
     assert metrics["decisions"]["tables"][0]["rows"][0]["persons"] == {"selected": 0, "total": 40}
     assert metrics["verdict"] in {"pass", "inconclusive"}

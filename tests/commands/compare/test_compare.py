@@ -16,6 +16,7 @@ from hrembed.config.compare import AlternativeSection, CompareConfig, LoadSectio
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.metrics.scaling import fit_growth, transformer_flops
+from hrembed.runs.workspace import Workspace
 
 LOAD = LoadSection(texts=10, batch=40, sizes=(10, 100, 1000, 100_000), memory_mb=64, seconds=5)
 
@@ -50,13 +51,13 @@ def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, tas
     same = eval_run(runs, {"same": values(0, seed=3)}, task)
     audits = [audit_run(runs, "old"), audit_run(runs, "new", verdict="fail", gap=0.3)]
     config = CompareConfig(runs=tuple(run.name for run in (both, same, *audits)), load=None)
-    result = run_compare(config, runs)
+    result = run_compare(config, Workspace(runs))
     verdicts = {row["model"]: row["verdict"] for row in result.metrics["differences"]}
     assert verdicts == {"path:new": "better", "path:same": "no difference larger than δ"}
     assert result.metrics["fairness"]["path:new"]["growth"][0]["growth"]["value"] == pytest.approx(0.28, abs=0.05)
     assert "path:new against path:old: task/test +0.05" in result.tables["Trade-offs"][0]["from what was measured"]
     assert (Path(result.run) / "report.html").is_file()
-    again = run_compare(config, runs)
+    again = run_compare(config, Workspace(runs))
     assert (Path(again.run) / "metrics.json").read_bytes() == (Path(result.run) / "metrics.json").read_bytes()
 
 
@@ -64,17 +65,17 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, task: Path):
     runs = tmp_path / "runs"
     one = eval_run(runs, {"old": values(0)}, task)
     with pytest.raises(ConfigError, match="needs two models or more"):
-        run_compare(CompareConfig(load=None), runs)
+        run_compare(CompareConfig(load=None), Workspace(runs))
     stranger = audit_run(runs, "stranger")
     two = eval_run(runs, {"old": values(0), "new": values(0)}, task)
     with pytest.raises(DataError, match="is of none of the models"):
-        run_compare(CompareConfig(runs=(two.name, stranger.name), load=None), runs)
+        run_compare(CompareConfig(runs=(two.name, stranger.name), load=None), Workspace(runs))
     with pytest.raises(ConfigError, match=r"no model is called 'path:nwe' \(did you mean 'path:new'\?\)"):
-        run_compare(CompareConfig(runs=(two.name,), reference="path:nwe", load=None), runs)
+        run_compare(CompareConfig(runs=(two.name,), reference="path:nwe", load=None), Workspace(runs))
     (task / "corpus.jsonl").write_text('{"_id": "d1", "text": "other"}\n', encoding="utf-8")
     other = eval_run(runs, {"new": values(0)}, task)
     with pytest.raises(DataError, match="not the same data"):
-        run_compare(CompareConfig(runs=(one.name, other.name), load=None), runs)
+        run_compare(CompareConfig(runs=(one.name, other.name), load=None), Workspace(runs))
 
 
 def test_every_component_is_measured_in_a_process_of_its_own(tiny_model: Path, task: Path, tmp_path: Path, capsys):

@@ -196,7 +196,7 @@ def test_a_failing_import_touches_nothing_that_was_there(capsys, tmp_path, relea
 
 def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release):
     folder, _, _ = run(capsys, tmp_path, "onet", str(release))
-    tuned = Run(tmp_path / "tuned", {"inputs": {}, "attributions": []})
+    tuned = Run(tmp_path, path=tmp_path / "tuned", manifest={"inputs": {}, "attributions": []})
     for name, path in {"source-0": folder / "pairs.parquet", "again": folder, "other": release}.items():
         tuned.add_input(name, path)
     assert tuned.manifest["attributions"] == [dict(vars(onet.source("29.3")))]
@@ -209,7 +209,7 @@ def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release)
     card = model_card(FinetuneConfig(), metrics, tuned)
     credit = f"* {onet.source('29.3').attribution} <https://www.onetcenter.org/database.html>"
     assert card.count(credit) == 1
-    bare = Run(tmp_path / "bare", {"inputs": {"source-0": {"sha256": ""}}, "attributions": []})
+    bare = Run(tmp_path, path=tmp_path / "bare", manifest={"inputs": {"source-0": {"sha256": ""}}, "attributions": []})
     assert "onetcenter" not in model_card(FinetuneConfig(), metrics, bare)
 
 

@@ -12,6 +12,7 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.config.eval import EvalConfig
 from hrembed.config.parts import EndpointSection, ModelSection, TaskSection
 from hrembed.errors import ModelError
+from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from answering import Server
@@ -36,12 +37,12 @@ def everything_written(runs: Path) -> str:
 
 
 def test_a_busy_server_gives_the_numbers_of_a_healthy_one(server: Server, task: Path, tmp_path: Path):
-    healthy = run_evaluate(config(server.url, task), tmp_path / "healthy")
+    healthy = run_evaluate(config(server.url, task), Workspace(tmp_path / "healthy"))
     asked = len(server.seen)
     assert asked == 5  # four queries and six documents, two at a time
     names = ["429", "500", "truncated", "half", "drip"]
     server.script = [PASSING[name][0] for name in names]
-    busy = run_evaluate(config(server.url, task), tmp_path / "busy")
+    busy = run_evaluate(config(server.url, task), Workspace(tmp_path / "busy"))
     assert busy.metrics == healthy.metrics
     usage = json.loads((Path(busy.run) / "timings.json").read_text(encoding="utf-8"))["usage"]["openai:m"]
     assert (usage["requests"], usage["retries"]) == (10, 5)
@@ -63,7 +64,7 @@ def test_a_server_that_stays_broken_ends_the_run_and_nothing_partial_is_scored(
     good_first = [made(lambda answer: answer)] * 3
     server.script = [*good_first, *[step] * 6]
     with pytest.raises(ModelError):
-        run_evaluate(config(server.url, task), tmp_path / "runs")
+        run_evaluate(config(server.url, task), Workspace(tmp_path / "runs"))
     (run,) = (tmp_path / "runs" / "eval").iterdir()
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "failed"
@@ -72,6 +73,6 @@ def test_a_server_that_stays_broken_ends_the_run_and_nothing_partial_is_scored(
 
     server.script.clear()
     before = len(server.seen)
-    again = run_evaluate(config(server.url, task), tmp_path / "runs")
+    again = run_evaluate(config(server.url, task), Workspace(tmp_path / "runs"))
     assert len(server.seen) - before == 2  # three of five batches were kept
-    assert again.metrics == run_evaluate(config(server.url, task), tmp_path / "fresh").metrics
+    assert again.metrics == run_evaluate(config(server.url, task), Workspace(tmp_path / "fresh")).metrics

@@ -15,6 +15,7 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.config.eval import EvalConfig, RobustnessSection, SliceSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.errors import ConfigError, DataError
+from hrembed.runs.workspace import Workspace
 
 from conftest import jsonl
 
@@ -58,7 +59,7 @@ def test_every_kind_of_task_is_recognised_and_scored(task: Path, labelled: Path,
         TaskSection(path=str(similar)),
         TaskSection(path=str(labelled), kind="clustering"),
     )
-    metrics = run_evaluate(config(*sections), tmp_path / "runs").metrics
+    metrics = run_evaluate(config(*sections), Workspace(tmp_path / "runs")).metrics
     kinds = {name: entry["kind"] for name, entry in metrics["kinds"].items()}
     assert list(kinds.values()) == ["retrieval", "classification", "similarity", "clustering"]
     assert list(kinds)[1] == "labelled"
@@ -72,12 +73,12 @@ def test_every_kind_of_task_is_recognised_and_scored(task: Path, labelled: Path,
 
 
 def test_queries_without_a_relevant_document_are_counted_and_left_out(task: Path, tmp_path: Path):
-    plain = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs").metrics
+    plain = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs")).metrics
     with (task / "queries.jsonl").open("a", encoding="utf-8") as stream:
         stream.write('{"_id": "q9", "text": "nobody"}\n')
     with (task / "qrels" / "test.tsv").open("a", encoding="utf-8") as stream:
         stream.write("q9\td1\t0\n")
-    result = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    result = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
     for metric, entry in result.metrics["scores"]["task/test"]["tfidf"].items():
         assert entry["undefined"] == 1
         assert entry["value"] == plain["scores"]["task/test"]["tfidf"][metric]["value"]
@@ -86,28 +87,28 @@ def test_queries_without_a_relevant_document_are_counted_and_left_out(task: Path
 
 
 def test_an_exported_ranking_scores_the_same_without_the_model(task: Path, tmp_path: Path):
-    first = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    first = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
     ref = f"trec:{Path(first.run) / 'trec' / 'tfidf'}"
     again = run_evaluate(
-        config(TaskSection(path=str(task)), models=(ModelSection(ref=ref),), baselines=()), tmp_path / "runs"
+        config(TaskSection(path=str(task)), models=(ModelSection(ref=ref),), baselines=()), Workspace(tmp_path / "runs")
     )
     (scores,) = again.metrics["scores"]["task/test"].values()
     assert scores == first.metrics["scores"]["task/test"]["tfidf"]
     other = config(TaskSection(path=str(task.rename(task.parent / "other"))), models=(ModelSection(ref=ref),))
     with pytest.raises(DataError, match="holds no ranking of other/test"):
-        run_evaluate(other, tmp_path / "runs")
+        run_evaluate(other, Workspace(tmp_path / "runs"))
 
 
 def test_candidates_are_reranked_and_only_they(task: Path, tmp_path: Path):
     (task / "candidates").mkdir()
     rows = "".join(f"{q}\t{d}\n" for q in ("q1", "q2", "q3", "q4") for d in ("d5", "d1", "d3"))
     (task / "candidates" / "test.tsv").write_text("query-id\tcorpus-id\n" + rows, encoding="utf-8")
-    result = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    result = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
     assert result.metrics["kinds"]["task/test"]["kind"] == "reranking"
     lines = (Path(result.run) / "trec" / "tfidf" / "task--test.run").read_text(encoding="utf-8").splitlines()
     assert {line.split()[2] for line in lines} == {"d1", "d3", "d5"}
     assert len(lines) == 12
-    whole = run_evaluate(config(TaskSection(path=str(task), kind="retrieval")), tmp_path / "runs")
+    whole = run_evaluate(config(TaskSection(path=str(task), kind="retrieval")), Workspace(tmp_path / "runs"))
     assert whole.metrics["kinds"]["task/test"]["kind"] == "retrieval"
 
 
@@ -118,7 +119,7 @@ def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: 
         robustness=RobustnessSection(changes=("typos", "word-order")),
         worst=2,
     )
-    result = run_evaluate(settings, tmp_path / "runs")
+    result = run_evaluate(settings, Workspace(tmp_path / "runs"))
     rows = {row["slice"]: row for row in result.metrics["slices"]["task/test"]["group"] if row["model"] == "tfidf"}
     assert rows["nurse"]["n"] == 2
     assert rows["nurse"]["value"] is not None
@@ -136,15 +137,15 @@ def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: 
 
 def test_retention_is_a_family_of_its_own(task: Path, similar: Path, tmp_path: Path):
     settings = config(TaskSection(path=str(task)), retention=(TaskSection(path=str(similar)),))
-    metrics = run_evaluate(settings, tmp_path / "runs").metrics
+    metrics = run_evaluate(settings, Workspace(tmp_path / "runs")).metrics
     assert metrics["families"] == {"tasks": 1, "retention": 1}
     assert all(row["p_holm"] == row["p_value"] for row in metrics["differences"])
     assert len(metrics["retention"]) == 1
 
 
 def test_what_is_detectable_grows_with_the_number_of_comparisons(task: Path, tmp_path: Path):
-    one = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs").metrics["differences"]
-    many = run_evaluate(config(*[TaskSection(path=str(task))] * 4), tmp_path / "runs").metrics["differences"]
+    one = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs")).metrics["differences"]
+    many = run_evaluate(config(*[TaskSection(path=str(task))] * 4), Workspace(tmp_path / "runs")).metrics["differences"]
     assert (len(one), len(many)) == (1, 4)
     assert many[0]["difference"] == one[0]["difference"]
     assert many[0]["detectable"] > 1.2 * one[0]["detectable"]
@@ -153,7 +154,7 @@ def test_what_is_detectable_grows_with_the_number_of_comparisons(task: Path, tmp
 def test_results_are_files_that_mteb_reads(task: Path, tmp_path: Path):
     from mteb.results import TaskResult
 
-    result = run_evaluate(config(TaskSection(path=str(task))), tmp_path / "runs")
+    result = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
     (file,) = (Path(result.run) / "mteb" / "results").glob("*tfidf*/*/task.json")
     read_back = TaskResult.from_disk(file)
     ours = result.metrics["scores"]["task/test"]["tfidf"]["ndcg@10"]["value"]
@@ -188,8 +189,7 @@ def test_a_key_in_place_of_the_name_of_its_variable_reaches_no_file(task: Path, 
 
 
 def test_rankings_are_no_model_elsewhere(task: Path, tmp_path: Path):
-    from hrembed.progress import Silent
     from hrembed.scoring.encoders import open_encoder
 
     with pytest.raises(ConfigError, match="holds rankings, not a model"):
-        open_encoder(ModelSection(ref="trec:x.run"), tmp_path, Silent())
+        open_encoder(ModelSection(ref="trec:x.run"), Workspace(tmp_path))

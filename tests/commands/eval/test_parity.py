@@ -16,6 +16,7 @@ from hrembed.data.read import read_task
 from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model
 from hrembed.models.weights import locate_weights
+from hrembed.runs.workspace import Workspace
 from places import HR_CORE
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def test_eval_equals_mteb_and_trec_eval(name, odd, monkeypatch, tmp_path: Path):
     task = read_task(folder)
     mteb.evaluate(model, [mteb_task(task, per_query)], cache=None, show_progress_bar=False)
     config = EvalConfig(tasks=(TaskSection(path=str(folder)),), baselines=(), metrics=tuple(NAMES))
-    result = run_evaluate(config, tmp_path)
+    result = run_evaluate(config, Workspace(tmp_path))
     rows = pq.read_table(Path(result.run) / "per_query.parquet").to_pydict()
     scores = result.metrics["scores"][f"{name}/dev"]["minilm"]
 

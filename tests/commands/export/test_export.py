@@ -13,6 +13,7 @@ from hrembed.config.export import ExportConfig
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.training.methods import split_sides
 
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise " * 3]
@@ -46,14 +47,14 @@ def config(tiny_model: Path) -> ExportConfig:
 def test_trap_10_an_old_server_misreads_the_new_layout_and_reads_the_export(config, tiny_model: Path, tmp_path: Path):
     expected = np.asarray(load_model(tiny_model).encode(TEXTS))
     assert np.abs(old_server(tiny_model) - expected).max() > 1e-2
-    folder = Path(run_export(config, tmp_path).run) / "legacy"
+    folder = Path(run_export(config, Workspace(tmp_path)).run) / "legacy"
     assert np.abs(old_server(folder) - expected).max() < 1e-5
     assert np.abs(np.asarray(load_model(folder).encode(TEXTS)) - expected).max() < 1e-6
 
 
 @pytest.mark.model
 def test_the_export_of_minilm_has_the_flags_of_its_first_release(tmp_path: Path):
-    folder = Path(run_export(ExportConfig(), tmp_path).run) / "legacy"
+    folder = Path(run_export(ExportConfig(), Workspace(tmp_path)).run) / "legacy"
     pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())
     assert pooling["pooling_mode_mean_tokens"] is True
     assert pooling["pooling_mode_cls_token"] is False
@@ -66,5 +67,5 @@ def test_the_export_of_minilm_has_the_flags_of_its_first_release(tmp_path: Path)
 def test_a_router_has_no_form_as_a_whole(tiny_model: Path, tmp_path: Path):
     split_sides(load_model(tiny_model)).save_pretrained(str(tmp_path / "m"), create_model_card=False)
     with pytest.raises(ModelError, match="an encoder for each side, and an export holds one"):
-        run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), tmp_path)
+        run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), Workspace(tmp_path))
     assert not list(tmp_path.glob("export/*/legacy*"))

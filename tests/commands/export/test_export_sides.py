@@ -13,6 +13,7 @@ from hrembed.commands.export.run import run_export
 from hrembed.data.read import read_task
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.training.methods import split_sides
 
 
@@ -33,7 +34,7 @@ def sided(tiny_model: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("side", ["query", "document"])
 def test_a_router_is_exported_one_side_at_a_time(side, sided: Path, settings, tmp_path: Path):
     config = settings("legacy", "openvino", "openvino-int8", model=sided, side=side)
-    result = run_export(config, tmp_path / "runs")
+    result = run_export(config, Workspace(tmp_path / "runs"))
     whole = load_model(sided)
     expected = {"query": whole.encode_query(TEXTS), "document": whole.encode_document(TEXTS)}
     other = {"query": "document", "document": "query"}[side]
@@ -79,7 +80,7 @@ def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp
 
 def test_a_router_needs_a_side_and_others_have_none(sided: Path, settings, tmp_path: Path):
     with pytest.raises(ModelError, match="an encoder for each side, and an export holds one") as caught:
-        run_export(settings("onnx", model=sided), tmp_path / "runs")
+        run_export(settings("onnx", model=sided), Workspace(tmp_path / "runs"))
     assert "`side: query`" in caught.value.hint
     with pytest.raises(ModelError, match="one encoder for both sides"):
-        run_export(settings("onnx", side="query"), tmp_path / "runs")
+        run_export(settings("onnx", side="query"), Workspace(tmp_path / "runs"))

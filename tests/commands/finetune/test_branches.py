@@ -24,8 +24,8 @@ from hrembed.config.proof import ProofSection
 from hrembed.config.scratch import ScratchMethod
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
-from hrembed.progress import Silent
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 from hrembed.training.processes import Processes
 from hrembed.training.strength import average
 from killing import KilledError, killed_at, run_id
@@ -61,9 +61,10 @@ def weights(run: str | Path) -> dict[str, np.ndarray]:
 def test_two_branches_give_the_mean_of_two_trainings(alone: FinetuneConfig, pairs: Path, tmp_path: Path):
     both = branched(alone, pairs)
     separate = [
-        run_finetune(with_sources(alone, source.model_copy(update={"branch": 1})), tmp_path) for source in both.sources
+        run_finetune(with_sources(alone, source.model_copy(update={"branch": 1})), Workspace(tmp_path))
+        for source in both.sources
     ]
-    result = run_finetune(both, tmp_path)
+    result = run_finetune(both, Workspace(tmp_path))
     one, other = (weights(own.run) for own in separate)
     assert any(np.abs(one[name] - other[name]).max() > 1e-3 for name in one)
     for name, values in weights(result.run).items():
@@ -86,12 +87,12 @@ def test_a_run_that_is_killed_in_its_second_branch_goes_on(
     alone: FinetuneConfig, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     both = branched(alone, pairs)
-    whole = run_finetune(both, tmp_path / "whole")
+    whole = run_finetune(both, Workspace(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         killed_at(patch, 6, training=2)
         with pytest.raises(KilledError):
-            run_finetune(both, tmp_path / "broken")
-    resumed = run_finetune(both, tmp_path / "broken", resume=run_id(tmp_path / "broken"))
+            run_finetune(both, Workspace(tmp_path / "broken"))
+    resumed = run_finetune(both, Workspace(tmp_path / "broken"), resume=run_id(tmp_path / "broken"))
     for name in ("metrics.json", "model/model.safetensors"):
         assert (Path(resumed.run) / name).read_bytes() == (Path(whole.run) / name).read_bytes()
 
@@ -100,8 +101,8 @@ def test_company_keeps_to_its_branch(alone: FinetuneConfig, pairs: Path, tmp_pat
     held = EmbeddingDistillationLoss(name="embedding-distillation", texts="positives", every_step=4)
     config = branched(alone, pairs)
     config = with_sources(config, *config.sources, SourceSection(path=str(pairs), branch=2, loss=held))
-    with open_run(tmp_path, "finetune", config.model_dump(mode="json"), seeds={}) as run:
-        ready = prepare(config, tmp_path, run, Silent(), Processes())
+    with open_run(Workspace(tmp_path), "finetune", config.model_dump(mode="json"), seeds={}) as run:
+        ready = prepare(config, run, Processes())
     losses = ready.feed.losses
     assert type(losses["source-1"]) is not type(losses["source-0"])
     assert ready.sources[2]["batches"] == ready.sources[1]["batches"] < len(ready.feed.batches)
@@ -111,7 +112,7 @@ def test_company_keeps_to_its_branch(alone: FinetuneConfig, pairs: Path, tmp_pat
 
 def test_adapters_are_averaged_as_whole_models(alone: FinetuneConfig, pairs: Path, tiny_model: Path, tmp_path: Path):
     both = branched(FinetuneConfig.model_validate({**dict(alone), "method": {"name": "lora"}}), pairs)
-    run = Path(run_finetune(both, tmp_path).run)
+    run = Path(run_finetune(both, Workspace(tmp_path)).run)
     assert not (run / "adapter").exists()  # a mean of adapters is no adapter of their rank
     assert np.isfinite(np.asarray(load_model(run / "model").encode(["nurse"]))).all()
 

@@ -25,6 +25,7 @@ from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model
 from hrembed.models.weights import locate_weights
 from hrembed.runs.record import find_model
+from hrembed.runs.workspace import Workspace
 from safetensors.numpy import load_file
 
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
@@ -51,7 +52,7 @@ def tiny_config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
 
 
 def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(tiny_config, tmp_path)
+    result = run_finetune(tiny_config, Workspace(tmp_path))
     run = Path(result.run)
     metrics = read(result.run)
     assert sorted(item.name for item in run.iterdir()) == [
@@ -72,7 +73,7 @@ def test_adapter_plus_base_gives_the_saved_model(tiny_config: FinetuneConfig, ti
     """The merged folder, and PEFT's own way of loading the adapter, are two engines for one model."""
     from peft import PeftModel
 
-    run = Path(run_finetune(tiny_config, tmp_path).run)
+    run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
     base = load_model(tiny_model)
     before = np.asarray(base.encode(TEXTS))
     base[0].model = PeftModel.from_pretrained(base[0].model, str(run / "adapter")).merge_and_unload()
@@ -83,13 +84,13 @@ def test_adapter_plus_base_gives_the_saved_model(tiny_config: FinetuneConfig, ti
 
 def test_adapters_on_the_last_layers_touch_no_other(tiny_config: FinetuneConfig, tiny_model: Path, tmp_path: Path):
     config = tiny_config.model_copy(update={"method": LoraMethod(layers=1)})
-    changed = changed_layers(tiny_model, Path(run_finetune(config, tmp_path).run) / "model")
+    changed = changed_layers(tiny_model, Path(run_finetune(config, Workspace(tmp_path)).run) / "model")
     assert changed == {"encoder.layer.3"}
 
 
 def test_top_layers_train_these_and_nothing_else(tiny_config: FinetuneConfig, tiny_model: Path, tmp_path: Path):
     config = tiny_config.model_copy(update={"method": PartialMethod(name="partial", layers=2)})
-    run = Path(run_finetune(config, tmp_path).run)
+    run = Path(run_finetune(config, Workspace(tmp_path)).run)
     assert changed_layers(tiny_model, run / "model") == {"encoder.layer.2", "encoder.layer.3"}
     assert not (run / "adapter").exists()
 
@@ -104,26 +105,26 @@ def changed_layers(base: Path, tuned: Path) -> set[str]:
 def test_more_layers_than_there_are_is_an_error(tiny_config: FinetuneConfig, tmp_path: Path):
     config = tiny_config.model_copy(update={"method": PartialMethod(name="partial", layers=9)})
     with pytest.raises(ConfigError, match=r"`method\.layers` is 9, but the model has 4 layers"):
-        run_finetune(config, tmp_path)
+        run_finetune(config, Workspace(tmp_path))
 
 
 def test_the_same_config_gives_the_same_numbers(tiny_config: FinetuneConfig, tmp_path: Path):
-    first, second = (Path(run_finetune(tiny_config, tmp_path).run) for _ in range(2))
+    first, second = (Path(run_finetune(tiny_config, Workspace(tmp_path)).run) for _ in range(2))
     assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
 
 
 def test_a_tuned_model_can_be_named_by_its_run(tiny_config: FinetuneConfig, task: Path, tmp_path: Path):
-    run = Path(run_finetune(tiny_config, tmp_path).run)
+    run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
     config = EvalConfig(
         models=(ModelSection(ref="run:latest", max_tokens=32),), baselines=(), tasks=(TaskSection(path=str(task)),)
     )
-    metrics = read(run_evaluate(config, tmp_path).run)
+    metrics = read(run_evaluate(config, Workspace(tmp_path)).run)
     score = metrics["scores"]["task/test"][f"run:{run.name}"]["ndcg@10"]["value"]
     assert score == pytest.approx(read(str(run))["tuned"]["value"], abs=1e-6)
 
 
 def test_weights_that_changed_after_the_run_are_refused(tiny_config: FinetuneConfig, tmp_path: Path):
-    run = Path(run_finetune(tiny_config, tmp_path).run)
+    run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
     with (run / "model" / "model.safetensors").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(ModelError, match="is not what the run wrote"):
@@ -141,7 +142,7 @@ def test_a_half_precision_checkpoint_is_loaded_in_float32(tiny_model: Path, tmp_
 def test_a_learning_rate_that_destroys_the_model_is_not_called_a_success(tiny_config: FinetuneConfig, tmp_path: Path):
     train = tiny_config.train.model_copy(update={"learning_rate": 0.9})
     config = tiny_config.model_copy(update={"train": train, "method": PartialMethod(name="partial", layers=4)})
-    result = run_finetune(config, tmp_path)
+    result = run_finetune(config, Workspace(tmp_path))
     assert result.metrics["tuned"]["value"] < result.metrics["base"]["value"]
     assert result.status != "better"
 
@@ -150,7 +151,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny_config: FinetuneConfig, tmp_
     """By default the trainer logs 0 in its place."""
     train = tiny_config.train.model_copy(update={"temperature": 1e-42})
     with pytest.raises(ModelError, match="the loss is nan at step 1"):
-        run_finetune(tiny_config.model_copy(update={"train": train}), tmp_path)
+        run_finetune(tiny_config.model_copy(update={"train": train}), Workspace(tmp_path))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

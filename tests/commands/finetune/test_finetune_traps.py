@@ -20,6 +20,7 @@ from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.runs.record import unfinished_run
+from hrembed.runs.workspace import Workspace
 from hrembed.training import preflight
 from hrembed.training.checkpoints import ResumePoint, restore_parameters, trained
 from hrembed.training.methods import apply_lora, apply_partial, count_parameters, plain_copy
@@ -64,7 +65,7 @@ def test_1_dora_is_saved_so_that_it_reloads(tiny_model: Path, config: FinetuneCo
     plain_copy(model).save_pretrained(str(tmp_path / "ours"), create_model_card=False)
     assert np.abs(vectors(SentenceTransformer(str(tmp_path / "ours"))) - vectors(model)).max() < 1e-5
     config = config.model_copy(update={"method": LoraMethod(rank=4, dora=True)})
-    run = Path(run_finetune(config, tmp_path).run)  # compares what it saved with what it trained
+    run = Path(run_finetune(config, Workspace(tmp_path)).run)  # compares what it saved with what it trained
     from peft import PeftModel
 
     base = load_model(tiny_model)
@@ -92,7 +93,7 @@ def test_4_a_half_precision_checkpoint_is_not_trained_in_half_precision(
     naive = SentenceTransformer(str(tmp_path / "half"))
     assert {p.dtype for p in naive.parameters()} == {torch.float16}
     config = config.model_copy(update={"model": ModelSection(ref=f"path:{tmp_path / 'half'}")})
-    run = Path(run_finetune(config, tmp_path).run)
+    run = Path(run_finetune(config, Workspace(tmp_path)).run)
     assert {p.dtype for p in SentenceTransformer(str(run / "model")).parameters()} == {torch.float32}
 
 
@@ -136,7 +137,7 @@ def test_8_half_precision_that_would_do_nothing_is_refused_and_bfloat16_does_som
     losses = []
     for precision in ("float32", "bfloat16"):
         train_section = config.train.model_copy(update={"precision": precision})
-        result = run_finetune(config.model_copy(update={"train": train_section}), tmp_path)
+        result = run_finetune(config.model_copy(update={"train": train_section}), Workspace(tmp_path))
         losses.append(result.metrics["loss_history"])
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
@@ -172,7 +173,7 @@ def test_9_the_planned_batches_are_what_is_trained(
 
 
 def test_query_only_leaves_every_document_where_it_was(config: FinetuneConfig, tiny_model: Path, tmp_path: Path):
-    result = run_finetune(config.model_copy(update={"sides": "query"}), tmp_path)
+    result = run_finetune(config.model_copy(update={"sides": "query"}), Workspace(tmp_path))
     tuned, base = load_model(Path(result.run) / "model"), load_model(tiny_model)
     assert np.array_equal(np.asarray(tuned.encode_document(TEXTS)), np.asarray(base.encode_document(TEXTS)))
     assert np.abs(np.asarray(tuned.encode_query(TEXTS)) - np.asarray(base.encode_query(TEXTS))).max() > 1e-3

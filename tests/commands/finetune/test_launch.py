@@ -26,6 +26,7 @@ from hrembed.config.proof import ProofSection
 from hrembed.config.scratch import MaskedSection, ScratchMethod
 from hrembed.errors import ConfigError, ModelError, StoppedError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.training.plan import Feed, whole_rounds
 from hrembed.training.processes import Failure, Processes, join, launch_lost
 from hrembed.training.trainer import _planned
@@ -200,7 +201,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     assert process.returncode == 0, errors
     for name, config in configs.items():
         train = config.train.model_copy(update={"accumulate": 2 * config.train.accumulate})
-        one = Path(run_finetune(config.model_copy(update={"train": train}), tmp_path / "one" / name).run)
+        one = Path(run_finetune(config.model_copy(update={"train": train}), Workspace(tmp_path / "one" / name)).run)
         two = only(tmp_path / name)
         assert read(two)["steps"] == read(one)["steps"] >= 3
         assert read(two)["loss_history"] == pytest.approx(read(one)["loss_history"], abs=1e-4)
@@ -239,7 +240,7 @@ def test_a_launch_that_was_stopped_and_then_killed_ends_as_if_nothing_had_happen
     killed.communicate(timeout=60)
     assert read(only(tmp_path / "b"), "manifest.json")["status"] == "started"
     with pytest.raises(ModelError, match="the number of processes changed since it was started"):
-        run_finetune(config, tmp_path / "b", resume=only(tmp_path / "b").name)
+        run_finetune(config, Workspace(tmp_path / "b"), resume=only(tmp_path / "b").name)
 
     resumed = hrembed("--resume", "latest", "--runs-dir", str(tmp_path / "b"), "--quiet")
     output, errors = ended(resumed)

@@ -17,6 +17,7 @@ from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.errors import ConfigError, ModelError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.training import importance
 from hrembed.training.checkpoints import trained
 from hrembed.training.watch import Watch
@@ -69,7 +70,7 @@ def changed_layers(base: Path, tuned: Path) -> set[int]:
 @pytest.mark.parametrize(("method", "by"), [("lora", "fisher"), ("partial", "snr"), ("partial", "change")])
 def test_auto_trains_exactly_the_best_layers(config, tiny_model, tmp_path, monkeypatch, method, by):
     seen = seen_training(monkeypatch)
-    result = run_finetune(with_method(config, method, "auto", by=by), tmp_path)
+    result = run_finetune(with_method(config, method, "auto", by=by), Workspace(tmp_path))
     found = json.loads((Path(result.run) / "metrics.json").read_text())["layers"]
     assert sorted(found) == ["by", "chosen", "rank", "scores"]
     assert sorted(found["scores"]) == sorted(RULES)
@@ -91,7 +92,7 @@ def test_the_scores_are_those_of_the_planned_training(config, tiny_model, pairs,
     from hrembed.data.pairs import read_pairs
 
     config = with_method(config, "lora", "auto")
-    found = run_finetune(config, tmp_path).metrics["layers"]["scores"]
+    found = run_finetune(config, Workspace(tmp_path)).metrics["layers"]["scores"]
     model = load_model(tiny_model, max_tokens=32)
     planned = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
     assert found["fisher"] == importance.gradient_fisher(model, planned, batches=2).tolist()
@@ -101,9 +102,9 @@ def test_the_scores_are_those_of_the_planned_training(config, tiny_model, pairs,
 
 def test_choosing_the_layers_trains_what_naming_them_trains(config, tmp_path):
     """Scoring leaves no trace in the training."""
-    auto = run_finetune(with_method(config, "lora", "auto"), tmp_path).metrics
+    auto = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path)).metrics
     named = LoraMethod(rank=4, layers=tuple(auto["layers"]["chosen"]))
-    plain = run_finetune(config.model_copy(update={"method": named}), tmp_path).metrics
+    plain = run_finetune(config.model_copy(update={"method": named}), Workspace(tmp_path)).metrics
     assert plain["loss_history"] == auto["loss_history"]
 
 
@@ -113,7 +114,7 @@ def test_random_layers_are_seeded_and_as_many(config, tmp_path, monkeypatch):
     for seed in (1, 1, 3):
         train = config.train.model_copy(update={"seed": seed, "epochs": 1, "evaluations": 1})
         asked = with_method(config.model_copy(update={"train": train}), "partial", "random")
-        metrics = run_finetune(asked, tmp_path).metrics
+        metrics = run_finetune(asked, Workspace(tmp_path)).metrics
         assert metrics["layers"] == {"by": "random", "chosen": list(random_layers(2, 4, seed))}
         chosen.append(tuple(metrics["layers"]["chosen"]))
     assert chosen[0] == chosen[1]
@@ -135,12 +136,12 @@ def test_of_equal_layers_the_upper_is_ranked_first():
 def test_queries_alone_can_train_chosen_layers(config, tmp_path, monkeypatch):
     seen = seen_training(monkeypatch)
     asked = with_method(config, "partial", "auto").model_copy(update={"sides": "query"})
-    metrics = run_finetune(asked, tmp_path).metrics
+    metrics = run_finetune(asked, Workspace(tmp_path)).metrics
     assert seen == [set(metrics["layers"]["chosen"])]
 
 
 def test_a_dry_run_shows_the_ranking(config, tmp_path):
-    result = run_finetune(with_method(config, "lora", "auto"), tmp_path, dry_run=True)
+    result = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path), dry_run=True)
     metrics = json.loads((Path(result.run) / "metrics.json").read_text())
     assert metrics["layers"] == result.metrics["layers"]
     assert len(metrics["layers"]["rank"]) == 4
@@ -152,12 +153,12 @@ def test_a_dry_run_shows_the_ranking(config, tmp_path):
 @pytest.mark.parametrize("layers", ["auto", "random"])
 def test_more_layers_than_there_are_is_an_error(config, tmp_path, layers):
     with pytest.raises(ConfigError, match=r"`method\.choice\.count` is 5, but the model has 4 layers"):
-        run_finetune(with_method(config, "lora", layers, count=5), tmp_path)
+        run_finetune(with_method(config, "lora", layers, count=5), Workspace(tmp_path))
 
 
 def test_a_control_needs_another_choice(config, tmp_path):
     with pytest.raises(ConfigError, match="is 4, which is all layers of the model: there is no other choice"):
-        run_finetune(with_method(config, "lora", "auto", count=4, control=True), tmp_path)
+        run_finetune(with_method(config, "lora", "auto", count=4, control=True), Workspace(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -181,8 +182,8 @@ def test_wrong_settings_are_named(tmp_path, capsys, setting, message):
 def test_scores_that_are_not_finite_choose_nothing(config, tmp_path, monkeypatch):
     monkeypatch.setattr("hrembed.commands.finetune.layers.weight_signal", lambda model: np.array([1.0, np.nan, 1, 1]))
     with pytest.raises(ModelError, match="no finite scores by `snr`"):
-        run_finetune(with_method(config, "lora", "auto", by="snr"), tmp_path)
-    metrics = run_finetune(with_method(config, "lora", "auto"), tmp_path).metrics
+        run_finetune(with_method(config, "lora", "auto", by="snr"), Workspace(tmp_path))
+    metrics = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path)).metrics
     assert len(metrics["layers"]["chosen"]) == 2
 
 
@@ -195,7 +196,7 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
     """Naming the control's layers in a run of their own gives its scores."""
     seen = seen_training(monkeypatch)
     config = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": 2e-2})})
-    result = run_finetune(controlled(config, task), tmp_path / "a")
+    result = run_finetune(controlled(config, task), Workspace(tmp_path / "a"))
     metrics, run = json.loads((Path(result.run) / "metrics.json").read_text()), Path(result.run)
     control = metrics["control"]
     assert set(control["layers"]) != set(metrics["layers"]["chosen"])
@@ -203,7 +204,7 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
     assert seen == [set(metrics["layers"]["chosen"]), set(control["layers"])]
     assert changed_layers(tiny_model, run / "model") == set(metrics["layers"]["chosen"])
     named = PartialMethod(name="partial", layers=tuple(control["layers"]))
-    apart = run_finetune(config.model_copy(update={"method": named}), tmp_path / "b").metrics
+    apart = run_finetune(config.model_copy(update={"method": named}), Workspace(tmp_path / "b")).metrics
     assert control["dev"]["control"]["value"] == pytest.approx(apart["tuned"]["value"], abs=1e-9)
     assert control["dev"]["chosen"]["value"] == pytest.approx(metrics["tuned"]["value"], abs=1e-9)
     assert control["dev"]["difference"]["value"] != 0  # else the sides could be swapped
@@ -220,11 +221,11 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
 
 
 def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, tmp_path):
-    weak = run_finetune(controlled(config, task, strength=0.5), tmp_path / "a")
+    weak = run_finetune(controlled(config, task, strength=0.5), Workspace(tmp_path / "a"))
     half = weak.metrics["control"]
     named = PartialMethod(name="partial", layers=tuple(half["layers"]))
     proof = ProofSection(tests=(), retention=(), strengths=(), strength=0.5)
-    apart = run_finetune(config.model_copy(update={"method": named, "proof": proof}), tmp_path / "b").metrics
+    apart = run_finetune(config.model_copy(update={"method": named, "proof": proof}), Workspace(tmp_path / "b")).metrics
     assert half["dev"]["control"]["value"] == pytest.approx(apart["tuned"]["value"], abs=1e-9)
     assert half["dev"]["chosen"]["value"] == pytest.approx(weak.metrics["tuned"]["value"], abs=1e-9)
 
@@ -232,19 +233,19 @@ def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, tmp_path
 @pytest.mark.parametrize("method", ["lora", "partial"])
 def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(config, task, tmp_path, monkeypatch, method):
     config = controlled(config, task, method)
-    straight = Path(run_finetune(config, tmp_path / "a").run)
+    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 5)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
+            run_finetune(config, Workspace(tmp_path / "b"))
     with monkeypatch.context() as patch:
         killed_at(patch, 9, training=2)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b"))
+            run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     steps = []
     whole = Watch.step_done
     monkeypatch.setattr(Watch, "step_done", lambda self, step, *rest: steps.append(step) or whole(self, step, *rest))
-    resumed = Path(run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
     assert (resumed / "model" / "model.safetensors").read_bytes() == (
         straight / "model" / "model.safetensors"
@@ -258,7 +259,7 @@ def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(config
 @pytest.mark.parametrize("where", ["_prove", "compare_control", "model_card"])
 def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, tmp_path, monkeypatch, where):
     config = controlled(config, task, strength=0.5)
-    straight = Path(run_finetune(config, tmp_path / "a").run)
+    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
 
     def killed(*args, **kwargs):
         raise KilledError
@@ -266,6 +267,6 @@ def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, 
     with monkeypatch.context() as patch:
         patch.setattr(finetune, where, killed)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
-    resumed = Path(run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+            run_finetune(config, Workspace(tmp_path / "b"))
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()

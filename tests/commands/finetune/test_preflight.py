@@ -18,6 +18,7 @@ from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.registry import resolve
+from hrembed.runs.workspace import Workspace
 from hrembed.training import preflight
 from hrembed.training.losses import ranking
 from hrembed.training.plan import Feed, Recipe
@@ -123,7 +124,7 @@ def test_a_batch_is_scored_as_the_trainer_scores_it(tiny_model: Path, pairs: Pat
     planned = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
     bare = build_feed(unprompted(config), [Source(read_pairs(pairs))], model, tmp_path, "")
     expected, other = (float(preflight.batch_loss(model, f, f.batches[0]).detach()) for f in (planned, bare))
-    assert run_finetune(config, tmp_path).metrics["loss_history"][0] == pytest.approx(expected, abs=1e-5)
+    assert run_finetune(config, Workspace(tmp_path)).metrics["loss_history"][0] == pytest.approx(expected, abs=1e-5)
     assert abs(other - expected) > 1e-3  # the prompts matter
 
 
@@ -168,6 +169,6 @@ def test_half_precision_is_timed_before_it_is_used(tiny_model, pairs, task, tmp_
         proof=ProofSection(tests=(), retention=(), strengths=()),
     )
     notes = Notes()
-    run_finetune(config, tmp_path, notes)
+    run_finetune(config, Workspace(tmp_path, notes))
     told = "warning: `train.precision: float32` is 1.5 times faster on this machine"
     assert (told in notes.seen) == (precision == "bfloat16")

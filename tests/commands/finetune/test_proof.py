@@ -19,6 +19,7 @@ from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.runs.record import Run
+from hrembed.runs.workspace import Workspace
 from hrembed.training.strength import Blend
 
 from conftest import jsonl
@@ -89,7 +90,7 @@ def test_half_the_strength_is_half_the_adapter(config: FinetuneConfig, tiny_mode
     from peft import PeftModel
 
     config = config.model_copy(update={"proof": config.proof.model_copy(update={"strength": 0.5})})
-    run = Path(run_finetune(config, tmp_path).run)
+    run = Path(run_finetune(config, Workspace(tmp_path)).run)
     base = load_model(tiny_model)
     adapted = PeftModel.from_pretrained(base[0].model, str(run / "adapter"))
     for module in adapted.modules():
@@ -143,7 +144,7 @@ class Told(Silent):
 def test_a_limit_that_no_strength_keeps_is_told(config: FinetuneConfig, tmp_path: Path, max_loss, warned):
     proof = config.proof.model_copy(update={"strength": "auto", "max_loss": max_loss, "strengths": (0.9,)})
     progress = Told()
-    metrics = run_finetune(config.model_copy(update={"proof": proof}), tmp_path, progress).metrics
+    metrics = run_finetune(config.model_copy(update={"proof": proof}), Workspace(tmp_path, progress)).metrics
     loses = all(lost > 0 for point in metrics["strengths"][1:] for lost in point["lost"].values())
     assert loses, "the toy training must lose something, or nothing is tested here"
     assert any("every strength tried loses more" in note for note in progress.notes) is warned
@@ -153,12 +154,12 @@ def test_a_limit_that_no_strength_keeps_is_told(config: FinetuneConfig, tmp_path
 def test_a_dev_task_too_small_to_choose_a_checkpoint_is_told(config, tmp_path: Path, evaluations, warned):
     train = config.train.model_copy(update={"evaluations": evaluations})
     progress = Told()
-    run_finetune(config.model_copy(update={"train": train}), tmp_path, progress, dry_run=True)
+    run_finetune(config.model_copy(update={"train": train}), Workspace(tmp_path, progress), dry_run=True)
     assert any("chosen largely by chance" in note for note in progress.notes) is warned
 
 
 def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(config, tmp_path)
+    result = run_finetune(config, Workspace(tmp_path))
     run, metrics = Path(result.run), result.metrics
     assert [point["strength"] for point in metrics["strengths"]] == [0.0, 0.5, 1.0]
     ends = metrics["strengths"][0], metrics["strengths"][-1]
@@ -177,7 +178,7 @@ def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp
 
 
 def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(config, tmp_path)
+    result = run_finetune(config, Workspace(tmp_path))
     metrics = json.loads(json.dumps(result.metrics))
     metrics["tests"][0]["task"] = "a|b`c\n---\n# d"
     changed = {"ref": "path:x\n---\ny`z"}, {"path": "p\n- q`|"}
@@ -188,7 +189,9 @@ def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_pat
         }
     )
 
-    run = Run(tmp_path, {"inputs": {"source-0": {"path": "p", "sha256": "0"}}, "attributions": []})
+    run = Run(
+        tmp_path, path=tmp_path, manifest={"inputs": {"source-0": {"path": "p", "sha256": "0"}}, "attributions": []}
+    )
     card = model_card(other, metrics, run)
     head, body = card.split("---\n")[1], card.split("---\n", 2)[2]
     assert yaml.safe_load(head)["library_name"] == "sentence-transformers"

@@ -20,6 +20,7 @@ from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from killing import KilledError, killed_at, run_id
 
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
@@ -50,38 +51,38 @@ def vectors(run: Path) -> np.ndarray:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resumed_run_gives_the_model_of_a_run_that_was_never_stopped(config, tmp_path, monkeypatch, method):
     config = config.model_copy(update={"method": METHODS[method]})
-    straight = Path(run_finetune(config, tmp_path / "a").run)
+    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
     steps = json.loads((straight / "metrics.json").read_text())["steps"]
     assert steps >= 16
     for moment in (7, 15):  # neither a resume point nor an evaluation
         with monkeypatch.context() as patch:
             killed_at(patch, moment)
             with pytest.raises(KilledError):
-                run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b") if moment == 15 else None)
-    resumed = Path(run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+                run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b") if moment == 15 else None)
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert np.abs(vectors(resumed) - vectors(straight)).max() <= 1e-6
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
     assert len(json.loads((resumed / "manifest.json").read_text())["resumed"]) == 2
 
 
 def test_a_run_killed_before_its_first_point_starts_again(config, tmp_path, monkeypatch):
-    straight = Path(run_finetune(config, tmp_path / "a").run)
+    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 1)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
-    resumed = Path(run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+            run_finetune(config, Workspace(tmp_path / "b"))
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
 
 
 def test_accumulated_batches_resume_at_the_right_one(config, tmp_path, monkeypatch):
     config = config.model_copy(update={"train": config.train.model_copy(update={"accumulate": 3})})
-    straight = Path(run_finetune(config, tmp_path / "a").run)
+    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 4)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
-    resumed = Path(run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+            run_finetune(config, Workspace(tmp_path / "b"))
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
 
 
@@ -89,32 +90,32 @@ def test_other_data_or_another_method_is_refused_before_anything_is_loaded(confi
     with monkeypatch.context() as patch:
         killed_at(patch, 7)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
+            run_finetune(config, Workspace(tmp_path / "b"))
     other = config.model_copy(update={"method": METHODS["partial"]})
     with pytest.raises(ModelError, match="the trained parameters changed since it was started"):
-        run_finetune(other, tmp_path / "b", resume=run_id(tmp_path / "b"))
+        run_finetune(other, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     pairs.write_text(pairs.read_text().replace("ad 1 ", "advert 1 "))
     with pytest.raises(ModelError, match="the training data changed since"):
-        run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b"))
+        run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
 
 
 def test_a_damaged_point_is_named(config, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         killed_at(patch, 7)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
+            run_finetune(config, Workspace(tmp_path / "b"))
     (file,) = (tmp_path / "b").rglob("state.safetensors")
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ModelError, match="is damaged"):
-        run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b"))
+        run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
 
 
 def test_what_cannot_be_resumed_is_named(config, tmp_path):
-    done = Path(run_finetune(config, tmp_path).run).name
+    done = Path(run_finetune(config, Workspace(tmp_path)).run).name
     with pytest.raises(HrembedError, match="ended well; there is nothing to resume"):
-        run_finetune(config, tmp_path, resume=done)
+        run_finetune(config, Workspace(tmp_path), resume=done)
     with pytest.raises(HrembedError, match=f"there is no finetune run 'nine' in .*; the newest is '{done}'"):
-        run_finetune(config, tmp_path, resume="nine")
+        run_finetune(config, Workspace(tmp_path), resume="nine")
 
 
 @pytest.mark.slow
@@ -124,7 +125,7 @@ def test_kill_nine_at_ten_random_moments(config, tmp_path, method):
     """A real process, killed by the system; the moments are drawn from the time that the training takes."""
     train = config.train.model_copy(update={"epochs": 150, "evaluations": 20, "saves": 300, "learning_rate": 1e-3})
     config = config.model_copy(update={"method": METHODS[method], "train": train})
-    straight = Path(run_finetune(config, tmp_path / "a").run)
+    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(json.loads(config.model_dump_json())), encoding="utf-8")
     draw, kills, command = random.Random(method), 0, [str(tmp_path / "c.yaml")]
     while kills < 10:
@@ -140,7 +141,7 @@ def test_kill_nine_at_ten_random_moments(config, tmp_path, method):
             process.send_signal(signal.SIGKILL)
         kills += 1
         command = ["--resume", "latest"]
-    resumed = Path(run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b")).run)
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert np.abs(vectors(resumed) - vectors(straight)).max() <= 1e-6
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
 

@@ -20,6 +20,7 @@ from hrembed.config.proof import ProofSection
 from hrembed.config.scratch import MaskedSection, ScratchMethod
 from hrembed.errors import ConfigError, ModelError, StoppedError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.training import masked
 from hrembed.training.vocabulary import SPECIAL, train_tokenizer, unknown_share
 from killing import KilledError, killed_at, run_id
@@ -55,7 +56,7 @@ def texts_of(pairs: Path) -> list[str]:
 def test_a_run_reads_learns_and_is_compared_with_another_model(
     config: FinetuneConfig, tiny_model: Path, tmp_path: Path
 ):
-    result = run_finetune(config, tmp_path / "runs")
+    result = run_finetune(config, Workspace(tmp_path / "runs"))
     run, metrics = Path(result.run), json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))
     assert {"model", "training.png", "pretraining.png", "metrics.json"} <= {item.name for item in run.iterdir()}
     assert not (run / "checkpoints").exists()
@@ -84,7 +85,7 @@ def test_a_run_reads_learns_and_is_compared_with_another_model(
 
 
 def test_the_model_loads_in_plain_sentence_transformers(config: FinetuneConfig, tmp_path: Path):
-    folder = Path(run_finetune(config, tmp_path / "runs").run) / "model"
+    folder = Path(run_finetune(config, Workspace(tmp_path / "runs")).run) / "model"
     plain = SentenceTransformer(str(folder), device="cpu")
     found = np.asarray(plain.encode(TEXTS))
     assert np.array_equal(found, np.asarray(load_model(folder).encode(TEXTS)))
@@ -95,7 +96,7 @@ def test_the_model_loads_in_plain_sentence_transformers(config: FinetuneConfig, 
 
 
 def test_the_same_config_gives_the_same_run(config: FinetuneConfig, tmp_path: Path):
-    first, second = (Path(run_finetune(config, tmp_path / "runs").run) for _ in range(2))
+    first, second = (Path(run_finetune(config, Workspace(tmp_path / "runs")).run) for _ in range(2))
     assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
     for name in ("model/model.safetensors", "model/tokenizer.json", "pretraining.png"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -103,7 +104,7 @@ def test_the_same_config_gives_the_same_run(config: FinetuneConfig, tmp_path: Pa
 
 def test_another_seed_gives_other_weights(config: FinetuneConfig, tmp_path: Path):
     other = config.model_copy(update={"train": config.train.model_copy(update={"seed": 14})})
-    first, second = (run_finetune(c, tmp_path / "runs").metrics["pretraining"] for c in (config, other))
+    first, second = (run_finetune(c, Workspace(tmp_path / "runs")).metrics["pretraining"] for c in (config, other))
     assert first["loss_history"] != second["loss_history"]
 
 
@@ -166,7 +167,7 @@ def test_dev_and_test_texts_are_never_read(config: FinetuneConfig, pairs: Path, 
             return spied(*args, **options)
 
         monkeypatch.setattr(pretraining, name, spy)
-    folder = Path(run_finetune(config, tmp_path / "runs").run) / "model"
+    folder = Path(run_finetune(config, Workspace(tmp_path / "runs")).run) / "model"
     assert set(read["train_tokenizer"]) == set(read["tokenise"]) == set(texts_of(pairs))
     vocabulary = load_model(folder).tokenizer.get_vocab()
     tasks = {word for text in [*DOCUMENTS.values(), *(text for text, _ in QUERIES.values())] for word in text.split()}
@@ -180,7 +181,7 @@ def test_a_text_that_differs_in_case_or_punctuation_alone_is_read_once(config: F
     more = [rows[0], *({"anchor": f"job {n}", "positive": f"work {n} £"} for n in range(6))]
     files = [jsonl(tmp_path / name, part) for name, part in (("one.jsonl", rows), ("two.jsonl", more))]
     sources = tuple(SourceSection(path=str(file)) for file in files)
-    found = run_finetune(config.model_copy(update={"sources": sources}), tmp_path / "runs", dry_run=True)
+    found = run_finetune(config.model_copy(update={"sources": sources}), Workspace(tmp_path / "runs"), dry_run=True)
     facts = found.metrics["pretraining"]
     assert facts["texts"] + facts["texts_held_out"] == 2 + 12
     assert facts["unknown_share"] == 0.0
@@ -189,13 +190,15 @@ def test_a_text_that_differs_in_case_or_punctuation_alone_is_read_once(config: F
 def test_words_that_stay_unknown_are_told(config: FinetuneConfig, tmp_path: Path):
     rows = [{"anchor": f"job {n}", "positive": "x" * (150 + n)} for n in range(12)]
     source = SourceSection(path=str(jsonl(tmp_path / "long.jsonl", rows)))
-    metrics_of = run_finetune(config.model_copy(update={"sources": (source,)}), tmp_path / "runs", dry_run=True)
+    metrics_of = run_finetune(
+        config.model_copy(update={"sources": (source,)}), Workspace(tmp_path / "runs"), dry_run=True
+    )
     written = json.loads((Path(metrics_of.run) / "metrics.json").read_text(encoding="utf-8"))
     assert any("words of more than 100 characters" in warning for warning in written["warnings"])
 
 
 def test_a_dry_run_estimates_both_phases_and_trains_nothing(config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(config, tmp_path / "runs", dry_run=True)
+    result = run_finetune(config, Workspace(tmp_path / "runs"), dry_run=True)
     facts = result.metrics["pretraining"]
     assert facts["steps"] == 24
     assert facts["training_seconds"] == pytest.approx(24 * facts["seconds_per_batch"]["float32"])
@@ -269,7 +272,7 @@ def memory() -> dict[str, bytes]:
 def straight(config: FinetuneConfig, tmp_path: Path, memory: dict[str, bytes]) -> dict[str, bytes]:
     """What a run that was never stopped leaves; made once, since it holds no paths."""
     if not memory:
-        run = Path(run_finetune(config, tmp_path / "a").run)
+        run = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
         memory |= {name: (run / name).read_bytes() for name in KEPT}
     return memory
 
@@ -313,12 +316,12 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(config, straight, tmp_p
             if begun:
                 patch.setattr(pretraining, "train_masked", broken if finished(tmp_path) else pretraining.train_masked)
             with pytest.raises(KilledError):
-                run_finetune(config, tmp_path / "b", resume=resumed)
+                run_finetune(config, Workspace(tmp_path / "b"), resume=resumed)
         resumed, begun = run_id(tmp_path / "b"), begun + 1
         assert kill is not killed_at or finished(tmp_path)
     if finished(tmp_path):
         monkeypatch.setattr(pretraining, "train_masked", broken)  # it is not trained again
-    end = Path(run_finetune(config, tmp_path / "b", resume=resumed).run)
+    end = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=resumed).run)
     assert {name: (end / name).read_bytes() for name in KEPT} == straight
 
 
@@ -338,12 +341,12 @@ def test_a_signal_ends_after_the_step_and_the_run_goes_on(config, straight, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(masked._Loop, "_step", step)
         with pytest.raises(StoppedError, match="stopped after 7 of 24 steps of masked language modelling"):
-            run_finetune(config, tmp_path / "b")
+            run_finetune(config, Workspace(tmp_path / "b"))
     folder = tmp_path / "b" / "finetune" / run_id(tmp_path / "b")
     assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
     assert [path.name for path in (folder / "checkpoints" / "masked").iterdir()] == ["step-00000007"]
     assert np.isfinite(load_model(folder / "checkpoints" / "last").encode(TEXTS)).all()
-    end = Path(run_finetune(config, tmp_path / "b", resume=folder.name).run)
+    end = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=folder.name).run)
     assert {name: (end / name).read_bytes() for name in KEPT} == straight
 
 
@@ -352,17 +355,17 @@ def test_a_run_whose_settings_or_data_changed_does_not_go_on(config, pairs: Path
     with monkeypatch.context() as patch:
         kill[0](patch, kill[1])
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "b")
+            run_finetune(config, Workspace(tmp_path / "b"))
     mlm = config.method.mlm.model_copy(update={"learning_rate": 1e-4})
     other = config.model_copy(update={"method": config.method.model_copy(update={"mlm": mlm})})
     with pytest.raises(ModelError, match="the settings of `method` changed since it was started"):
-        run_finetune(other, tmp_path / "b", resume=run_id(tmp_path / "b"))
+        run_finetune(other, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     with monkeypatch.context() as patch:  # as another version of the library might
         patch.setattr(
             pretraining, "train_tokenizer", lambda texts, size, **rest: train_tokenizer(texts, size=140, **rest)
         )
         with pytest.raises(ModelError, match="cannot go on: the vocabulary changed since"):
-            run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b"))
+            run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     pairs.write_text(pairs.read_text().replace("ad 1 ", "advert 1 "))
     with pytest.raises(ModelError, match="the training data changed since"):
-        run_finetune(config, tmp_path / "b", resume=run_id(tmp_path / "b"))
+        run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))

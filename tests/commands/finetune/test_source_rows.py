@@ -21,6 +21,7 @@ from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs, write_pairs
 from hrembed.errors import DataError
 from hrembed.models.transformer import load_model
+from hrembed.runs.workspace import Workspace
 from hrembed.types import Pair
 from pydantic import ValidationError
 from source_runs import Run, config_of, fed
@@ -189,7 +190,7 @@ def test_invariance_brings_the_two_names_together(tiny_model, task, tmp_path: Pa
     texts = [(f"Meg Stroup\nprofile {n}", f"Akeem Mosley\nprofile {n}") for n in range(8)]
     apart = []
     for sources in ((ranking,), (ranking, SourceSection(path=str(resumes), loss=loss))):
-        run = run_finetune(config_of(tiny_model, task, *sources, max_tokens=64), tmp_path).run
+        run = run_finetune(config_of(tiny_model, task, *sources, max_tokens=64), Workspace(tmp_path)).run
         model = load_model(Path(run) / "model")
         one, two = (model.encode([pair[n] for pair in texts], normalize_embeddings=True) for n in (0, 1))
         apart.append(float(1 - (one * two).sum(axis=1).mean()))

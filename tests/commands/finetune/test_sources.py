@@ -24,7 +24,7 @@ from hrembed.config.parts import ModelSection
 from hrembed.data.pairs import read_pairs
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
-from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from hrembed.training.plan import batch_loss
 from killing import KilledError, killed_at
 from source_runs import Run, config_of, fed
@@ -113,7 +113,7 @@ def test_every_loss_learns_its_rows(tiny_model, task, tmp_path: Path, case, requ
         loss = loss.model_copy(update={"teacher": wide})
     source = SourceSection(path=str(request.getfixturevalue(fixture)), loss=loss)
     config = config_of(tiny_model, task, source, epochs=8 if fixture != "hard" else 3)
-    found = run_finetune(config, tmp_path).metrics["loss_history"]
+    found = run_finetune(config, Workspace(tmp_path)).metrics["loss_history"]
     assert np.mean(found[-4:]) < 0.9 * np.mean(found[:4])
 
 
@@ -139,7 +139,7 @@ def test_a_guide_looks_at_the_hard_negative_too(tiny_model, task, tmp_path: Path
 
 
 def test_all_kinds_train_together_and_the_card_says_which(mixed, tmp_path: Path):
-    result = run_finetune(mixed, tmp_path)
+    result = run_finetune(mixed, Workspace(tmp_path))
     metrics = json.loads((Path(result.run) / "metrics.json").read_text())
     found = {entry["loss"]: entry for entry in metrics["sources"]}
     assert [entry["kind"] for entry in metrics["sources"]] == [
@@ -173,7 +173,7 @@ def test_each_part_of_a_mixed_run_improves(tiny_model, task, tmp_path: Path, pai
         SourceSection(path=str(scored), loss=CosentLoss(name="cosent")),
         epochs=8,
     )
-    tuned = load_model(Path(run_finetune(config, tmp_path).run) / "model", max_tokens=32)
+    tuned = load_model(Path(run_finetune(config, Workspace(tmp_path)).run) / "model", max_tokens=32)
     losses = []
     for model in (None, tuned):
         feed, used = fed(config, tmp_path, model)
@@ -184,7 +184,7 @@ def test_each_part_of_a_mixed_run_improves(tiny_model, task, tmp_path: Path, pai
 
 
 def test_a_killed_mixed_run_ends_as_if_nothing_had_happened(mixed, tmp_path: Path, monkeypatch):
-    straight = Path(run_finetune(mixed, tmp_path / "a").run)
+    straight = Path(run_finetune(mixed, Workspace(tmp_path / "a")).run)
     steps = json.loads((straight / "metrics.json").read_text())["steps"]
 
     def never(*args):
@@ -197,11 +197,11 @@ def test_a_killed_mixed_run_ends_as_if_nothing_had_happened(mixed, tmp_path: Pat
             if resume:
                 patch.setattr(enriching, "mine", never)
             with pytest.raises(KilledError):
-                run_finetune(mixed, tmp_path / "b", resume=resume)
+                run_finetune(mixed, Workspace(tmp_path / "b"), resume=resume)
         (folder,) = (tmp_path / "b" / "finetune").iterdir()
         resume = folder.name
     monkeypatch.setattr(enriching, "mine", never)
-    resumed = Path(run_finetune(mixed, tmp_path / "b", resume=resume).run)
+    resumed = Path(run_finetune(mixed, Workspace(tmp_path / "b"), resume=resume).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
 
 
@@ -210,7 +210,7 @@ def test_the_base_as_teacher_sees_as_much_of_a_text_as_the_training(tiny_model, 
     found = []
     for tokens in (8, 32):
         config = config_of(tiny_model, task, source, max_tokens=tokens)
-        (taught,) = enrich(config, open_sources(config, Run()), tmp_path / "r", Run(), "", Silent())
+        (taught,) = enrich(config, open_sources(config, Run()), Run(tmp_path / "r"), "")
         found.append(taught.targets[1])
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
@@ -262,13 +262,13 @@ def test_a_resumed_run_with_another_teacher_is_refused(tiny_model, task, tmp_pat
     with monkeypatch.context() as patch:
         killed_at(patch, 7)
         with pytest.raises(KilledError):
-            run_finetune(config, tmp_path / "r")
+            run_finetune(config, Workspace(tmp_path / "r"))
     (run,) = (tmp_path / "r" / "finetune").iterdir()
     model = load_model(folder)
     model[-1].linear.weight.data *= 2
     model.save_pretrained(str(folder), create_model_card=False)
     with pytest.raises(ModelError, match="the models that mine and teach changed"):
-        run_finetune(config, tmp_path / "r", resume=run.name)
+        run_finetune(config, Workspace(tmp_path / "r"), resume=run.name)
 
 
 def test_the_base_as_teacher_keeps_vectors_where_they_were(tiny_model, task, tmp_path: Path, pairs):
@@ -278,7 +278,7 @@ def test_the_base_as_teacher_keeps_vectors_where_they_were(tiny_model, task, tmp
     before = load_model(tiny_model).encode(texts, normalize_embeddings=True)
     moved = []
     for sources in ((ranking,), (ranking, keeping)):
-        run = run_finetune(config_of(tiny_model, task, *sources, max_tokens=64), tmp_path).run
+        run = run_finetune(config_of(tiny_model, task, *sources, max_tokens=64), Workspace(tmp_path)).run
         after = load_model(Path(run) / "model").encode(texts, normalize_embeddings=True)
         moved.append(float(1 - (before * after).sum(axis=1).mean()))
     assert moved[1] < 0.5 * moved[0]
@@ -362,14 +362,14 @@ def test_texts_are_embedded_on_the_side_where_eval_has_them(mixed, tmp_path: Pat
 
 def test_queries_alone_are_trained_with_every_kind(mixed, tmp_path: Path, tiny_model):
     texts = ["nurse for the ward", "car mechanic"]
-    run = run_finetune(mixed.model_copy(update={"sides": "query"}), tmp_path).run
+    run = run_finetune(mixed.model_copy(update={"sides": "query"}), Workspace(tmp_path)).run
     base, tuned = load_model(tiny_model, max_tokens=32), load_model(Path(run) / "model")
     assert np.array_equal(base.encode_document(texts), tuned.encode_document(texts))
     assert np.abs(base.encode_query(texts) - tuned.encode_query(texts)).max() > 0.01
 
 
 def test_a_dry_run_looks_at_the_texts_of_all_sources(mixed, tmp_path: Path):
-    facts = json.loads((Path(run_finetune(mixed, tmp_path, dry_run=True).run) / "metrics.json").read_text())
+    facts = json.loads((Path(run_finetune(mixed, Workspace(tmp_path), dry_run=True).run) / "metrics.json").read_text())
     cut = facts["preflight"]["cut"]
     assert sorted(cut) == ["anchor", "negative_1", "negative_2", "positive", "sentence1", "sentence2", "text"]
     assert [entry["rows"] for entry in facts["sources"]] == [48, 48, 24, 16, 48, 48]
@@ -380,11 +380,13 @@ def test_a_dry_run_looks_at_the_texts_of_all_sources(mixed, tmp_path: Path):
 def test_a_small_loss_of_distillation_is_no_sign_of_easy_negatives(tiny_model, task, tmp_path: Path, pairs):
     loss = EmbeddingDistillationLoss(name="embedding-distillation")
     config = config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss))
-    found = json.loads((Path(run_finetune(config, tmp_path, dry_run=True).run) / "metrics.json").read_text())
+    found = json.loads((Path(run_finetune(config, Workspace(tmp_path), dry_run=True).run) / "metrics.json").read_text())
     assert found["preflight"]["probe"]["loss"] < 0.05
     assert not any("too easy" in warning for warning in found["warnings"])
 
 
 def test_bfloat16_and_targets_go_together(mixed, tmp_path: Path):
     train = mixed.train.model_copy(update={"precision": "bfloat16", "epochs": 1})
-    assert np.isfinite(run_finetune(mixed.model_copy(update={"train": train}), tmp_path).metrics["loss_history"]).all()
+    assert np.isfinite(
+        run_finetune(mixed.model_copy(update={"train": train}), Workspace(tmp_path)).metrics["loss_history"]
+    ).all()

@@ -14,12 +14,13 @@ from hrembed.commands.gate.run import run_gate
 from hrembed.config.gate import GateConfig
 from hrembed.errors import ConfigError, DataError, InconclusiveError, ThresholdError
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 
 TODAY = date(2026, 6, 1)
 
 
 def gate(runs: Path, **more):
-    return run_gate(GateConfig(**more), runs, today=TODAY)
+    return run_gate(GateConfig(**more), Workspace(runs), today=TODAY)
 
 
 def waiver(**more):
@@ -99,7 +100,7 @@ def test_edited_files_are_refused(runs: Path, task: Path):
 
 def test_a_run_that_did_not_end_well_is_refused(runs: Path, task: Path):
     folder = eval_run(runs, {"old": values(0), "new": values(0)}, task)
-    with pytest.raises(KeyboardInterrupt), open_run(runs, "eval", {}, seeds={}) as stopped:
+    with pytest.raises(KeyboardInterrupt), open_run(Workspace(runs), "eval", {}, seeds={}) as stopped:
         raise KeyboardInterrupt
     assert gate(runs).metrics["candidate"]["run"] == f"eval/{folder.name}"  # `latest` ended well
     with pytest.raises(DataError, match="ended with status 'interrupted'"):

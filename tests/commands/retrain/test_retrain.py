@@ -14,8 +14,8 @@ from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.config.retrain import DriftSection, RetrainConfig
 from hrembed.errors import DataError, ThresholdError
-from hrembed.progress import Silent
 from hrembed.runs.model_registry import accepted, read_registry, register
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.types import Pair
 
@@ -38,7 +38,7 @@ def test_pairs_that_differ_drift_and_equal_ones_do_not():
         Pair(f"pilot {n}", f"flies {n} aeroplanes over very distant mountains every morning", f"h{n}")
         for n in range(60)
     ]
-    encoder = open_encoder(ModelSection(ref="tfidf"), Path(), Silent())
+    encoder = open_encoder(ModelSection(ref="tfidf"), Workspace(Path()))
 
     class Dense:
         """TF-IDF over all texts as dense rows."""
@@ -71,7 +71,7 @@ def test_the_registry_has_one_accepted_model_at_most(tmp_path: Path):
 
 def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
     runs, settings = tmp_path / "runs", finetune(tiny_model, pairs, task)
-    first = Path(run_finetune(settings, runs).run).name
+    first = Path(run_finetune(settings, Workspace(runs)).run).name
     fresh = jsonl(
         tmp_path / "fresh.jsonl",
         [{"anchor": f"advert {n} for work {n % 12}", "positive": f"person {n}, skill {n % 12}", "group": f"f{n % 12}"}
@@ -79,9 +79,9 @@ def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pai
     )  # fmt: skip
     lenient = {"quality": [{"margin": 0.99}], "inconclusive": "pass"}
     settled = RetrainConfig(pairs=str(pairs), finetune=settings, gate=lenient)
-    assert run_retrain(settled, runs).status == "not worth it"
+    assert run_retrain(settled, Workspace(runs)).status == "not worth it"
     assert not (runs / "registry.json").exists()
-    result = run_retrain(settled.model_copy(update={"pairs": str(fresh)}), runs)
+    result = run_retrain(settled.model_copy(update={"pairs": str(fresh)}), Workspace(runs))
     assert (result.status, result.failure) == ("accepted", None)
     assert "vocabulary" in result.metrics["drifted"]
     assert result.metrics["plan"] == "restart"  # most words are unknown
@@ -96,7 +96,7 @@ def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pai
     strict = settled.model_copy(
         update={"force": True, "gate": settled.gate.model_validate({"quality": [{"margin": None, "at_least": 2}]})}
     )
-    refused = run_retrain(strict, runs)
+    refused = run_retrain(strict, Workspace(runs))
     assert refused.status == "rejected"
     assert isinstance(refused.failure, ThresholdError)
     assert refused.metrics["plan"] == "continue"

@@ -17,6 +17,7 @@ from hrembed.commands.runs.browse import report_runs
 from hrembed.files import write_json
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def test_a_page_opens_sorts_asks_for_nothing_and_keeps_nobody_out(page: Path, tm
 def test_the_pages_of_runs_and_their_index_are_clean(tmp_path: Path, task: Path):
     runs = tmp_path / "runs"
     eval_run(runs, {"old": values(0), "new": values(0.05)}, task)
-    with open_run(runs, "eval", {"text": EVIL}, seeds={}) as run:
+    with open_run(Workspace(runs), "eval", {"text": EVIL}, seeds={}) as run:
         run.add_model(EVIL, EVIL, EVIL)
         run.write_metrics({EVIL: {"value": 1.0, "interval": [0.5, 1.0], "n": 3, "unit": EVIL}})
         case = {"query": EVIL, "text": EVIL, "value": 0.0, "ranked_first": [{"text": EVIL}], "should_have": []}

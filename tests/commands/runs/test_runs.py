@@ -13,6 +13,7 @@ from hrembed.errors import DataError
 from hrembed.files import write_json
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
+from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +27,9 @@ def runs(tmp_path: Path, task: Path) -> Path:
     root = tmp_path / "runs"
     eval_run(root, {"old": values(0), "new": values(0.05)}, task)
     eval_run(root, {"old": values(0), "other": values(0.05)}, task)
-    with pytest.raises(ZeroDivisionError), open_run(root, "finetune", {}, seeds={}):
+    with pytest.raises(ZeroDivisionError), open_run(Workspace(root), "finetune", {}, seeds={}):
         raise ZeroDivisionError(EVIL)
-    with open_run(root, "bias-audit", {}, seeds={}) as run:
+    with open_run(Workspace(root), "bias-audit", {}, seeds={}) as run:
         run.write_metrics({"verdict": "fail", "gap": {"value": 0.3, "interval": [0.2, None], "n": 40, "unit": "names"}})
         (run.path / "report.html").write_text("its own", encoding="utf-8")
     return root
@@ -93,7 +94,7 @@ def test_pages_are_written_beside_the_runs_and_linked(runs: Path):
 
 
 def test_what_a_user_wrote_stays_text(runs: Path):
-    with open_run(runs, "eval", {"text": EVIL}, seeds={}) as run:
+    with open_run(Workspace(runs), "eval", {"text": EVIL}, seeds={}) as run:
         run.add_model(EVIL, EVIL, EVIL)
         run.write_metrics({EVIL: {"value": 1.0, "interval": [0.5, 1.0], "n": 3, "unit": EVIL}})
         case = {"query": EVIL, "text": EVIL, "value": 0.0, "ranked_first": [{"text": EVIL}], "should_have": []}

@@ -28,6 +28,7 @@ from hrembed.config.select import (
 )
 from hrembed.errors import ConfigError, DataError
 from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from leaderboards import ADAPTED, ANY, MEANS, MINI, NOTHING, TASKS, order, own, planted, select
 from places import ROOT
 
@@ -162,11 +163,13 @@ def test_weights_may_be_written_in_short(tmp_path: Path):
 
 def test_earlier_evaluations_count_as_scores(tmp_path: Path, task: Path):
     refs = (ModelSection(ref="tfidf"), ModelSection(ref="bm25"))
-    run_evaluate(EvalConfig(models=refs, baselines=(), tasks=(TaskSection(path=str(task)),)), tmp_path / "runs")
+    run_evaluate(
+        EvalConfig(models=refs, baselines=(), tasks=(TaskSection(path=str(task)),)), Workspace(tmp_path / "runs")
+    )
     config = SelectConfig(
         scores=ScoresSection(runs=("latest",)), facts=(own("tfidf"), own("bm25")), probe=NOTHING, constraints=ANY
     )
-    metrics = run_select(config, tmp_path / "runs").metrics
+    metrics = run_select(config, Workspace(tmp_path / "runs")).metrics
     assert metrics["scores"]["tasks"] == ["task/test"]
     assert {row["model"] for row in metrics["leaderboard"]} == {"tfidf", "bm25"}
     assert len(metrics["ranking"]["tied_with_first"]) == 2  # one task separates nobody
@@ -253,7 +256,7 @@ def test_public_scores_are_fetched_once_and_read_without_a_network_afterwards(tm
     config = SelectConfig(
         scores=ScoresSection(tasks=TASKS), facts=tuple(own(n) for n in MEANS), constraints=ANY, probe=NOTHING
     )
-    assert order(run_select(config, tmp_path / "runs").metrics)[0] == "own/m0"
+    assert order(run_select(config, Workspace(tmp_path / "runs")).metrics)[0] == "own/m0"
     before = table.read_bytes()
     with pytest.raises(DataError, match="the public results cannot be fetched: ") as caught:
         select_refresh.refresh(Silent(), published=f"{address}/file.gz")

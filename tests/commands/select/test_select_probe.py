@@ -25,6 +25,7 @@ from hrembed.config.select import (
 from hrembed.errors import DataError
 from hrembed.evaluation.subtask import subtask
 from hrembed.progress import Silent
+from hrembed.runs.workspace import Workspace
 from hrembed.types import Task, Text
 from leaderboards import ANY, MEANS, TASKS, own, planted, select
 
@@ -173,8 +174,7 @@ def test_finalists_are_tuned_alike_and_briefly(tmp_path: Path, task: Path, pairs
             probe=probe, transfer=transfer, scores=ScoresSection(path=planted(tmp_path, MEANS), tasks=TASKS),
             facts=tuple(own(n) for n in MEANS), constraints=ANY,
         ),
-        tmp_path / "runs",
-    )  # fmt: skip
+        Workspace(tmp_path / "runs"))  # fmt: skip
     (row,) = result.metrics["transfer"]  # BM25 has nothing to tune
     assert row["gain"]["value"] == pytest.approx(
         row["score"]["value"] - next(r["score"]["value"] for r in result.metrics["probe"] if r["model"] == row["base"])
