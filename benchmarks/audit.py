@@ -26,12 +26,12 @@ from hrembed.commands.bias_audit.scores import ModelScores, measure
 from hrembed.commands.bias_audit.stimuli import open_stimuli
 from hrembed.config.bias_audit import AuditConfig, StimuliSection
 from hrembed.metrics.association import associations, weat
+from hrembed.metrics.brown_forsythe import spread_ratio_p
 from hrembed.metrics.counterfactual import excess
 from hrembed.metrics.fairness import draws_p, gaps, labelings, permutation_p, spread_p
 from hrembed.metrics.leakage import cross_fitted, folds_of
 from hrembed.metrics.legal import naive_chi_square
 from hrembed.metrics.shares import attention_draws, ndkl
-from hrembed.metrics.spread import spread_ratio_p
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder

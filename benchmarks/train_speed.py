@@ -87,7 +87,7 @@ def ours(config: FinetuneConfig, folder: Path) -> Curve:
         ready = prepare(config, run, Processes())
         watch = Watch(lambda model: score_dev_task(config, model, dev, Silent()))
         context = Context(0.0, watch, lambda: False, run.path / "checkpoints", Silent())
-        train(ready.model, ready.feed, recipe_of(config, ready.processes), context)
+        train(ready.model, ready.plan, recipe_of(config, ready.processes), context)
     return watch.curve
 
 

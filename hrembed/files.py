@@ -80,9 +80,9 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json_text(content) + "\n")
 
 
-def json_text(content: Any) -> str:
-    """The project's one JSON form: sorted keys, two spaces, undefined numbers as null."""
-    return json.dumps(_plain(content), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+def json_text(content: Any, *, sort_keys: bool = True) -> str:
+    """The project's one JSON form: two spaces, undefined numbers as null; records keep the order of their fields."""
+    return json.dumps(_plain(content), sort_keys=sort_keys, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

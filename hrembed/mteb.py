@@ -20,7 +20,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 
 from hrembed.data.locate import shipped_root
 from hrembed.data.read import read_task
-from hrembed.data.rows import strictly
+from hrembed.data.rows import rows_or_raise
 from hrembed.errors import DataError
 from hrembed.evaluation.task_result import content_subset
 from hrembed.files import sha256
@@ -185,7 +185,7 @@ class _Similar(_OnDisk, AbsTaskSTS):
 
 
 def _columns(file: Path, *names: str) -> list[dict[str, Any]]:
-    return [{name: row.values[name] for name in names} for row in strictly(file, names)]
+    return [{name: row.values[name] for name in names} for row in rows_or_raise(file, names)]
 
 
 _RETRIEVAL = {

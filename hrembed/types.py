@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,7 @@ class Estimate:
         high: Upper end of the interval.
         n: Independent units behind it (queries, clusters, names).
         unit: What was counted, for example `queries`.
+        undefined: Items without a value, which are left out.
     """
 
     value: float
@@ -142,27 +143,33 @@ class Estimate:
     high: float
     n: int
     unit: str
+    undefined: int = 0
+
+
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class CommandResult:
+class CommandResult(Generic[R_co]):
     """What a command gives back to its caller.
 
     Attributes:
         run: Run folder, relative to where the command was started where possible.
         status: `ok`, or a verdict such as `pass`.
-        metrics: Headline numbers, the content of `metrics.json`.
+        metrics: Record of the command: what it says, the content of `metrics.json`.
         tables: What a person wants to read: title to rows of named cells.
         failure: Raised by the command line after the result was shown; None when all limits hold.
         follows: This process only helped another one, which shows the result.
+        notice: A sentence that belongs below the tables; empty for none.
     """
 
     run: str
     status: str
-    metrics: Mapping[str, Any]
+    metrics: R_co
     tables: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     failure: Exception | None = None
     follows: bool = False
+    notice: str = ""
 
 
 class Ranking(NamedTuple):

@@ -1,6 +1,7 @@
 """Run the same configs with two checkouts, and compare every number of their `metrics.json`.
 
     python tools/same_numbers.py OLD_CHECKOUT NEW_CHECKOUT
+    python tools/same_numbers.py OLD_CHECKOUT numbers.json      (keeps them, to take the place of OLD_CHECKOUT later)
 
 Needs an interpreter in which the dependencies of both are installed; each checkout is put first on its path. Numbers
 are compared by their place in the file, as text and exactly. What may differ, and why, stands in `EXPECTED`.
@@ -26,15 +27,16 @@ COMMANDS: dict[str, list[str]] = {
     "data split": ["data", "split", f"{CORE}/pairs/train.jsonl"],
     "select": ["select", "--set", "probe.models=[bm25, tfidf, wordllama]", "--set", "probe.cost.measure=false"],
     "finetune": [
-        "finetune", "--set", "train.steps=6", "--set", "train.evaluations=2", "--set", FEW,
-        "--set", "proof.tests=[{path: shipped:hr-core/test/title}]", "--set", "proof.strengths=[0.5]",
+        "finetune", "--set", f"sources=[{{path: {CORE}/pairs/train.jsonl, limit: 96}}]", "--set", FEW,
+        "--set", "train.evaluations=2", "--set", f"proof.tests=[{{path: {CORE}/test/title}}]",
+        "--set", "proof.strengths=[0.5]",
     ],
     "eval": [
         "eval", "--set", "models=[{ref: wordllama}, {ref: tfidf}]", "--set", "baselines=[bm25]", "--set", FEW,
         "--set", "worst=3",
     ],
     "eval run": ["eval", "--set", "models=[{ref: minilm}, {ref: 'run:latest'}]", "--set", "baselines=[]", "--set", FEW,
-                 "--set", "tasks=[{path: shipped:hr-core/test/title}]", "--set", "robustness.changes=[typos]"],
+                 "--set", f"tasks=[{{path: {CORE}/test/title}}]", "--set", "robustness.changes=[typos]"],
     "bias-audit": ["bias-audit", "--set", "model.ref=wordllama", "--set", "fail_on=never"],
     "gate": ["gate", "--set", "candidate.eval=latest", "--set", "inconclusive=pass"],
     "compare": ["compare", "eval/latest", "--set", "load=null", "--set", FEW],
@@ -48,8 +50,12 @@ _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?")
 
 def main(old: str, new: str) -> int:
     """Print each number that differs; 1 where one does that is not expected."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = [numbers(Path(checkout).resolve(), Path(folder) / name) for name, checkout in (("a", old), ("b", new))]
+    if new.endswith(".json"):
+        Path(new).write_text(json.dumps(numbers(Path(old).resolve())), encoding="utf-8")
+        return 0
+    kept = Path(old).is_file()
+    found = [json.loads(Path(old).read_text(encoding="utf-8")) if kept else numbers(Path(old).resolve())]
+    found.append(numbers(Path(new).resolve()))
     unexpected = compared = 0
     for name in COMMANDS:
         before, after = (side.get(name, {}) for side in found)
@@ -64,9 +70,13 @@ def main(old: str, new: str) -> int:
     return int(unexpected > 0 or not compared)
 
 
-def numbers(checkout: Path, folder: Path) -> dict[str, dict[str, str]]:
+def numbers(checkout: Path) -> dict[str, dict[str, str]]:
     """Run every command with a checkout; returns command -> place -> number as text."""
-    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder:
+        return _numbers(checkout, Path(folder))
+
+
+def _numbers(checkout: Path, folder: Path) -> dict[str, dict[str, str]]:
     found = {}
     for name, words in COMMANDS.items():
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from hrembed.audit.verdict import equivalence_p, judge, names_needed
+from hrembed.metrics.brown_forsythe import spread_ratio_p
 from hrembed.metrics.counterfactual import excess, excess_error
 from hrembed.metrics.fairness import (
     Contrast,
@@ -20,7 +21,6 @@ from hrembed.metrics.fairness import (
     two_way_intervals,
 )
 from hrembed.metrics.shares import attention_draws, ndkl, skew
-from hrembed.metrics.spread import spread_ratio_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -50,10 +51,10 @@ class Terminal:
         """Print a line on stderr."""
         self._err.print(text, markup=False)
 
-    def show(self, result: CommandResult) -> None:
+    def show(self, result: CommandResult[object]) -> None:
         """Print the result on stdout."""
         if self._as_json:
-            print(json_text({"run": result.run, "status": result.status, "metrics": result.metrics}))
+            print(json_text({"run": result.run, "status": result.status, "metrics": _plain(result.metrics)}))
             return
         if self._quiet:
             print(result.run)
@@ -62,10 +63,14 @@ class Terminal:
         console = Console(width=wide, highlight=False)
         for title, rows in result.tables.items():
             console.print(table_of(title, rows))
-        notice = result.metrics.get("notice")
+        notice = result.notice or (result.metrics.get("notice") if isinstance(result.metrics, dict) else "")
         if notice:
             console.print(notice, markup=False)
         console.print(f"{result.status}: {result.run}", markup=False, soft_wrap=True)
+
+
+def _plain(metrics: object) -> object:
+    return metrics.model_dump(mode="json", by_alias=True) if isinstance(metrics, BaseModel) else metrics
 
 
 def table_of(title: str, rows: Sequence[Mapping[str, str]]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.compare.run import run_compare
 from hrembed.commands.compare.tables import DECISION
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hrembed.types import CommandResult
 
 
-def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult:
+def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[Any]:
     """Fine-tune, train from scratch, evaluate both beside the pre-trained model and the baselines, and compare.
 
     Each step opens a run of its own. Models of `eval.models` take part as further alternatives, for example an API.

@@ -10,7 +10,7 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.select.run import run_select
 from hrembed.config.parts import ModelSection
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
 
 
-def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult:
+def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[Any]:
     """Select, fine-tune, evaluate on the held-out split, and audit the tuned model.
 
     Each command opens a run of its own; the demo itself only joins them.
@@ -68,8 +68,10 @@ def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:
                 {
                     "task": task,
                     "model": "tuned" if model == tuned else model,
-                    metric: shown(score),
-                    "difference to the base": shown(found["difference"], sign=True) if found else "(the base)",
+                    metric: format_estimate(score),
+                    "difference to the base": format_estimate(found["difference"], sign=True)
+                    if found
+                    else "(the base)",
                     "p (Holm)": f"{found['p_holm']:.4f}" if found else "",
                 }
             )
@@ -87,9 +89,9 @@ def _audit(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
         rows.append(
             {
                 "attribute": attribute,
-                "widest score gap (SD)": f"{widest['first']} - {widest['second']} {shown(widest, sign=True)}",
+                "widest score gap (SD)": f"{widest['first']} - {widest['second']} {format_estimate(widest, sign=True)}",
                 f"lowest impact ratio, top {metrics['headline_cut']:.0%}": (
-                    f"{lowest['first']} / {lowest['second']} {shown(lowest)}"
+                    f"{lowest['first']} / {lowest['second']} {format_estimate(lowest)}"
                 ),
                 "verdict": f"{found['gap_verdict']} / {found['ratio_verdict']}",
             }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hrembed.data.cells import CellError, key_cell, text_cell
-from hrembed.data.rows import strictly
+from hrembed.data.rows import rows_or_raise
 from hrembed.errors import DataError
 from hrembed.types import LabelTask, PairTask, Text
 
@@ -33,7 +33,7 @@ def read_pair_task(file: Path, name: str, columns: tuple[str, str] = _SENTENCES)
     """
     first, second, scores = [], [], []
     own = (*columns, "score")
-    for row in strictly(file, own):
+    for row in rows_or_raise(file, own):
         where = f"{file}:{row.number}"
         one = _text(row.values, columns[0], where, row.number, own)
         first.append(one)
@@ -50,7 +50,7 @@ def pair_columns(file: Path) -> tuple[str, str]:
     Raises:
         DataError: Missing, empty or malformed.
     """
-    first = next(iter(strictly(file, ()))).values
+    first = next(iter(rows_or_raise(file, ()))).values
     return _SENTENCES if _SENTENCES[0] in first else ("anchor", "positive")
 
 
@@ -96,7 +96,7 @@ def read_label_task(
 def _labelled(file: Path, columns: tuple[str, str], split: str | None) -> dict[Text, str]:
     wanted = columns if split is None else (*columns, "split")
     found = {}
-    for row in strictly(file, wanted):
+    for row in rows_or_raise(file, wanted):
         if split is None or row.values["split"] == split:
             where = f"{file}:{row.number}"
             text = _text(row.values, columns[0], where, f"{file.stem}-{row.number}", (columns[0],))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Literal
 
-from hrembed.data.near import near_matches
+from hrembed.data.near_duplicates import near_matches
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.data.near import Near
+    from hrembed.data.near_duplicates import Near
     from hrembed.types import Pair, Task
 
 How = Literal["exact", "id", "near", "group"]

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hrembed.data.cells import CellError, Problem, key_cell, text_cell
-from hrembed.data.rows import read_rows, strictly
+from hrembed.data.rows import read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, write_parquet
 from hrembed.types import Pair
@@ -45,7 +45,9 @@ def read_pairs(path: Path, kinds: Sequence[str] = ()) -> list[Pair]:
 def read_numbered_pairs(path: Path, kinds: Sequence[str] = ()) -> dict[int, Pair]:
     """Read training pairs with the number of the row in which each stands, for messages; else as `read_pairs`."""
     file = pairs_file(path)
-    pairs = {row.number: _strict(row.values, f"{file}:{row.number}") for row in strictly(file, ("anchor", "positive"))}
+    pairs = {
+        row.number: _strict(row.values, f"{file}:{row.number}") for row in rows_or_raise(file, ("anchor", "positive"))
+    }
     present = {pair.kind for pair in pairs.values()}
     unknown = sorted(set(kinds) - present)
     if unknown:

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from hrembed.data.cells import CellError, text_cell
-from hrembed.data.rows import read_jsonl, strictly
+from hrembed.data.rows import read_jsonl, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.types import Task, Text
 
@@ -192,11 +192,11 @@ def read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
         Line and cells of each row, at least one; a missing value is an empty text.
 
     Raises:
-        DataError: As `strictly`, or there are no rows.
+        DataError: As `rows_or_raise`, or there are no rows.
     """
     rows = [
         (row.number, {name: "" if value is None else str(value) for name, value in row.values.items()})
-        for row in strictly(file, columns)
+        for row in rows_or_raise(file, columns)
     ]
     if not rows:
         raise DataError(f"{file}: no rows below the header")

@@ -272,11 +272,11 @@ def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     Raises:
         DataError: Missing, empty, or a line that is no JSON object in UTF-8.
     """
-    for row in strictly(file, ()):
+    for row in rows_or_raise(file, ()):
         yield row.number, row.values
 
 
-def strictly(file: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def rows_or_raise(file: Path, wanted: Sequence[str]) -> Iterator[Row]:
     """Read a table of which every row is needed.
 
     Raises:

@@ -11,6 +11,11 @@ Verdict = Literal["better", "worse", "no difference larger than δ", "cannot tel
 EQUAL: Verdict = "no difference larger than δ"
 
 
+def verdict_words(verdict: str, delta: float) -> str:
+    """Write a verdict with the number that δ stands for: `no difference larger than 0.02`."""
+    return verdict.replace("δ", f"{delta:g}")
+
+
 def judge(difference: Estimate, p_value: float, *, alpha: float, delta: float) -> Verdict:
     """Say whether a model is better than another.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hrembed.files import write_json
 from hrembed.models.dense import unit_rows
-from hrembed.models.fast import VARIED
+from hrembed.models.graph_backend import VARIED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

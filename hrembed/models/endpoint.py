@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.models.post import NoAnswerError, is_loopback, post
+from hrembed.models.http import NoAnswerError, is_loopback, post
 from hrembed.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hrembed.models.post import Answer
+    from hrembed.models.http import Answer
     from hrembed.progress import Progress
     from hrembed.types import Floats, Side
 

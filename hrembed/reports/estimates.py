@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from hrembed.types import Estimate
 
 
-def revived(value: Any) -> Any:
+def nulls_to_nan(value: Any) -> Any:
     """Turn the nulls of undefined numbers back into NaN: values, ends of intervals, p-values."""
     if isinstance(value, list):
-        return [revived(item) for item in value]
+        return [nulls_to_nan(item) for item in value]
     if not isinstance(value, dict):
         return value
     numbers = {"p_value", "p_holm", "detectable", *(["value"] if "interval" in value else [])}
     found: dict[str, Any] = {
-        key: np.nan if item is None and key in numbers else revived(item) for key, item in value.items()
+        key: np.nan if item is None and key in numbers else nulls_to_nan(item) for key, item in value.items()
     }
     if isinstance(found.get("interval"), list):
         found["interval"] = [np.nan if end is None else end for end in found["interval"]]
@@ -37,7 +37,7 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def shown(entry: Mapping[str, Any], *, sign: bool = False) -> str:
+def format_estimate(entry: Mapping[str, Any], *, sign: bool = False) -> str:
     """Write an entry of `metrics.json` for a table: `0.712 [0.680, 0.744]`, the value alone where there is no interval.
 
     Args:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import DataError
 from hrembed.files import sha256
+from hrembed.records.base import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from hrembed.records.base import R
 
 LATEST = "latest"
 
@@ -68,6 +71,15 @@ class PastRun:
     def json(self, name: str) -> Any:
         """Content of a JSON file of the run, verified."""
         return json.loads(self.verified(name).read_text(encoding="utf-8"))
+
+    def record(self, kind: type[R]) -> R:
+        """What the run said, verified.
+
+        Raises:
+            DataError: The file was edited, or written by a version whose records have another shape.
+        """
+        file = self.verified("metrics.json")
+        return read_record(kind, file.read_text(encoding="utf-8"), str(file))
 
     def table(self, name: str) -> dict[str, list[Any]]:
         """Columns of `<name>.parquet` of the run, verified."""

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import HrembedError, ModelError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
+from hrembed.records.base import Record, as_json
 from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
 from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from hrembed.records.base import CommandRecord
 
 FORMAT = 1
 _log = logging.getLogger("hrembed")
@@ -55,13 +58,19 @@ class Run(Workspace):
         """Record a model by the hash of everything that decides its vectors, and by where it was read."""
         self.manifest["models"][name] = {"identity": identity, "source": source}
 
-    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+    def write_metrics(self, metrics: CommandRecord | Mapping[str, Any]) -> None:
         """Write `metrics.json`: numbers that the same config gives again, no timings."""
-        write_json(self.path / "metrics.json", metrics)
+        self._write("metrics.json", metrics)
 
-    def write_timings(self, timings: Mapping[str, Any]) -> None:
+    def write_timings(self, timings: Record | Mapping[str, Any]) -> None:
         """Write `timings.json`: numbers that differ from run to run."""
-        write_json(self.path / "timings.json", timings)
+        self._write("timings.json", timings)
+
+    def _write(self, name: str, content: Record | Mapping[str, Any]) -> None:
+        if isinstance(content, Record):
+            write_text(self.path / name, json_text(as_json(content), sort_keys=False) + "\n")
+        else:
+            write_json(self.path / name, content)
 
     def write_table(self, name: str, columns: Mapping[str, Any]) -> None:
         """Write the rows behind the numbers as `<name>.parquet`."""

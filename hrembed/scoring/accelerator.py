@@ -13,8 +13,8 @@ from hrembed.data.pairs import read_pairs
 from hrembed.errors import ModelError
 from hrembed.files import sha256
 from hrembed.models.choice import choose, read_choice, write_choice
-from hrembed.models.fast import VERSION, FastBackend, is_whole, write_int8, write_whole
 from hrembed.models.graph import require
+from hrembed.models.graph_backend import VERSION, FastBackend, is_whole, write_int8, write_whole
 from hrembed.models.machine import cpu_flags, machine_identity, threads
 from hrembed.models.transformer import TransformerBackend
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import ModelSection
     from hrembed.models.choice import Choice
-    from hrembed.models.fast import Precision
+    from hrembed.models.graph_backend import Precision
     from hrembed.progress import Progress
     from hrembed.types import Backend
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
-    from hrembed.scoring.systems import Entrant
+    from hrembed.scoring.systems import System
     from hrembed.scoring.tasks import AnyTask
     from hrembed.types import Encoder, Floats, Ranking, Task
 
@@ -61,7 +61,7 @@ class Measures(NamedTuple):
     columns: Mapping[str, Floats] = MappingProxyType({})
 
 
-def measure(entrant: Entrant, task: AnyTask, config: EvalConfig, progress: Progress) -> Measures:
+def measure(system: System, task: AnyTask, config: EvalConfig, progress: Progress) -> Measures:
     """Run a model on a task.
 
     Raises:
@@ -69,16 +69,16 @@ def measure(entrant: Entrant, task: AnyTask, config: EvalConfig, progress: Progr
         ModelError: A text cannot be embedded.
     """
     if not isinstance(task, PairTask | LabelTask):
-        return _ranked(entrant, task, config, progress)
-    if entrant.encoder is None:
-        raise DataError(f"'{entrant.name}' holds rankings, which say nothing about {task.name}")
+        return _ranked(system, task, config, progress)
+    if system.encoder is None:
+        raise DataError(f"'{system.name}' holds rankings, which say nothing about {task.name}")
     if isinstance(task, PairTask):
-        return _similar(entrant.encoder, task, config)
-    return (_classified if task.goal == "classification" else _clustered)(entrant.encoder, task, config)
+        return _similar(system.encoder, task, config)
+    return (_classified if task.goal == "classification" else _clustered)(system.encoder, task, config)
 
 
-def _ranked(entrant: Entrant, task: Task, config: EvalConfig, progress: Progress) -> Measures:
-    ranking = entrant.rank(task, config, progress)
+def _ranked(system: System, task: Task, config: EvalConfig, progress: Progress) -> Measures:
+    ranking = system.rank(task, config, progress)
     values = score_ranking(task, ranking, config.metrics)
     return Measures(values, {}, config.metrics[0], {"first_relevant": first_ranks(task, ranking)}, ranking)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import BootstrapSection
     from hrembed.runs.past import PastRun
-    from hrembed.scoring.past_evals import Side
+    from hrembed.scoring.past_evals import EvaluatedModel
     from hrembed.types import Floats
 
 
@@ -52,7 +52,7 @@ class Growth(NamedTuple):
     estimate: Estimate
 
 
-def open_audit(root: Path, reference: str | None, side: Side, key: str) -> Audit:
+def open_audit(root: Path, reference: str | None, side: EvaluatedModel, key: str) -> Audit:
     """Read the audit of a model.
 
     Raises:

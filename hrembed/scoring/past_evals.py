@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Side:
+class EvaluatedModel:
     """A model of an eval run.
 
     Attributes:
@@ -103,7 +103,7 @@ def sections_of(run: PastRun) -> dict[str, ModelSection]:
     return dict(zip(names, sections, strict=True))
 
 
-def open_side(root: Path, reference: str, model: str | None, *, last: bool) -> Side:
+def open_evaluated_model(root: Path, reference: str, model: str | None, *, last: bool) -> EvaluatedModel:
     """Read one model of an eval run, every file by its hash.
 
     Args:
@@ -129,10 +129,10 @@ def open_side(root: Path, reference: str, model: str | None, *, last: bool) -> S
     rows = {name: np.asarray(values) for name, values in run.table("per_query").items()}
     mine = rows["model"] == chosen
     own = {name: values[mine] for name, values in rows.items()}
-    return Side(run, chosen, by_name[chosen], metrics, config, own)
+    return EvaluatedModel(run, chosen, by_name[chosen], metrics, config, own)
 
 
-def check_same_data(candidate: Side, baseline: Side, task: str) -> None:
+def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: str) -> None:
     """Refuse two models whose scores on a task do not come from the same data.
 
     Raises:
@@ -161,7 +161,13 @@ def check_same_data(candidate: Side, baseline: Side, task: str) -> None:
 
 
 def paired(
-    candidate: Side, baseline: Side, task: str, metric: str, bootstrap: BootstrapSection, *, checks: int = 1
+    candidate: EvaluatedModel,
+    baseline: EvaluatedModel,
+    task: str,
+    metric: str,
+    bootstrap: BootstrapSection,
+    *,
+    checks: int = 1,
 ) -> Paired:
     """Estimate candidate minus baseline on the items of a task.
 
@@ -228,7 +234,7 @@ def _by_draws(
     return Paired(plain, corrected, float(np.nanstd(moved)))
 
 
-def texts_of(side: Side) -> tuple[list[str], list[str]]:
+def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
     """Queries and documents of the first retrieval task whose files are still those of the run.
 
     Raises:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class System:
     """One column of the results.
 
     Attributes:
@@ -70,7 +70,7 @@ def run_file(task: str) -> str:
     return f"{task.replace('/', '--')}.run"
 
 
-def open_entrants(config: EvalConfig, run: Run) -> list[Entrant]:
+def open_systems(config: EvalConfig, run: Run) -> list[System]:
     """Open all models and baselines, name them apart, and record them.
 
     Raises:
@@ -81,18 +81,18 @@ def open_entrants(config: EvalConfig, run: Run) -> list[Entrant]:
     for section in [*config.models, *(ModelSection(ref=name) for name in config.baselines)]:
         ref = parse_ref(section.ref)
         if ref.scheme == "trec":
-            found.append(Entrant(short_name(ref), rankings=locate(ref.target)))
+            found.append(System(short_name(ref), rankings=locate(ref.target)))
         else:
             memory = config.search.memory_mb
             encoder = open_encoder(section, run, cache=cache, memory_mb=memory)
-            found.append(Entrant(encoder.name, encoder))
-    names = unique(entrant.name for entrant in found)
-    found = [Entrant(name, entrant.encoder, entrant.rankings) for name, entrant in zip(names, found, strict=True)]
-    for entrant in found:
-        if entrant.encoder is not None:
-            run.add_model(entrant.name, entrant.encoder.identity, entrant.encoder.source)
-        elif entrant.rankings is not None:
-            run.add_model(entrant.name, sha256(entrant.rankings), str(entrant.rankings))
+            found.append(System(encoder.name, encoder))
+    names = unique(system.name for system in found)
+    found = [System(name, system.encoder, system.rankings) for name, system in zip(names, found, strict=True)]
+    for system in found:
+        if system.encoder is not None:
+            run.add_model(system.name, system.encoder.identity, system.encoder.source)
+        elif system.rankings is not None:
+            run.add_model(system.name, sha256(system.rankings), str(system.rankings))
     return found
 
 

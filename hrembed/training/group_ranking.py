@@ -48,7 +48,7 @@ class Relevance:
         anchors = [relatives.groups(pair.anchor) for pair in pairs]
         positives = [relatives.groups(pair.positive) for pair in pairs]
         every = [relatives.keys(pair.anchor) | relatives.keys(pair.positive) for pair in pairs]
-        # All rows have as many negatives: the feed sees to it.
+        # All rows have as many negatives: the plan sees to it.
         hard = [[relatives.keys(pair.negatives[n]) for pair in pairs] for n in range(len(pairs[0].negatives))]
         number = {key: n for n, key in enumerate(sorted(frozenset().union(*every, *(k for own in hard for k in own))))}
         self._anchors, self._positives, self._all = (_matrix(side, number) for side in (anchors, positives, every))

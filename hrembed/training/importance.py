@@ -18,7 +18,7 @@ from hrembed.training.plan import batch_loss, features_of, require_batches
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hrembed.training.plan import Feed
+    from hrembed.training.plan import TrainingPlan
     from hrembed.types import Floats
 
 _SAMPLE = 64  # texts on which representations are compared
@@ -36,14 +36,14 @@ def stack_of(model: Any) -> list[Any]:
     return blocks(transformer_of(model).model)
 
 
-def gradient_fisher(model: Any, feed: Feed, *, batches: int) -> Floats:
+def gradient_fisher(model: Any, plan: TrainingPlan, *, batches: int) -> Floats:
     """Score layers by the mean squared gradient of their parameters: the diagonal of the empirical Fisher matrix.
 
     The loss of a batch is one observation, since a contrastive loss has no value for a pair alone. Dropout is off.
 
     Args:
         model: A Sentence Transformers model.
-        feed: The planned training.
+        plan: The planned training.
         batches: How many planned batches, at even distances; all where there are fewer.
 
     Returns:
@@ -57,13 +57,13 @@ def gradient_fisher(model: Any, feed: Feed, *, batches: int) -> Floats:
         of parameters, so that larger layers do not win for their size.
     """
     stack = stack_of(model)
-    sums, used = np.zeros(len(stack)), _spaced(feed, batches)
-    with _restored(model, feed, seed=0):
+    sums, used = np.zeros(len(stack)), _spaced(plan, batches)
+    with _restored(model, plan, seed=0):
         model.eval()
         for block in stack:
             block.requires_grad_(True)
         for batch in used:
-            batch_loss(model, feed, batch).backward()
+            batch_loss(model, plan, batch).backward()
             sums += [_squared_gradients(block) for block in stack]
             model.zero_grad(set_to_none=True)
     sizes = np.array([sum(parameter.numel() for parameter in block.parameters()) for block in stack])
@@ -136,7 +136,7 @@ def marchenko_pastur_median(ratio: float) -> float:
     return float(np.interp(0.5, mass / mass[-1], end))
 
 
-def representation_change(model: Any, feed: Feed, *, steps: int, seed: int) -> Floats:
+def representation_change(model: Any, plan: TrainingPlan, *, steps: int, seed: int) -> Floats:
     """Score layers by what they add to the change of representations under a short run of training.
 
     A layer's output changes because the layer changed, and because its input did: the change of all layers below is
@@ -149,7 +149,7 @@ def representation_change(model: Any, feed: Feed, *, steps: int, seed: int) -> F
 
     Args:
         model: A Sentence Transformers model.
-        feed: The planned training.
+        plan: The planned training.
         steps: Planned batches, at even distances; all where there are fewer.
         seed: Chooses texts, and draws dropout.
 
@@ -163,11 +163,11 @@ def representation_change(model: Any, feed: Feed, *, steps: int, seed: int) -> F
     Source:
         Kornblith et al. (2019), arXiv:1905.00414, for the linear CKA.
     """
-    texts = _sample(feed, seed)
-    with _restored(model, feed, seed=seed):
-        before = _representations(model, feed, texts)
-        _short_run(model, feed, steps)
-        after = _representations(model, feed, texts)
+    texts = _sample(plan, seed)
+    with _restored(model, plan, seed=seed):
+        before = _representations(model, plan, texts)
+        _short_run(model, plan, steps)
+        after = _representations(model, plan, texts)
     return np.diff([1 - linear_cka(one, other) for one, other in zip(before, after, strict=True)])
 
 
@@ -189,18 +189,18 @@ def linear_cka(one: Floats, other: Floats) -> float:
     return float(np.linalg.norm(y.T @ x) ** 2 / norms) if norms > 0 else float("nan")
 
 
-def _short_run(model: Any, feed: Feed, steps: int) -> None:
+def _short_run(model: Any, plan: TrainingPlan, steps: int) -> None:
     from torch.optim import AdamW
 
     optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=_RATE, weight_decay=0.0)
     model.train()
-    for batch in _spaced(feed, steps):
-        batch_loss(model, feed, batch).backward()
+    for batch in _spaced(plan, steps):
+        batch_loss(model, plan, batch).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
 
-def _representations(model: Any, feed: Feed, texts: Sequence[tuple[str, str]]) -> Floats:
+def _representations(model: Any, plan: TrainingPlan, texts: Sequence[tuple[str, str]]) -> Floats:
     """Mean of the tokens of each text below and above every layer, shape (layers + 1, texts, dim).
 
     One text at a time: without padding there is nothing to leave out of the mean, however a model packs its batches.
@@ -215,7 +215,7 @@ def _representations(model: Any, feed: Feed, texts: Sequence[tuple[str, str]]) -
         handles += [block.register_forward_hook(_see_output(seen)) for block in stack]
         try:
             with torch.no_grad():
-                model(features_of(model, [text], feed.prompts.get(column), feed.routes.get(column)))
+                model(features_of(model, [text], plan.prompts.get(column), plan.routes.get(column)))
         finally:
             for handle in handles:
                 handle.remove()
@@ -235,24 +235,24 @@ def _mean(hidden: Any) -> Any:
     return hidden.reshape(-1, hidden.shape[-1]).mean(dim=0)
 
 
-def _sample(feed: Feed, seed: int) -> list[tuple[str, str]]:
+def _sample(plan: TrainingPlan, seed: int) -> list[tuple[str, str]]:
     """Draw (column, text) of what the trained side embeds."""
-    columns = [item for columns in feed.columns.values() for item in columns.items()]
-    sides = {name for name, _ in columns if name != "label" and feed.routes.get(name) != "document"}
+    columns = [item for columns in plan.columns.values() for item in columns.items()]
+    sides = {name for name, _ in columns if name != "label" and plan.routes.get(name) != "document"}
     pool = sorted({(name, text) for name, texts in columns if name in sides for text in texts})
     chosen = np.random.default_rng(seed).choice(len(pool), min(_SAMPLE, len(pool)), replace=False)
     return [pool[n] for n in sorted(chosen)]
 
 
-def _spaced(feed: Feed, count: int) -> list[Sequence[int]]:
+def _spaced(plan: TrainingPlan, count: int) -> list[Sequence[int]]:
     """Take planned batches at even distances, or all where there are fewer."""
-    require_batches(feed)
-    places = np.linspace(0, len(feed.batches) - 1, min(count, len(feed.batches))).astype(int)
-    return [feed.batches[n] for n in places]
+    require_batches(plan)
+    places = np.linspace(0, len(plan.batches) - 1, min(count, len(plan.batches))).astype(int)
+    return [plan.batches[n] for n in places]
 
 
 @contextmanager
-def _restored(model: Any, feed: Feed, *, seed: int) -> Iterator[None]:
+def _restored(model: Any, plan: TrainingPlan, *, seed: int) -> Iterator[None]:
     """Put weights, flags, modes and random numbers back at the end, whatever happens; seed them inside."""
     import torch
 
@@ -264,7 +264,7 @@ def _restored(model: Any, feed: Feed, *, seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            for part in (model, *feed.losses.values()):  # a loss may have a projection of its own
+            for part in (model, *plan.losses.values()):  # a loss may have a projection of its own
                 part.zero_grad(set_to_none=True)
             with torch.no_grad():
                 for value, kept in tensors:

@@ -159,8 +159,8 @@ def beside(
         other: The loss that is added.
         draw: From the labels of a batch to the texts of the rows that accompany it, by column, and their numbers. It
             must depend on nothing else, so that a resumed training draws the same.
-        prompts: As in `Feed`.
-        routes: As in `Feed`.
+        prompts: As in `TrainingPlan`.
+        routes: As in `TrainingPlan`.
     """
     import torch
     from torch import nn

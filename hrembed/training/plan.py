@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 
-def batch_loss(model: Any, feed: Feed, batch: Sequence[int]) -> Any:
+def batch_loss(model: Any, plan: TrainingPlan, batch: Sequence[int]) -> Any:
     """Compute the loss of one planned batch as the trainer does, a scalar tensor."""
     import torch
 
-    name, rows = _place(feed, batch)
-    columns = feed.columns[name]
+    name, rows = _place(plan, batch)
+    columns = plan.columns[name]
     features = [
-        features_of(model, [texts[row] for row in rows], feed.prompts.get(column), feed.routes.get(column))
+        features_of(model, [texts[row] for row in rows], plan.prompts.get(column), plan.routes.get(column))
         for column, texts in columns.items()
         if column != "label"
     ]
-    losses = feed.losses[name](features, torch.tensor([columns["label"][row] for row in rows]))
+    losses = plan.losses[name](features, torch.tensor([columns["label"][row] for row in rows]))
     return sum(losses.values()) if isinstance(losses, dict) else losses
 
 
@@ -33,15 +33,15 @@ def features_of(model: Any, texts: Sequence[str], prompt: str | None, route: str
     return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in found.items()}
 
 
-def _texts(feed: Feed, batch: Sequence[int]) -> list[str]:
-    name, rows = _place(feed, batch)
-    return [column[row] for key, column in feed.columns[name].items() if key != "label" for row in rows]
+def _texts(plan: TrainingPlan, batch: Sequence[int]) -> list[str]:
+    name, rows = _place(plan, batch)
+    return [column[row] for key, column in plan.columns[name].items() if key != "label" for row in rows]
 
 
-def _place(feed: Feed, batch: Sequence[int]) -> tuple[str, list[int]]:
+def _place(plan: TrainingPlan, batch: Sequence[int]) -> tuple[str, list[int]]:
     """Name of the data set in which a batch lies, and its rows there."""
     start = 0
-    for name, columns in feed.columns.items():
+    for name, columns in plan.columns.items():
         if batch[0] < start + len(columns["label"]):
             return name, [row - start for row in batch]
         start += len(columns["label"])
@@ -76,7 +76,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Feed:
+class TrainingPlan:
     """What is trained on.
 
     Attributes:
@@ -96,7 +96,7 @@ class Feed:
     given: AbstractSet[str] = frozenset()
 
 
-def whole_rounds(feed: Feed, processes: int) -> Feed:
+def whole_rounds(plan: TrainingPlan, processes: int) -> TrainingPlan:
     """Leave out the last batches where there is not one for every process: less than one round in a whole training.
 
     Repeating earlier batches, as accelerate would, trains some rows more often than planned.
@@ -104,25 +104,25 @@ def whole_rounds(feed: Feed, processes: int) -> Feed:
     Raises:
         ModelError: There is not one batch for every process.
     """
-    whole = len(feed.batches) // processes * processes
-    if feed.batches and not whole:
+    whole = len(plan.batches) // processes * processes
+    if plan.batches and not whole:
         raise ModelError(
-            f"{len(feed.batches)} batches are too few for {processes} processes",
+            f"{len(plan.batches)} batches are too few for {processes} processes",
             hint="start fewer processes, or lower `train.batch_size`",
         )
-    return replace(feed, batches=feed.batches[:whole])
+    return replace(plan, batches=plan.batches[:whole])
 
 
-def require_batches(feed: Feed) -> None:
+def require_batches(plan: TrainingPlan) -> None:
     """Refuse a plan without a single batch.
 
     Raises:
         ModelError: There is none.
     """
-    if not feed.batches:
+    if not plan.batches:
         raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
 
 
-def sample_texts(feed: Feed) -> list[str]:
+def sample_texts(plan: TrainingPlan) -> list[str]:
     """Take the first few texts of every data set."""
-    return [text for columns in feed.columns.values() for text in next(iter(columns.values()))[:8]]
+    return [text for columns in plan.columns.values() for text in next(iter(columns.values()))[:8]]

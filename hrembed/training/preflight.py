@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hrembed.training.plan import Feed, Recipe
+    from hrembed.training.plan import Recipe, TrainingPlan
 
 EASY_LOSS = 0.05
 _TEXTS = 20_000  # texts whose tokens are counted
@@ -38,12 +38,14 @@ class Preflight:
     warnings: tuple[str, ...]
 
 
-def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, trainings: int = 1) -> Preflight:
+def check(
+    model: Any, plan: TrainingPlan, recipe: Recipe, folder: Path, *, probe: bool, trainings: int = 1
+) -> Preflight:
     """Look at a training before it starts; weights and random numbers are left as they were.
 
     Args:
         model: What is trained, adapters and frozen parts in place.
-        feed: Rows, batches and losses.
+        plan: Rows, batches and losses.
         recipe: How.
         folder: Where checkpoints will go.
         probe: Also run a few steps, for time, memory and loss.
@@ -61,14 +63,14 @@ def check(model: Any, feed: Feed, recipe: Recipe, folder: Path, *, probe: bool, 
         )
     facts: dict[str, Any] = {
         "parameters": {"trainable": trainable, "all": total},
-        "steps": -(-len(feed.batches) // recipe.batches_per_step),
-        "rows_per_batch": float(np.mean([len(batch) for batch in feed.batches])) if feed.batches else 0.0,
+        "steps": -(-len(plan.batches) // recipe.batches_per_step),
+        "rows_per_batch": float(np.mean([len(batch) for batch in plan.batches])) if plan.batches else 0.0,
         "disk_mb": _disk(model, folder, trainings),
-        "cut": _cut(model, feed, recipe.seed),
+        "cut": _cut(model, plan, recipe.seed),
     }
-    if probe and feed.batches:
-        facts["probe"] = _probe(model, feed, recipe)
-    return Preflight(facts, tuple(_warnings(facts, feed, recipe)))
+    if probe and plan.batches:
+        facts["probe"] = _probe(model, plan, recipe)
+    return Preflight(facts, tuple(_warnings(facts, plan, recipe)))
 
 
 def _disk(model: Any, folder: Path, trainings: int) -> int:
@@ -87,17 +89,17 @@ def _disk(model: Any, folder: Path, trainings: int) -> int:
     return int(needed // 2**20)
 
 
-def _cut(model: Any, feed: Feed, seed: int) -> dict[str, dict[str, float]]:
+def _cut(model: Any, plan: TrainingPlan, seed: int) -> dict[str, dict[str, float]]:
     """For each column: the share of the texts that are too long, and of the tokens that are lost."""
     limit, found = model.max_seq_length, {}
     if limit is None:
         return {}
-    for name in sorted({column for columns in feed.columns.values() for column in columns} - {"label"}):
-        texts = sorted({text for columns in feed.columns.values() for text in columns.get(name, ())})
+    for name in sorted({column for columns in plan.columns.values() for column in columns} - {"label"}):
+        texts = sorted({text for columns in plan.columns.values() for text in columns.get(name, ())})
         if len(texts) > _TEXTS:
             chosen = np.random.default_rng(seed).choice(len(texts), _TEXTS, replace=False)
             texts = [texts[n] for n in sorted(chosen)]
-        prompt = feed.prompts.get(name, "")
+        prompt = plan.prompts.get(name, "")
         tokens = np.array([len(ids) for ids in _token_ids(model, [prompt + text for text in texts])])
         found[name] = {
             "limit": limit,
@@ -111,45 +113,45 @@ def _token_ids(model: Any, texts: Sequence[str]) -> list[list[int]]:
     return list(model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"])
 
 
-def _probe(model: Any, feed: Feed, recipe: Recipe) -> dict[str, Any]:
+def _probe(model: Any, plan: TrainingPlan, recipe: Recipe) -> dict[str, Any]:
     """Run forward and backward on the largest batch and on some at even distances."""
     import torch
 
-    size = [sum(len(text) for text in _texts(feed, batch)) for batch in feed.batches]
-    places = np.linspace(0, len(feed.batches) - 1, min(_PROBES, len(feed.batches))).astype(int)
+    size = [sum(len(text) for text in _texts(plan, batch)) for batch in plan.batches]
+    places = np.linspace(0, len(plan.batches) - 1, min(_PROBES, len(plan.batches))).astype(int)
     random = torch.get_rng_state()
     model.train()
-    _step(model, feed, feed.batches[int(np.argmax(size))], recipe.precision)  # the first step also warms up
-    runs = {kind: [_step(model, feed, feed.batches[n], kind) for n in places] for kind in ("float32", "bfloat16")}
+    _step(model, plan, plan.batches[int(np.argmax(size))], recipe.precision)  # the first step also warms up
+    runs = {kind: [_step(model, plan, plan.batches[n], kind) for n in places] for kind in ("float32", "bfloat16")}
     torch.set_rng_state(random)
     ranked = [
         loss
         for n, (loss, _) in zip(places, runs["float32"], strict=True)
-        if _place(feed, feed.batches[n])[0] not in feed.given
+        if _place(plan, plan.batches[n])[0] not in plan.given
     ]
     seconds = {kind: float(np.median([took for _, took in steps])) for kind, steps in runs.items()}
     return {
         "seconds_per_batch": seconds,
-        "training_seconds": seconds[recipe.precision] * len(feed.batches) / recipe.processes,
+        "training_seconds": seconds[recipe.precision] * len(plan.batches) / recipe.processes,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "loss": float(np.mean([loss for loss, _ in runs["float32"]])),
         "ranking_loss": float(np.mean(ranked)) if ranked else float("nan"),
     }
 
 
-def _step(model: Any, feed: Feed, batch: Sequence[int], precision: str) -> tuple[float, float]:
+def _step(model: Any, plan: TrainingPlan, batch: Sequence[int], precision: str) -> tuple[float, float]:
     """Return loss and seconds of one batch, and throw the gradients away."""
     import torch
 
     started = time.perf_counter()
     with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-        loss = batch_loss(model, feed, batch)
+        loss = batch_loss(model, plan, batch)
     loss.backward()
     model.zero_grad(set_to_none=True)
     return float(loss.detach()), time.perf_counter() - started
 
 
-def _warnings(facts: dict[str, Any], feed: Feed, recipe: Recipe) -> list[str]:
+def _warnings(facts: dict[str, Any], plan: TrainingPlan, recipe: Recipe) -> list[str]:
     found = []
     for column, cut in facts["cut"].items():
         if cut["texts"] > 0.05:
@@ -157,7 +159,7 @@ def _warnings(facts: dict[str, Any], feed: Feed, recipe: Recipe) -> list[str]:
                 f"{cut['texts']:.0%} of the texts in `{column}` are longer than {cut['limit']} tokens; "
                 f"{cut['tokens']:.0%} of all tokens there are cut off (`train.max_tokens`)"
             )
-    small = float(np.mean([len(batch) < 4 for batch in feed.batches])) if feed.batches else 0.0
+    small = float(np.mean([len(batch) < 4 for batch in plan.batches])) if plan.batches else 0.0
     if small > 0.1:
         found.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
     if recipe.batches_per_step > 1:

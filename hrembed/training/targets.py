@@ -1,6 +1,6 @@
 """Losses that compare with something given for each row: a label, a score, what a teacher says.
 
-The label column of every data set holds positions of rows (`Feed`); these losses look up their own targets there.
+The label column of a `TrainingPlan` holds positions of rows, by which these losses look up their own targets.
 """
 
 from __future__ import annotations

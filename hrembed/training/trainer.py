@@ -12,28 +12,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import StoppedError
+from hrembed.training.activation_cache import keep_frozen
+from hrembed.training.callbacks import History, Watch
 from hrembed.training.checkpoints import (
     TrainingParts,
     restore_parameters,
     restore_random_numbers,
     trained,
 )
-from hrembed.training.frozen import keep_frozen
 from hrembed.training.plan import require_batches, sample_texts
 from hrembed.training.processes import Processes
 from hrembed.training.targets import own_parameters
-from hrembed.training.watch import History, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
+    from hrembed.training.activation_cache import FrozenLayers
     from hrembed.training.checkpoints import (
         ResumePoint,
     )
-    from hrembed.training.frozen import FrozenLayers
-    from hrembed.training.plan import Feed, Recipe
+    from hrembed.training.plan import Recipe, TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Context:
     processes: Processes = field(default_factory=Processes)
 
 
-def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
+def train(model: Any, plan: TrainingPlan, recipe: Recipe, context: Context) -> History:
     """Train in place, and return losses and dev scores.
 
     Leaves `checkpoints/last`, `checkpoints/best` and, for LoRA, `checkpoints/best-adapter`, plain models that any tool
@@ -69,7 +69,7 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
 
     Args:
         model: A Sentence Transformers model whose trainable parameters are already chosen.
-        feed: Rows, batches and losses.
+        plan: Rows, batches and losses.
         recipe: How.
         context: Where, and who is told.
 
@@ -77,25 +77,27 @@ def train(model: Any, feed: Feed, recipe: Recipe, context: Context) -> History:
         StoppedError: Somebody asked to stop.
         ModelError: The loss is not finite, there is no batch, or the resume point is of another training.
     """
-    require_batches(feed)
-    steps = -(-len(feed.batches) // recipe.batches_per_step)
+    require_batches(plan)
+    steps = -(-len(plan.batches) // recipe.batches_per_step)
     history = History(steps, dev=[(0, context.base_score)])
-    of_losses = own_parameters([*feed.losses.values()], model)
+    of_losses = own_parameters([*plan.losses.values()], model)
     if context.resume is not None:
         history.restore(context.resume.notes)
         restore_parameters(model, context.resume, of_losses)
     context.processes.equalise([*trained(model).values(), *of_losses.values()])
-    frozen = keep_frozen(model, feed, context.checkpoints, recipe.keep_frozen_mb, context.progress.note)
+    frozen = keep_frozen(model, plan, context.checkpoints, recipe.keep_frozen_mb, context.progress.note)
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
-        watch = _watch(model, feed, recipe, context, history, advance)
-        _trainer(model, feed, recipe, steps, watch, context.resume, frozen).train()
+        watch = _watch(model, plan, recipe, context, history, advance)
+        _trainer(model, plan, recipe, steps, watch, context.resume, frozen).train()
     if any(context.processes.gather(context.stop_requested())) and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
 
 
-def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: History, advance: Advance) -> Watch:
+def _watch(
+    model: Any, plan: TrainingPlan, recipe: Recipe, context: Context, history: History, advance: Advance
+) -> Watch:
     return Watch(
         model=model,
         history=history,
@@ -106,10 +108,10 @@ def _watch(model: Any, feed: Feed, recipe: Recipe, context: Context, history: Hi
         stop_requested=context.stop_requested,
         checkpoints=context.checkpoints,
         advance=advance,
-        sample=sample_texts(feed),
-        of_losses=own_parameters([*feed.losses.values()], model),
+        sample=sample_texts(plan),
+        of_losses=own_parameters([*plan.losses.values()], model),
         made_of=context.made_of,
-        batch_size=recipe.batches_per_step * max(len(batch) for batch in feed.batches),
+        batch_size=recipe.batches_per_step * max(len(batch) for batch in plan.batches),
         processes=context.processes,
     )
 
@@ -139,7 +141,7 @@ def _trainer_class(model: Any, watch: Watch, done: int, frozen: FrozenLayers | N
 
 def _trainer(
     model: Any,
-    feed: Feed,
+    plan: TrainingPlan,
     recipe: Recipe,
     steps: int,
     watch: Watch,
@@ -152,9 +154,9 @@ def _trainer(
     done = resume.step if resume else 0
     trainer = _trainer_class(model, watch, done, frozen)(
         model=model,
-        args=_arguments(model, feed, recipe, steps, watch.checkpoints, done),
-        train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in feed.columns.items()}),
-        loss=dict(feed.losses),
+        args=_arguments(model, plan, recipe, steps, watch.checkpoints, done),
+        train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in plan.columns.items()}),
+        loss=dict(plan.losses),
         callbacks=[_callback(watch, recipe, resume)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -164,13 +166,13 @@ def _trainer(
     return trainer
 
 
-def _arguments(model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path, done: int) -> Any:
+def _arguments(model: Any, plan: TrainingPlan, recipe: Recipe, steps: int, folder: Path, done: int) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=max(len(batch) for batch in feed.batches),
+        per_device_train_batch_size=max(len(batch) for batch in plan.batches),
         gradient_accumulation_steps=recipe.accumulate,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule if recipe.schedule != "constant" else "constant_with_warmup",
@@ -187,9 +189,9 @@ def _arguments(model: Any, feed: Feed, recipe: Recipe, steps: int, folder: Path,
         disable_tqdm=True,
         dataloader_pin_memory=False,
         dataloader_drop_last=recipe.processes > 1,  # there is nothing to drop, but it is warned about
-        multi_dataset_batch_sampler=_planned(feed.batches[done * recipe.batches_per_step :]),
-        prompts={name: prompt for name, prompt in feed.prompts.items() if prompt} or None,
-        router_mapping=dict(feed.routes) or None,
+        multi_dataset_batch_sampler=_planned(plan.batches[done * recipe.batches_per_step :]),
+        prompts={name: prompt for name, prompt in plan.prompts.items() if prompt} or None,
+        router_mapping=dict(plan.routes) or None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hrembed.data.leaks import HOW, TrainingTexts
-from hrembed.data.near import Near, near_matches
+from hrembed.data.near_duplicates import Near, near_matches
 from hrembed.data.negatives import false_negatives
 from hrembed.text import normalise
 from hrembed.training.batches import schedule

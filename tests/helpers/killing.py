@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.training.watch import Watch
+from hrembed.training.callbacks import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.errors import ModelError
 from hrembed.runs.workspace import Workspace
-from hrembed.training.watch import Watch
+from hrembed.training.callbacks import Watch
 
 
 def train(plan: str) -> None:

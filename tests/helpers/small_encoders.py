@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.training.masked import MaskedRecipe, tokenise
+from hrembed.training.masked_lm import MaskedRecipe, tokenise
 from hrembed.training.scratch import Shape, build_encoder
 from hrembed.training.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
-    from hrembed.training.masked import Corpus
+    from hrembed.training.masked_lm import Corpus
     from sentence_transformers import SentenceTransformer
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrembed.commands.finetune.enrich import enrich
-from hrembed.commands.finetune.feed import build_feed
+from hrembed.commands.finetune.plan import build_plan
 from hrembed.commands.finetune.sources import open_sources
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
@@ -49,4 +49,4 @@ def config_of(tiny_model: Path, task: Path, *sources: SourceSection, **train) ->
 def fed(config: FinetuneConfig, tmp_path: Path, model=None):
     sources = enrich(config, open_sources(config, Run()), Run(tmp_path / "r"), "")
     model = model or load_model(Path(config.model.ref.removeprefix("path:")), max_tokens=32)
-    return build_feed(config, sources, model, tmp_path / "r", ""), model
+    return build_plan(config, sources, model, tmp_path / "r", ""), model

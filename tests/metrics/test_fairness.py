@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hrembed.metrics.brown_forsythe import spread_ratio_p
 from hrembed.metrics.counterfactual import deviations, selection_rates
 from hrembed.metrics.fairness import (
     gaps,
@@ -15,7 +16,6 @@ from hrembed.metrics.fairness import (
     untied,
 )
 from hrembed.metrics.multiplicity import benjamini_hochberg, holm
-from hrembed.metrics.spread import spread_ratio_p
 
 GENDER = ["f", "m"] * 40
 RACE = ["a"] * 20 + ["b"] * 20 + ["c"] * 20 + ["d"] * 20

@@ -12,14 +12,14 @@ from hrembed.models.transformer import load_model
 from hrembed.training import importance
 from hrembed.training.losses import cached_ranking, ranking
 from hrembed.training.methods import freeze_documents, split_sides
-from hrembed.training.plan import Feed, batch_loss
+from hrembed.training.plan import TrainingPlan, batch_loss
 from hrembed.types import Pair
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def feed(model, *, routes: dict[str, str] | None = None, loss=ranking, **settings) -> Feed:
+def plan(model, *, routes: dict[str, str] | None = None, loss=ranking, **settings) -> TrainingPlan:
     pairs = [Pair(f"word {n}", f"text {n * 7 + 1}") for n in range(16)]
     columns = {
         "anchor": [pair.anchor for pair in pairs],
@@ -28,7 +28,7 @@ def feed(model, *, routes: dict[str, str] | None = None, loss=ranking, **setting
     }
     settings = settings or {"hardness": 0}
     losses = {"s": loss(model, pairs, temperature=0.05, symmetric=False, **settings)}
-    return Feed({"s": columns}, losses, [[*range(8)], [*range(8, 16)]], {"anchor": "find: "}, routes or {})
+    return TrainingPlan({"s": columns}, losses, [[*range(8)], [*range(8, 16)]], {"anchor": "find: "}, routes or {})
 
 
 def sharp(folder: Path):
@@ -45,7 +45,7 @@ def sharp(folder: Path):
 def test_fisher_is_the_mean_squared_gradient_of_each_layer(tiny_model: Path):
     """By hand: autograd on the same batches, and every parameter of a layer counted once."""
     model = load_model(tiny_model).eval()
-    planned = feed(model)
+    planned = plan(model)
     blocks = [model[0].model.encoder.layer[n] for n in range(4)]
     expected = np.zeros(4)
     for batch in planned.batches:
@@ -68,7 +68,7 @@ def test_fisher_finds_the_layer_on_which_the_loss_depends(tiny_model: Path, laye
         def forward(self, features, labels):
             return sum(p.square().sum() for p in importance.stack_of(model)[layer].parameters())
 
-    planned = feed(model)
+    planned = plan(model)
     planned.losses["s"] = Planted()
     scores = importance.gradient_fisher(model, planned, batches=2)
     assert np.flatnonzero(scores).tolist() == [layer]
@@ -77,22 +77,22 @@ def test_fisher_finds_the_layer_on_which_the_loss_depends(tiny_model: Path, laye
 def test_fisher_of_a_loss_in_parts_is_that_of_the_whole_loss(tiny_model: Path):
     """Its gradients come from a hook that runs `backward` itself."""
     model = load_model(tiny_model)
-    whole = importance.gradient_fisher(model, feed(model), batches=2)
-    parts = importance.gradient_fisher(model, feed(model, loss=cached_ranking, mini_batch_size=3), batches=2)
+    whole = importance.gradient_fisher(model, plan(model), batches=2)
+    parts = importance.gradient_fisher(model, plan(model, loss=cached_ranking, mini_batch_size=3), batches=2)
     np.testing.assert_allclose(parts, whole, rtol=1e-3)
 
 
 def test_a_layer_that_happens_to_be_frozen_is_scored(tiny_model: Path):
     model = load_model(tiny_model)
-    free = importance.gradient_fisher(model, feed(model), batches=2)
+    free = importance.gradient_fisher(model, plan(model), batches=2)
     importance.stack_of(model)[1].requires_grad_(False)
-    np.testing.assert_allclose(importance.gradient_fisher(model, feed(model), batches=2), free, rtol=1e-5)
+    np.testing.assert_allclose(importance.gradient_fisher(model, plan(model), batches=2), free, rtol=1e-5)
 
 
 def test_no_planned_batch_is_an_error(tiny_model: Path):
     model = load_model(tiny_model)
-    planned = feed(model)
-    empty = Feed(planned.columns, planned.losses, [], {}, {})
+    planned = plan(model)
+    empty = TrainingPlan(planned.columns, planned.losses, [], {}, {})
     with pytest.raises(ModelError, match="no two training pairs may stand in one batch"):
         importance.gradient_fisher(model, empty, batches=2)
 
@@ -160,7 +160,7 @@ def test_change_is_credited_to_the_layer_that_changes(tiny_model: Path, layer: i
     model = load_model(tiny_model)
     model.requires_grad_(False)
     importance.stack_of(model)[layer].requires_grad_(True)
-    planned, texts = feed(model), importance._sample(feed(model), 1)
+    planned, texts = plan(model), importance._sample(plan(model), 1)
     added = importance.representation_change(model, planned, steps=2, seed=1)
     assert np.abs(added[:layer]).max(initial=0) < 1e-12  # below nothing changes
     assert int(np.argmax(added)) == layer
@@ -174,7 +174,7 @@ def test_change_is_credited_to_the_layer_that_changes(tiny_model: Path, layer: i
 
 def test_representations_are_means_over_the_tokens_of_every_layer(tiny_model: Path):
     model = load_model(tiny_model).eval()
-    planned = feed(model)
+    planned = plan(model)
     text = planned.columns["s"]["anchor"][0]
     found = importance._representations(model, planned, [("anchor", text)])
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in importance.stack_of(model))
@@ -186,7 +186,7 @@ def test_representations_are_means_over_the_tokens_of_every_layer(tiny_model: Pa
 
 def test_of_many_texts_a_seeded_sample_is_compared(tiny_model: Path, monkeypatch):
     monkeypatch.setattr(importance, "_SAMPLE", 6)
-    drawn = [importance._sample(feed(load_model(tiny_model)), seed) for seed in (1, 1, 2)]
+    drawn = [importance._sample(plan(load_model(tiny_model)), seed) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(set(texts)) == 6 for texts in drawn)
 
@@ -214,7 +214,7 @@ def test_scoring_changes_nothing(tiny_model: Path, rule: str):
     flags = {name: p.requires_grad for name, p in model.named_parameters()}
     modes = {name: module.training for name, module in model.named_modules()}
     random = torch.get_rng_state()
-    score(model, feed(model), rule)
+    score(model, plan(model), rule)
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
     assert {name: p.requires_grad for name, p in model.named_parameters()} == flags
@@ -222,7 +222,7 @@ def test_scoring_changes_nothing(tiny_model: Path, rule: str):
     assert all(p.grad is None for p in model.parameters())
 
 
-def score(model, planned: Feed, rule: str, seed: int = 1) -> np.ndarray:
+def score(model, planned: TrainingPlan, rule: str, seed: int = 1) -> np.ndarray:
     if rule == "fisher":
         return importance.gradient_fisher(model, planned, batches=2)
     return importance.representation_change(model, planned, steps=2, seed=seed)
@@ -231,17 +231,17 @@ def score(model, planned: Feed, rule: str, seed: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("rule", ["fisher", "change"])
 def test_scores_do_not_depend_on_what_was_drawn_before(tiny_model: Path, rule: str):
     model = load_model(tiny_model)
-    first = score(model, feed(model), rule)
+    first = score(model, plan(model), rule)
     torch.rand(3)
-    assert np.array_equal(score(model, feed(model), rule), first)
+    assert np.array_equal(score(model, plan(model), rule), first)
     if rule == "change":
-        assert not np.array_equal(score(model, feed(model), rule, seed=2), first)
+        assert not np.array_equal(score(model, plan(model), rule, seed=2), first)
 
 
 @pytest.mark.parametrize("rule", ["fisher", "change"])
 def test_parameters_of_a_loss_keep_no_gradient_for_the_training(tiny_model: Path, rule: str):
     model = load_model(tiny_model)
-    planned = feed(model)
+    planned = plan(model)
     own = planned.losses["s"]
 
     class Projecting(torch.nn.Module):
@@ -260,7 +260,7 @@ def test_parameters_of_a_loss_keep_no_gradient_for_the_training(tiny_model: Path
 
 def test_a_broken_run_puts_the_weights_back(tiny_model: Path):
     model = load_model(tiny_model)
-    planned = feed(model)
+    planned = plan(model)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     own, calls = planned.losses["s"], []
 
@@ -281,7 +281,7 @@ def test_a_broken_run_puts_the_weights_back(tiny_model: Path):
 def test_of_a_router_the_side_of_the_queries_is_scored(tiny_model: Path, rule: str):
     model = split_sides(sharp(tiny_model))
     freeze_documents(model)
-    planned = feed(model, routes={"anchor": "query", "positive": "document"})
+    planned = plan(model, routes={"anchor": "query", "positive": "document"})
     assert (score(model, planned, rule) > 0).any()
     assert {column for column, _ in importance._sample(planned, 1)} == {"anchor"}
     assert not any(p.requires_grad for p in model[0].sub_modules["document"].parameters())

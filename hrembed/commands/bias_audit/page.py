@@ -10,7 +10,7 @@ from hrembed.commands.bias_audit.decisions import decision_tables
 from hrembed.commands.bias_audit.metrics import GAP_UNIT, NOTICE
 from hrembed.commands.bias_audit.tables import cue_row, gap_rows, gate_row, mitigation_row, ratio_rows
 from hrembed.plots.bias_audit import Bar, draw_cells, draw_gaps, draw_power, draw_sensitivity, draw_sweep
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import Picture, Prose, Table, write_page
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _excess_row(name: str, measure: str, found: Mapping[str, Any]) -> dict[str, 
         "measure": measure,
         "between": f"{found['between']:.4f}",
         "within": f"{found['within']:.4f}",
-        "excess": shown(found["excess"], sign=True),
+        "excess": format_estimate(found["excess"], sign=True),
         "p": f"{found['p_value']:.4f}",
     }
 
@@ -306,12 +306,12 @@ def _titles(found: Mapping[str, Any]) -> Table:
     rows = [
         {
             "what": "score, feminine less masculine title (SD)",
-            "value": shown(found["score"], sign=True),
+            "value": format_estimate(found["score"], sign=True),
             "p": f"{found['score']['p_value']:.4f}",
         },
         {
             "what": f"rankings apart (1 - RBO {found['between_forms']:.3f}) above a typo ({found['typo']:.3f})",
-            "value": shown(found["apart"], sign=True),
+            "value": format_estimate(found["apart"], sign=True),
             "p": f"{found['apart']['p_value']:.4f}",
         },
     ]

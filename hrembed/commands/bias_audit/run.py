@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _ROWS = 2_000_000  # of rows.parquet; more are left out, since no one reads them
 
 
-def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult:
+def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[Any]:
     """Score every job against every résumé under every name, and compare the groups of names.
 
     Args:
@@ -229,7 +229,7 @@ def _write_rows(run: Run, scores: Sequence[Floats], stimuli: Stimuli) -> None:
     )
 
 
-def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> CommandResult:
+def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> CommandResult[Any]:
     """Write what another system would have to score."""
     names = ["", *stimuli.names.names]
     filled = fill(stimuli.resumes, stimuli.names.names)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def gate_row(row: Mapping[str, Any]) -> dict[str, str]:
         "attribute": row["attribute"],
         "gate": row["gate"],
         "range": f"{row['range'][0]:.3g} to {row['range'][1]:.3g}",
-        "largest effect": f"{worst['first']} / {worst['second']}: {shown(worst)}",
+        "largest effect": f"{worst['first']} / {worst['second']}: {format_estimate(worst)}",
         "p (Holm)": _p(row["p_holm"]),
         "p (equivalence)": _p(row["equivalence_p"]),
         "verdict": row["verdict"] + (f"; {_about(needed)} names a group would settle it" if needed else ""),
@@ -60,7 +60,7 @@ def gap_rows(name: str, own: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "attribute": name,
             "groups": f"{gap['first']} - {gap['second']}",
-            "mean score gap (SD)": shown(gap, sign=True),
+            "mean score gap (SD)": format_estimate(gap, sign=True),
             "over jobs and résumés too": f"[{low:+.3f}, {high:+.3f}]",
             "smallest gap seen with 80 % power": f"{gap['detectable']:.3f}",
         }
@@ -78,7 +78,7 @@ def ratio_rows(name: str, own: Mapping[str, Any]) -> list[dict[str, str]]:
                 "attribute": name,
                 "selected": f"top {float(cut):.0%}",
                 "groups": f"{worst['first']} / {worst['second']}",
-                "impact ratio": shown(worst),
+                "impact ratio": format_estimate(worst),
                 "p": _p(own["measures"][f"selected@{cut}"]["p_value"]),
             }
         )
@@ -91,7 +91,7 @@ def cue_row(name: str, own: Mapping[str, Any]) -> dict[str, str]:
     return {
         "cue": name,
         "groups": f"{gap['first']} - {gap['second']}",
-        "mean score gap (SD)": shown(gap, sign=True),
+        "mean score gap (SD)": format_estimate(gap, sign=True),
         "p": _p(own["p_value"]),
         "gap": own["gap_verdict"],
         "impact ratio": own["ratio_verdict"],

@@ -39,7 +39,7 @@ _TOP = 10
 _MB = 1_000_000
 
 
-def measure_apart(
+def measure_in_subprocess(
     section: ModelSection, runs_dir: Path, queries: Sequence[str], documents: Sequence[str], load: LoadSection
 ) -> dict[str, Any]:
     """Measure a model in a process of its own.
@@ -70,7 +70,7 @@ def measure_apart(
 def measure(
     section: ModelSection, runs_dir: Path, queries: Sequence[str], documents: Sequence[str], load: LoadSection
 ) -> dict[str, Any]:
-    """Measure a model in this process; see `measure_apart`."""
+    """Measure a model in this process; see `measure_in_subprocess`."""
     encoder = open_encoder(section, Workspace(runs_dir))
     found = (
         _dense(encoder, queries, documents, load)

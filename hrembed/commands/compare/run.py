@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from hrembed.commands.compare.costs import measure_apart
+from hrembed.commands.compare.costs import measure_in_subprocess
 from hrembed.commands.compare.page import write_report
 from hrembed.commands.compare.tables import tables_of, trade_offs
 from hrembed.config.compare import AlternativeSection
@@ -20,7 +20,7 @@ from hrembed.reports.estimates import as_json
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
 from hrembed.scoring.past_audits import Audit, check_same_stimuli, gap_growths
-from hrembed.scoring.past_evals import check_same_data, open_side, paired, sections_of, texts_of
+from hrembed.scoring.past_evals import check_same_data, open_evaluated_model, paired, sections_of, texts_of
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hrembed.config.compare import CompareConfig
     from hrembed.runs.past import PastRun
     from hrembed.runs.workspace import Workspace
-    from hrembed.scoring.past_evals import Side
+    from hrembed.scoring.past_evals import EvaluatedModel
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Alternative:
         prices: What it costs beside the machine.
     """
 
-    side: Side
+    side: EvaluatedModel
     label: str
     prices: AlternativeSection
 
 
-def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult:
+def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Any]:
     """Compare the models of eval runs; returns the decision table, differences, growth, trade-offs in words.
 
     Raises:
@@ -106,7 +106,7 @@ def open_alternatives(config: CompareConfig, runs_dir: Path, runs: Sequence[Past
             )
         if run.command == "eval":
             for model in sections_of(run):
-                side = open_side(runs_dir, str(run.path), model, last=False)
+                side = open_evaluated_model(runs_dir, str(run.path), model, last=False)
                 found.append(_alternative(config, side, [other.label for other in found]))
     names = [alternative.side.model for alternative in found]
     if len(found) < 2:
@@ -120,7 +120,7 @@ def open_alternatives(config: CompareConfig, runs_dir: Path, runs: Sequence[Past
     return [first, *(alternative for alternative in found if alternative is not first)]
 
 
-def _alternative(config: CompareConfig, side: Side, taken: Sequence[str]) -> Alternative:
+def _alternative(config: CompareConfig, side: EvaluatedModel, taken: Sequence[str]) -> Alternative:
     fits = [entry for entry in config.prices.alternatives if fnmatchcase(side.model, entry.model)]
     prices = fits[0] if fits else AlternativeSection(model=side.model)
     label = prices.label or side.model
@@ -129,7 +129,7 @@ def _alternative(config: CompareConfig, side: Side, taken: Sequence[str]) -> Alt
     return Alternative(side, label, prices)
 
 
-def _accuracy(side: Side) -> dict[str, Any]:
+def _accuracy(side: EvaluatedModel) -> dict[str, Any]:
     """Headline of each task with its interval."""
     return {task: {"metric": side.headline(task), **side.scores(task)[side.headline(task)]} for task in side.tasks()}
 
@@ -186,7 +186,7 @@ def _fairness(config: CompareConfig, runs: Sequence[PastRun], found: Sequence[Al
     return rows
 
 
-def _training(side: Side, runs_dir: Path) -> dict[str, Any] | None:
+def _training(side: EvaluatedModel, runs_dir: Path) -> dict[str, Any] | None:
     """What the finetune run of a model took; None for a model that was not made here."""
     ref = parse_ref(side.section.ref)
     if ref.scheme != "run":
@@ -208,6 +208,6 @@ def _measured(config: CompareConfig, found: Sequence[Alternative], workspace: Wo
     with workspace.progress.bar("measuring", len(able)) as advance:
         for alternative in able:
             section = alternative.side.section
-            costs[alternative.label] = measure_apart(section, workspace.root, queries, documents, config.load)
+            costs[alternative.label] = measure_in_subprocess(section, workspace.root, queries, documents, config.load)
             advance(1, alternative.label)
     return costs

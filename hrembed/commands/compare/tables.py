@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hrembed.reports.estimates import revived, shown
+from hrembed.metrics.verdicts import verdict_words
+from hrembed.reports.estimates import format_estimate, nulls_to_nan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,16 +49,16 @@ def tables_of(
         costs: Content of `timings.json`.
         prices: Label of a model to its line of the price table.
     """
-    metrics = revived(metrics)
+    metrics = nulls_to_nan(metrics)
     tables: Tables = {DECISION: [*_accuracy_rows(metrics), *_cost_rows(config, metrics, costs, prices)]}
     tables["Paired differences"] = [
         {
             "task": row["task"] + (" (retention)" if row["retention"] else ""),
             "model": f"{row['model']} - {row['reference']}",
             "metric": row["metric"],
-            "difference": shown(row["difference"], sign=True),
-            "corrected for all": shown(row["corrected"], sign=True),
-            "verdict": row["verdict"].replace("δ", f"{config.delta:g}"),
+            "difference": format_estimate(row["difference"], sign=True),
+            "corrected for all": format_estimate(row["corrected"], sign=True),
+            "verdict": verdict_words(row["verdict"], config.delta),
         }
         for row in metrics["differences"]
     ]
@@ -73,7 +74,7 @@ def _accuracy_rows(metrics: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for task in tasks:
         entries = {label: found.get(task) for label, found in metrics["accuracy"].items()}
         metric = next(entry["metric"] for entry in entries.values() if entry)
-        cells = {label: shown(entry) if entry else _NONE for label, entry in entries.items()}
+        cells = {label: format_estimate(entry) if entry else _NONE for label, entry in entries.items()}
         yield {"component": "accuracy", "measure": f"{task}: {metric}", **cells}
 
 
@@ -193,7 +194,7 @@ def _fairness_rows(fairness: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             yield {"model": label, "verdict": found["verdict"], "groups": _NONE, "growth of the gap": _NONE}
         for row in found["growth"]:
             groups = f"{row['attribute']}: {' - '.join(row['groups'])}"
-            growth = shown(row["growth"], sign=True)
+            growth = format_estimate(row["growth"], sign=True)
             yield {"model": label, "verdict": found["verdict"], "groups": groups, "growth of the gap": growth}
 
 
@@ -205,14 +206,16 @@ def trade_offs(metrics: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]
         costs: Content of `timings.json`.
         tables: What `tables_of` made, for prices.
     """
-    metrics, reference = revived(metrics), metrics["reference"]
+    metrics, reference = nulls_to_nan(metrics), metrics["reference"]
     cells = {row["measure"]: row for row in tables[DECISION]}
     words = []
     for label in metrics["models"]:
         rows = [row for row in metrics["differences"] if row["model"] == label]
         if label == reference or not rows:
             continue
-        said = [f"{row['task']} {shown(row['difference'], sign=True)} ({_plain(row, metrics)})" for row in rows]
+        said = [
+            f"{row['task']} {format_estimate(row['difference'], sign=True)} ({_plain(row, metrics)})" for row in rows
+        ]
         text = f"{label} against {reference}: {'; '.join(said)}."
         if label in costs and reference in costs:
             mine, base = (float(np.median(costs[name]["query_ms"])) for name in (label, reference))
@@ -226,4 +229,4 @@ def trade_offs(metrics: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]
 
 
 def _plain(row: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    return str(row["verdict"]).replace("δ", f"{metrics['delta']:g}")
+    return verdict_words(row["verdict"], metrics["delta"])

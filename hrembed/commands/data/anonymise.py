@@ -9,7 +9,7 @@ from hrembed.data.pairs import pairs_file
 from hrembed.data.personal import TYPES, Finder, Vocabulary
 from hrembed.data.redact import FINDINGS, Placeholders, Reader, numbers_in_use, redact, survey
 from hrembed.data.redact import scan as scan_file
-from hrembed.data.rows import Form, read_jsonl, strictly
+from hrembed.data.rows import Form, read_jsonl, rows_or_raise
 from hrembed.files import json_text, parquet_sink, writing
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
@@ -29,7 +29,7 @@ _TAKEN = {"log.txt", FOUND}
 _AT_ONCE = 500
 
 
-def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult:
+def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult[Any]:
     """Write a table again with placeholders in place of personal data.
 
     Rows without any stay as they are. `findings.parquet` lists where something stood, never what.
@@ -95,7 +95,7 @@ def prepared(path: Path, fields: Sequence[str], section: PersonalSection, form: 
         return Finder(section.types, section.regions), survey(path, fields, lambda text: None, form)
     for text in _shipped_texts():
         vocabulary.add(text)
-    names = strictly(locate("shipped:names/us-census-2020.csv"), ("name",))
+    names = rows_or_raise(locate("shipped:names/us-census-2020.csv"), ("name",))
     given_names = {row.values["name"].split()[0].lower() for row in names}
     finder = Finder(section.types, section.regions, vocabulary, given_names)
     return finder, survey(path, fields, vocabulary.add, form)

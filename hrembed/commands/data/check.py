@@ -9,7 +9,7 @@ import numpy as np
 from hrembed.commands.data.anonymise import FOUND, as_metrics, scan, table
 from hrembed.data.leaks import HOW, WHAT, TrainingTexts
 from hrembed.data.locate import locate
-from hrembed.data.near import Near
+from hrembed.data.near_duplicates import Near
 from hrembed.data.negatives import false_negatives
 from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
 from hrembed.data.read import read_every_split
@@ -41,7 +41,7 @@ _FIX: Mapping[str, tuple[What, ...]] = {
 }
 
 
-def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult:
+def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Any]:
     """Look for leaks between training pairs and tasks, for false negatives, and on request for personal data.
 
     Args:

@@ -36,7 +36,7 @@ _HUB = "hf:"
 _Builders = dict[str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]]
 
 
-def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult:
+def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult[Any]:
     """Build pairs from the O*NET text database.
 
     Args:
@@ -64,7 +64,7 @@ def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandRe
     return _import_release("data-import-onet", config, path, credit, plan, workspace)
 
 
-def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandResult:
+def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandResult[Any]:
     """Build pairs from the CSV files of ESCO.
 
     Args:
@@ -93,7 +93,7 @@ def _import_release(
     credit: Source,
     plan: Callable[[Release, Counts, Run], _Builders],
     workspace: Workspace,
-) -> CommandResult:
+) -> CommandResult[Any]:
     """Open a run, read a release, and write the pairs of every kind that `plan` says how to build."""
     counts = Counts()
     with open_run(workspace, command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
@@ -108,7 +108,7 @@ def _import_release(
     return CommandResult(str(run.path), "ok", metrics, _tables(metrics))
 
 
-def run_import_table(config: ImportTableConfig, workspace: Workspace) -> CommandResult:
+def run_import_table(config: ImportTableConfig, workspace: Workspace) -> CommandResult[Any]:
     """Build pairs from a table of the user's own, streamed.
 
     Args:

@@ -111,7 +111,7 @@ class _Lengths:
     model: str
 
 
-def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResult:
+def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResult[Any]:
     """Describe a set of pairs or a task: counts, lengths, duplicates, languages, group sizes, examples.
 
     Only the tokenizer of the model is read. When the texts hold more than twenty million characters, which

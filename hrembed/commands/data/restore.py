@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrembed.data.redact import restore
 from hrembed.errors import DataError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
 
 
-def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResult:
+def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResult[Any]:
     """Write an anonymised table again with what stood there, for its owner alone to read.
 
     Args:

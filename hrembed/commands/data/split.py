@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.data.leaks import HOW, TrainingTexts
 from hrembed.data.locate import locate
-from hrembed.data.near import Near
+from hrembed.data.near_duplicates import Near
 from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
 from hrembed.data.split import GRADED_KINDS, SIDES, assign_groups, build_task, group_of
 from hrembed.data.tasks import write_task
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hrembed.types import Pair, Task
 
 
-def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult:
+def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[Any]:
     """Split pairs so that no group, and no relevant pair of texts, stands on two sides.
 
     The run folder gets `train/pairs.parquet`, `dev/pairs.parquet`, `test/pairs.parquet`, and for each

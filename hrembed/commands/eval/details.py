@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.scoring.measures import Measures
-    from hrembed.scoring.systems import Entrant
+    from hrembed.scoring.systems import System
     from hrembed.scoring.tasks import AnyTask
     from hrembed.types import Floats, Ranking
 
@@ -53,7 +53,7 @@ class Details(NamedTuple):
 
 
 def details(
-    entrants: Sequence[Entrant], tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
+    systems: Sequence[System], tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
 ) -> Details:
     """Work out everything beyond the scores, for tasks that rank documents.
 
@@ -64,7 +64,7 @@ def details(
     ranked = [task for task in tasks if isinstance(task, Task)]
     return Details(
         _slices(tasks, results, config, progress),
-        {task.name: _robustness(task, entrants, results[task.name], config, progress) for task in ranked}
+        {task.name: _robustness(task, systems, results[task.name], config, progress) for task in ranked}
         if config.robustness.changes
         else {},
         {task.name: _cases(task, results[task.name], config) for task in ranked} if config.worst else {},
@@ -114,20 +114,20 @@ def _rows_of(
 
 def _robustness(
     task: Task,
-    entrants: Sequence[Entrant],
+    systems: Sequence[System],
     found: Mapping[str, Measures],
     config: EvalConfig,
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    able = [entrant for entrant in entrants if entrant.encoder is not None]
-    rows: dict[str, dict[str, Any]] = {entrant.name: {} for entrant in able}
+    able = [system for system in systems if system.encoder is not None]
+    rows: dict[str, dict[str, Any]] = {system.name: {} for system in able}
     for change in config.robustness.changes:
         texts = [perturb(query.text, change, config.robustness.seed) for query in task.queries]
         changed = np.array([new != query.text for new, query in zip(texts, task.queries, strict=True)])
         queries = tuple(replace(query, text=new) for query, new in zip(task.queries, texts, strict=True))
-        for entrant in able:
-            ranking = entrant.rank(replace(task, queries=queries), config, progress)
-            rows[entrant.name][change] = _moved(task, found[entrant.name], ranking, changed, config)
+        for system in able:
+            ranking = system.rank(replace(task, queries=queries), config, progress)
+            rows[system.name][change] = _moved(task, found[system.name], ranking, changed, config)
     return rows
 
 

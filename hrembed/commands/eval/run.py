@@ -12,7 +12,7 @@ from hrembed.scoring.comparisons import comparisons, estimates, family_json
 from hrembed.scoring.encoders import pinned
 from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import unit_of
-from hrembed.scoring.systems import open_entrants
+from hrembed.scoring.systems import open_systems
 from hrembed.scoring.tasks import items_of, kind_of, open_tasks
 from hrembed.types import CommandResult
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.scoring.measures import Measures
-    from hrembed.scoring.systems import Entrant
+    from hrembed.scoring.systems import System
     from hrembed.scoring.tasks import AnyTask
 
     Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
 
-def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult:
+def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Any]:
     """Score every model on every task.
 
     The first model is the reference; baselines take part like models. Tasks of hiring and tasks of retention are two
@@ -50,14 +50,14 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult:
     seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
     with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
         tasks, kept = _open(config, run)
-        entrants = open_entrants(config, run)
-        results, seconds = _measure_all(entrants, [*tasks, *kept], config, workspace.progress)
+        systems = open_systems(config, run)
+        results, seconds = _measure_all(systems, [*tasks, *kept], config, workspace.progress)
         metrics = _metrics(results, tasks, kept, config)
-        found = details(entrants, tasks, results, config, workspace.progress)
+        found = details(systems, tasks, results, config, workspace.progress)
         metrics |= {"slices": found.slices, "robustness": found.robustness}
         run.write_table("per_query", _rows(results, [*tasks, *kept]))
         write_details(run, [*tasks, *kept], results, found, seconds)
-        run.write_timings({"seconds": seconds, "usage": _usage(entrants, workspace.progress)})
+        run.write_timings({"seconds": seconds, "usage": _usage(systems, workspace.progress)})
         run.write_metrics(metrics)
         draw(run, metrics)
     return CommandResult(str(run.path), "ok", metrics, tables_of(metrics, config))
@@ -70,25 +70,25 @@ def _open(config: EvalConfig, run: Run) -> tuple[list[AnyTask], list[AnyTask]]:
 
 
 def _measure_all(
-    entrants: Sequence[Entrant], tasks: Sequence[AnyTask], config: EvalConfig, progress: Progress
+    systems: Sequence[System], tasks: Sequence[AnyTask], config: EvalConfig, progress: Progress
 ) -> tuple[Results, dict[str, dict[str, float]]]:
     results: Results = {}
     seconds: dict[str, dict[str, float]] = {}
-    with progress.bar("scoring", len(tasks) * len(entrants)) as advance:
+    with progress.bar("scoring", len(tasks) * len(systems)) as advance:
         for task in tasks:
-            for entrant in entrants:
-                if _takes_part(entrant, task):
+            for system in systems:
+                if _takes_part(system, task):
                     started = time.perf_counter()
-                    results.setdefault(task.name, {})[entrant.name] = measure(entrant, task, config, progress)
+                    results.setdefault(task.name, {})[system.name] = measure(system, task, config, progress)
                     took = round(time.perf_counter() - started, 3)
-                    seconds.setdefault(task.name, {})[entrant.name] = took
-                advance(1, f"{entrant.name} on {task.name}")
+                    seconds.setdefault(task.name, {})[system.name] = took
+                advance(1, f"{system.name} on {task.name}")
     return results, seconds
 
 
-def _takes_part(entrant: Entrant, task: AnyTask) -> bool:
+def _takes_part(system: System, task: AnyTask) -> bool:
     """Leave out BM25 where vectors are needed: it has none."""
-    bm25 = entrant.encoder is not None and entrant.encoder.name == "bm25"
+    bm25 = system.encoder is not None and system.encoder.name == "bm25"
     return not (bm25 and kind_of(task) in {"classification", "clustering"})
 
 
@@ -115,9 +115,9 @@ def _metrics(results: Results, tasks: Sequence[AnyTask], kept: Sequence[AnyTask]
     }
 
 
-def _usage(entrants: Sequence[Entrant], progress: Progress) -> dict[str, Mapping[str, Any]]:
+def _usage(systems: Sequence[System], progress: Progress) -> dict[str, Mapping[str, Any]]:
     """Gather what endpoints counted, and say it."""
-    found = {entrant.name: getattr(entrant.encoder, "usage", None) for entrant in entrants}
+    found = {system.name: getattr(system.encoder, "usage", None) for system in systems}
     usage = {name: counted for name, counted in found.items() if counted}
     for name, counted in usage.items():
         cost = "" if counted["cost"] is None else f", cost {counted['cost']:.4f}"

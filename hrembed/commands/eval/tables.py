@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hrembed.reports.estimates import shown
+from hrembed.metrics.verdicts import verdict_words
+from hrembed.reports.estimates import format_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def _scores(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     rows = []
     for model, entries in models.items():
         undefined = max(entry.get("undefined", 0) for entry in entries.values())
-        row = {"model": model, **{metric: shown(entry) for metric, entry in entries.items()}}
+        row = {"model": model, **{metric: format_estimate(entry) for metric, entry in entries.items()}}
         rows.append({**row, "undefined": str(undefined)} if undefined else row)
     return rows
 
@@ -53,11 +54,11 @@ def _difference(row: Mapping[str, Any], config: EvalConfig) -> dict[str, str]:
         "task": row["task"],
         "model": f"{row['model']} - {row['reference']}",
         "metric": row["metric"],
-        "difference": shown(row["difference"], sign=True),
+        "difference": format_estimate(row["difference"], sign=True),
         "better / worse": counts,
         "p (Holm)": f"{row['p_holm']:.4f}",
         "detectable": f"{row['detectable']:.3f}",
-        "verdict": row["verdict"].replace("δ", f"{config.compare.delta:g}"),
+        "verdict": verdict_words(row["verdict"], config.compare.delta),
     }
 
 
@@ -69,7 +70,7 @@ def _robustness(found: Mapping[str, Any], baselines: set[str]) -> list[dict[str,
             "model": model,
             "change": change,
             "queries changed": str(row["changed"]),
-            "difference": shown(row["difference"], sign=True),
+            "difference": format_estimate(row["difference"], sign=True),
             "rank-biased overlap": f"{row['rank_biased_overlap']:.3f}",
             "top 10 in common": f"{row['top_overlap']:.3f}",
         }

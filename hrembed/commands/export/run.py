@@ -12,7 +12,7 @@ from hrembed.models.exported import check_packages, one_side, open_export, write
 from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import load_model
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import model_folder, pinned, weights_identity
 from hrembed.scoring.retrieval import open_task
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5
 
 
-def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult:
+def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Any]:
     """Write a model in other forms, each in a folder of the run.
 
     An export that fails its comparison is removed: float32 that gives other vectors is an error, int8 beyond the limits
@@ -188,8 +188,8 @@ def _judged(name: str, row: Mapping[str, Any]) -> dict[str, str]:
         "cosine": f"{cosine['mean']:.4f}, lowest {cosine['lowest']:.4f}",
         "alone to batch": f"{row['lowest_cosine_alone_to_batch']:.4f}",
         "task": ranking["task"],
-        "source": shown(ranking["source"]),
-        "export": shown(ranking["export"]),
-        "difference": shown(ranking["difference"], sign=True),
+        "source": format_estimate(ranking["source"]),
+        "export": format_estimate(ranking["export"]),
+        "difference": format_estimate(ranking["difference"], sign=True),
         "same top 10": f"{ranking['same_top_10']:.2f}",
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.finetune.layers import draw_choice
+from hrembed.metrics.verdicts import verdict_words
 from hrembed.plots.finetune import draw_pretraining, draw_strengths, draw_training
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import render
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _control_rows(metrics: Mapping[str, Any]) -> list[str]:
     if "control" not in metrics:
         return []
     rows = metrics["control"]["dev"], *metrics["control"]["tests"]
-    return [f"{_inline(row['task'])} {shown(row['difference'], sign=True)}" for row in rows]
+    return [f"{_inline(row['task'])} {format_estimate(row['difference'], sign=True)}" for row in rows]
 
 
 def _results(metrics: Mapping[str, Any]) -> list[list[str]]:
@@ -74,10 +75,10 @@ def _results(metrics: Mapping[str, Any]) -> list[list[str]]:
             _inline(row["task"]),
             kind,
             row["metric"],
-            shown(row["base"]),
-            shown(row["tuned"]),
-            shown(row["difference"], sign=True),
-            row["verdict"].replace("δ", format(metrics["delta"], "g")),
+            format_estimate(row["base"]),
+            format_estimate(row["tuned"]),
+            format_estimate(row["difference"], sign=True),
+            verdict_words(row["verdict"], metrics["delta"]),
         ]
         for kind, row in rows
     ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hrembed.config.layers import ChoiceSection
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.training.plan import Feed
+    from hrembed.training.plan import TrainingPlan
     from hrembed.types import Encoder, Floats
 
 
@@ -40,7 +40,7 @@ class Choice(NamedTuple):
     scores: Mapping[str, Floats]
 
 
-def choose_layers(config: FinetuneConfig, model: Any, feed: Feed, progress: Progress) -> Choice | None:
+def choose_layers(config: FinetuneConfig, model: Any, plan: TrainingPlan, progress: Progress) -> Choice | None:
     """Choose the layers that are trained; None where the config names them.
 
     The same config, data and model give the same choice, so a resumed run makes it again.
@@ -48,7 +48,7 @@ def choose_layers(config: FinetuneConfig, model: Any, feed: Feed, progress: Prog
     Args:
         config: Method and seed.
         model: The model before the method is applied; left as it was.
-        feed: The planned training, whose losses hold the model.
+        plan: The planned training, whose losses hold the model.
         progress: Told what advances.
 
     Raises:
@@ -63,7 +63,7 @@ def choose_layers(config: FinetuneConfig, model: Any, feed: Feed, progress: Prog
     if method.layers == "random":
         choice = Choice("random", random_layers(method.choice.count, depth, seed), (), {})
     else:
-        scores = _scores(method.choice, model, feed, seed, progress)
+        scores = _scores(method.choice, model, plan, seed, progress)
         best = rank(scores[method.choice.by])[: method.choice.count]
         chosen = tuple(sorted(best))
         other = random_layers(method.choice.count, depth, seed, but=chosen) if method.choice.control else ()
@@ -83,11 +83,11 @@ def _check(choice: ChoiceSection, depth: int) -> None:
         )
 
 
-def _scores(choice: ChoiceSection, model: Any, feed: Feed, seed: int, progress: Progress) -> dict[str, Floats]:
+def _scores(choice: ChoiceSection, model: Any, plan: TrainingPlan, seed: int, progress: Progress) -> dict[str, Floats]:
     rules: dict[str, Callable[[], Floats]] = {
-        "fisher": lambda: gradient_fisher(model, feed, batches=choice.batches),
+        "fisher": lambda: gradient_fisher(model, plan, batches=choice.batches),
         "snr": lambda: weight_signal(model),
-        "change": lambda: representation_change(model, feed, steps=choice.steps, seed=seed),
+        "change": lambda: representation_change(model, plan, steps=choice.steps, seed=seed),
     }
     found = {}
     with progress.bar("scoring layers", len(rules)) as advance:

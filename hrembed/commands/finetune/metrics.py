@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hrembed.config.finetune import FinetuneConfig
-    from hrembed.training.plan import Feed
-    from hrembed.training.watch import History
+    from hrembed.training.callbacks import History
+    from hrembed.training.plan import TrainingPlan
     from hrembed.types import Floats, Task
 
 
@@ -51,13 +51,13 @@ class Branch(NamedTuple):
     Attributes:
         number: As in the config.
         folder: Of its checkpoints, in the run folder.
-        feed: Its rows and batches.
+        plan: Its rows and batches.
         history: Its training.
     """
 
     number: int
     folder: str
-    feed: Feed
+    plan: TrainingPlan
     history: History
 
 
@@ -68,7 +68,7 @@ def branches_json(trained: Sequence[Branch]) -> dict[str, Any]:
     rows = [
         {
             "branch": own.number,
-            "sources": [int(name.removeprefix("source-")) for name in own.feed.columns],
+            "sources": [int(name.removeprefix("source-")) for name in own.plan.columns],
             "steps": own.history.steps,
             "best_step": own.history.best_step,
             "dev": dict(own.history.dev)[own.history.best_step],

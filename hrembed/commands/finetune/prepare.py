@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hrembed.commands.finetune.enrich import enrich
-from hrembed.commands.finetune.feed import build_feed, sources_json, texts_of
 from hrembed.commands.finetune.layers import choose_layers
+from hrembed.commands.finetune.plan import build_plan, sources_json, texts_of
 from hrembed.commands.finetune.pretrain import from_random_weights, look_ahead
 from hrembed.commands.finetune.proof import Tasks, open_proof
 from hrembed.commands.finetune.sources import open_sources
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.training.plan import Feed
+    from hrembed.training.plan import TrainingPlan
     from hrembed.training.preflight import Preflight
     from hrembed.training.processes import Processes
     from hrembed.types import Floats, Task
@@ -45,13 +45,13 @@ FEW_QUERIES = 50  # with fewer, the standard error of a dev score is about what 
 class Prepared(NamedTuple):
     """Everything that a training needs; in a process that follows, without tests and scores.
 
-    `feed_for(model, branch)` plans the batches of a branch anew, for another model; `untrained` is what a model from
+    `plan_for(model, branch)` plans the batches of a branch anew, for another model; `untrained` is what a model from
     random weights starts from.
     """
 
     model: Any
-    feed: Feed
-    feed_for: Callable[..., Feed]
+    plan: TrainingPlan
+    plan_for: Callable[..., TrainingPlan]
     choice: Choice | None
     tasks: Tasks
     base: Floats
@@ -83,21 +83,21 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
         untrained = from_random_weights(config, config.method, texts_of(config, sources))
     model = sided(config, untrained.model if untrained else model)
 
-    def feed_for(model: Any, branch: int | None = None) -> Feed:
-        return whole_rounds(build_feed(config, sources, model, run.root, dev.instruction, branch), processes.count)
+    def plan_for(model: Any, branch: int | None = None) -> TrainingPlan:
+        return whole_rounds(build_plan(config, sources, model, run.root, dev.instruction, branch), processes.count)
 
-    feed = feed_for(model)  # before the method, which changes the model in place: layers are scored on the plan
-    choice = choose_layers(config, model, feed, run.progress)
+    plan = plan_for(model)  # before the method, which changes the model in place: layers are scored on the plan
+    choice = choose_layers(config, model, plan, run.progress)
     parameters = apply_method(config, model, choice.chosen if choice else None)
-    facts = sources_json(config, sources, feed)
-    return Prepared(model, feed, feed_for, choice, tasks, base, folder, parameters, untrained, facts, processes)
+    facts = sources_json(config, sources, plan)
+    return Prepared(model, plan, plan_for, choice, tasks, base, folder, parameters, untrained, facts, processes)
 
 
 def look_before(config: FinetuneConfig, ready: Prepared, run: Run, *, probe: bool) -> Preflight:
     """Check a prepared training, and say what looks wrong; with `probe`, run a few steps for time, memory and loss."""
     trainings = len(config.branches) + bool(ready.choice and ready.choice.control)
     recipe = recipe_of(config, ready.processes)
-    found = check(ready.model, ready.feed, recipe, run.path, probe=probe, trainings=trainings)
+    found = check(ready.model, ready.plan, recipe, run.path, probe=probe, trainings=trainings)
     if ready.untrained is not None:
         facts, warnings = look_ahead(config, ready.untrained, probe=probe)
         found = replace(found, facts={**found.facts, "pretraining": facts}, warnings=(*found.warnings, *warnings))
@@ -148,9 +148,9 @@ def once_more(
 ) -> Prepared:
     """Prepare another training from the base: of other layers, or of one branch."""
     model = sided(config, load(config, ready.folder))
-    feed = ready.feed_for(model, branch)
+    plan = ready.plan_for(model, branch)
     parameters = apply_method(config, model, layers)
-    return ready._replace(model=model, feed=feed, parameters=parameters)
+    return ready._replace(model=model, plan=plan, parameters=parameters)
 
 
 def recipe_of(config: FinetuneConfig, processes: Processes) -> Recipe:

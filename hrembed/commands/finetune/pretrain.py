@@ -14,7 +14,7 @@ from hrembed.models.transformer import load_model
 from hrembed.text import normalise
 from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors
 from hrembed.training.interrupts import deferred_stop
-from hrembed.training.masked import MaskedContext, MaskedRecipe, estimate, tokenise, train_masked
+from hrembed.training.masked_lm import MaskedContext, MaskedRecipe, estimate, tokenise, train_masked
 from hrembed.training.scratch import Shape, build_encoder
 from hrembed.training.vocabulary import train_tokenizer, unknown_share
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hrembed.config.scratch import ScratchMethod
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.training.masked import Corpus, MaskedHistory
+    from hrembed.training.masked_lm import Corpus, MaskedHistory
 
 _NOTES = "pretraining.json"
 _POINTS = 200  # of the loss in `metrics.json`

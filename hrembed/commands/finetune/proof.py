@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hrembed.config.eval import CompareSection, EvalConfig
+from hrembed.metrics.verdicts import verdict_words
 from hrembed.progress import Silent
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.scoring.comparisons import comparisons, estimates, family_json
 from hrembed.scoring.measures import measure
-from hrembed.scoring.systems import Entrant
+from hrembed.scoring.systems import System
 from hrembed.scoring.tasks import items_of, open_tasks
 
 if TYPE_CHECKING:
@@ -83,13 +84,13 @@ def sweep(
     strengths = sorted({0.0, *config.proof.strengths, 1.0}) if config.proof.strengths else []
     with progress.bar("strengths", len(strengths)) as advance:
         for strength in strengths:
-            entrant = Entrant(f"strength {strength:g}", encoder_at(strength))
-            dev = _headline(entrant, tasks.dev, settings)
-            kept = {task.name: _headline(entrant, task, settings) for task in tasks.retention}
+            system = System(f"strength {strength:g}", encoder_at(strength))
+            dev = _headline(system, tasks.dev, settings)
+            kept = {task.name: _headline(system, task, settings) for task in tasks.retention}
             base = points[0].retention if points else kept
             lost = {name: base[name]["value"] - entry["value"] for name, entry in kept.items()}
             points.append(Point(strength, dev, kept, lost))
-            advance(1, entrant.name)
+            advance(1, system.name)
     return points
 
 
@@ -137,8 +138,8 @@ def compared(
     """
     results, groups = {}, {task.name: _groups(task) for task in tasks}
     for task in tasks:
-        entrants = [Entrant(name, encoder) for name, encoder in sides.items()]
-        results[task.name] = {entrant.name: measure(entrant, task, settings, Silent()) for entrant in entrants}
+        systems = [System(name, encoder) for name, encoder in sides.items()]
+        results[task.name] = {system.name: measure(system, task, settings, Silent()) for system in systems}
         advance(1, task.name)
     rows = [row for name, found in results.items() for row in comparisons(name, found, groups[name], settings)]
     return [
@@ -151,8 +152,8 @@ def _scores(results: Mapping[str, Measures], groups: Sequence[str], settings: Ev
     return {name: estimates(found, groups, settings)[found.headline] for name, found in results.items()}
 
 
-def _headline(entrant: Entrant, task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
-    found = measure(entrant, task, settings, Silent())
+def _headline(system: System, task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
+    found = measure(system, task, settings, Silent())
     return estimates(found, _groups(task), settings)[found.headline]
 
 
@@ -182,8 +183,8 @@ def proof_tables(metrics: Mapping[str, Any], delta: float) -> dict[str, list[dic
         tables[f"How much of the training is kept (chosen: {chosen:g})"] = [
             {
                 "strength": f"{point['strength']:g}",
-                "dev": shown(point["dev"]),
-                **{name: shown(entry) for name, entry in point["retention"].items()},
+                "dev": format_estimate(point["dev"]),
+                **{name: format_estimate(entry) for name, entry in point["retention"].items()},
             }
             for point in metrics["strengths"]
         ]
@@ -197,8 +198,8 @@ def comparison_row(
     return {
         "task": entry["task"],
         "metric": entry["metric"],
-        **{side: shown(entry[side]) for side in sides},
-        "difference": shown(entry["difference"], sign=True),
+        **{side: format_estimate(entry[side]) for side in sides},
+        "difference": format_estimate(entry["difference"], sign=True),
         "p (Holm)": "" if np.isnan(entry["p_holm"]) else f"{entry['p_holm']:.4f}",
-        "verdict": entry["verdict"].replace("δ", f"{delta:g}"),
+        "verdict": verdict_words(entry["verdict"], delta),
     }

@@ -31,12 +31,12 @@ from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import pinned
+from hrembed.training.callbacks import joined
 from hrembed.training.checkpoints import check_same, check_saved, read_resume_point, sample_vectors, save, trained
 from hrembed.training.interrupts import deferred_stop
 from hrembed.training.plan import sample_texts
-from hrembed.training.strength import Blend, average
 from hrembed.training.trainer import Context, train
-from hrembed.training.watch import joined
+from hrembed.training.weight_interpolation import Blend, average
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
-    from hrembed.training.plan import Feed
+    from hrembed.training.callbacks import History
+    from hrembed.training.plan import TrainingPlan
     from hrembed.training.preflight import Preflight
     from hrembed.training.processes import Processes
-    from hrembed.training.watch import History
     from hrembed.types import Floats
 
 _CONTROL = "checkpoints/control"
@@ -64,7 +64,7 @@ def run_finetune(
     *,
     resume: str | None = None,
     dry_run: bool = False,
-) -> CommandResult:
+) -> CommandResult[Any]:
     """Train, keep the checkpoint with the best dev score, and compare it with the base.
 
     Args:
@@ -91,7 +91,7 @@ def run_finetune(
         return _run(config, run, processes, dry_run=dry_run)
 
 
-def _run(config: FinetuneConfig, run: Run, processes: Processes, *, dry_run: bool) -> CommandResult:
+def _run(config: FinetuneConfig, run: Run, processes: Processes, *, dry_run: bool) -> CommandResult[Any]:
     with in_turn(processes):
         ready = prepare(config, run, processes)
         # Half precision is slower than none on some processors, so a few steps of both are timed before it is used.
@@ -122,7 +122,7 @@ def _finish(
     metrics = before | dev_metrics(config, ready.base, tuned, dev, joined([own.history for own in trained]))
     metrics |= branches_json(trained)
     metrics |= {"parameters": {"trainable": ready.parameters[0], "all": ready.parameters[1]}, **proof}
-    metrics["pairs"] = sum(len(columns["label"]) for columns in ready.feed.columns.values())
+    metrics["pairs"] = sum(len(columns["label"]) for columns in ready.plan.columns.values())
     metrics["sources"] = ready.sources
     run.write_table("per_query", {"query": [q.id for q in dev.queries], "base": ready.base, "tuned": tuned})
     run.write_metrics(metrics)
@@ -148,7 +148,7 @@ def _follow(config: FinetuneConfig, ready: Prepared, run: Run, *, dry_run: bool)
         _train_control(config, ready, ready.choice, run)
 
 
-def _dry_result(ready: Prepared, preflight: Preflight, run: Run) -> CommandResult:
+def _dry_result(ready: Prepared, preflight: Preflight, run: Run) -> CommandResult[Any]:
     layers = layers_json(ready.choice)
     draw_choice(run, layers)
     facts = {"preflight": preflight.facts, "warnings": preflight.warnings, "sources": ready.sources, **layers}
@@ -157,19 +157,19 @@ def _dry_result(ready: Prepared, preflight: Preflight, run: Run) -> CommandResul
     return CommandResult(str(run.path), "ok", preflight.facts | layers, tables)
 
 
-def _train_control(config: FinetuneConfig, ready: Prepared, choice: Choice, run: Run) -> tuple[Feed, History]:
+def _train_control(config: FinetuneConfig, ready: Prepared, choice: Choice, run: Run) -> tuple[TrainingPlan, History]:
     """Train the same on a random choice of layers, from the base."""
     run.progress.note(f"control: the same training on layers {', '.join(map(str, choice.control))}")
     control = once_more(config, ready, layers=choice.control)
-    return control.feed, _train(config, control, run, _CONTROL)
+    return control.plan, _train(config, control, run, _CONTROL)
 
 
 def _control(
     config: FinetuneConfig, ready: Prepared, choice: Choice, final: Any, strength: float, run: Run
 ) -> dict[str, Any]:
     """Compare the chosen layers with a random choice, whose model is thrown away."""
-    feed, history = _train_control(config, ready, choice, run)
-    best = _read_best(config, run.path / _CONTROL / "best", feed, history)
+    plan, history = _train_control(config, ready, choice, run)
+    best = _read_best(config, run.path / _CONTROL / "best", plan, history)
     tuned = Blend(sided(config, load(config, ready.folder)), best).at(strength)
     sides = in_memory(config, final), in_memory(config, tuned)
     found = compare_control(config, ready.tasks, *sides, run.progress)
@@ -183,7 +183,7 @@ def _prove(config: FinetuneConfig, ready: Prepared, best: Any, run: Run) -> tupl
     points, chosen, final = _choose(config, ready, base, best, run.progress)
     if chosen < 1:
         save(final, run.path / "model")
-        texts = sample_texts(ready.feed)
+        texts = sample_texts(ready.plan)
         _read_same(config, run.path / "model", sample_vectors(final, texts), texts)
     found = prove(config, ready.tasks, in_memory(config, base), in_memory(config, final), run.progress)
     return {**found, "strengths": points_json(points), "strength": chosen}, final
@@ -211,13 +211,13 @@ def _train_branches(config: FinetuneConfig, ready: Prepared, run: Run) -> list[B
     """Train every branch from the base; one alone is the usual training."""
     if len(config.branches) == 1:
         history = _train(config, ready, run)
-        return [Branch(config.branches[0], "checkpoints", ready.feed, history)]
+        return [Branch(config.branches[0], "checkpoints", ready.plan, history)]
     layers = ready.choice.chosen if ready.choice else None
     done = []
     for branch in config.branches:
         run.progress.note(f"branch {branch}, one of {len(config.branches)}")
         folder, own = f"checkpoints/branch-{branch}", once_more(config, ready, layers=layers, branch=branch)
-        done.append(Branch(branch, folder, own.feed, _train(config, own, run, folder)))
+        done.append(Branch(branch, folder, own.plan, _train(config, own, run, folder)))
     return done
 
 
@@ -243,7 +243,7 @@ def _train(config: FinetuneConfig, ready: Prepared, run: Run, folder: str = "che
             made_of=made_of,
             processes=ready.processes,
         )
-        return train(ready.model, ready.feed, recipe_of(config, ready.processes), context)
+        return train(ready.model, ready.plan, recipe_of(config, ready.processes), context)
 
 
 def _made_of(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any]:
@@ -258,7 +258,7 @@ def _made_of(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any
             if name.startswith(("miner-", "teacher-"))
         ],
         "the trained parameters": hashlib.sha256(repr(shapes).encode()).hexdigest(),
-        "the plan of batches": hashlib.sha256(repr(ready.feed.batches).encode()).hexdigest(),
+        "the plan of batches": hashlib.sha256(repr(ready.plan.batches).encode()).hexdigest(),
         "the number of processes": ready.processes.count,
         "the settings of `train`": config.train.model_dump(mode="json"),
     }
@@ -267,8 +267,8 @@ def _made_of(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any
 def _keep_best(config: FinetuneConfig, run: Run, trained: Sequence[Branch]) -> Any:
     """Copy the best checkpoint to `model/`, or write the mean of several there; returns what was read back."""
     if len(trained) > 1:
-        best = [_read_best(config, run.path / own.folder / "best", own.feed, own.history) for own in trained]
-        texts = [text for own in trained for text in sample_texts(own.feed)]
+        best = [_read_best(config, run.path / own.folder / "best", own.plan, own.history) for own in trained]
+        texts = [text for own in trained for text in sample_texts(own.plan)]
         mean = average(best)
         save(mean, run.path / "model")
         return _read_same(config, run.path / "model", sample_vectors(mean, texts), texts)
@@ -278,12 +278,12 @@ def _keep_best(config: FinetuneConfig, run: Run, trained: Sequence[Branch]) -> A
         if (checkpoints / kept).exists():
             with writing(run.path / name) as part:
                 shutil.copytree(checkpoints / kept, part)
-    return _read_best(config, run.path / "model", own.feed, own.history)
+    return _read_best(config, run.path / "model", own.plan, own.history)
 
 
-def _read_best(config: FinetuneConfig, folder: Path, feed: Feed, history: History) -> Any:
+def _read_best(config: FinetuneConfig, folder: Path, plan: TrainingPlan, history: History) -> Any:
     """Read the best model of a training back, to see that it is the one that was scored."""
-    return _read_same(config, folder, history.best_vectors, sample_texts(feed))
+    return _read_same(config, folder, history.best_vectors, sample_texts(plan))
 
 
 def _read_same(config: FinetuneConfig, folder: Path, vectors: Floats, texts: Sequence[str]) -> Any:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.finetune.layers import layer_tables
 from hrembed.commands.finetune.proof import proof_tables
-from hrembed.reports.estimates import shown
+from hrembed.metrics.verdicts import verdict_words
+from hrembed.reports.estimates import format_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +20,10 @@ def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     dev = {
         "task": metrics["task"],
         "metric": metrics["metric"],
-        "base": shown(metrics["base"]),
-        "tuned": shown(metrics["tuned"]),
-        "difference": shown(metrics["difference"], sign=True),
-        "verdict": metrics["verdict"].replace("δ", f"{metrics['delta']:g}"),
+        "base": format_estimate(metrics["base"]),
+        "tuned": format_estimate(metrics["tuned"]),
+        "difference": format_estimate(metrics["difference"], sign=True),
+        "verdict": verdict_words(metrics["verdict"], metrics["delta"]),
         "kept step": f"{metrics['best_step']} of {metrics['steps']}",
     }
     tables = {}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.gate import GateConfig
     from hrembed.progress import Progress
-    from hrembed.scoring.past_evals import Side
+    from hrembed.scoring.past_evals import EvaluatedModel
     from hrembed.types import Encoder, Floats
 
 _MB = 1_000_000
@@ -30,7 +30,7 @@ _WIDE = 0.95  # a percentile of times has this interval, whatever the level of t
 
 
 def cost_checks(
-    config: GateConfig, root: Path, candidate: Side, baseline: Side | None, progress: Progress
+    config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None, progress: Progress
 ) -> list[Check]:
     """Check what the config asks of latency and size.
 
@@ -56,7 +56,7 @@ def cost_checks(
     return found
 
 
-def _opened(side: Side, root: Path, progress: Progress) -> Encoder:
+def _opened(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
     if not has_vectors(side.section):
         raise ConfigError(
             f"'{side.model}' gives no vectors, so `latency` and `size.dimensions` mean nothing for it",
@@ -93,7 +93,9 @@ def _estimate(value: float, draws: Floats, n: int) -> Estimate:
     return Estimate(value, float(low), float(high), n, "queries")
 
 
-def _sizes(config: GateConfig, root: Path, candidate: Side, baseline: Side | None) -> Iterator[Check]:
+def _sizes(
+    config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None
+) -> Iterator[Check]:
     size = config.size
     if size.model_mb is None and size.ratio is None:
         return

@@ -8,7 +8,7 @@ import numpy as np
 
 from hrembed.commands.gate.check import Check
 from hrembed.metrics.gating import judge_limit
-from hrembed.reports.estimates import as_json, shown
+from hrembed.reports.estimates import as_json, format_estimate
 from hrembed.scoring.past_audits import check_same_stimuli, gap_growths, open_audit
 
 if TYPE_CHECKING:
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from hrembed.config.gate import FairnessSection, GateConfig
     from hrembed.scoring.past_audits import Audit, Growth
-    from hrembed.scoring.past_evals import Side
+    from hrembed.scoring.past_evals import EvaluatedModel
 
 _RANK = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 
-def fairness_checks(config: GateConfig, root: Path, candidate: Side, baseline: Side | None) -> list[Check]:
+def fairness_checks(
+    config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None
+) -> list[Check]:
     """Check the audits that the config asks for.
 
     Raises:
@@ -65,6 +67,6 @@ def _growth_check(growth: Growth, limit: float) -> Check:
         f"fairness {growth.attribute} {first} - {second} growth",
         f"the gap grows by {limit:g} at most",
         judge_limit(growth.estimate, low=-np.inf, high=limit),
-        f"{shown(entry, sign=True)} (from {growth.gap[1]:.3f} to {growth.gap[0]:.3f})",
+        f"{format_estimate(entry, sign=True)} (from {growth.gap[1]:.3f} to {growth.gap[0]:.3f})",
         entry,
     )

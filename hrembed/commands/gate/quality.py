@@ -10,7 +10,7 @@ import numpy as np
 from hrembed.commands.gate.check import Check
 from hrembed.errors import ConfigError
 from hrembed.metrics.gating import judge_gain, judge_limit, judge_loss, smallest_loss_seen
-from hrembed.reports.estimates import as_json, shown
+from hrembed.reports.estimates import as_json, format_estimate
 from hrembed.scoring.past_evals import check_same_data, paired
 from hrembed.types import Estimate
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hrembed.config.gate import GateConfig, RuleSection
-    from hrembed.scoring.past_evals import Paired, Side
+    from hrembed.scoring.past_evals import EvaluatedModel, Paired
 
 
-def rule_checks(config: GateConfig, candidate: Side, baseline: Side | None) -> list[Check]:
+def rule_checks(config: GateConfig, candidate: EvaluatedModel, baseline: EvaluatedModel | None) -> list[Check]:
     """Check quality and retention.
 
     Raises:
@@ -40,7 +40,9 @@ def rule_checks(config: GateConfig, candidate: Side, baseline: Side | None) -> l
     return found
 
 
-def _asked(section: str, rules: Sequence[RuleSection], side: Side) -> Iterator[tuple[str, RuleSection, str, str]]:
+def _asked(
+    section: str, rules: Sequence[RuleSection], side: EvaluatedModel
+) -> Iterator[tuple[str, RuleSection, str, str]]:
     """Yield every rule with every task it is for; retention tasks and others are apart."""
     kept = set(side.metrics["retention"])
     tasks = [task for task in side.tasks() if (task in kept) == (section == "retention")]
@@ -60,7 +62,7 @@ def _asked(section: str, rules: Sequence[RuleSection], side: Side) -> Iterator[t
             yield section, rule, task, metric
 
 
-def _absolute(section: str, rule: RuleSection, side: Side, task: str, metric: str) -> Iterator[Check]:
+def _absolute(section: str, rule: RuleSection, side: EvaluatedModel, task: str, metric: str) -> Iterator[Check]:
     entry = side.scores(task)[metric]
     value, low, high = (np.nan if end is None else end for end in (entry["value"], *entry["interval"]))
     found = Estimate(value, low, high, entry["n"], entry["unit"])
@@ -69,7 +71,7 @@ def _absolute(section: str, rule: RuleSection, side: Side, task: str, metric: st
             ends = (limit, np.inf) if word == "at least" else (-np.inf, limit)
             outcome = judge_limit(found, low=ends[0], high=ends[1])
             name, asked = f"{section} {task} {metric} {word}", f"{word} {limit:g}"
-            yield Check(section, name, asked, outcome, shown(as_json(found)), as_json(found))
+            yield Check(section, name, asked, outcome, format_estimate(as_json(found)), as_json(found))
 
 
 def _turned(pair: Paired, rule: RuleSection) -> Paired:
@@ -86,7 +88,7 @@ def _turned(pair: Paired, rule: RuleSection) -> Paired:
 def _relative(
     section: str, rule: RuleSection, task: str, metric: str, pair: Paired, config: GateConfig, checks: int
 ) -> Iterator[Check]:
-    entry, text = as_json(pair.estimate), shown(as_json(pair.estimate), sign=True)
+    entry, text = as_json(pair.estimate), format_estimate(as_json(pair.estimate), sign=True)
     if rule.margin is not None:
         seen = smallest_loss_seen(
             pair.error,

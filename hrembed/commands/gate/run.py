@@ -16,7 +16,7 @@ from hrembed.registry import nearest
 from hrembed.reports.junit import Case, write_junit
 from hrembed.reports.markdown import inline, markdown_table
 from hrembed.runs.record import open_run
-from hrembed.scoring.past_evals import open_side
+from hrembed.scoring.past_evals import open_evaluated_model
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
-    from hrembed.scoring.past_evals import Side
+    from hrembed.scoring.past_evals import EvaluatedModel
 
 
-def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult:
+def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult[Any]:
     """Judge a candidate.
 
     Args:
@@ -82,13 +82,13 @@ def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
             )
 
 
-def _open_sides(config: GateConfig, run: Run) -> tuple[Side, Side | None]:
+def _open_sides(config: GateConfig, run: Run) -> tuple[EvaluatedModel, EvaluatedModel | None]:
     """Read both models, and record which files were read."""
-    candidate = open_side(run.root, config.candidate.eval, config.candidate.model, last=True)
+    candidate = open_evaluated_model(run.root, config.candidate.eval, config.candidate.model, last=True)
     baseline = None
     if config.baseline is not None:
         reference = config.baseline.eval or str(candidate.run.path)
-        baseline = open_side(run.root, reference, config.baseline.model, last=False)
+        baseline = open_evaluated_model(run.root, reference, config.baseline.model, last=False)
         if (baseline.run.path, baseline.model) == (candidate.run.path, candidate.model):
             raise ConfigError(
                 f"'{candidate.model}' in '{candidate.run.name}' is candidate and baseline at once",
@@ -123,7 +123,9 @@ def _excused(checks: Sequence[Check], waivers: Sequence[WaiverSection], progress
     return found
 
 
-def _metrics(checks: Sequence[Check], verdict: Outcome, candidate: Side, baseline: Side | None) -> dict[str, Any]:
+def _metrics(
+    checks: Sequence[Check], verdict: Outcome, candidate: EvaluatedModel, baseline: EvaluatedModel | None
+) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "candidate": _of_side(candidate),
@@ -144,7 +146,7 @@ def _metrics(checks: Sequence[Check], verdict: Outcome, candidate: Side, baselin
     }
 
 
-def _of_side(side: Side) -> dict[str, str]:
+def _of_side(side: EvaluatedModel) -> dict[str, str]:
     return {"run": side.run.name, "model": side.model, "identity": side.identity}
 
 

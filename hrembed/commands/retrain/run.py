@@ -18,7 +18,7 @@ from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.errors import ConfigError, ModelError
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.runs.model_registry import accepted, read_registry, register
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
@@ -58,7 +58,7 @@ class Data(NamedTuple):
     new: Sequence[Pair]
 
 
-def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult:
+def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Any]:
     """Run the periodic job; the commands that it calls open runs of their own.
 
     Args:
@@ -146,7 +146,7 @@ def _plan(config: RetrainConfig, last: Last, drift: dict[str, Any]) -> dict[str,
 
 def _train_and_gate(
     config: RetrainConfig, last: Last, section: ModelSection, metrics: dict[str, Any], workspace: Workspace
-) -> tuple[CommandResult, dict[str, Any]]:
+) -> tuple[CommandResult[Any], dict[str, Any]]:
     """Train, evaluate both models, and gate the new one; returns the gate's result, and what belongs to metrics."""
     going_on = metrics["plan"] == "continue"
     workspace.progress.note(f"{metrics['plan']}: {metrics['why']}")
@@ -229,8 +229,8 @@ def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
         tables["Bridge"] = [
             {
                 "way": way,
-                metrics["bridge"]["metric"]: shown(entry["score"]),
-                "difference to the old model": shown(entry["difference"], sign=True),
+                metrics["bridge"]["metric"]: format_estimate(entry["score"]),
+                "difference to the old model": format_estimate(entry["difference"], sign=True),
             }
             for way, entry in metrics["bridge"]["ways"].items()
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.runs.pages import estimates_in, verdict_of, write_run_page
 from hrembed.errors import DataError
-from hrembed.reports.estimates import revived
+from hrembed.reports.estimates import nulls_to_nan
 from hrembed.reports.page import Prose, Table, write_page
 from hrembed.runs.past import find_run, past_runs
 from hrembed.types import CommandResult
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGES = "reports"
 
 
-def list_runs(runs_dir: Path, command: str | None) -> CommandResult:
+def list_runs(runs_dir: Path, command: str | None) -> CommandResult[Any]:
     """List all runs, oldest first.
 
     Args:
@@ -51,14 +51,14 @@ def _verdict(run: PastRun) -> str:
         return "edited"
 
 
-def show_run(runs_dir: Path, reference: str) -> CommandResult:
+def show_run(runs_dir: Path, reference: str) -> CommandResult[Any]:
     """Show the state, the files read and every number of a run.
 
     Raises:
         DataError: There is no such run, or its numbers were edited.
     """
     run = find_run(runs_dir, reference)
-    numbers = estimates_in(revived(run.json("metrics.json"))) if run.holds("metrics.json") else []
+    numbers = estimates_in(nulls_to_nan(run.json("metrics.json"))) if run.holds("metrics.json") else []
     inputs = [{"input": name, **entry} for name, entry in run.manifest.get("inputs", {}).items()]
     tables = {"Run": [_row(run)], "Inputs": inputs, "Numbers": numbers}
     if run.manifest.get("error"):
@@ -66,7 +66,7 @@ def show_run(runs_dir: Path, reference: str) -> CommandResult:
     return CommandResult(str(run.path), run.status, dict(run.manifest), {k: rows for k, rows in tables.items() if rows})
 
 
-def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult:
+def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[Any]:
     """Say in what two runs differ: settings, data, models, versions, numbers.
 
     Raises:
@@ -85,7 +85,7 @@ def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult:
         if rows:
             tables[title] = rows
     numbers = [
-        {row["number"]: row["value"] for row in estimates_in(revived(_json(run, "metrics.json")))} for run in runs
+        {row["number"]: row["value"] for row in estimates_in(nulls_to_nan(_json(run, "metrics.json")))} for run in runs
     ]
     changed = _changed(numbers[0], numbers[1], runs)
     if changed:
@@ -118,7 +118,7 @@ def _changed(first: Mapping[str, str], second: Mapping[str, str], runs: Sequence
     ]
 
 
-def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult:
+def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[Any]:
     """Write a page for each run, and the index of all; a run that wrote a page itself is linked as it is.
 
     Args:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from hrembed.commands.eval.tables import tables_of
 from hrembed.config.eval import EvalConfig
 from hrembed.files import json_text
-from hrembed.reports.estimates import revived, shown
+from hrembed.reports.estimates import format_estimate, nulls_to_nan
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def verdict_of(run: PastRun) -> str:
 def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
     if not run.holds("metrics.json"):
         return
-    metrics = revived(run.json("metrics.json"))
+    metrics = nulls_to_nan(run.json("metrics.json"))
     rows = next((f"{to_run}/{name}" for name in _ROWS if run.holds(name)), "")
     tables = _eval_tables(run, metrics) if run.command == "eval" else {}
     for title, table in tables.items():
@@ -111,7 +111,7 @@ def estimates_in(metrics: Any, path: str = "") -> list[dict[str, str]]:
         if np.isnan(metrics["value"]):
             return []
         counted = f"{metrics.get('n', '')} {metrics.get('unit', '')}".strip()
-        return [{"number": path.lstrip("."), "value": shown(metrics), "counted": counted}]
+        return [{"number": path.lstrip("."), "value": format_estimate(metrics), "counted": counted}]
     return [row for key, item in metrics.items() for row in estimates_in(item, f"{path}.{key}")]
 
 

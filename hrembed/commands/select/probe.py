@@ -150,7 +150,7 @@ def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run:
                 f"{too_slow[fastest]:.1f}",
                 hint="raise `constraints.max_ms_per_text`, or name a smaller model in `probe.models`",
             )
-    finalists, dropped = halve(config, candidates, task, run.progress)
+    finalists, dropped = successive_halving(config, candidates, task, run.progress)
     if limit is None and config.probe.cost.measure:
         needs = _footprints(config, [found.candidate for found in finalists], task, run)
     return Probe(task, finalists, dropped, too_slow, absent, needs)
@@ -193,7 +193,7 @@ def _footprints(
     return found
 
 
-def halve(
+def successive_halving(
     config: SelectConfig, candidates: Sequence[Candidate], task: Task, progress: Progress
 ) -> tuple[list[Probed], list[Probed]]:
     """Measure all models on a part of the task, drop those that are clearly behind, and double the part.

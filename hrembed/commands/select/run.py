@@ -41,7 +41,7 @@ class _Board(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = False) -> CommandResult:
+def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = False) -> CommandResult[Any]:
     """Filter models by facts, rank them by leaderboard scores where there are some, and probe those at hand.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hrembed.reports.estimates import shown
+from hrembed.reports.estimates import format_estimate
 from hrembed.runs.environment import machine
 
 if TYPE_CHECKING:
@@ -87,10 +87,10 @@ def probe_rows(
         rows.append(
             {
                 "model": row["model"],
-                "score": shown(row["score"]),
+                "score": format_estimate(row["score"]),
                 "to the best": "best"
                 if row["difference_to_best"] is None
-                else shown(row["difference_to_best"], sign=True),
+                else format_estimate(row["difference_to_best"], sign=True),
                 "queries": str(row["queries"]),
                 **_need_cells(need, hourly),
                 **({"a million texts": f"{price * tokens:,.2f}"} if price is not None else {}),
@@ -148,11 +148,11 @@ def transfer_rows(tuned: Sequence[Tuned], metrics: Sequence[Mapping[str, Any]]) 
         {
             "base": row.base.name,
             "base score": f"{row.base.estimate.value:.3f}",
-            "tuned": shown(found["score"]),
-            "gain": shown(found["gain"], sign=True),
+            "tuned": format_estimate(found["score"]),
+            "gain": format_estimate(found["gain"], sign=True),
             "to the best tuned": "best"
             if found["difference_to_best"] is None
-            else shown(found["difference_to_best"], sign=True),
+            else format_estimate(found["difference_to_best"], sign=True),
             "run": row.run,
         }
         for row, found in zip(tuned, metrics, strict=True)

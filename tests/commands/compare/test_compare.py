@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
-from hrembed.commands.compare.costs import measure_apart
+from hrembed.commands.compare.costs import measure_in_subprocess
 from hrembed.commands.compare.run import run_compare
 from hrembed.commands.compare.tables import cost_of
 from hrembed.config.compare import AlternativeSection, CompareConfig, LoadSection, PricesSection
@@ -108,7 +108,9 @@ def test_every_component_is_measured_in_a_process_of_its_own(tiny_model: Path, t
 
 def test_a_size_that_does_not_fit_is_extrapolated(tmp_path: Path):
     load = LOAD.model_copy(update={"sizes": (100, 1000, 10_000, 20_000_000), "memory_mb": 64})
-    found = measure_apart(ModelSection(ref="bm25"), tmp_path, ["nurse"], [f"ward nurse {n}" for n in range(40)], load)
+    found = measure_in_subprocess(
+        ModelSection(ref="bm25"), tmp_path, ["nurse"], [f"ward nurse {n}" for n in range(40)], load
+    )
     assert [row["search_measured"] for row in found["growth"]] == [True, True, True, False]
     assert found["growth"][-1]["search_ms"] > found["growth"][-2]["search_ms"]
     assert np.isfinite(found["growth"][-1]["index_mb"])
@@ -116,4 +118,4 @@ def test_a_size_that_does_not_fit_is_extrapolated(tmp_path: Path):
 
 def test_a_model_that_cannot_be_measured_says_why(tmp_path: Path):
     with pytest.raises(ModelError, match=r"'path:/nowhere' could not be measured: .*nowhere"):
-        measure_apart(ModelSection(ref="path:/nowhere"), tmp_path, ["a"], ["b"] * 12, LOAD)
+        measure_in_subprocess(ModelSection(ref="path:/nowhere"), tmp_path, ["a"], ["b"] * 12, LOAD)

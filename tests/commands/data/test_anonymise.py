@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SECRETS = ["Priya Raman", "priya.raman@example.org", "020 7946 0958", "github.com/praman", "12/03/1987"]
-FULL = "Priya Raman\npriya.raman@example.org, 020 7946 0958, github.com/praman, DOB 12/03/1987. Mixed feed for cows."
-CLEANED = "[NAME]\n[EMAIL], [PHONE], [LINK], DOB [BIRTH_DATE]. Mixed feed for cows."
-PLAIN = "Mixed feed for cows from 2015-2019, and fixed C#, .NET and 24/7 cover."
+FULL = "Priya Raman\npriya.raman@example.org, 020 7946 0958, github.com/praman, DOB 12/03/1987. Mixed plan for cows."
+CLEANED = "[NAME]\n[EMAIL], [PHONE], [LINK], DOB [BIRTH_DATE]. Mixed plan for cows."
+PLAIN = "Mixed plan for cows from 2015-2019, and fixed C#, .NET and 24/7 cover."
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hrembed.data.compose import compose_ad, compose_profile
 from hrembed.data.hr_core import read_occupations, split_occupations
 from hrembed.data.leaks import HOW, TrainingTexts
-from hrembed.data.near import Near
+from hrembed.data.near_duplicates import Near
 from hrembed.data.read import read_task
 from hrembed.types import Pair
 from places import HR_CORE as CORE

@@ -1,4 +1,4 @@
-"""`hrembed eval` on every kind of task and entrant, and what it leaves behind."""
+"""`hrembed eval` on every kind of task and system, and what it leaves behind."""
 
 from __future__ import annotations
 

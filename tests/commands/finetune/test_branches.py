@@ -27,7 +27,7 @@ from hrembed.models.transformer import load_model
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from hrembed.training.processes import Processes
-from hrembed.training.strength import average
+from hrembed.training.weight_interpolation import average
 from killing import KilledError, killed_at, run_id
 from pydantic import ValidationError
 from safetensors.numpy import load_file
@@ -103,11 +103,11 @@ def test_company_keeps_to_its_branch(alone: FinetuneConfig, pairs: Path, tmp_pat
     config = with_sources(config, *config.sources, SourceSection(path=str(pairs), branch=2, loss=held))
     with open_run(Workspace(tmp_path), "finetune", config.model_dump(mode="json"), seeds={}) as run:
         ready = prepare(config, run, Processes())
-    losses = ready.feed.losses
+    losses = ready.plan.losses
     assert type(losses["source-1"]) is not type(losses["source-0"])
-    assert ready.sources[2]["batches"] == ready.sources[1]["batches"] < len(ready.feed.batches)
-    assert {*ready.feed_for(ready.model, 1).columns} == {"source-0"}
-    assert {*ready.feed_for(ready.model, 2).columns} == {"source-1"}
+    assert ready.sources[2]["batches"] == ready.sources[1]["batches"] < len(ready.plan.batches)
+    assert {*ready.plan_for(ready.model, 1).columns} == {"source-0"}
+    assert {*ready.plan_for(ready.model, 2).columns} == {"source-1"}
 
 
 def test_adapters_are_averaged_as_whole_models(alone: FinetuneConfig, pairs: Path, tiny_model: Path, tmp_path: Path):

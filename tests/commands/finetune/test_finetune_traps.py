@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hrembed.cli.app import main
-from hrembed.commands.finetune.feed import build_feed
+from hrembed.commands.finetune.plan import build_plan
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.finetune.sources import Source
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, SourceSection, TrainSection
@@ -24,7 +24,7 @@ from hrembed.runs.workspace import Workspace
 from hrembed.training import preflight
 from hrembed.training.checkpoints import ResumePoint, restore_parameters, trained
 from hrembed.training.methods import apply_lora, apply_partial, count_parameters, plain_copy
-from hrembed.training.plan import Feed, Recipe
+from hrembed.training.plan import Recipe, TrainingPlan
 from hrembed.training.trainer import Context, train
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
@@ -103,7 +103,7 @@ def test_5_an_adapter_loaded_as_a_model_is_not_trained_for_nothing(tiny_model: P
     assert count_parameters(naive)[0] == 0
     recipe = Recipe(1e-3, 0.1, "linear", 0.0, "float32", 1, 1, 1, None, 13)
     with pytest.raises(ModelError, match="no parameter would be trained"):
-        preflight.check(naive, Feed({}, {}, [], {}, {}), recipe, tmp_path, probe=False)
+        preflight.check(naive, TrainingPlan({}, {}, [], {}, {}), recipe, tmp_path, probe=False)
 
 
 def test_6_resuming_names_what_is_wrong(tiny_model: Path, tmp_path: Path):
@@ -162,14 +162,14 @@ def test_9_the_planned_batches_are_what_is_trained(
     assert lengths["random"] == lengths["group_by_length"]
     seen: list[list[int]] = []
     model = load_model(tiny_model, max_tokens=32)
-    feed = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
-    loss = feed.losses["source-0"]
+    plan = build_plan(config, [Source(read_pairs(pairs))], model, tmp_path, "")
+    loss = plan.losses["source-0"]
     whole = loss.forward
     loss.forward = lambda features, labels: (seen.append(labels.tolist()), whole(features, labels))[1]
     recipe = Recipe(1e-3, 0.1, "linear", 0.0, "float32", 1, 1, 0, None, 13)
     never = Context(0.0, lambda plain: 0.0, lambda: False, tmp_path / "c", Silent())
-    train(model, feed, recipe, never)
-    assert seen == [list(batch) for batch in feed.batches]
+    train(model, plan, recipe, never)
+    assert seen == [list(batch) for batch in plan.batches]
 
 
 def test_query_only_leaves_every_document_where_it_was(config: FinetuneConfig, tiny_model: Path, tmp_path: Path):

@@ -27,7 +27,7 @@ from hrembed.config.scratch import MaskedSection, ScratchMethod
 from hrembed.errors import ConfigError, ModelError, StoppedError
 from hrembed.models.transformer import load_model
 from hrembed.runs.workspace import Workspace
-from hrembed.training.plan import Feed, whole_rounds
+from hrembed.training.plan import TrainingPlan, whole_rounds
 from hrembed.training.processes import Failure, Processes, join, launch_lost
 from hrembed.training.trainer import _planned
 
@@ -266,11 +266,11 @@ def test_one_process_that_fails_ends_all_and_the_manifest_says_why(tiny_model, p
 
 
 def test_a_round_without_a_batch_for_every_process_is_left_out():
-    feed = Feed({}, {}, [[0, 1], [2, 3], [4, 5]], {}, {})
-    assert whole_rounds(feed, 1) == feed
-    assert whole_rounds(feed, 2).batches == [[0, 1], [2, 3]]
+    plan = TrainingPlan({}, {}, [[0, 1], [2, 3], [4, 5]], {}, {})
+    assert whole_rounds(plan, 1) == plan
+    assert whole_rounds(plan, 2).batches == [[0, 1], [2, 3]]
     with pytest.raises(ModelError, match="3 batches are too few for 4 processes"):
-        whole_rounds(feed, 4)
+        whole_rounds(plan, 4)
 
 
 def test_a_smaller_batch_at_the_end_of_a_round_is_trained_on():

@@ -19,8 +19,8 @@ from hrembed.errors import ConfigError, ModelError
 from hrembed.models.transformer import load_model
 from hrembed.runs.workspace import Workspace
 from hrembed.training import importance
+from hrembed.training.callbacks import Watch
 from hrembed.training.checkpoints import trained
-from hrembed.training.watch import Watch
 from killing import KilledError, killed_at, run_id
 from safetensors.numpy import load_file
 
@@ -87,14 +87,14 @@ def test_auto_trains_exactly_the_best_layers(config, tiny_model, tmp_path, monke
 
 
 def test_the_scores_are_those_of_the_planned_training(config, tiny_model, pairs, tmp_path):
-    from hrembed.commands.finetune.feed import build_feed
+    from hrembed.commands.finetune.plan import build_plan
     from hrembed.commands.finetune.sources import Source
     from hrembed.data.pairs import read_pairs
 
     config = with_method(config, "lora", "auto")
     found = run_finetune(config, Workspace(tmp_path)).metrics["layers"]["scores"]
     model = load_model(tiny_model, max_tokens=32)
-    planned = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
+    planned = build_plan(config, [Source(read_pairs(pairs))], model, tmp_path, "")
     assert found["fisher"] == importance.gradient_fisher(model, planned, batches=2).tolist()
     assert found["snr"] == importance.weight_signal(model).tolist()
     assert found["change"] == importance.representation_change(model, planned, steps=2, seed=13).tolist()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hrembed.cli.app import main
-from hrembed.commands.finetune.feed import build_feed
+from hrembed.commands.finetune.plan import build_plan
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.finetune.sources import Source
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, SourceSection, TrainSection
@@ -21,7 +21,7 @@ from hrembed.registry import resolve
 from hrembed.runs.workspace import Workspace
 from hrembed.training import preflight
 from hrembed.training.losses import ranking
-from hrembed.training.plan import Feed, Recipe
+from hrembed.training.plan import Recipe, TrainingPlan
 from hrembed.types import Pair
 
 from conftest import jsonl
@@ -32,14 +32,14 @@ def recipe() -> Recipe:
     return Recipe(1e-3, 0.1, "linear", 0.0, "float32", 1, 1, 1, None, 13)
 
 
-def feed(model, pairs: list[Pair], batches: list[list[int]]) -> Feed:
+def plan(model, pairs: list[Pair], batches: list[list[int]]) -> TrainingPlan:
     columns = {
         "anchor": [p.anchor for p in pairs],
         "positive": [p.positive for p in pairs],
         "label": [*range(len(pairs))],
     }
     loss = ranking(model, pairs, temperature=0.05, symmetric=False, hardness=0)
-    return Feed({"s": columns}, {"s": loss}, batches, {}, {})
+    return TrainingPlan({"s": columns}, {"s": loss}, batches, {}, {})
 
 
 def some(count: int, text: str = "word") -> list[Pair]:
@@ -48,7 +48,7 @@ def some(count: int, text: str = "word") -> list[Pair]:
 
 def test_a_clean_training_has_no_warning(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model)
-    found = preflight.check(model, feed(model, some(16), [[*range(8)], [*range(8, 16)]]), recipe, tmp_path, probe=True)
+    found = preflight.check(model, plan(model, some(16), [[*range(8)], [*range(8, 16)]]), recipe, tmp_path, probe=True)
     assert [w for w in found.warnings if "times faster" not in w] == []
     assert found.facts["steps"] == 2
     assert found.facts["cut"]["anchor"]["texts"] == 0
@@ -60,7 +60,7 @@ def test_a_clean_training_has_no_warning(tiny_model: Path, recipe: Recipe, tmp_p
 def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model, max_tokens=12)
     pairs = [Pair("abc", "x" * 30) if n < 4 else Pair("abc", "xyz") for n in range(8)]
-    found = preflight.check(model, feed(model, pairs, [[*range(8)]]), recipe, tmp_path, probe=False)
+    found = preflight.check(model, plan(model, pairs, [[*range(8)]]), recipe, tmp_path, probe=False)
     # Two distinct positives: 30 letters and 3, one token each, and two special tokens.
     assert found.facts["cut"]["positive"] == {"limit": 12, "texts": 0.5, "tokens": pytest.approx(20 / 37)}
     assert found.facts["cut"]["anchor"]["texts"] == 0
@@ -69,14 +69,14 @@ def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Reci
 
 def test_hardly_any_negatives_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model)
-    found = preflight.check(model, feed(model, some(8), [[0, 1], [2, 3], [4, 5, 6, 7]]), recipe, tmp_path, probe=False)
+    found = preflight.check(model, plan(model, some(8), [[0, 1], [2, 3], [4, 5, 6, 7]]), recipe, tmp_path, probe=False)
     assert any("67% of the batches hold fewer than four rows" in warning for warning in found.warnings)
 
 
 def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model)
     pairs = [Pair("aaaa aaaa", "aaaa aaaa"), Pair("9999 0000", "9999 0000")]
-    easy = feed(model, pairs, [[0, 1]])
+    easy = plan(model, pairs, [[0, 1]])
     easy.losses["s"].scale = 2000.0
     found = preflight.check(model, easy, recipe, tmp_path, probe=True)
     assert found.facts["probe"]["loss"] < 0.05
@@ -86,14 +86,14 @@ def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, 
 def test_nothing_to_train_is_an_error(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model).requires_grad_(False)
     with pytest.raises(ModelError, match="no parameter would be trained"):
-        preflight.check(model, feed(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
+        preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
 
 
 def test_a_full_disk_is_told_before_the_training(tiny_model: Path, recipe: Recipe, tmp_path: Path, monkeypatch):
     model = load_model(tiny_model)
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
     with pytest.raises(HrembedError, match=r"needs about \d+ MB .* where 0 MB are free"):
-        preflight.check(model, feed(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
+        preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
 
 
 def test_a_probe_leaves_weights_gradients_and_random_numbers_alone(tiny_model: Path, recipe: Recipe, tmp_path: Path):
@@ -102,7 +102,7 @@ def test_a_probe_leaves_weights_gradients_and_random_numbers_alone(tiny_model: P
     model = load_model(tiny_model)
     resolve("method", "lora")(model, rank=4, alpha=8, dropout=0.5, targets="all-linear")
     before, state = {n: p.detach().clone() for n, p in model.named_parameters()}, torch.get_rng_state()
-    preflight.check(model, feed(model, some(8), [[*range(8)]]), recipe, tmp_path, probe=True)
+    preflight.check(model, plan(model, some(8), [[*range(8)]]), recipe, tmp_path, probe=True)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[n], p) and p.grad is None for n, p in model.named_parameters())
 
@@ -121,8 +121,8 @@ def test_a_batch_is_scored_as_the_trainer_scores_it(tiny_model: Path, pairs: Pat
         proof=ProofSection(tests=(), retention=(), strengths=()),
     )
     model = load_model(folder, max_tokens=32)
-    planned = build_feed(config, [Source(read_pairs(pairs))], model, tmp_path, "")
-    bare = build_feed(unprompted(config), [Source(read_pairs(pairs))], model, tmp_path, "")
+    planned = build_plan(config, [Source(read_pairs(pairs))], model, tmp_path, "")
+    bare = build_plan(unprompted(config), [Source(read_pairs(pairs))], model, tmp_path, "")
     expected, other = (float(preflight.batch_loss(model, f, f.batches[0]).detach()) for f in (planned, bare))
     assert run_finetune(config, Workspace(tmp_path)).metrics["loss_history"][0] == pytest.approx(expected, abs=1e-5)
     assert abs(other - expected) > 1e-3  # the prompts matter
@@ -159,7 +159,7 @@ def test_half_precision_is_timed_before_it_is_used(tiny_model, pairs, task, tmp_
         def note(self, text: str) -> None:
             self.seen.append(text)
 
-    monkeypatch.setattr(preflight, "_step", lambda model, feed, batch, kind: (1.0, 3.0 if kind == "bfloat16" else 2.0))
+    monkeypatch.setattr(preflight, "_step", lambda model, plan, batch, kind: (1.0, 3.0 if kind == "bfloat16" else 2.0))
     config = FinetuneConfig(
         model=ModelSection(ref=f"path:{tiny_model}"),
         sources=(SourceSection(path=str(pairs)),),

@@ -20,7 +20,7 @@ from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.runs.record import Run
 from hrembed.runs.workspace import Workspace
-from hrembed.training.strength import Blend
+from hrembed.training.weight_interpolation import Blend
 
 from conftest import jsonl
 

@@ -21,7 +21,7 @@ from hrembed.config.scratch import MaskedSection, ScratchMethod
 from hrembed.errors import ConfigError, ModelError, StoppedError
 from hrembed.models.transformer import load_model
 from hrembed.runs.workspace import Workspace
-from hrembed.training import masked
+from hrembed.training import masked_lm
 from hrembed.training.vocabulary import SPECIAL, train_tokenizer, unknown_share
 from killing import KilledError, killed_at, run_id
 from sentence_transformers import SentenceTransformer
@@ -214,11 +214,11 @@ def test_the_time_of_all_steps_is_told_by_their_tokens_not_by_a_typical_batch(mo
     """Batches hold texts of one length: of these, eight in nine are short, and the others take most of the time."""
     texts = [f"cleans {n}" for n in range(160)] + [f"{n} " + "ward " * 40 for n in range(20)]
     model, corpus = small(texts, max_tokens=64)
-    monkeypatch.setattr(masked, "_probe", lambda network, batch, kind: 0.001 * batch["input_ids"].numel())
-    found = masked.estimate(model, corpus, RECIPE)
+    monkeypatch.setattr(masked_lm, "_probe", lambda network, batch, kind: 0.001 * batch["input_ids"].numel())
+    found = masked_lm.estimate(model, corpus, RECIPE)
     lengths = [len(row["input_ids"]) for row in corpus.training]
     rng = np.random.default_rng(RECIPE.seed)
-    batches = masked.plan(lengths, batch_size=8, epochs=4, rng=rng)
+    batches = masked_lm.plan(lengths, batch_size=8, epochs=4, rng=rng)
     padded = sum(max(lengths[n] for n in batch) * len(batch) for batch in batches)
     assert found["training_seconds"] == pytest.approx(0.001 * padded)
 
@@ -226,7 +226,7 @@ def test_the_time_of_all_steps_is_told_by_their_tokens_not_by_a_typical_batch(mo
 def test_an_estimate_leaves_weights_and_random_numbers_alone():
     model, corpus = small([f"cleans {n} wards" for n in range(20)])
     before, state = {n: v.clone() for n, v in model.state_dict().items()}, torch.get_rng_state()
-    assert masked.estimate(model, corpus, RECIPE)["steps"] == 4 * 3
+    assert masked_lm.estimate(model, corpus, RECIPE)["steps"] == 4 * 3
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
@@ -279,14 +279,14 @@ def straight(config: FinetuneConfig, tmp_path: Path, memory: dict[str, bytes]) -
 
 def killed_in_reading(patch: pytest.MonkeyPatch, moment: int) -> None:
     """Break off in this step of masked language modelling, before anything of it is noted."""
-    whole = masked._Loop._step
+    whole = masked_lm._Loop._step
 
     def broken(self, step, batch):
         if step == moment:
             raise KilledError
         whole(self, step, batch)
 
-    patch.setattr(masked._Loop, "_step", broken)
+    patch.setattr(masked_lm._Loop, "_step", broken)
 
 
 def killed_between(patch: pytest.MonkeyPatch, moment: int) -> None:
@@ -331,7 +331,7 @@ def finished(tmp_path: Path) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_ends_after_the_step_and_the_run_goes_on(config, straight, tmp_path: Path, monkeypatch, number):
-    whole = masked._Loop._step
+    whole = masked_lm._Loop._step
 
     def step(self, step, batch):
         if step == 7:
@@ -339,7 +339,7 @@ def test_a_signal_ends_after_the_step_and_the_run_goes_on(config, straight, tmp_
         whole(self, step, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(masked._Loop, "_step", step)
+        patch.setattr(masked_lm._Loop, "_step", step)
         with pytest.raises(StoppedError, match="stopped after 7 of 24 steps of masked language modelling"):
             run_finetune(config, Workspace(tmp_path / "b"))
     folder = tmp_path / "b" / "finetune" / run_id(tmp_path / "b")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hrembed.cli.app import main
-from hrembed.commands.finetune.feed import build_feed
+from hrembed.commands.finetune.plan import build_plan
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.finetune.sources import Source, open_sources
 from hrembed.config.finetune import FinetuneConfig, GistLoss, GroupRankingLoss, RankingLoss, SourceSection
@@ -148,17 +148,17 @@ def test_mining_that_finds_nothing_is_told(tiny_model, task, tmp_path: Path):
 
 def test_the_shipped_labelled_texts_are_a_source(tiny_model, task, tmp_path: Path):
     source = SourceSection(path="shipped:hr-core/bias-language", loss=BatchHardLoss(name="batch-hard"), limit=60)
-    feed, _ = fed(config_of(tiny_model, task, source), tmp_path)
-    assert len(feed.columns["source-0"]["text"]) == 60
-    assert all(len(batch) >= 4 for batch in feed.batches)
+    plan, _ = fed(config_of(tiny_model, task, source), tmp_path)
+    assert len(plan.columns["source-0"]["text"]) == 60
+    assert all(len(batch) >= 4 for batch in plan.batches)
 
 
 def test_rows_of_pairs_are_a_source_as_they_are(tiny_model, task, tmp_path: Path):
     model = load_model(tiny_model)
     pairs = [Pair(f"a{n}", f"p{n}", negatives=(f"n{n}",)) for n in range(4)]
     config = config_of(tiny_model, task, SourceSection())
-    feed = build_feed(config, [Source(pairs)], model, tmp_path, "")
-    assert feed.columns["source-0"]["negative_1"] == ["n0", "n1", "n2", "n3"]
+    plan = build_plan(config, [Source(pairs)], model, tmp_path, "")
+    assert plan.columns["source-0"]["negative_1"] == ["n0", "n1", "n2", "n3"]
 
 
 @pytest.fixture
@@ -170,15 +170,15 @@ def resumes(tmp_path: Path) -> Path:
 def test_resumes_under_two_names_become_rows(tiny_model, task, tmp_path: Path, pairs, resumes):
     ranking = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking"))
     swaps = SourceSection(path=str(resumes), loss=InvarianceLoss(name="invariance", swaps=4))
-    feed, _ = fed(config_of(tiny_model, task, ranking, swaps), tmp_path)
-    columns = feed.columns["source-1"]
+    plan, _ = fed(config_of(tiny_model, task, ranking, swaps), tmp_path)
+    columns = plan.columns["source-1"]
     assert set(columns) == {"document_1", "document_2", "label"}
     assert len(columns["label"]) == 24
     for one, two in zip(columns["document_1"], columns["document_2"], strict=True):
         assert one.split("\n")[1:] == two.split("\n")[1:]
         assert one != two
         assert "{name}" not in one
-    assert feed.prompts["document_1"] == ""
+    assert plan.prompts["document_1"] == ""
     used = {text.split("\n")[0] for side in ("document_1", "document_2") for text in columns[side]}
     table = [row.split(",")[0] for row in locate("shipped:names/us-census-2020.csv").read_text().splitlines()[1:]]
     assert used <= {name for cell in range(8) for name in table[40 * cell : 40 * cell + 40][1::2]}  # the other half

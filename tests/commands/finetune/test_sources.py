@@ -122,19 +122,19 @@ def test_hard_negatives_count_in_every_loss_that_takes_them(tiny_model, task, tm
     for loss in (RankingLoss(), CachedRankingLoss(name="cached-ranking"), GroupRankingLoss(name="group-ranking")):
         losses = []
         for file in (pairs, hard):
-            feed, model = fed(config_of(tiny_model, task, SourceSection(path=str(file), loss=loss)), tmp_path)
+            plan, model = fed(config_of(tiny_model, task, SourceSection(path=str(file), loss=loss)), tmp_path)
             model.eval()
-            losses.append(float(batch_loss(model, feed, [0, 5, 10]).detach()))
+            losses.append(float(batch_loss(model, plan, [0, 5, 10]).detach()))
         assert losses[1] > losses[0] + 0.05, loss.name
 
 
 def test_a_guide_looks_at_the_hard_negative_too(tiny_model, task, tmp_path: Path, pairs):
     loss = GistLoss(name="gist", guide=ModelSection(ref=f"path:{tiny_model}"))
     config = config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss, mine=MineSection(margin=0)))
-    feed, model = fed(config, tmp_path)
-    assert [*feed.columns["source-0"]] == ["anchor", "positive", "negative_1", "label"]
-    assert np.isfinite(float(batch_loss(model, feed, feed.batches[0]).detach()))
-    guide = feed.losses["source-0"].guide
+    plan, model = fed(config, tmp_path)
+    assert [*plan.columns["source-0"]] == ["anchor", "positive", "negative_1", "label"]
+    assert np.isfinite(float(batch_loss(model, plan, plan.batches[0]).detach()))
+    guide = plan.losses["source-0"].guide
     assert not any(parameter.requires_grad for parameter in guide.parameters())
 
 
@@ -176,10 +176,10 @@ def test_each_part_of_a_mixed_run_improves(tiny_model, task, tmp_path: Path, pai
     tuned = load_model(Path(run_finetune(config, Workspace(tmp_path)).run) / "model", max_tokens=32)
     losses = []
     for model in (None, tuned):
-        feed, used = fed(config, tmp_path, model)
+        plan, used = fed(config, tmp_path, model)
         used.eval()
         starts = np.cumsum([0, 48, 24])
-        losses.append([float(batch_loss(used, feed, range(s, s + 12)).detach()) for s in starts])
+        losses.append([float(batch_loss(used, plan, range(s, s + 12)).detach()) for s in starts])
     assert all(after < 0.9 * before for before, after in zip(*losses, strict=True))
 
 
@@ -288,18 +288,18 @@ def test_a_source_takes_part_in_every_step(tiny_model, task, tmp_path: Path, pai
     ranking = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking"))
     loss = EmbeddingDistillationLoss(name="embedding-distillation", texts="positives", scale=20, every_step=6)
     alone, _ = fed(config_of(tiny_model, task, ranking), tmp_path)
-    feed, model = fed(config_of(tiny_model, task, ranking, SourceSection(path=str(pairs), loss=loss)), tmp_path)
-    assert feed.batches == alone.batches
-    assert set(feed.columns) == {"source-0"}
-    one, other = feed.batches[:2]
+    plan, model = fed(config_of(tiny_model, task, ranking, SourceSection(path=str(pairs), loss=loss)), tmp_path)
+    assert plan.batches == alone.batches
+    assert set(plan.columns) == {"source-0"}
+    one, other = plan.batches[:2]
     model.eval()
     plain, _ = fed(config_of(tiny_model, task, ranking), tmp_path, model=model)
-    assert float(batch_loss(model, feed, one).detach()) == pytest.approx(  # its own teacher has nothing to add
+    assert float(batch_loss(model, plan, one).detach()) == pytest.approx(  # its own teacher has nothing to add
         float(batch_loss(model, plain, one).detach()), abs=1e-5
     )
     model[0].model.encoder.layer[3].output.dense.weight.data.mul_(50)
     added = [
-        float((batch_loss(model, feed, batch) - batch_loss(model, plain, batch)).detach())
+        float((batch_loss(model, plan, batch) - batch_loss(model, plain, batch)).detach())
         for batch in (one, other, one, other)
     ]
     assert added[:2] == added[2:]  # a resumed training draws the same rows
@@ -315,20 +315,20 @@ def test_a_source_takes_part_in_every_step(tiny_model, task, tmp_path: Path, pai
 @pytest.mark.parametrize(("texts", "column"), [("anchors", "anchor"), ("positives", "positive")])
 def test_a_teacher_can_keep_one_side_alone(tiny_model, task, tmp_path: Path, pairs, texts, column):
     loss = EmbeddingDistillationLoss(name="embedding-distillation", texts=texts)
-    feed, model = fed(config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss)), tmp_path)
-    assert set(feed.columns["source-0"]) == {column, "label"}
+    plan, model = fed(config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss)), tmp_path)
+    assert set(plan.columns["source-0"]) == {column, "label"}
     model.eval()
-    assert float(batch_loss(model, feed, range(8)).detach()) == pytest.approx(0, abs=1e-5)  # its own teacher
+    assert float(batch_loss(model, plan, range(8)).detach()) == pytest.approx(0, abs=1e-5)  # its own teacher
     model[0].model.encoder.layer[3].output.dense.weight.data.mul_(50)
-    assert float(batch_loss(model, feed, range(8)).detach()) > 1e-4
+    assert float(batch_loss(model, plan, range(8)).detach()) > 1e-4
 
 
 def test_a_scale_multiplies_the_loss(tiny_model, task, tmp_path: Path, pairs):
     found = []
     for scale in (1.0, 20.0):
         source = SourceSection(path=str(pairs), loss=GroupRankingLoss(name="group-ranking", scale=scale))
-        feed, model = fed(config_of(tiny_model, task, source), tmp_path)
-        found.append(float(batch_loss(model.eval(), feed, range(8)).detach()))
+        plan, model = fed(config_of(tiny_model, task, source), tmp_path)
+        found.append(float(batch_loss(model.eval(), plan, range(8)).detach()))
     assert found[1] == pytest.approx(20 * found[0])
 
 
@@ -343,7 +343,7 @@ def test_a_teacher_is_asked_once(mixed, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(TransformerBackend, "embed", never)
     two, second = fed(mixed, tmp_path)
     batch = [48 + row for row in (0, 7, 30)]  # rows of the source with `margin-mse`
-    losses = [float(batch_loss(model.eval(), feed, batch).detach()) for feed, model in ((one, first), (two, second))]
+    losses = [float(batch_loss(model.eval(), plan, batch).detach()) for plan, model in ((one, first), (two, second))]
     assert losses[0] == losses[1] > 0
 
 
@@ -351,13 +351,13 @@ def test_texts_are_embedded_on_the_side_where_eval_has_them(mixed, tmp_path: Pat
     config = mixed.model_copy(
         update={"model": mixed.model.model_copy(update={"query_prompt": "find: ", "document_prompt": "this: "})}
     )
-    feed, _ = fed(config, tmp_path)
-    assert feed.prompts == {
+    plan, _ = fed(config, tmp_path)
+    assert plan.prompts == {
         "anchor": "find: ", "positive": "this: ", "negative_1": "this: ", "negative_2": "this: ",
         "text": "find: ", "sentence1": "find: ", "sentence2": "find: ",
     }  # fmt: skip
-    assert feed.given == {"source-1", "source-3", "source-4"}
-    assert feed.routes == {}
+    assert plan.given == {"source-1", "source-3", "source-4"}
+    assert plan.routes == {}
 
 
 def test_queries_alone_are_trained_with_every_kind(mixed, tmp_path: Path, tiny_model):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hrembed.commands.select.probe import Candidate, halve, task_of_pairs
+from hrembed.commands.select.probe import Candidate, successive_halving, task_of_pairs
 from hrembed.commands.select.run import run_select
 from hrembed.commands.select.transfer import brief
 from hrembed.config.finetune import FinetuneConfig
@@ -72,7 +72,7 @@ def test_halving_spends_the_whole_task_on_those_that_may_be_best():
     section = ModelSection(ref="minilm")
     candidates = [Candidate(name, section, fake, None) for name, fake in fakes.items()]  # type: ignore[arg-type]
     config = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=3, finalists=2)))
-    finalists, dropped = halve(config, candidates, large(400), Silent())
+    finalists, dropped = successive_halving(config, candidates, large(400), Silent())
     assert [row.name for row in finalists][:2] == ["best", "near"]
     assert {row.name for row in dropped} >= {"poor", "worst"}
     assert all(row.queries == 400 for row in finalists)
@@ -85,7 +85,7 @@ def test_nobody_is_dropped_by_luck_alone():
     section = ModelSection(ref="minilm")
     candidates = [Candidate(str(chance), section, Fake(str(chance), chance), None) for chance in chances]  # type: ignore[arg-type]
     config = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=3, finalists=1)))
-    finalists, dropped = halve(config, candidates, large(200), Silent())
+    finalists, dropped = successive_halving(config, candidates, large(200), Silent())
     assert (len(finalists), dropped) == (6, [])
 
 
@@ -100,11 +100,11 @@ def test_a_lexical_baseline_stays_however_far_behind_and_few_models_are_not_halv
         )
     ]
     config = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=2, finalists=1)))
-    finalists, dropped = halve(config, candidates, large(200), Silent())
+    finalists, dropped = successive_halving(config, candidates, large(200), Silent())
     assert [row.name for row in dropped] == ["c"]
     assert "bm25" in {row.name for row in finalists}
     few = SelectConfig(probe=ProbeSection(halving=HalvingSection(rounds=3, finalists=4)))
-    finalists, dropped = halve(few, candidates, large(200), Silent())
+    finalists, dropped = successive_halving(few, candidates, large(200), Silent())
     assert (len(finalists), dropped) == (4, [])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from hrembed.errors import DataError, ModelError, StoppedError
+from hrembed.training.callbacks import spread
 from hrembed.training.checkpoints import (
     TrainingParts,
     random_numbers,
@@ -17,7 +18,6 @@ from hrembed.training.checkpoints import (
     save,
     write_resume_point,
 )
-from hrembed.training.watch import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

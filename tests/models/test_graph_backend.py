@@ -13,7 +13,7 @@ import pytest
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models import choice as choices
-from hrembed.models import fast
+from hrembed.models import graph_backend
 from hrembed.models.choice import Choice, choose, read_choice, write_choice
 from hrembed.models.transformer import load_model
 from hrembed.runs.workspace import Workspace
@@ -116,14 +116,14 @@ def test_a_graph_is_made_once_and_again_when_damaged(tiny_model: Path, tmp_path:
 def test_a_graph_with_other_vectors_is_not_kept(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fast._tokenizer_json
+    whole = graph_backend._tokenizer_json
 
     def cut(model: object) -> str:
         content = json.loads(whole(model))
         content["truncation"]["max_length"] = 6
         return json.dumps(content)
 
-    monkeypatch.setattr(fast, "_tokenizer_json", cut)
+    monkeypatch.setattr(graph_backend, "_tokenizer_json", cut)
     with pytest.raises(ModelError, match="other vectors than the model"):
         encoder(tiny_model, tmp_path, backend="openvino")
     assert list((tmp_path / ".cache" / "graphs").iterdir()) == []

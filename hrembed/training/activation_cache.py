@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from hrembed.training.plan import Feed
+    from hrembed.training.plan import TrainingPlan
     from hrembed.types import Floats
 
 _TEXTS_AT_ONCE = 1024
@@ -50,21 +50,21 @@ class FrozenLayers:
         self._given: Any = None
         self._in_tuple = False
 
-    def keep(self, model: Any, feed: Feed, folder: Path, limit_mb: int) -> None:
+    def keep(self, model: Any, plan: TrainingPlan, folder: Path, limit_mb: int) -> None:
         """Compute and keep the activations of every text, in an order that depends on the texts alone.
 
         A resumed training computes the same numbers, to the last bit.
 
         Args:
             model: The model in training.
-            feed: Whose texts.
+            plan: Whose texts.
             folder: For the file, which vanishes with this object: it says much about the texts.
             limit_mb: Most MiB.
 
         Raises:
             HrembedError: They would take more; nothing is computed.
         """
-        rows, form = _token_rows(model, feed)
+        rows, form = _token_rows(model, plan)
         dim = int(self._transformer.model.config.hidden_size)
         count = sum(len(row) // 8 for row in rows)
         needed = count * dim * 4 / 2**20
@@ -180,12 +180,14 @@ def frozen_depth(model: Any) -> int:
     return depth if depth < len(stack) and trained <= above else 0
 
 
-def keep_frozen(model: Any, feed: Feed, folder: Path, limit_mb: int, say: Callable[[str], None]) -> FrozenLayers | None:
+def keep_frozen(
+    model: Any, plan: TrainingPlan, folder: Path, limit_mb: int, say: Callable[[str], None]
+) -> FrozenLayers | None:
     """Keep what the frozen layers give for the texts of a training.
 
     Args:
         model: The model in training, on the CPU.
-        feed: Whose texts.
+        plan: Whose texts.
         folder: For the file.
         limit_mb: Most MiB; 0 keeps nothing.
         say: Told why nothing is kept, where that was asked for.
@@ -202,7 +204,7 @@ def keep_frozen(model: Any, feed: Feed, folder: Path, limit_mb: int, say: Callab
     if not reason:
         layers = FrozenLayers(model, depth)
         try:
-            layers.keep(model, feed, folder, limit_mb)
+            layers.keep(model, plan, folder, limit_mb)
         except HrembedError as err:
             reason = str(err)
         else:
@@ -211,7 +213,7 @@ def keep_frozen(model: Any, feed: Feed, folder: Path, limit_mb: int, say: Callab
     return None
 
 
-def _token_rows(model: Any, feed: Feed) -> tuple[list[bytes], dict[str, Any]]:
+def _token_rows(model: Any, plan: TrainingPlan) -> tuple[list[bytes], dict[str, Any]]:
     """Token numbers of every distinct text as bytes, the shortest first, and how a batch is made of them.
 
     Raises:
@@ -219,12 +221,12 @@ def _token_rows(model: Any, feed: Feed) -> tuple[list[bytes], dict[str, Any]]:
     """
     found: dict[bytes, None] = {}
     form: dict[str, Any] = {"features": {}, "types": False, "pad": model.tokenizer.pad_token_id or 0}
-    for columns in feed.columns.values():
+    for columns in plan.columns.values():
         for name in (name for name in columns if name != "label"):
             texts = list(dict.fromkeys(columns[name]))
             for start in range(0, len(texts), _TEXTS_AT_ONCE):
                 part = texts[start : start + _TEXTS_AT_ONCE]
-                features = features_of(model, part, feed.prompts.get(name), feed.routes.get(name))
+                features = features_of(model, part, plan.prompts.get(name), plan.routes.get(name))
                 if not can_be_cut(features):
                     raise HrembedError("the model does not pad texts at their end")
                 lengths = features["attention_mask"].sum(dim=1).tolist()

@@ -14,9 +14,9 @@ from hrembed.config.proof import ProofSection
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.runs.workspace import Workspace
-from hrembed.training.frozen import FrozenLayers, frozen_depth, keep_frozen
+from hrembed.training.activation_cache import FrozenLayers, frozen_depth, keep_frozen
 from hrembed.training.methods import apply_full, apply_lora, apply_partial, blocks, split_sides
-from hrembed.training.plan import Feed
+from hrembed.training.plan import TrainingPlan
 from killing import KilledError, killed_at, run_id
 
 ANCHORS = ["nurse", "a nurse for the night shift", "cook", "nurse", "car mechanic"]
@@ -30,9 +30,9 @@ def model(tiny_model: Path):
     return found
 
 
-def feed(prompt: str = "") -> Feed:
+def plan(prompt: str = "") -> TrainingPlan:
     columns = {"source-0": {"anchor": ANCHORS, "positive": POSITIVES, "label": list(range(5))}}
-    return Feed(columns, {}, [], {"anchor": prompt, "positive": ""}, {})
+    return TrainingPlan(columns, {}, [], {"anchor": prompt, "positive": ""}, {})
 
 
 def gradients(model, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,7 +45,7 @@ def gradients(model, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
 def test_vectors_and_gradients_are_those_without_it(model, tmp_path: Path) -> None:
     model.eval()
     expected = gradients(model, ANCHORS)
-    layers = keep_frozen(model, feed(), tmp_path, 10, pytest.fail)
+    layers = keep_frozen(model, plan(), tmp_path, 10, pytest.fail)
     ran = []
     hook = blocks(model[0].model)[0].attention.register_forward_hook(lambda *_: ran.append(1))
     with layers.in_place():
@@ -59,7 +59,7 @@ def test_vectors_and_gradients_are_those_without_it(model, tmp_path: Path) -> No
 
 def test_an_unknown_text_runs_through_the_layers_without_their_dropout(model, tmp_path: Path) -> None:
     expected = gradients(model.eval(), ["never seen", "nurse"])
-    layers = keep_frozen(model, feed(), tmp_path, 10, pytest.fail)
+    layers = keep_frozen(model, plan(), tmp_path, 10, pytest.fail)
     for part in blocks(model[0].model)[-1].modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.0
@@ -72,7 +72,7 @@ def test_an_unknown_text_runs_through_the_layers_without_their_dropout(model, tm
 
 
 def test_nothing_stays_on_the_model(model, tmp_path: Path) -> None:
-    layers = keep_frozen(model, feed(), tmp_path, 10, pytest.fail)
+    layers = keep_frozen(model, plan(), tmp_path, 10, pytest.fail)
     with pytest.raises(RuntimeError, match="broke"), layers.in_place():
         raise RuntimeError("broke")
     assert all("forward" not in part.__dict__ for part in model.modules())
@@ -96,7 +96,9 @@ def test_depth_is_that_of_the_lowest_trained_layer(tiny_model: Path) -> None:
 def test_what_would_be_too_large_is_not_computed(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FrozenLayers, "_activations", lambda *_: pytest.fail("computed"))
     said: list[str] = []
-    many = Feed({"s": {"anchor": [f"text {n}" for n in range(2000)], "label": list(range(2000))}}, {}, [], {}, {})
+    many = TrainingPlan(
+        {"s": {"anchor": [f"text {n}" for n in range(2000)], "label": list(range(2000))}}, {}, [], {}, {}
+    )
     assert keep_frozen(model, many, tmp_path, 1, said.append) is None
     assert "would take" in said[0]
     assert "`train.keep_frozen_mb` allows 1" in said[0]

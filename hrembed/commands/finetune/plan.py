@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hrembed.commands.finetune.sources import Source
     from hrembed.config.finetune import FinetuneConfig
-    from hrembed.training.plan import Feed
+    from hrembed.training.plan import TrainingPlan
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from hrembed.registry import resolve
 from hrembed.scoring.encoders import model_folder
 from hrembed.training.batches import schedule
 from hrembed.training.losses import beside, matryoshka, scaled
-from hrembed.training.plan import Feed
+from hrembed.training.plan import TrainingPlan
 from hrembed.training.row_batches import schedule_labels, schedule_rows
 from hrembed.types import LabelTask, PairTask
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from hrembed.types import Ints, Side
 
 
-def build_feed(
+def build_plan(
     config: FinetuneConfig,
     sources: Sequence[Source],
     model: Any,
     runs_dir: Path,
     instruction: str,
     branch: int | None = None,
-) -> Feed:
+) -> TrainingPlan:
     """Plan all batches, and choose losses.
 
     Args:
@@ -76,7 +76,9 @@ def build_feed(
     batches = _batches({name: chosen[name] for name in columns}, config)
     for name, texts in columns.items():
         texts |= {"label": list(range(count(chosen[name][1].rows)))}
-    return Feed(columns, losses, batches, prompts, routes, {n for n in columns if chosen[n][0].loss.name in _GIVEN})
+    return TrainingPlan(
+        columns, losses, batches, prompts, routes, {n for n in columns if chosen[n][0].loss.name in _GIVEN}
+    )
 
 
 def _company(
@@ -208,11 +210,11 @@ def training_prompts(config: FinetuneConfig, model: Any, instruction: str) -> di
     }
 
 
-def sources_json(config: FinetuneConfig, sources: Sequence[Source], feed: Feed) -> list[dict[str, Any]]:
+def sources_json(config: FinetuneConfig, sources: Sequence[Source], plan: TrainingPlan) -> list[dict[str, Any]]:
     """Write down what each source gave: rows, batches, and what was found while reading and mining."""
-    ends = np.cumsum([len(columns["label"]) for columns in feed.columns.values()])
-    places = np.searchsorted(ends, [batch[0] for batch in feed.batches], "right")
-    batches = dict(zip(feed.columns, np.bincount(places, minlength=len(ends)).tolist(), strict=True))
+    ends = np.cumsum([len(columns["label"]) for columns in plan.columns.values()])
+    places = np.searchsorted(ends, [batch[0] for batch in plan.batches], "right")
+    batches = dict(zip(plan.columns, np.bincount(places, minlength=len(ends)).tolist(), strict=True))
     of_branch: dict[int, int] = defaultdict(int)
     for name, own in batches.items():
         of_branch[config.sources[int(name.removeprefix("source-"))].branch] += own

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hrembed.errors import DataError, ModelError
 from hrembed.progress import Silent
-from hrembed.training import masked
-from hrembed.training.masked import MaskedContext, MaskedRecipe, tokenise, train_masked
+from hrembed.training import masked_lm
+from hrembed.training.masked_lm import MaskedContext, MaskedRecipe, tokenise, train_masked
 from hrembed.training.vocabulary import train_tokenizer
 from small_encoders import RECIPE, small
 
@@ -22,7 +22,7 @@ def test_only_tokens_of_the_text_are_hidden():
     model, corpus = small([f"cleans {n} wards on day {n * 7 % 31}" for n in range(40)])
     rows = [*corpus.training, {key: values[:-2] for key, values in corpus.training[0].items()}]  # needs padding
     torch.manual_seed(0)
-    collate, hidden = masked.collator(model.tokenizer, 0.5), 0
+    collate, hidden = masked_lm.collator(model.tokenizer, 0.5), 0
     for _ in range(5):
         batch = collate([dict(row) for row in rows])
         labelled = batch["labels"] != -100
@@ -38,7 +38,7 @@ def test_only_tokens_of_the_text_are_hidden():
 def test_held_out_tokens_are_hidden_once_each(monkeypatch):
     model, corpus = small([f"cleans {n} wards on {n * 7 % 31} days" for n in range(100)])
     seen: list[torch.Tensor] = []
-    network = masked._with_head(model, 13)
+    network = masked_lm._with_head(model, 13)
 
     def spy(network, batch, precision="float32"):
         inputs, labels = batch["input_ids"], batch["labels"]
@@ -46,8 +46,8 @@ def test_held_out_tokens_are_hidden_once_each(monkeypatch):
         seen.append(labels[labels != -100])
         return torch.tensor(2.0)
 
-    monkeypatch.setattr(masked, "masked_loss", spy)
-    assert masked.held_out_loss(network, model.tokenizer, corpus.held_out, RECIPE) == pytest.approx(2.0)
+    monkeypatch.setattr(masked_lm, "masked_loss", spy)
+    assert masked_lm.held_out_loss(network, model.tokenizer, corpus.held_out, RECIPE) == pytest.approx(2.0)
     expected = [n for row in corpus.held_out for n in row["input_ids"] if n not in (2, 3)]
     assert sorted(torch.cat(seen).tolist()) == sorted(expected)
     assert len(seen) == 7  # 1 / 0.15
@@ -55,9 +55,9 @@ def test_held_out_tokens_are_hidden_once_each(monkeypatch):
 
 def test_what_is_held_out_is_measured_without_chance():
     model, corpus = small([f"cleans {n} wards" for n in range(60)])
-    network = masked._with_head(model, 13).train()
+    network = masked_lm._with_head(model, 13).train()
     state = torch.get_rng_state()
-    first, second = (masked.held_out_loss(network, model.tokenizer, corpus.held_out, RECIPE) for _ in range(2))
+    first, second = (masked_lm.held_out_loss(network, model.tokenizer, corpus.held_out, RECIPE) for _ in range(2))
     assert first == second  # dropout is off
     assert network.training
     assert torch.equal(torch.get_rng_state(), state)
@@ -72,7 +72,7 @@ def test_texts_are_cut_between_their_special_tokens():
 
 def test_guessing_shares_the_embeddings_of_the_encoder():
     model, _ = small(["cleans wards", "bakes bread"])
-    network = masked._with_head(model, 13)
+    network = masked_lm._with_head(model, 13)
     words = model[0].model.embeddings.word_embeddings.weight
     assert network.cls.predictions.decoder.weight is words
     assert network.bert is model[0].model
@@ -80,13 +80,13 @@ def test_guessing_shares_the_embeddings_of_the_encoder():
 
 def test_the_loss_is_that_of_the_library():
     model, corpus = small([f"cleans {n} wards" for n in range(20)])
-    network = masked._with_head(model, 13).eval()
+    network = masked_lm._with_head(model, 13).eval()
     torch.manual_seed(1)
-    batch = masked.collator(model.tokenizer, 0.4)([dict(row) for row in corpus.training])
+    batch = masked_lm.collator(model.tokenizer, 0.4)([dict(row) for row in corpus.training])
     expected = network(**batch).loss
-    assert float(masked.masked_loss(network, batch).detach()) == pytest.approx(float(expected.detach()), abs=1e-6)
+    assert float(masked_lm.masked_loss(network, batch).detach()) == pytest.approx(float(expected.detach()), abs=1e-6)
     nothing = {**batch, "labels": torch.full_like(batch["labels"], -100)}
-    assert float(masked.masked_loss(network, nothing).detach()) == 0.0  # the library's is not a number
+    assert float(masked_lm.masked_loss(network, nothing).detach()) == 0.0  # the library's is not a number
     assert torch.isnan(network(**nothing).loss)
 
 
@@ -113,8 +113,8 @@ def context(folder: Path) -> MaskedContext:
 
 def test_a_loss_that_is_no_number_is_an_error(tmp_path: Path, monkeypatch):
     model, corpus = small([f"cleans {n} wards" for n in range(20)])
-    whole = masked.masked_loss
-    monkeypatch.setattr(masked, "masked_loss", lambda *a, **k: whole(*a, **k) * float("nan"))
+    whole = masked_lm.masked_loss
+    monkeypatch.setattr(masked_lm, "masked_loss", lambda *a, **k: whole(*a, **k) * float("nan"))
     with pytest.raises(ModelError, match="the loss of masked language modelling is nan at step 1") as caught:
         train_masked(model, corpus, RECIPE, context(tmp_path))
     assert "method.mlm.learning_rate" in caught.value.hint
@@ -123,7 +123,7 @@ def test_a_loss_that_is_no_number_is_an_error(tmp_path: Path, monkeypatch):
 def test_every_text_is_read_once_an_epoch_beside_texts_of_its_length():
     rng = np.random.default_rng(0)
     lengths = rng.integers(3, 60, size=1003).tolist()
-    batches = masked.plan(lengths, batch_size=8, epochs=2, rng=rng)
+    batches = masked_lm.plan(lengths, batch_size=8, epochs=2, rng=rng)
     assert len(batches) == 2 * 126
     first, second = batches[:126], batches[126:]
     for epoch in (first, second):

@@ -1,0 +1,137 @@
+"""What all records have in common: frozen fields, estimates with their intervals, undefined numbers as null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from hrembed.errors import DataError
+from hrembed.types import Estimate
+
+SCHEMA: Literal[1] = 1
+"""Number of the shape of all records; it rises when a field is renamed, moved or removed."""
+
+
+def _nan_for_null(value: object) -> object:
+    return np.nan if value is None else value
+
+
+def _null_for_nan(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _read_estimate(value: object) -> Estimate:
+    if isinstance(value, Estimate):
+        return value
+    if not isinstance(value, Mapping) or set(value) != {"value", "interval", "n", "unit", "undefined"}:
+        raise ValueError("an estimate has the keys value, interval, n, unit and undefined")
+    point, low, high = (float("nan") if v is None else float(v) for v in (value["value"], *value["interval"]))
+    return Estimate(point, low, high, int(value["n"]), str(value["unit"]), int(value["undefined"]))
+
+
+def _write_estimate(estimate: Estimate) -> dict[str, object]:
+    return {
+        "value": _null_for_nan(estimate.value),
+        "interval": [_null_for_nan(estimate.low), _null_for_nan(estimate.high)],
+        "n": estimate.n,
+        "unit": estimate.unit,
+        "undefined": estimate.undefined,
+    }
+
+
+_ESTIMATE_SCHEMA = {
+    "type": "object",
+    "title": "Estimate",
+    "description": "A number with its interval; null where it is undefined.",
+    "required": ["value", "interval", "n", "unit", "undefined"],
+    "additionalProperties": False,
+    "properties": {
+        "value": {"type": ["number", "null"]},
+        "interval": {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 2, "maxItems": 2},
+        "n": {"type": "integer", "description": "Independent units behind the number."},
+        "unit": {"type": "string", "description": "What was counted."},
+        "undefined": {"type": "integer", "description": "Items that have no value and are left out."},
+    },
+}
+
+Number = Annotated[
+    float,
+    BeforeValidator(_nan_for_null),
+    PlainSerializer(_null_for_nan, return_type=float | None),
+    WithJsonSchema({"type": ["number", "null"]}),
+]
+"""A number without an interval of its own (a p-value, a share); NaN in memory and null in JSON where undefined."""
+
+Measured = Annotated[
+    Estimate,
+    PlainValidator(_read_estimate),
+    PlainSerializer(_write_estimate, return_type=dict[str, object]),
+    WithJsonSchema(_ESTIMATE_SCHEMA),
+]
+"""An `Estimate` as a field of a record."""
+
+
+class Record(BaseModel):
+    """A part of what a command says: fields cannot change, and unknown ones are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True)
+
+
+class CommandRecord(Record):
+    """All that a command says, the content of `metrics.json`.
+
+    Attributes:
+        command: Name of the command, and of the folder of its runs.
+        schema_number: Number of the shape; `schema` in JSON.
+    """
+
+    command: ClassVar[str]
+    schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
+
+
+R = TypeVar("R", bound=CommandRecord)
+
+
+def as_json(record: Record) -> dict[str, object]:
+    """Write a record as plain JSON values in the order of its fields, undefined numbers as null."""
+    return record.model_dump(mode="json", by_alias=True)
+
+
+def read_record(kind: type[R], text: str, where: str) -> R:
+    """Read what a run wrote.
+
+    Args:
+        kind: Record of the command that wrote it.
+        text: Content of `metrics.json`.
+        where: Name of the file, for messages.
+
+    Raises:
+        DataError: It was written by a version of hrembed whose records have another shape, or is damaged.
+    """
+    content = json.loads(text)
+    number = content.get("schema") if isinstance(content, dict) else None
+    if number != SCHEMA:
+        written = "before records had a schema number" if number is None else f"with schema {number}"
+        raise DataError(
+            f"'{where}' was written {written}; this version of hrembed reads schema {SCHEMA}",
+            hint=f"repeat the run with its `config.yaml`: hrembed {kind.command.replace('data-', 'data ')} CONFIG",
+        )
+    try:
+        return kind.model_validate(content)
+    except ValidationError as err:
+        first = err.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"'{where}' is not what `{kind.command}` writes: {place}: {first['msg']}") from err

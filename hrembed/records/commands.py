@@ -1,0 +1,23 @@
+"""Which record a command writes; a record's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hrembed.records.base import CommandRecord
+
+RECORDS = {
+    "eval": "hrembed.records.eval:EvalRecord",
+}
+"""Command, as its folder of runs is called, to its record as `module:class`."""
+
+
+def record_of(command: str) -> type[CommandRecord] | None:
+    """Record of a command; None where it writes none."""
+    if command not in RECORDS:
+        return None
+    module, _, name = RECORDS[command].partition(":")
+    found: type[CommandRecord] = getattr(import_module(module), name)
+    return found
