@@ -33,7 +33,7 @@ class ScratchMethod(Section):
     layers: int = Field(default=4, ge=1, le=48, description="Layers of the encoder.")
     width: int = Field(default=256, ge=8, le=4096, description="Numbers of a vector, in all layers and at the end.")
     heads: int = Field(default=4, ge=1, le=128, description="Attention heads; `width` is a multiple of it.")
-    feed_forward: int = Field(default=1024, ge=8, le=16384, description="Width inside a layer's plan-forward part.")
+    feed_forward: int = Field(default=1024, ge=8, le=16384, description="Width inside a layer's feed-forward part.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in all layers.")
     mlm: MaskedSection = MaskedSection()
 

@@ -47,13 +47,13 @@ def fit_growth(sizes: Sequence[float], values: Sequence[float]) -> Curve:
 def transformer_flops(*, layers: int, width: int, feed_forward: int, tokens: float) -> float:
     """Estimate the floating-point operations of one text through a transformer encoder.
 
-    A multiplication and an addition are two. Projections and plan-forward part take 8 · width² + 4 · width ·
+    A multiplication and an addition are two. Projections and feed-forward part take 8 · width² + 4 · width ·
     feed_forward for a token and layer, attention 4 · tokens · width; embeddings, norms and pooling are left out.
 
     Args:
         layers: Layers of the encoder.
         width: Hidden size.
-        feed_forward: Width inside the plan-forward part.
+        feed_forward: Width inside the feed-forward part.
         tokens: Mean length of a text.
 
     Source:

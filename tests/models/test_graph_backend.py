@@ -175,8 +175,8 @@ def test_a_graph_encodes_without_torch(tiny_model: Path, runs: Path) -> None:
     encoder(tiny_model, runs, backend="openvino")
     code = (
         "import sys; from pathlib import Path; from hrembed.config.parts import ModelSection;"
-        "from hrembed.progress import Silent; from hrembed.scoring.encoders import open_encoder;"
-        f"e = open_encoder(ModelSection(ref='path:{tiny_model}', backend='openvino'), Path('{runs}'), Silent());"
+        "from hrembed.runs.workspace import Workspace; from hrembed.scoring.encoders import open_encoder;"
+        f"e = open_encoder(ModelSection(ref='path:{tiny_model}', backend='openvino'), Workspace(Path('{runs}')));"
         "print(e.vectors(['a new text'], 'query').shape, 'torch' in sys.modules, 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
