@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hrembed.types import Estimate
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from hrembed.types import Estimate
 
 
 def nulls_to_nan(value: Any) -> Any:
@@ -37,15 +37,18 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def format_estimate(entry: Mapping[str, Any], *, sign: bool = False) -> str:
-    """Write an entry of `metrics.json` for a table: `0.712 [0.680, 0.744]`, the value alone where there is no interval.
+def format_estimate(estimate: Estimate | Mapping[str, Any], *, sign: bool = False) -> str:
+    """Write an estimate for a table: `0.712 [0.680, 0.744]`, the value alone where there is no interval.
 
     Args:
-        entry: Value and ends.
+        estimate: The estimate, or an entry of the `metrics.json` of a command that has no record yet.
         sign: Write `+` as well, for differences.
     """
     form = "+.3f" if sign else ".3f"
-    low, high = entry["interval"]
+    if isinstance(estimate, Estimate):
+        value, low, high = estimate.value, estimate.low, estimate.high
+    else:
+        value, (low, high) = estimate["value"], estimate["interval"]
     if np.isnan(low):
-        return f"{entry['value']:{form}}"
-    return f"{entry['value']:{form}} [{low:{form}}, {high:{form}}]"
+        return f"{value:{form}}"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
