@@ -40,12 +40,12 @@ def _finetune(
     quiet: Quiet = False,
 ) -> None:
     if resume is not None:
-        from hrembed.runs.record import unfinished_run
+        from hrembed.runs.past import resumable_run
 
         if config is not None or overrides or dry_run:
             raise ConfigError("a resumed run goes on with its own config", hint="give `--resume` and `--runs-dir` only")
-        folder = unfinished_run(runs_dir, "finetune", resume)
-        config, resume = folder / "config.yaml", folder.name
+        run = resumable_run(runs_dir, "finetune", resume)
+        config, resume = run.path / "config.yaml", run.path.name
     run_command(
         "finetune",
         "hrembed.commands.finetune.run:run_finetune",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from hrembed.errors import DataError
+from hrembed.errors import DataError, HrembedError, ModelError
 from hrembed.files import sha256
 from hrembed.records.base import read_record
 
@@ -98,32 +98,35 @@ def past_runs(root: Path, command: str | None = None) -> list[PastRun]:
     """
     found = []
     for file in root.glob(f"{command or '*'}/*/manifest.json"):
-        run = _read(file.parent)
+        run = read_run(file.parent)
         if run is not None:
             found.append(run)
     return sorted(found, key=_age)
 
 
-def find_run(root: Path, reference: str, command: str | None = None) -> PastRun:
-    """Find a run.
+def find_run(
+    root: Path, reference: str, command: str | None = None, *, latest: Literal["finished", "newest"] = "finished"
+) -> PastRun:
+    """Find a run; every command finds past runs by this function.
 
     Args:
         root: Folder of all runs.
-        reference: `COMMAND/ID`, an id, the folder, or `latest` (also `COMMAND/latest`): the newest that ended well.
+        reference: `COMMAND/ID`, an id, the folder, or `latest` (also `COMMAND/latest`).
         command: What the run must be of; None for any.
+        latest: Which run `latest` means: the newest that ended well, or the newest whatever became of it.
 
     Raises:
         DataError: There is none, several have the id, or it is of another command.
     """
     folder = Path(reference).expanduser()
     if (folder / "manifest.json").is_file():
-        run = _read(folder)
+        run = read_run(folder)
         if run is None:
             raise DataError(f"'{folder / 'manifest.json'}' cannot be read")
     elif folder.is_absolute():
         raise DataError(f"there is no run in '{folder}'", hint="name the folder that holds its `manifest.json`")
     else:
-        run = _by_name(root, reference, command)
+        run = _by_name(root, reference, command, latest)
     if command is not None and run.command != command:
         raise DataError(f"run '{run.name}' is of `{run.command}`, where one of `{command}` is needed")
     return run
@@ -140,20 +143,72 @@ def finished(run: PastRun) -> PastRun:
     return run
 
 
-def _by_name(root: Path, reference: str, command: str | None) -> PastRun:
+def resumable_run(root: Path, command: str, reference: str) -> PastRun:
+    """Find a run that can go on; `latest` is the newest run.
+
+    Raises:
+        DataError: There is no such run.
+        HrembedError: It ended well.
+    """
+    run = find_run(root, reference, command, latest="newest")
+    if run.status == "ok":
+        raise HrembedError(f"run '{run.name}' ended well; there is nothing to resume")
+    return run
+
+
+def training_run(root: Path, reference: str) -> PastRun:
+    """Find a finetune run that wrote a model.
+
+    Raises:
+        ModelError: There is no such run, or it did not end well.
+    """
+    try:
+        run = find_run(root, reference, "finetune")
+    except DataError as err:
+        raise ModelError(str(err), hint=err.hint) from err
+    if run.status != "ok":
+        raise ModelError(
+            f"run '{run.name}' ended with status '{run.status}' and has no final model",
+            hint=f"its last checkpoint is path:{run.path / 'checkpoints' / 'last'}, if there is one",
+        )
+    return run
+
+
+def trained_model(root: Path, reference: str) -> Path:
+    """Find the model folder of a finetune run, every file with the hash that the manifest says.
+
+    Raises:
+        ModelError: There is no such run, it did not end well, or a file of the model was changed since.
+    """
+    run = training_run(root, reference)
+    try:
+        for name in run.manifest.get("outputs", {}):
+            if name.startswith("model/"):
+                run.verified(name)
+    except DataError as err:
+        raise ModelError(str(err), hint=err.hint) from err
+    return run.path / "model"
+
+
+def _by_name(root: Path, reference: str, command: str | None, latest: str) -> PastRun:
     kind, _, name = reference.rpartition("/")
-    of_kind = past_runs(root, kind or command)
+    kind = kind or command or ""
+    candidates = past_runs(root, kind or None)
     if name == LATEST:
-        found = [run for run in of_kind if run.status == "ok"][-1:]
+        matches = [run for run in candidates if latest == "newest" or run.status == "ok"][-1:]
     else:
-        found = [run for run in of_kind if run.path.name == name]
-    if len(found) > 1:
-        raise DataError(f"several runs are called '{name}'", hint=f"write {' or '.join(run.name for run in found)}")
-    if not found:
-        newest = f"the newest is '{of_kind[-1].name}'" if of_kind else "there is none at all"
-        wanted = f"{kind or command} run" if kind or command else "run"
-        raise DataError(f"there is no {wanted} '{name}' in '{root}'; {newest}", hint="list them: hrembed runs list")
-    return found[0]
+        matches = [run for run in candidates if run.path.name == name]
+    if len(matches) > 1:
+        raise DataError(f"several runs are called '{name}'", hint=f"write {' or '.join(run.name for run in matches)}")
+    if matches:
+        return matches[0]
+    wanted = f"{kind} run" if kind else "run"
+    missing = f"finished {wanted}" if name == LATEST else f"{wanted} '{name}'"
+    newest = (
+        f"the newest is '{candidates[-1].name}' ({candidates[-1].status})" if candidates else "there is none at all"
+    )
+    hint = "list them: hrembed runs list" if candidates else f"run `hrembed {kind}` first" if kind else ""
+    raise DataError(f"there is no {missing} in '{root}'; {newest}", hint=hint)
 
 
 def _age(run: PastRun) -> tuple[str, int, str]:
@@ -163,7 +218,8 @@ def _age(run: PastRun) -> tuple[str, int, str]:
     return str(run.manifest.get("started", "")), written, run.name
 
 
-def _read(folder: Path) -> PastRun | None:
+def read_run(folder: Path) -> PastRun | None:
+    """Read a run folder; None where its manifest cannot be read."""
     try:
         content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

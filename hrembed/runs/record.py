@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from contextlib import contextmanager, suppress
@@ -11,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hrembed.errors import HrembedError, ModelError, StoppedError
+from hrembed.errors import HrembedError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
 from hrembed.records.base import Record, as_json
 from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
+from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.records.base import CommandRecord
+    from hrembed.runs.past import PastRun
 
 FORMAT = 1
 _log = logging.getLogger("hrembed")
@@ -105,7 +106,7 @@ def open_run(
     if resume is None:
         run = _new_run(workspace, command, config, seeds)
     else:
-        run = _reopened(workspace, unfinished_run(workspace.root, command, resume))
+        run = _reopened(workspace, resumable_run(workspace.root, command, resume))
     write_json(run.path / "manifest.json", run.manifest)
     handler = _log_file(run.path / "log.txt")
     try:
@@ -130,10 +131,10 @@ def _new_run(workspace: Workspace, command: str, config: Mapping[str, Any], seed
     return run
 
 
-def _reopened(workspace: Workspace, folder: Path) -> Run:
+def _reopened(workspace: Workspace, past: PastRun) -> Run:
     """Open the folder of a run that did not end; the moments at which it went on are kept."""
-    manifest = {**_manifest(folder), "status": "started", "error": None}
-    run = Run(workspace.root, workspace.progress, path=folder, manifest=manifest)
+    manifest = {**past.manifest, "status": "started", "error": None}
+    run = Run(workspace.root, workspace.progress, path=past.path, manifest=manifest)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     run.manifest["resumed"] = [*run.manifest.get("resumed", []), now]
     return run
@@ -196,89 +197,11 @@ def _log_file(path: Path) -> logging.Handler:
     return handler
 
 
-def unfinished_run(root: Path, command: str, run_id: str) -> Path:
-    """Find the folder of a run that can go on.
-
-    Args:
-        root: Folder of all runs.
-        command: Name of the command.
-        run_id: Name of the run folder; `latest` is the newest.
-
-    Raises:
-        HrembedError: There is no such run, or it ended well.
-    """
-    present = sorted(file.parent.name for file in (root / command).glob("*/manifest.json"))
-    name = present[-1] if run_id == "latest" and present else run_id
-    if name not in present:
-        listed = f"; the newest is '{present[-1]}'" if present else ""
-        raise HrembedError(f"there is no {command} run '{run_id}' in '{root / command}'{listed}")
-    if _manifest(root / command / name).get("status") == "ok":
-        raise HrembedError(f"run '{name}' ended well; there is nothing to resume")
-    return root / command / name
-
-
-def latest_run(root: Path) -> str:
-    """Return the id of the newest finetune run that ended well.
-
-    Raises:
-        ModelError: There is none.
-    """
-    ended = [name for name in _finetune_runs(root) if _manifest(root / "finetune" / name).get("status") == "ok"]
-    if not ended:
-        raise ModelError(
-            f"there is no finished finetune run in '{root / 'finetune'}'", hint="run `hrembed finetune` first"
-        )
-    return ended[-1]
-
-
-def find_model(root: Path, run_id: str) -> Path:
-    """Find the model folder of a finetune run, and check that it is whole.
-
-    Args:
-        root: Folder of all runs.
-        run_id: Name of the run folder.
-
-    Raises:
-        ModelError: No such run, it did not end well, or its weights changed since.
-    """
-    present = _finetune_runs(root)
-    folder = root / "finetune" / run_id
-    if run_id not in present:
-        listed = f"; the newest is '{present[-1]}'" if present else ""
-        raise ModelError(f"there is no finetune run '{run_id}' in '{folder.parent}'{listed}")
-    manifest = _manifest(folder)
-    if manifest.get("status") != "ok":
-        raise ModelError(
-            f"run '{run_id}' ended with status '{manifest.get('status')}' and has no final model",
-            hint=f"its last checkpoint is path:{folder / 'checkpoints' / 'last'}, if there is one",
-        )
-    _verify(folder, manifest)
-    return folder / "model"
-
-
-def _finetune_runs(root: Path) -> list[str]:
-    """Run ids, oldest first."""
-    return sorted(file.parent.name for file in (root / "finetune").glob("*/manifest.json"))
-
-
-def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
-    for name, expected in manifest.get("outputs", {}).items():
-        if name.startswith("model/") and (not (folder / name).exists() or sha256(folder / name) != expected):
-            raise ModelError(f"'{folder / name}' is not what the run wrote: its SHA-256 differs from the manifest")
-
-
 def _attributions_of(path: Path) -> list[dict[str, str]]:
     """Credits of the run that wrote a file; a task of a run lies up to three folders below its manifest."""
     for folder in [path, *path.absolute().parents][:4]:
         if (folder / "manifest.json").is_file():
-            found = _manifest(folder).get("attributions", [])
-            return list(found) if isinstance(found, list) else []
+            past = read_run(folder)
+            credits = past.manifest.get("attributions", []) if past else []
+            return list(credits) if isinstance(credits, list) else []
     return []
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -17,7 +17,7 @@ from hrembed.models.transformer import TransformerBackend, compile_model, load_m
 from hrembed.models.vectors import VectorTable
 from hrembed.models.weights import locate_weights
 from hrembed.registry import resolve
-from hrembed.runs.record import find_model, latest_run
+from hrembed.runs.past import LATEST, trained_model, training_run
 from hrembed.scoring.accelerator import Accelerator
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def model_folder(section: ModelSection, runs_dir: Path) -> Path:
     """
     ref = parse_ref(section.ref)
     if ref.scheme == "run":
-        return find_model(runs_dir, ref.target)
+        return trained_model(runs_dir, ref.target)
     return locate_weights(ref, trust_remote_code=section.trust_remote_code)
 
 
@@ -47,7 +47,7 @@ def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
     """
     if section.ref != "run:latest":
         return section
-    return section.model_copy(update={"ref": f"run:{latest_run(runs_dir)}"})
+    return section.model_copy(update={"ref": f"run:{training_run(runs_dir, LATEST).path.name}"})
 
 
 def open_encoder(

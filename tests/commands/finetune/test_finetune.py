@@ -24,7 +24,7 @@ from hrembed.errors import ConfigError, ModelError
 from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model
 from hrembed.models.weights import locate_weights
-from hrembed.runs.record import find_model
+from hrembed.runs.past import trained_model
 from hrembed.runs.workspace import Workspace
 from safetensors.numpy import load_file
 
@@ -128,7 +128,7 @@ def test_weights_that_changed_after_the_run_are_refused(tiny_config: FinetuneCon
     with (run / "model" / "model.safetensors").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(ModelError, match="is not what the run wrote"):
-        find_model(tmp_path, run.name)
+        trained_model(tmp_path, run.name)
 
 
 def test_a_half_precision_checkpoint_is_loaded_in_float32(tiny_model: Path, tmp_path: Path):
@@ -177,7 +177,7 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
     assert not (run / "model").exists()
     assert np.isfinite(vectors(run / "checkpoints" / "last")).all()
     with pytest.raises(ModelError, match=r"ended with status 'interrupted'.*") as caught:
-        find_model(tmp_path / "r", run.name)
+        trained_model(tmp_path / "r", run.name)
     assert "checkpoints/last" in caught.value.hint
 
 

@@ -19,7 +19,7 @@ from hrembed.data.pairs import read_pairs
 from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
-from hrembed.runs.record import unfinished_run
+from hrembed.runs.past import resumable_run
 from hrembed.runs.workspace import Workspace
 from hrembed.training import preflight
 from hrembed.training.checkpoints import ResumePoint, restore_parameters, trained
@@ -117,7 +117,7 @@ def test_6_resuming_names_what_is_wrong(tiny_model: Path, tmp_path: Path):
     with pytest.raises(ModelError, match=r"training other parameters, for example '0\.model\.encoder\.layer\.2\."):
         restore_parameters(other, ResumePoint(1, {}, {}, held), {})
     with pytest.raises(HrembedError, match="there is no finetune run 'gone'"):  # no word of a network
-        unfinished_run(tmp_path, "finetune", "gone")
+        resumable_run(tmp_path, "finetune", "gone")
 
 
 def test_7_a_wrong_metric_is_told_before_anything_is_loaded(tmp_path: Path, capsys):

@@ -114,7 +114,7 @@ def test_what_cannot_be_resumed_is_named(config, tmp_path):
     done = Path(run_finetune(config, Workspace(tmp_path)).run).name
     with pytest.raises(HrembedError, match="ended well; there is nothing to resume"):
         run_finetune(config, Workspace(tmp_path), resume=done)
-    with pytest.raises(HrembedError, match=f"there is no finetune run 'nine' in .*; the newest is '{done}'"):
+    with pytest.raises(HrembedError, match=f"there is no finetune run 'nine' in .*; the newest is 'finetune/{done}'"):
         run_finetune(config, Workspace(tmp_path), resume="nine")
 
 
