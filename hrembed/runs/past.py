@@ -204,11 +204,14 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
         return matches[0]
     wanted = f"{kind} run" if kind else "run"
     missing = f"finished {wanted}" if name == LATEST else f"{wanted} '{name}'"
-    newest = (
-        f"the newest is '{candidates[-1].name}' ({candidates[-1].status})" if candidates else "there is none at all"
+    if not candidates:
+        first = kind.replace("data-", "data ", 1)
+        raise DataError(f"there is no {missing} in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
+    newest = candidates[-1]
+    raise DataError(
+        f"there is no {missing} in '{root}'; the newest is '{newest.name}' ({newest.status})",
+        hint="list them: hrembed runs list",
     )
-    hint = "list them: hrembed runs list" if candidates else f"run `hrembed {kind}` first" if kind else ""
-    raise DataError(f"there is no {missing} in '{root}'; {newest}", hint=hint)
 
 
 def _age(run: PastRun) -> tuple[str, int, str]:
