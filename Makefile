@@ -28,7 +28,7 @@ check: lint
 	$(BIN)/python -m pytest -q -m 'not slow' --ignore tests/commands --ignore tests/models --ignore tests/training --ignore tests/scoring tests
 
 docs: setup
-	$(BIN)/python -m hrembed.config.docs docs/config.md
+	$(BIN)/python tools/write_docs.py
 
 data: setup
 	$(BIN)/python -m hrembed.data.hr_core data/hr-core

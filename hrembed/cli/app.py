@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hrembed import __version__
-from hrembed.cli import compare, data, finetune, runs, select
+from hrembed.cli import compare, data, finetune, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.errors import HrembedError
 
@@ -99,6 +99,7 @@ for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
+schema.add_to(app)
 
 
 def _show_version(asked: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -74,6 +74,8 @@ class EndpointSection(Section):
 
 class ModelSection(Section):
     """Which model, and how it is loaded. In its place may stand a reference, or the path of a `pick.yaml`."""
+
+    short_form: ClassVar[bool] = True
 
     ref: str = Field(
         default="minilm",

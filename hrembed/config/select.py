@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -65,6 +65,8 @@ class ScoresSection(Section):
 
 class WeightsSection(Section):
     """How much each task counts. `weights: like-mine` is short for `weights: {scheme: like-mine}`."""
+
+    short_form: ClassVar[bool] = True
 
     scheme: Literal["equal", "by-type", "like-mine"] = Field(
         default="equal",

@@ -14,10 +14,8 @@ RECORDS = {
 """Command, as its folder of runs is called, to its record as `module:class`."""
 
 
-def record_of(command: str) -> type[CommandRecord] | None:
-    """Record of a command; None where it writes none."""
-    if command not in RECORDS:
-        return None
+def record_of(command: str) -> type[CommandRecord]:
+    """Record of a command in `RECORDS`."""
     module, _, name = RECORDS[command].partition(":")
     found: type[CommandRecord] = getattr(import_module(module), name)
     return found

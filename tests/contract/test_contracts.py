@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 from hrembed import errors, registry
-from hrembed.config.docs import reference
+from hrembed.cli.app import main
+from hrembed.commands.schema import names, schema_text
 from hrembed.config.load import load_config
 from hrembed.config.schema import SCHEMAS
+from hrembed.config.source import parse
 from hrembed.errors import ConfigError
 from places import ROOT
+
+from write_docs import reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +69,7 @@ def test_every_shipped_config_is_valid_and_says_how_it_is_used():
     assert [file.stem for file in files] == sorted(SCHEMAS)
     for file in files:
         load_config(file, SCHEMAS[file.stem])
-        head = file.read_text(encoding="utf-8").splitlines()[:2]
+        head = file.read_text(encoding="utf-8").splitlines()[1:3]
         assert head[0].startswith("# ")
         assert f"hrembed {' '.join(words(file.stem))}" in head[1] or file.stem == "demo"
 
@@ -75,12 +81,48 @@ def test_a_shipped_job_is_valid_and_says_how_it_is_used_and_what_came_out(file: 
     command = file.parent.name
     load_config(file, SCHEMAS[command])
     lines = file.read_text(encoding="utf-8").splitlines()
-    assert lines[1] == f"#   hrembed {command} configs/{command}/{file.name}"
+    assert lines[2] == f"#   hrembed {command} configs/{command}/{file.name}"
     assert any("easured" in line for line in lines if line.startswith("#"))
 
 
 def test_the_reference_of_settings_is_the_generated_one():
     assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == reference(), "run `make docs`"
+
+
+def test_the_reference_of_settings_stays_readable():
+    assert reference().count("\n") <= 510
+
+
+@pytest.mark.parametrize("metrics", [False, True])
+def test_the_schemas_in_the_documents_are_the_generated_ones(metrics: bool):
+    kind = "metrics" if metrics else "config"
+    known = names(metrics=metrics)
+    files = sorted((ROOT / "docs" / "schema").glob(f"*.{kind}.json"))
+    assert [file.name for file in files] == sorted(f"{name}.{kind}.json" for name in known)
+    for file in files:
+        name = file.name.removesuffix(f".{kind}.json")
+        assert file.read_text(encoding="utf-8") == schema_text(name, metrics=metrics) + "\n", "run `make docs`"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda file: file.stem)
+def test_a_starter_config_names_its_schema_and_fulfils_it(file: Path):
+    text = file.read_text(encoding="utf-8")
+    schema = file.parent / text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    jsonschema.validate(parse(text, str(file)).values, json.loads(schema.read_text(encoding="utf-8")))
+
+
+def test_a_mistyped_key_breaks_the_schema():
+    with pytest.raises(jsonschema.ValidationError, match="'modles' was unexpected"):
+        jsonschema.validate({"modles": []}, json.loads(schema_text("eval")))
+
+
+def test_schema_prints_one_and_lists_all(capsys: pytest.CaptureFixture[str]):
+    assert main(["schema", "eval", "--metrics"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "EvalRecord"
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out.split() == [*SCHEMAS]
+    assert main(["schema", "evl"]) == 2
+    assert "did you mean 'eval'?" in capsys.readouterr().err
 
 
 def test_every_error_stands_in_the_tree_with_its_code():
