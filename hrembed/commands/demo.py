@@ -10,6 +10,7 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.select.run import run_select
 from hrembed.config.parts import ModelSection
+from hrembed.records.base import as_json
 from hrembed.reports.estimates import format_estimate
 from hrembed.types import CommandResult
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hrembed.config.schema import DemoConfig
+    from hrembed.records.eval import EvalRecord
     from hrembed.runs.workspace import Workspace
 
 
@@ -46,21 +48,22 @@ def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[Any]:
     workspace.progress.note("4 of 4: bias-audit of the tuned model")
     audited = run_bias_audit(config.audit.model_copy(update={"model": tuned_ref}), workspace)
     ran = {"select": selected, "finetune": tuned, "eval": evaluated, "bias-audit": audited}
-    metrics = {name: {"run": result.run, "status": result.status} for name, result in ran.items()}
+    metrics: dict[str, Any] = {name: {"run": result.run, "status": result.status} for name, result in ran.items()}
+    metrics["eval_metrics"] = as_json(evaluated.metrics)
     tables = {
         "On occupations that were never trained on": _scores(evaluated.metrics, tuned_ref.ref),
         "Bias audit of the tuned model": _audit(audited.metrics),
         "Runs": [{"command": name, "outcome": result.status, "folder": result.run} for name, result in ran.items()],
     }
-    return CommandResult(str(workspace.root), audited.status, {**metrics, "eval_metrics": evaluated.metrics}, tables)
+    return CommandResult(str(workspace.root), audited.status, metrics, tables)
 
 
-def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:
+def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
     """One row per task and model; the run id of the tuned model stands in the table of runs."""
     rows = []
-    for task, models in metrics["scores"].items():
+    for task, models in record.scores.items():
         base = next(iter(models))
-        differences = {d["model"]: d for d in metrics["differences"] if d["task"] == task and d["reference"] == base}
+        differences = {row.model: row for row in record.differences if row.task == task and row.reference == base}
         for model, scores in models.items():
             metric, score = next(iter(scores.items()))
             found = differences.get(model)
@@ -69,10 +72,8 @@ def _scores(metrics: Mapping[str, Any], tuned: str) -> list[dict[str, str]]:
                     "task": task,
                     "model": "tuned" if model == tuned else model,
                     metric: format_estimate(score),
-                    "difference to the base": format_estimate(found["difference"], sign=True)
-                    if found
-                    else "(the base)",
-                    "p (Holm)": f"{found['p_holm']:.4f}" if found else "",
+                    "difference to the base": format_estimate(found.difference, sign=True) if found else "(the base)",
+                    "p (Holm)": f"{found.p_holm:.4f}" if found else "",
                 }
             )
     return rows

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hrembed.errors import DataError
 from hrembed.language import guess_each
 from hrembed.metrics.intervals import mean_interval
+from hrembed.records.eval import SliceDifference, SliceRow, Slices
 from hrembed.registry import nearest
 from hrembed.text import normalise
+from hrembed.types import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from hrembed.types import Floats, Ints, Task, Text
 
 MOST_SLICES = 30
-OTHERS = "others"
 MIXED = "mixed"
 _NONE = "none"
 _SENIOR = ("senior", "sr", "snr", "lead", "head", "chief", "principal", "director", "vice president", "vp")
@@ -170,31 +170,38 @@ _LABELS = {
 BUILT_IN = (*_LABELS, "family")
 
 
-def slice_rows(
-    values: Mapping[str, Floats],
-    labels: Sequence[str | None],
-    groups: Sequence[str],
-    *,
-    min_queries: int,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> list[dict[str, Any]]:
+class SliceSettings(NamedTuple):
+    """How the scores of slices are estimated.
+
+    Attributes:
+        min_queries: A mean or a difference over fewer queries is not given.
+        seed: Every estimate starts from it, so that none depends on the other slices.
+        unit: Word for what is resampled.
+        confidence: As in `hrembed.metrics.intervals.mean_interval`, like `resamples`.
+        resamples: Their number.
+    """
+
+    min_queries: int
+    seed: int
+    unit: str
+    confidence: float = 0.95
+    resamples: int = 2000
+
+
+def score_slices(
+    values: Mapping[str, Floats], labels: Sequence[str | None], groups: Sequence[str], settings: SliceSettings
+) -> Slices:
     """Score every slice of a task; queries without a slice stand in no row.
 
     Args:
         values: Model to one value per query, shape (Q,), NaN where undefined; the first model is the reference.
         labels: Slice of each query, length Q.
         groups: Group of each query, length Q; resampled as a whole.
-        min_queries: A mean or a difference over fewer queries is not given.
-        seed: Every estimate starts from it, so that none depends on the other slices.
-        confidence: As in `hrembed.metrics.intervals.mean_interval`, like `resamples`.
-        resamples: Their number.
+        settings: How scores are estimated.
 
     Returns:
-        One row for each slice and model, as `_estimate` and `_slice` describe. Slices with bounds come first,
-        ascending, names after them, largest first. Of more than 30 the largest are kept, and a last row `others`, of
-        no model, says in its note what was left out.
+        One row for each slice and model. Slices with bounds come first, ascending, names after them, largest first. Of
+        more than 30 the largest are kept, and the others are counted.
 
     Raises:
         ValueError: The lengths differ.
@@ -202,23 +209,22 @@ def slice_rows(
     lengths = {len(labels), len(groups), *map(len, values.values())}
     if len(lengths) > 1:
         raise ValueError(f"labels, groups and values differ in length: {sorted(lengths)}")
-    estimate = partial(_estimate, min_queries=min_queries, seed=seed, confidence=confidence, resamples=resamples)
     members = _members(labels)
-    rows = []
+    rows: list[SliceRow] = []
     for label in sorted([*members][:MOST_SLICES], key=_bound):  # stable: names stay in the order of their size
         inside = {model: column[members[label]] for model, column in values.items()}
-        rows += _slice(label, inside, partial(estimate, groups=[groups[n] for n in members[label]]))
-    left = [*members.values()][MOST_SLICES:]
-    return [*rows, _others(len(left), sum(map(len, left)))] if left else rows
+        rows += _rows_of_slice(label, inside, [groups[n] for n in members[label]], settings)
+    smaller = [*members.values()][MOST_SLICES:]
+    return Slices(rows=tuple(rows), slices_left_out=len(smaller), queries_left_out=sum(map(len, smaller)))
 
 
 def _members(labels: Sequence[str | None]) -> dict[str, list[int]]:
     """Label to the positions that have it, largest first, equal ones by name."""
-    found: dict[str, list[int]] = defaultdict(list)
+    members: dict[str, list[int]] = defaultdict(list)
     for n, label in enumerate(labels):
         if label is not None:
-            found[label].append(n)
-    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+            members[label].append(n)
+    return dict(sorted(members.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def _bound(label: str) -> float:
@@ -226,45 +232,34 @@ def _bound(label: str) -> float:
     return int(match[1]) if match else 0 if label == _NONE else np.inf
 
 
-def _slice(
-    label: str, values: Mapping[str, Floats], estimate: Callable[[Floats], dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Rows of one slice: `slice`, `model`, an estimate of the mean, and `difference` to the first model.
-
-    The difference is None for the first model; else an estimate of model minus first over the queries that both
-    define, with the numbers of queries where it is `better` and `worse`.
-    """
-    rows: list[dict[str, Any]] = []
-    for model, own in values.items():
-        row = {"slice": label, "model": model, **estimate(own), "difference": None}
-        if rows:
-            delta = own - next(iter(values.values()))
-            counts = {"better": int((delta > 0).sum()), "worse": int((delta < 0).sum())}
-            row["difference"] = {**estimate(delta), **counts}
-        rows.append(row)
+def _rows_of_slice(
+    label: str, values: Mapping[str, Floats], groups: Sequence[str], settings: SliceSettings
+) -> list[SliceRow]:
+    first = next(iter(values.values()))
+    rows: list[SliceRow] = []
+    for model, scores in values.items():
+        mean, queries, note = _mean(scores, groups, settings)
+        against_first = _difference(scores - first, groups, settings) if rows else None
+        rows.append(
+            SliceRow(slice=label, model=model, score=mean, queries=queries, note=note, against_first=against_first)
+        )
     return rows
 
 
-def _estimate(
-    values: Floats, groups: Sequence[str], *, min_queries: int, seed: int, confidence: float, resamples: int
-) -> dict[str, Any]:
-    """Mean as `value`, ends of its `interval`, `n` defined queries, `undefined` ones, and `groups` of defined ones.
-
-    With too few queries value and ends are None and the `note` says `too few queries (7 < 20)`; with one group the ends
-    are NaN and the note says so.
-    """
-    rng = np.random.default_rng(seed)
-    mean = mean_interval(values, groups, rng=rng, confidence=confidence, resamples=resamples)
-    defined = int((~np.isnan(values)).sum())
-    found = {"n": defined, "undefined": len(values) - defined, "groups": mean.n}
-    if defined < min_queries:
-        note = f"too few queries ({defined} < {min_queries})"
-        return {**found, "value": None, "interval": [None, None], "note": note}
-    note = "no interval: one group" if mean.n == 1 else ""
-    return {**found, "value": mean.value, "interval": [mean.low, mean.high], "note": note}
+def _difference(delta: Floats, groups: Sequence[str], settings: SliceSettings) -> SliceDifference:
+    mean, queries, note = _mean(delta, groups, settings)
+    better, worse = int((delta > 0).sum()), int((delta < 0).sum())
+    return SliceDifference(difference=mean, queries=queries, better=better, worse=worse, note=note)
 
 
-def _others(slices: int, queries: int) -> dict[str, Any]:
-    note = f"{slices} smaller slices with {queries} queries are left out"
-    empty = {"n": None, "undefined": None, "groups": None, "value": None, "interval": [None, None], "difference": None}
-    return {"slice": OTHERS, "model": None, **empty, "note": note}
+def _mean(values: Floats, groups: Sequence[str], settings: SliceSettings) -> tuple[Estimate, int, str]:
+    """Mean, number of defined queries, and why there is no mean or no interval."""
+    rng = np.random.default_rng(settings.seed)
+    mean = mean_interval(
+        values, groups, rng=rng, confidence=settings.confidence, resamples=settings.resamples, unit=settings.unit
+    )
+    queries = len(values) - mean.undefined
+    if queries < settings.min_queries:
+        unknown = Estimate(np.nan, np.nan, np.nan, mean.n, mean.unit, mean.undefined)
+        return unknown, queries, f"too few queries ({queries} < {settings.min_queries})"
+    return mean, queries, "no interval: one group" if mean.n == 1 else ""

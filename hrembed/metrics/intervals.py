@@ -42,7 +42,7 @@ def mean_interval(
 ) -> Estimate:
     """Estimate a mean with a percentile bootstrap over groups.
 
-    Undefined (NaN) values are left out and not counted. With fewer than two groups the ends are NaN.
+    Undefined (NaN) values are left out, and counted as such. With fewer than two groups the ends are NaN.
 
     Args:
         values: One number per item, shape (n,).
@@ -54,7 +54,7 @@ def mean_interval(
         unit: Word for what was counted.
 
     Returns:
-        Mean, ends of the interval, and the number of groups.
+        Mean, ends of the interval, the number of groups, and that of undefined values.
 
     Raises:
         ValueError: The lengths differ.
@@ -64,11 +64,12 @@ def mean_interval(
     """
     if len(groups) != len(values):
         raise ValueError(f"{len(values)} values but {len(groups)} groups")
-    if np.isnan(values).all():
-        return Estimate(np.nan, np.nan, np.nan, 0, unit)
+    undefined = int(np.isnan(values).sum())
+    if undefined == len(values):
+        return Estimate(np.nan, np.nan, np.nan, 0, unit, undefined)
     sums, sizes = _by_group(values, groups)
     low, high = _ends(sums, sizes, confidence, resamples, rng)
-    return Estimate(float(sums.sum() / sizes.sum()), low, high, len(sums), unit)
+    return Estimate(float(sums.sum() / sizes.sum()), low, high, len(sums), unit, undefined)
 
 
 def _ends(

@@ -70,28 +70,42 @@ class ModelFacts(Record):
     few_shot_f1: Number | None = None
 
 
+class SliceDifference(Record):
+    """A model against the first one on one slice.
+
+    Attributes:
+        difference: Model minus first model; undefined with too few queries.
+        queries: Queries that both define.
+        better: Those on which the model scored higher.
+        worse: Those on which it scored lower.
+        note: Why there is no mean or no interval; empty otherwise.
+    """
+
+    difference: Measured
+    queries: int
+    better: int
+    worse: int
+    note: str = ""
+
+
 class SliceRow(Record):
     """A model on one slice of a task.
 
     Attributes:
         slice: Name of the slice.
         model: Name of the model.
-        score: Mean of the headline metric; undefined with too few queries, which the note says.
+        score: Mean of the headline metric; undefined with too few queries.
         queries: Queries with a defined value.
-        difference: Model minus the first model; null for the first one.
-        better: Queries on which the model scored higher than the first one.
-        worse: Queries on which it scored lower.
         note: Why there is no mean or no interval; empty otherwise.
+        against_first: How it differs from the first model; null for that one itself.
     """
 
     slice: str
     model: str
     score: Measured
     queries: int
-    difference: Measured | None = None
-    better: int | None = None
-    worse: int | None = None
     note: str = ""
+    against_first: SliceDifference | None = None
 
 
 class Slices(Record):

@@ -34,6 +34,7 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
         "interval": [estimate.low, estimate.high],
         "n": estimate.n,
         "unit": estimate.unit,
+        "undefined": estimate.undefined,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hrembed.evaluation.probes import classify, cluster, pair_similarities
 from hrembed.evaluation.search import graded
 from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.metrics.ranking import first_relevant_rank
+from hrembed.records.eval import ModelFacts
 from hrembed.scoring.retrieval import score_ranking
 from hrembed.scoring.tasks import items_of
 from hrembed.types import LabelTask, PairTask
@@ -56,7 +57,7 @@ class Measures(NamedTuple):
     items: Mapping[str, Floats]
     drawn: Mapping[str, Drawn]
     headline: str
-    facts: Mapping[str, Any]
+    facts: ModelFacts = ModelFacts()
     ranking: Ranking | None = None
     columns: Mapping[str, Floats] = MappingProxyType({})
 
@@ -80,7 +81,8 @@ def measure(system: System, task: AnyTask, config: EvalConfig, progress: Progres
 def _ranked(system: System, task: Task, config: EvalConfig, progress: Progress) -> Measures:
     ranking = system.rank(task, config, progress)
     values = score_ranking(task, ranking, config.metrics)
-    return Measures(values, {}, config.metrics[0], {"first_relevant": first_ranks(task, ranking)}, ranking)
+    facts = ModelFacts(first_relevant=first_ranks(task, ranking))
+    return Measures(values, {}, config.metrics[0], facts, ranking)
 
 
 def first_ranks(task: Task, ranking: Ranking) -> dict[str, int]:
@@ -100,12 +102,12 @@ def _similar(encoder: Encoder, task: PairTask, config: EvalConfig) -> Measures:
     rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
     draws = spearman_draws(found, task.scores, _groups(task), rng=rng, resamples=resamples)
     drawn = {"spearman": Drawn(spearman(found, task.scores), draws)}
-    return Measures({}, drawn, "spearman", {}, columns={"similarity": found, "rated": task.scores})
+    return Measures({}, drawn, "spearman", columns={"similarity": found, "rated": task.scores})
 
 
 def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
     found = classify(encoder, task, seed=config.bootstrap.seed)
-    facts = {"majority_share": found.majority, "f1": found.full_f1, "few_shot_f1": found.few_shot_f1}
+    facts = ModelFacts(majority_share=found.majority, f1=found.full_f1, few_shot_f1=found.few_shot_f1)
     return Measures({"accuracy": found.full, "few-shot-accuracy": found.few_shot}, {}, "accuracy", facts)
 
 
@@ -113,7 +115,7 @@ def _clustered(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measure
     """Compare models by neighbours; the v-measure of resampled texts is too high, so it has no honest interval."""
     found = cluster(encoder, task, seed=config.bootstrap.seed)
     drawn = {"v-measure": Drawn(found.v_measure, np.full(1, np.nan))}
-    return Measures({"neighbours": found.neighbours}, drawn, "neighbours", {})
+    return Measures({"neighbours": found.neighbours}, drawn, "neighbours")
 
 
 def _groups(task: AnyTask) -> list[str]:

@@ -15,6 +15,7 @@ from hrembed.files import sha256
 from hrembed.metrics.intervals import clustered_error, paired_difference
 from hrembed.metrics.probes import interval_of, spearman, spearman_draws
 from hrembed.models.refs import parse_ref
+from hrembed.records.eval import EvalRecord
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
 from hrembed.scoring.encoders import short_name
@@ -39,7 +40,7 @@ class EvaluatedModel:
         run: The run, which ended well.
         model: Name of the model in it.
         section: How the run opened the model.
-        metrics: Content of `metrics.json`.
+        metrics: All numbers of the run.
         config: Content of `config.yaml`.
         rows: Columns of `per_query.parquet`, only the rows of this model: name to array.
     """
@@ -47,7 +48,7 @@ class EvaluatedModel:
     run: PastRun
     model: str
     section: ModelSection
-    metrics: dict[str, Any] = field(repr=False)
+    metrics: EvalRecord = field(repr=False)
     config: dict[str, Any] = field(repr=False)
     rows: dict[str, Any] = field(repr=False)
 
@@ -58,21 +59,15 @@ class EvaluatedModel:
 
     def tasks(self) -> list[str]:
         """Tasks on which the model has scores."""
-        return [task for task, models in self.metrics["scores"].items() if self.model in models]
+        return [task for task, models in self.metrics.scores.items() if self.model in models]
 
-    def scores(self, task: str) -> dict[str, Any]:
-        """Metric to its entry in `metrics.json`, the headline first."""
-        found: dict[str, Any] = self.metrics["scores"][task][self.model]
-        return found
+    def scores(self, task: str) -> dict[str, Estimate]:
+        """Metric to its score, the headline first."""
+        return self.metrics.scores[task][self.model]
 
     def headline(self, task: str) -> str:
         """The metric that comparisons of this task look at."""
-        for row in self.metrics["differences"]:
-            if row["task"] == task:
-                return str(row["metric"])
-        kind = self.metrics["kinds"][task]["kind"]
-        names = {"similarity": "spearman", "classification": "accuracy", "clustering": "neighbours"}
-        return names.get(kind) or str(self.config["metrics"][0])
+        return self.metrics.headlines[task]
 
     def of_task(self, task: str) -> dict[str, Any]:
         """Columns of one task."""
@@ -117,7 +112,7 @@ def open_evaluated_model(root: Path, reference: str, model: str | None, *, last:
         ConfigError: It has no model of that name.
     """
     run = finished(find_run(root, reference, "eval"))
-    config, metrics = run.json("config.yaml"), run.json("metrics.json")
+    config, metrics = run.json("config.yaml"), run.record(EvalRecord)
     by_name = sections_of(run)
     names = list(by_name)
     chosen = model or (names[len(config["models"]) - 1] if last else names[0])
@@ -153,7 +148,7 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
             hint="evaluate the baseline again on the data of today",
         )
     items = [side.of_task(task)["query"].tolist() for side in sides]
-    if items[0] != items[1] or candidate.metrics["kinds"][task] != baseline.metrics["kinds"][task]:
+    if items[0] != items[1] or candidate.metrics.kinds[task] != baseline.metrics.kinds[task]:
         raise DataError(f"the two runs scored other items of '{task}'", hint="check `split` and `kind` in both configs")
     depths = [side.config["search"]["depth"] for side in sides]
     if depths[0] != depths[1]:

@@ -100,9 +100,9 @@ def ndcg_by_ours(checkpoint: Path, folder: Path, place: Path) -> float:
     config = EvalConfig(
         models=(ModelSection(ref=f"path:{checkpoint}"),), baselines=(), tasks=(TaskSection(path=str(folder)),), worst=0
     )
-    (models,) = run_evaluate(config, Workspace(place)).metrics["scores"].values()
+    (models,) = run_evaluate(config, Workspace(place)).metrics.scores.values()
     (scores,) = models.values()
-    return float(scores["ndcg@10"]["value"])
+    return scores["ndcg@10"].value
 
 
 def test_two_checkpoints_under_one_name(checkpoints: tuple[Path, Path], tmp_path: Path):

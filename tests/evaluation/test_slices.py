@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from hrembed.errors import DataError
-from hrembed.evaluation.slices import BUILT_IN, slice_labels, slice_rows
+from hrembed.evaluation.slices import BUILT_IN, SliceSettings, score_slices, slice_labels
 from hrembed.types import Task, Text
 from scipy import stats
 
@@ -149,9 +149,13 @@ def test_family_is_a_field_like_any_other_and_may_be_missing():
     assert caught.value.hint == "it has length, overlap, relevant, seniority, language, group"
 
 
+def slices_of(values, labels, groups=None, **options):
+    settings = SliceSettings(**{"min_queries": 1, "seed": 3, "unit": "items", **options})
+    return score_slices(values, labels, groups or [""] * len(labels), settings)
+
+
 def rows_of(values, labels, groups=None, **options):
-    given = {"min_queries": 1, "seed": 3, **options}
-    return slice_rows(values, labels, groups or [""] * len(labels), **given)
+    return slices_of(values, labels, groups, **options).rows
 
 
 def test_every_slice_and_model_has_a_row_with_what_is_defined():
@@ -159,20 +163,20 @@ def test_every_slice_and_model_has_a_row_with_what_is_defined():
     first = np.array([1.0, 0.2, 0.9, 0.4, np.nan, 0.25])
     second = np.array([0.5, 0.1, 0.9, 0.6, 0.5, 0.25])
     rows = rows_of({"first": first, "second": second}, labels)
-    assert [(row["slice"], row["model"], row["n"], row["undefined"]) for row in rows] == [
+    assert [(row.slice, row.model, row.queries, row.score.undefined) for row in rows] == [
         ("a", "first", 2, 1),
         ("a", "second", 3, 0),
         ("b", "first", 2, 0),
         ("b", "second", 2, 0),
     ]
-    assert [row["value"] for row in rows] == pytest.approx([0.3, 0.4, 0.625, 0.375])
-    assert [row["difference"] is None for row in rows] == [True, False, True, False]
-    difference = rows[1]["difference"]  # over the two queries that both define: -0.1, +0.2
-    assert difference["value"] == pytest.approx(0.05)
-    assert (difference["n"], difference["undefined"], difference["better"], difference["worse"]) == (2, 1, 1, 1)
-    assert rows[3]["difference"]["value"] == pytest.approx(-0.25)
-    assert (rows[3]["difference"]["better"], rows[3]["difference"]["worse"]) == (0, 1)  # and one equal
-    assert all(row["note"] == "" for row in rows)
+    assert [row.score.value for row in rows] == pytest.approx([0.3, 0.4, 0.625, 0.375])
+    assert [row.against_first is None for row in rows] == [True, False, True, False]
+    found = rows[1].against_first  # over the two queries that both define: -0.1, +0.2
+    assert found.difference.value == pytest.approx(0.05)
+    assert (found.queries, found.difference.undefined, found.better, found.worse) == (2, 1, 1, 1)
+    assert rows[3].against_first.difference.value == pytest.approx(-0.25)
+    assert (rows[3].against_first.better, rows[3].against_first.worse) == (0, 1)  # and one equal
+    assert all(row.note == "" for row in rows)
 
 
 def test_intervals_are_those_of_whole_groups():
@@ -185,28 +189,28 @@ def test_intervals_are_those_of_whole_groups():
     longer = {model: np.concatenate([np.ones(40), column]) for model, column in values.items()}
     copied = rows_of(longer, [None] * 40 + ["s"] * 160, [""] * 40 + groups)[1]
     single = rows_of({"first": once, "second": other}, ["s"] * 40)[1]
-    assert (copied["n"], copied["groups"], single["groups"]) == (160, 40, 40)
+    assert (copied.queries, copied.score.n, single.score.n) == (160, 40, 40)
     # Student's interval: the bootstrap's agrees with it to a tenth of its width.
-    for found, sample in ((copied, other), (copied["difference"], other - once)):
+    for found, sample in ((copied.score, other), (copied.against_first.difference, other - once)):
         exact = stats.t.interval(0.95, 39, sample.mean(), stats.sem(sample))
-        assert found["interval"] == pytest.approx(exact, abs=(exact[1] - exact[0]) / 10)
-    assert single["interval"] == pytest.approx(copied["interval"], abs=0.02)
+        assert (found.low, found.high) == pytest.approx(exact, abs=(exact[1] - exact[0]) / 10)
+    assert (single.score.low, single.score.high) == pytest.approx((copied.score.low, copied.score.high), abs=0.02)
 
 
 def test_the_level_and_the_resamples_reach_the_bootstrap():
     values = {"m": np.random.default_rng(0).uniform(size=60)}
-    wide, narrow = (rows_of(values, ["s"] * 60, confidence=level)[0]["interval"] for level in (0.99, 0.5))
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
-    assert narrow[1] - narrow[0] < 0.4 * (wide[1] - wide[0])
-    one = rows_of(values, ["s"] * 60, resamples=1)[0]["interval"]
-    assert one[0] == one[1]
+    wide, narrow = (rows_of(values, ["s"] * 60, confidence=level)[0].score for level in (0.99, 0.5))
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert narrow.high - narrow.low < 0.4 * (wide.high - wide.low)
+    one = rows_of(values, ["s"] * 60, resamples=1)[0].score
+    assert one.low == one.high
 
 
 def test_a_slice_does_not_depend_on_the_others():
     values = np.random.default_rng(0).uniform(size=50)
     labels = ["a"] * 20 + ["b"] * 30
     alone = rows_of({"m": values[20:]}, labels[20:])
-    assert [row for row in rows_of({"m": values}, labels) if row["slice"] == "b"] == alone
+    assert tuple(row for row in rows_of({"m": values}, labels) if row.slice == "b") == alone
     assert rows_of({"m": values[20:]}, labels[20:], seed=4) != alone
 
 
@@ -217,20 +221,20 @@ def test_too_few_queries_are_told_in_place_of_a_number():
         rows_of({"first": first, "second": second}, ["s"] * 21, min_queries=least) for least in (21, 20, 19)
     )
     for row in few:
-        assert row["value"] is None
-        assert row["interval"] == [None, None]
-        assert row["note"] == "too few queries (20 < 21)"
-        assert (row["n"], row["undefined"]) == (20, 1)
-    assert [row["value"] for row in more] == [0.5, 0.25]
-    assert more[1]["difference"]["value"] is None
-    assert more[1]["difference"]["note"] == "too few queries (19 < 20)"
+        assert all(math.isnan(number) for number in (row.score.value, row.score.low, row.score.high))
+        assert row.note == "too few queries (20 < 21)"
+        assert (row.queries, row.score.undefined) == (20, 1)
+    assert [row.score.value for row in more] == [0.5, 0.25]
+    assert math.isnan(more[1].against_first.difference.value)
+    assert more[1].against_first.note == "too few queries (19 < 20)"
 
 
 def test_one_group_has_a_mean_but_no_interval():
     row = rows_of({"m": np.array([0.2, 0.4])}, ["s", "s"], ["g", "g"])[0]
-    assert row["value"] == pytest.approx(0.3)
-    assert all(math.isnan(end) for end in row["interval"])
-    assert row["note"] == "no interval: one group"
+    assert row.score.value == pytest.approx(0.3)
+    assert math.isnan(row.score.low)
+    assert math.isnan(row.score.high)
+    assert row.note == "no interval: one group"
 
 
 @pytest.mark.parametrize(
@@ -246,20 +250,18 @@ def test_one_group_has_a_mean_but_no_interval():
 )
 def test_bounds_ascend_and_names_go_by_size(ordered):
     labels = [label for label in ordered for _ in range(2)][::-1] + ["z", "z", "3M"] * ("z" in ordered)
-    assert [row["slice"] for row in rows_of({"m": np.zeros(len(labels))}, labels)] == ordered
+    assert [row.slice for row in rows_of({"m": np.zeros(len(labels))}, labels)] == ordered
 
 
 def test_of_many_slices_the_largest_stay():
     labels = [f"name {n:02}" for n in range(33) for _ in range(2 + (n > 30))]
-    rows = rows_of({"first": np.zeros(len(labels)), "second": np.zeros(len(labels))}, labels)
-    assert len(rows) == 61
-    assert [row["slice"] for row in rows[:6:2]] == ["name 31", "name 32", "name 00"]
-    assert rows[59]["slice"] == "name 27"
-    others = rows[60]
-    assert (others["slice"], others["model"], others["value"]) == ("others", None, None)
-    assert others["note"] == "3 smaller slices with 6 queries are left out"
-    assert others.keys() == rows[0].keys()
-    assert len(rows_of({"m": np.zeros(30)}, [f"n{n}" for n in range(30)])) == 30
+    found = slices_of({"first": np.zeros(len(labels)), "second": np.zeros(len(labels))}, labels)
+    assert len(found.rows) == 60
+    assert [row.slice for row in found.rows[:6:2]] == ["name 31", "name 32", "name 00"]
+    assert found.rows[59].slice == "name 27"
+    assert (found.slices_left_out, found.queries_left_out) == (3, 6)
+    all_of_them = slices_of({"m": np.zeros(30)}, [f"n{n}" for n in range(30)])
+    assert (len(all_of_them.rows), all_of_them.slices_left_out) == (30, 0)
 
 
 def test_lengths_must_agree():

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hrembed.config.eval import EvalConfig
+from hrembed.records.eval import EvalRecord, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
+from hrembed.types import Estimate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +34,28 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
             run.add_model(f"path:{name}", f"identity-{name}", f"folder-{name}")
             mean = float(found.mean())
             assert 0 <= mean <= 1
-        entries = {
+        scores = {
             f"path:{name}": {
-                metric: {"value": float(v.mean()), "interval": [float(v.mean()) - 0.03, float(v.mean()) + 0.03],
-                         "n": QUERIES // 2, "unit": "groups", "undefined": 0}
+                metric: Estimate(
+                    float(v.mean()), float(v.mean()) - 0.03, float(v.mean()) + 0.03, QUERIES // 2, "groups"
+                )
             }
             for name, v in models.items()
-        }  # fmt: skip
-        kinds = {"task/test": {"kind": "retrieval", "items": QUERIES, "unit": "groups"}}
+        }
         run.write_metrics(
-            {"scores": {"task/test": entries}, "retention": [], "kinds": kinds, "differences": [], "robustness": {}}
+            EvalRecord(
+                confidence=0.95,
+                delta=0.02,
+                kinds={"task/test": TaskFacts(kind="retrieval", items=QUERIES, unit="groups")},
+                retention=(),
+                headlines={"task/test": metric},
+                scores={"task/test": scores},
+                facts={},
+                differences=(),
+                families={"tasks": 0, "retention": 0},
+                slices={},
+                robustness={},
+            )
         )
         count = len(models)
         run.write_table(

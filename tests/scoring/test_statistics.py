@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hrembed.config.eval import EvalConfig
 from hrembed.config.parts import BootstrapSection
-from hrembed.scoring.comparisons import comparisons, estimates, family_json
+from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.measures import Measures
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def tasks(seed: int, groups: int, models: int) -> Iterator[tuple[np.ndarray, lis
 
 
 def measured(values: np.ndarray) -> Measures:
-    return Measures({"ndcg@10": values}, {}, "ndcg@10", {})
+    return Measures({"ndcg@10": values}, {}, "ndcg@10")
 
 
 @pytest.mark.parametrize("groups", [20, 40])
@@ -41,8 +41,8 @@ def test_the_interval_holds_the_truth_in_93_to_97_of_100_tasks(groups: int):
     truth = scores(np.random.default_rng(0), 400_000, 1).mean()
     inside = 0
     for values, names, _ in tasks(1, groups, 1):
-        low, high = estimates(measured(values[0]), names, CONFIG)["ndcg@10"]["interval"]
-        inside += low <= truth <= high
+        score = estimates(measured(values[0]), names, CONFIG.bootstrap)["ndcg@10"]
+        inside += score.low <= truth <= score.high
     assert 0.93 <= inside / TASKS <= 0.97
 
 
@@ -53,9 +53,9 @@ def test_equal_models_are_called_different_in_at_most_6_of_100_tasks():
     for seed in (2, 5, 6, 7):
         for values, names, _ in tasks(seed, 30, 3):
             found = {f"m{n}": measured(row) for n, row in enumerate(values)}
-            rows = comparisons("t", found, names, config)
+            rows = paired_tests("t", found, names, config)
             alone += sum(row.p_value <= 0.05 for row in rows)
-            family += any(row["p_holm"] <= 0.05 for row in family_json(rows, config))
+            family += any(row.p_holm <= 0.05 for row in correct_family(rows, config))
     assert 0.04 <= alone / (3 * 4 * TASKS) <= 0.06
     assert family / (4 * TASKS) <= 0.06
 
@@ -65,10 +65,10 @@ def test_a_planted_difference_of_the_detectable_size_is_found_in_three_of_four_t
     found = 0
     for values, names, rng in tasks(3, 40, 2):
         pilot = {"a": measured(values[0]), "b": measured(values[1])}
-        size = family_json(comparisons("t", pilot, names, CONFIG), CONFIG)[0]["detectable"]
+        size = correct_family(paired_tests("t", pilot, names, CONFIG), CONFIG)[0].detectable
         fresh = scores(rng, 40, 2)
         second = {"a": measured(fresh[0]), "b": measured(fresh[1] + size)}
-        found += family_json(comparisons("t", second, names, CONFIG), CONFIG)[0]["verdict"] == "better"
+        found += correct_family(paired_tests("t", second, names, CONFIG), CONFIG)[0].verdict == "better"
     assert 0.75 <= found / TASKS <= 0.9
 
 
@@ -79,7 +79,7 @@ def test_equality_is_claimed_only_where_the_difference_is_within_delta():
         config = EvalConfig(bootstrap=BootstrapSection(resamples=300), compare={"delta": 0.03})
         for shift in (0.03, 0.0):
             found = {"a": measured(values[0]), "b": measured(values[1] + shift)}
-            verdict = family_json(comparisons("t", found, names, config), config)[0]["verdict"]
+            verdict = correct_family(paired_tests("t", found, names, config), config)[0].verdict
             claimed += shift > 0 and verdict.startswith("no difference")
             near += shift == 0 and verdict.startswith("no difference")
     assert claimed / TASKS <= 0.05

@@ -131,7 +131,8 @@ def _alternative(config: CompareConfig, side: EvaluatedModel, taken: Sequence[st
 
 def _accuracy(side: EvaluatedModel) -> dict[str, Any]:
     """Headline of each task with its interval."""
-    return {task: {"metric": side.headline(task), **side.scores(task)[side.headline(task)]} for task in side.tasks()}
+    headlines = {task: side.headline(task) for task in side.tasks()}
+    return {task: {"metric": metric, **as_json(side.scores(task)[metric])} for task, metric in headlines.items()}
 
 
 def _differences(config: CompareConfig, found: Sequence[Alternative]) -> list[dict[str, Any]]:
@@ -156,7 +157,7 @@ def _differences(config: CompareConfig, found: Sequence[Alternative]) -> list[di
                 "difference": as_json(pair.estimate),
                 "corrected": as_json(pair.corrected),
                 "verdict": verdict,
-                "retention": task in alternative.side.metrics["retention"],
+                "retention": task in alternative.side.metrics.retention,
             }
         )
     return rows

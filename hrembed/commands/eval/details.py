@@ -10,14 +10,14 @@ import numpy as np
 from hrembed.errors import DataError
 from hrembed.evaluation.cases import won_lost, worst_cases
 from hrembed.evaluation.perturb import perturb
-from hrembed.evaluation.slices import slice_labels, slice_rows
+from hrembed.evaluation.slices import SliceSettings, score_slices, slice_labels
 from hrembed.evaluation.task_result import task_result_json, write_task_results
 from hrembed.evaluation.trec import write_run
 from hrembed.files import write_json
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
 from hrembed.plots.eval import Dot, draw_scores
-from hrembed.reports.estimates import as_json
-from hrembed.scoring.retrieval import compare, groups_of, score_ranking
+from hrembed.records.eval import Moved, Slices
+from hrembed.scoring.retrieval import compare, groups_of, score_ranking, unit_of
 from hrembed.scoring.systems import run_file
 from hrembed.scoring.tasks import items_of
 from hrembed.types import Task
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
+    from hrembed.records.eval import EvalRecord
     from hrembed.runs.record import Run
     from hrembed.scoring.measures import Measures
     from hrembed.scoring.systems import System
     from hrembed.scoring.tasks import AnyTask
-    from hrembed.types import Floats, Ranking
+    from hrembed.types import Bools, Floats, Ranking
 
     Results = Mapping[str, Mapping[str, Measures]]
 
@@ -39,16 +40,16 @@ _TOP = 10
 
 
 class Details(NamedTuple):
-    """Parts of `metrics.json`, and texts that stand in files of their own.
+    """Parts of the record, and texts that stand in files of their own.
 
     Attributes:
-        slices: Task -> what divides -> rows.
+        slices: Task -> what divides -> its slices.
         robustness: Task -> model -> change -> how far metric and ranking move.
         cases: Task -> worst queries of each model, and won and lost ones of each model against the reference.
     """
 
-    slices: dict[str, dict[str, list[dict[str, Any]]]]
-    robustness: dict[str, dict[str, dict[str, Any]]]
+    slices: dict[str, dict[str, Slices]]
+    robustness: dict[str, dict[str, dict[str, Moved]]]
     cases: dict[str, dict[str, Any]]
 
 
@@ -73,9 +74,9 @@ def details(
 
 def _slices(
     tasks: Sequence[AnyTask], results: Results, config: EvalConfig, progress: Progress
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
+) -> dict[str, dict[str, Slices]]:
     """Divide every task by what its items say; a field that no task has is noted."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    slices: dict[str, dict[str, Slices]] = {}
     for by in config.slices.by:
         absent = None
         for task in tasks:
@@ -85,66 +86,62 @@ def _slices(
                 absent = err
                 continue
             if any(label is not None for label in labels) and results[task.name]:
-                found.setdefault(task.name, {})[by] = _rows_of(task, labels, results[task.name], config)
-        if absent is not None and not any(by in divided for divided in found.values()):
+                slices.setdefault(task.name, {})[by] = _slices_of(task, labels, results[task.name], config)
+        if absent is not None and not any(by in divided for divided in slices.values()):
             progress.note(f"no slices by `{by}`: {absent}")
-    return found
+    return slices
 
 
 def _as_queries(task: AnyTask) -> Task:
     return task if isinstance(task, Task) else Task(task.name, items_of(task), (), {})
 
 
-def _rows_of(
-    task: AnyTask, labels: Sequence[str | None], found: Mapping[str, Measures], config: EvalConfig
-) -> list[dict[str, Any]]:
-    means = {model: next(iter(m.items.values())) for model, m in found.items() if m.items}
-    if not means:
-        return []
-    return slice_rows(
-        means,
-        labels,
-        [item.group for item in items_of(task)],
-        min_queries=config.slices.min_queries,
-        seed=config.bootstrap.seed,
-        confidence=config.bootstrap.confidence,
-        resamples=config.bootstrap.resamples,
+def _slices_of(
+    task: AnyTask, labels: Sequence[str | None], measures: Mapping[str, Measures], config: EvalConfig
+) -> Slices:
+    values = {model: next(iter(m.items.values())) for model, m in measures.items() if m.items}
+    if not values:
+        return Slices(rows=())
+    groups, bootstrap = [item.group for item in items_of(task)], config.bootstrap
+    settings = SliceSettings(
+        config.slices.min_queries, bootstrap.seed, unit_of(groups), bootstrap.confidence, bootstrap.resamples
     )
+    return score_slices(values, labels, groups, settings)
 
 
 def _robustness(
     task: Task,
     systems: Sequence[System],
-    found: Mapping[str, Measures],
+    measures: Mapping[str, Measures],
     config: EvalConfig,
     progress: Progress,
-) -> dict[str, dict[str, Any]]:
-    able = [system for system in systems if system.encoder is not None]
-    rows: dict[str, dict[str, Any]] = {system.name: {} for system in able}
+) -> dict[str, dict[str, Moved]]:
+    encoding = [system for system in systems if system.encoder is not None]
+    moved: dict[str, dict[str, Moved]] = {system.name: {} for system in encoding}
     for change in config.robustness.changes:
         texts = [perturb(query.text, change, config.robustness.seed) for query in task.queries]
         changed = np.array([new != query.text for new, query in zip(texts, task.queries, strict=True)])
         queries = tuple(replace(query, text=new) for query, new in zip(task.queries, texts, strict=True))
-        for system in able:
+        for system in encoding:
             ranking = system.rank(replace(task, queries=queries), config, progress)
-            rows[system.name][change] = _moved(task, found[system.name], ranking, changed, config)
-    return rows
+            moved[system.name][change] = _moved(task, measures[system.name], ranking, changed, config)
+    return moved
 
 
-def _moved(task: Task, plain: Measures, ranking: Ranking, changed: Any, config: EvalConfig) -> dict[str, Any]:
+def _moved(task: Task, plain: Measures, ranking: Ranking, changed: Bools, config: EvalConfig) -> Moved:
     """Compare the queries that were changed with themselves."""
     headline = plain.headline
     new = score_ranking(task, ranking, [headline])[headline]
     groups = [group for group, moved in zip(groups_of(task), changed, strict=True) if moved]
     if plain.ranking is None or not groups:
-        return {"changed": 0, "difference": None, "rank_biased_overlap": None, "top_overlap": None}
+        return Moved(changed=0)
     before, after = plain.ranking.documents[changed], ranking.documents[changed]
-    return {
-        "changed": len(groups),
-        "difference": as_json(compare(new[changed], plain.items[headline][changed], groups, config.bootstrap).estimate),
-        "rank_biased_overlap": float(rank_biased_overlap(before, after).mean()),
-        "top_overlap": float(top_overlap(before, after, min(_TOP, before.shape[1])).mean()),
-    }
+    return Moved(
+        changed=len(groups),
+        difference=compare(new[changed], plain.items[headline][changed], groups, config.bootstrap).estimate,
+        rank_biased_overlap=float(rank_biased_overlap(before, after).mean()),
+        top_overlap=float(top_overlap(before, after, min(_TOP, before.shape[1])).mean()),
+    )
 
 
 def _cases(task: Task, found: Mapping[str, Measures], config: EvalConfig) -> dict[str, Any]:
@@ -189,18 +186,18 @@ def write_details(
         write_task_results(run.path / "mteb", model, _safe(run.manifest["models"][model]["identity"]), rows)
 
 
-def draw(run: Run, metrics: Mapping[str, Any]) -> None:
+def draw(run: Run, record: EvalRecord) -> None:
     """Draw every model on every task into `scores.png`.
 
     Raises:
         HrembedError: The file cannot be written.
     """
     dots = []
-    for task, models in metrics["scores"].items():
-        for model, entries in models.items():
-            metric, entry = next(iter(entries.items()))
-            dots.append(Dot(f"{task}: {metric}", model, entry["value"], *entry["interval"]))
-    draw_scores(run.path / "scores.png", dots, f"Headline metrics with {metrics['confidence']:.0%} intervals")
+    for task, models in record.scores.items():
+        for model, scores in models.items():
+            metric, score = next(iter(scores.items()))
+            dots.append(Dot(f"{task}: {metric}", model, score.value, score.low, score.high))
+    draw_scores(run.path / "scores.png", dots, f"Headline metrics with {record.confidence:.0%} intervals")
 
 
 def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) -> dict[str, Any]:

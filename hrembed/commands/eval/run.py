@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.commands.eval.details import details, draw, write_details
 from hrembed.commands.eval.tables import tables_of
+from hrembed.records.eval import EvalRecord, TaskFacts
 from hrembed.runs.record import open_run
-from hrembed.scoring.comparisons import comparisons, estimates, family_json
+from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.encoders import pinned
 from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import unit_of
@@ -18,7 +19,9 @@ from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
+    from hrembed.commands.eval.details import Details
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
 
-def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[EvalRecord]:
     """Score every model on every task.
 
     The first model is the reference; baselines take part like models. Tasks of hiring and tasks of retention are two
@@ -52,15 +55,14 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Any]
         tasks, kept = _open(config, run)
         systems = open_systems(config, run)
         results, seconds = _measure_all(systems, [*tasks, *kept], config, workspace.progress)
-        metrics = _metrics(results, tasks, kept, config)
-        found = details(systems, tasks, results, config, workspace.progress)
-        metrics |= {"slices": found.slices, "robustness": found.robustness}
+        behind = details(systems, tasks, results, config, workspace.progress)
+        record = _record(results, tasks, kept, behind, config)
         run.write_table("per_query", _rows(results, [*tasks, *kept]))
-        write_details(run, [*tasks, *kept], results, found, seconds)
+        write_details(run, [*tasks, *kept], results, behind, seconds)
         run.write_timings({"seconds": seconds, "usage": _usage(systems, workspace.progress)})
-        run.write_metrics(metrics)
-        draw(run, metrics)
-    return CommandResult(str(run.path), "ok", metrics, tables_of(metrics, config))
+        run.write_metrics(record)
+        draw(run, record)
+    return CommandResult(str(run.path), "ok", record, tables_of(record, config))
 
 
 def _open(config: EvalConfig, run: Run) -> tuple[list[AnyTask], list[AnyTask]]:
@@ -96,23 +98,36 @@ def _groups(task: AnyTask) -> list[str]:
     return [item.group for item in items_of(task)]
 
 
-def _metrics(results: Results, tasks: Sequence[AnyTask], kept: Sequence[AnyTask], config: EvalConfig) -> dict[str, Any]:
-    every = [*tasks, *kept]
-    scores = {t.name: {m: estimates(f, _groups(t), config) for m, f in results[t.name].items()} for t in every}
+def _record(
+    results: Results, tasks: Sequence[AnyTask], retention: Sequence[AnyTask], behind: Details, config: EvalConfig
+) -> EvalRecord:
+    every = [*tasks, *retention]
     families = {
-        name: [row for t in side for row in comparisons(t.name, results[t.name], _groups(t), config)]
-        for name, side in (("tasks", tasks), ("retention", kept))
+        name: [test for task in side for test in paired_tests(task.name, results[task.name], _groups(task), config)]
+        for name, side in (("tasks", tasks), ("retention", retention))
     }
-    return {
-        "confidence": config.bootstrap.confidence,
-        "delta": config.compare.delta,
-        "kinds": {t.name: {"kind": kind_of(t), "items": len(items_of(t)), "unit": unit_of(_groups(t))} for t in every},
-        "retention": [t.name for t in kept],
-        "scores": scores,
-        "facts": {t.name: {m: dict(f.facts) for m, f in results[t.name].items()} for t in every},
-        "differences": family_json(families["tasks"], config) + family_json(families["retention"], config),
-        "families": {name: len(rows) for name, rows in families.items()},
-    }
+    return EvalRecord(
+        confidence=config.bootstrap.confidence,
+        delta=config.compare.delta,
+        kinds={
+            task.name: TaskFacts(kind=kind_of(task), items=len(items_of(task)), unit=unit_of(_groups(task)))
+            for task in every
+        },
+        retention=tuple(task.name for task in retention),
+        headlines={task.name: next(iter(results[task.name].values())).headline for task in every},
+        scores={
+            task.name: {
+                model: estimates(measures, _groups(task), config.bootstrap)
+                for model, measures in results[task.name].items()
+            }
+            for task in every
+        },
+        facts={task.name: {model: measures.facts for model, measures in results[task.name].items()} for task in every},
+        differences=tuple(comparison for tests in families.values() for comparison in correct_family(tests, config)),
+        families={name: len(tests) for name, tests in families.items()},
+        slices=behind.slices,
+        robustness=behind.robustness,
+    )
 
 
 def _usage(systems: Sequence[System], progress: Progress) -> dict[str, Mapping[str, Any]]:

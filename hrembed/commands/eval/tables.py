@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.estimates import format_estimate
@@ -11,26 +11,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hrembed.config.eval import EvalConfig
+    from hrembed.records.eval import Comparison, EvalRecord, Moved
+    from hrembed.types import Estimate
 
     Tables = dict[str, list[dict[str, str]]]
 
 
-def tables_of(metrics: Mapping[str, Any], config: EvalConfig) -> Tables:
+def tables_of(record: EvalRecord, config: EvalConfig) -> Tables:
     """Scores of each task, paired differences with a verdict, robustness."""
     tables: Tables = {}
-    for task, models in metrics["scores"].items():
-        kind = metrics["kinds"][task]
-        title = f"{task}: {kind['kind']}, {kind['items']} {'queries' if kind['kind'] in _RANKED else 'items'}"
-        tables[title + (" (retention)" if task in metrics["retention"] else "")] = _scores(models)
-    kept = set(metrics["retention"])
-    differences = metrics["differences"]
+    for task, models in record.scores.items():
+        facts = record.kinds[task]
+        title = f"{task}: {facts.kind}, {facts.items} {'queries' if facts.kind in _RANKED else 'items'}"
+        tables[title + (" (retention)" if task in record.retention else "")] = _scores(models)
     for title, rows in (
-        ("Paired differences", [row for row in differences if row["task"] not in kept]),
-        ("Retention: paired differences outside of hiring", [row for row in differences if row["task"] in kept]),
+        ("Paired differences", [row for row in record.differences if row.task not in record.retention]),
+        (
+            "Retention: paired differences outside of hiring",
+            [row for row in record.differences if row.task in record.retention],
+        ),
     ):
         if rows:
-            tables[title] = [_difference(row, config) for row in rows]
-    moved = _robustness(metrics["robustness"], set(config.baselines))
+            tables[title] = [_difference(row, record.delta) for row in rows]
+    moved = _robustness(record.robustness, set(config.baselines))
     if moved:
         tables["Robustness: changed queries against themselves"] = moved
     return tables
@@ -39,43 +42,44 @@ def tables_of(metrics: Mapping[str, Any], config: EvalConfig) -> Tables:
 _RANKED = {"retrieval", "reranking"}
 
 
-def _scores(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+def _scores(models: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, str]]:
     rows = []
-    for model, entries in models.items():
-        undefined = max(entry.get("undefined", 0) for entry in entries.values())
-        row = {"model": model, **{metric: format_estimate(entry) for metric, entry in entries.items()}}
+    for model, scores in models.items():
+        undefined = max(score.undefined for score in scores.values())
+        row = {"model": model, **{metric: format_estimate(score) for metric, score in scores.items()}}
         rows.append({**row, "undefined": str(undefined)} if undefined else row)
     return rows
 
 
-def _difference(row: Mapping[str, Any], config: EvalConfig) -> dict[str, str]:
-    counts = "" if row["better"] is None else f"{row['better']} / {row['worse']}"
+def _difference(row: Comparison, delta: float) -> dict[str, str]:
     return {
-        "task": row["task"],
-        "model": f"{row['model']} - {row['reference']}",
-        "metric": row["metric"],
-        "difference": format_estimate(row["difference"], sign=True),
-        "better / worse": counts,
-        "p (Holm)": f"{row['p_holm']:.4f}",
-        "detectable": f"{row['detectable']:.3f}",
-        "verdict": verdict_words(row["verdict"], config.compare.delta),
+        "task": row.task,
+        "model": f"{row.model} - {row.reference}",
+        "metric": row.metric,
+        "difference": format_estimate(row.difference, sign=True),
+        "better / worse": "" if row.better is None else f"{row.better} / {row.worse}",
+        "p (Holm)": f"{row.p_holm:.4f}",
+        "detectable": f"{row.detectable:.3f}",
+        "verdict": verdict_words(row.verdict, delta),
     }
 
 
-def _robustness(found: Mapping[str, Any], baselines: set[str]) -> list[dict[str, str]]:
+def _robustness(
+    robustness: Mapping[str, Mapping[str, Mapping[str, Moved]]], baselines: set[str]
+) -> list[dict[str, str]]:
     """Rows of the models; those of the baselines stand in `metrics.json`."""
     return [
         {
             "task": task,
             "model": model,
             "change": change,
-            "queries changed": str(row["changed"]),
-            "difference": format_estimate(row["difference"], sign=True),
-            "rank-biased overlap": f"{row['rank_biased_overlap']:.3f}",
-            "top 10 in common": f"{row['top_overlap']:.3f}",
+            "queries changed": str(moved.changed),
+            "difference": format_estimate(moved.difference, sign=True),
+            "rank-biased overlap": f"{moved.rank_biased_overlap:.3f}",
+            "top 10 in common": f"{moved.top_overlap:.3f}",
         }
-        for task, models in found.items()
+        for task, models in robustness.items()
         for model, changes in models.items()
-        for change, row in changes.items()
-        if row["changed"] and model not in baselines
+        for change, moved in changes.items()
+        if moved.difference is not None and model not in baselines
     ]

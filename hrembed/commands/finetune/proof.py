@@ -9,8 +9,9 @@ import numpy as np
 from hrembed.config.eval import CompareSection, EvalConfig
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.progress import Silent
-from hrembed.reports.estimates import format_estimate
-from hrembed.scoring.comparisons import comparisons, estimates, family_json
+from hrembed.records import base as records
+from hrembed.reports.estimates import as_json, format_estimate, nulls_to_nan
+from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.measures import measure
 from hrembed.scoring.systems import System
 from hrembed.scoring.tasks import items_of, open_tasks
@@ -141,20 +142,22 @@ def compared(
         systems = [System(name, encoder) for name, encoder in sides.items()]
         results[task.name] = {system.name: measure(system, task, settings, Silent()) for system in systems}
         advance(1, task.name)
-    rows = [row for name, found in results.items() for row in comparisons(name, found, groups[name], settings)]
+    tests = [test for name, found in results.items() for test in paired_tests(name, found, groups[name], settings)]
     return [
-        {**entry, **_scores(results[entry["task"]], groups[entry["task"]], settings)}
-        for entry in family_json(rows, settings)
+        {**nulls_to_nan(records.as_json(row)), **_scores(results[row.task], groups[row.task], settings)}
+        for row in correct_family(tests, settings)
     ]
 
 
 def _scores(results: Mapping[str, Measures], groups: Sequence[str], settings: EvalConfig) -> dict[str, Any]:
-    return {name: estimates(found, groups, settings)[found.headline] for name, found in results.items()}
+    return {
+        name: as_json(estimates(found, groups, settings.bootstrap)[found.headline]) for name, found in results.items()
+    }
 
 
 def _headline(system: System, task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
     found = measure(system, task, settings, Silent())
-    return estimates(found, _groups(task), settings)[found.headline]
+    return as_json(estimates(found, _groups(task), settings.bootstrap)[found.headline])
 
 
 def _groups(task: AnyTask) -> list[str]:

@@ -44,7 +44,7 @@ def _asked(
     section: str, rules: Sequence[RuleSection], side: EvaluatedModel
 ) -> Iterator[tuple[str, RuleSection, str, str]]:
     """Yield every rule with every task it is for; retention tasks and others are apart."""
-    kept = set(side.metrics["retention"])
+    kept = set(side.metrics.retention)
     tasks = [task for task in side.tasks() if (task in kept) == (section == "retention")]
     for rule in rules:
         fits = [task for task in tasks if fnmatchcase(task, rule.task)]
@@ -63,9 +63,7 @@ def _asked(
 
 
 def _absolute(section: str, rule: RuleSection, side: EvaluatedModel, task: str, metric: str) -> Iterator[Check]:
-    entry = side.scores(task)[metric]
-    value, low, high = (np.nan if end is None else end for end in (entry["value"], *entry["interval"]))
-    found = Estimate(value, low, high, entry["n"], entry["unit"])
+    found = side.scores(task)[metric]
     for word, limit in (("at least", rule.at_least), ("at most", rule.at_most)):
         if limit is not None:
             ends = (limit, np.inf) if word == "at least" else (-np.inf, limit)

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from hrembed.commands.eval.tables import tables_of
 from hrembed.config.eval import EvalConfig
+from hrembed.errors import DataError
 from hrembed.files import json_text
+from hrembed.records.eval import EvalRecord
 from hrembed.reports.estimates import format_estimate, nulls_to_nan
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 
@@ -84,7 +86,7 @@ def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
         return
     metrics = nulls_to_nan(run.json("metrics.json"))
     rows = next((f"{to_run}/{name}" for name in _ROWS if run.holds(name)), "")
-    tables = _eval_tables(run, metrics) if run.command == "eval" else {}
+    tables = _eval_tables(run) if run.command == "eval" else {}
     for title, table in tables.items():
         yield Table(title, table, link=rows)
     if not tables:
@@ -92,12 +94,13 @@ def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
     yield Listing("All numbers (metrics.json)", json_text(metrics))
 
 
-def _eval_tables(run: PastRun, metrics: Mapping[str, Any]) -> Mapping[str, list[dict[str, str]]]:
+def _eval_tables(run: PastRun) -> Mapping[str, list[dict[str, str]]]:
+    run.verified("metrics.json")
+    settings = run.json("config.yaml")
     try:
-        config = EvalConfig.model_validate(run.json("config.yaml"))
-    except ValidationError:  # written by another version of hrembed
+        return tables_of(run.record(EvalRecord), EvalConfig.model_validate(settings))
+    except (DataError, ValidationError):  # written by another version of hrembed
         return {}
-    return tables_of(metrics, config)
 
 
 def estimates_in(metrics: Any, path: str = "") -> list[dict[str, str]]:

@@ -15,6 +15,9 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.config.eval import EvalConfig, RobustnessSection, SliceSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.errors import ConfigError, DataError
+from hrembed.records.base import as_json
+from hrembed.records.eval import EvalRecord
+from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 
 from conftest import jsonl
@@ -60,16 +63,28 @@ def test_every_kind_of_task_is_recognised_and_scored(task: Path, labelled: Path,
         TaskSection(path=str(labelled), kind="clustering"),
     )
     metrics = run_evaluate(config(*sections), Workspace(tmp_path / "runs")).metrics
-    kinds = {name: entry["kind"] for name, entry in metrics["kinds"].items()}
+    kinds = {name: entry.kind for name, entry in metrics.kinds.items()}
     assert list(kinds.values()) == ["retrieval", "classification", "similarity", "clustering"]
     assert list(kinds)[1] == "labelled"
     assert list(kinds)[3] == "labelled#2"
-    assert metrics["scores"]["labelled"]["tfidf"]["accuracy"]["value"] == 1.0
-    assert metrics["scores"]["labelled"]["tfidf"]["accuracy"]["n"] == 20  # groups, not texts
-    assert metrics["scores"][next(k for k in kinds if "similar" in k)]["tfidf"]["spearman"]["value"] > 0.9
-    assert metrics["scores"]["labelled#2"]["tfidf"]["neighbours"]["value"] > 0.9
-    assert "bm25" not in metrics["scores"]["labelled"]  # it has no vectors
-    assert metrics["facts"]["labelled"]["tfidf"]["majority_share"] == 0.5
+    assert metrics.scores["labelled"]["tfidf"]["accuracy"].value == 1.0
+    assert metrics.scores["labelled"]["tfidf"]["accuracy"].n == 20  # groups, not texts
+    assert metrics.scores[next(k for k in kinds if "similar" in k)]["tfidf"]["spearman"].value > 0.9
+    assert metrics.scores["labelled#2"]["tfidf"]["neighbours"].value > 0.9
+    assert "bm25" not in metrics.scores["labelled"]  # it has no vectors
+    assert metrics.facts["labelled"]["tfidf"].majority_share == 0.5
+
+
+def test_what_is_read_back_equals_what_was_written(task: Path, labelled: Path, tmp_path: Path):
+    sections = TaskSection(path=str(task)), TaskSection(path=str(labelled))
+    settings = config(*sections, metrics=("recall@5", "map"), robustness=RobustnessSection(changes=("typos",)))
+    result = run_evaluate(settings, Workspace(tmp_path / "runs"))
+    again = find_run(tmp_path / "runs", "latest").record(EvalRecord)
+    # NaN differs from itself, so what is compared is how the two are written.
+    assert as_json(again) == as_json(result.metrics)
+    assert [*again.scores["task/test"]] == ["tfidf", "bm25"]  # the reference stays first
+    assert [*again.scores["task/test"]["tfidf"]] == ["recall@5", "map"]  # and the headline
+    assert again.headlines == {"task/test": "recall@5", "labelled": "accuracy"}
 
 
 def test_queries_without_a_relevant_document_are_counted_and_left_out(task: Path, tmp_path: Path):
@@ -79,9 +94,9 @@ def test_queries_without_a_relevant_document_are_counted_and_left_out(task: Path
     with (task / "qrels" / "test.tsv").open("a", encoding="utf-8") as stream:
         stream.write("q9\td1\t0\n")
     result = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
-    for metric, entry in result.metrics["scores"]["task/test"]["tfidf"].items():
-        assert entry["undefined"] == 1
-        assert entry["value"] == plain["scores"]["task/test"]["tfidf"][metric]["value"]
+    for metric, entry in result.metrics.scores["task/test"]["tfidf"].items():
+        assert entry.undefined == 1
+        assert entry.value == plain.scores["task/test"]["tfidf"][metric].value
     rows = pq.read_table(Path(result.run) / "per_query.parquet").to_pydict()
     assert np.isnan(rows["ndcg@10"][rows["query"].index("q9")])
 
@@ -92,8 +107,8 @@ def test_an_exported_ranking_scores_the_same_without_the_model(task: Path, tmp_p
     again = run_evaluate(
         config(TaskSection(path=str(task)), models=(ModelSection(ref=ref),), baselines=()), Workspace(tmp_path / "runs")
     )
-    (scores,) = again.metrics["scores"]["task/test"].values()
-    assert scores == first.metrics["scores"]["task/test"]["tfidf"]
+    (scores,) = again.metrics.scores["task/test"].values()
+    assert scores == first.metrics.scores["task/test"]["tfidf"]
     other = config(TaskSection(path=str(task.rename(task.parent / "other"))), models=(ModelSection(ref=ref),))
     with pytest.raises(DataError, match="holds no ranking of other/test"):
         run_evaluate(other, Workspace(tmp_path / "runs"))
@@ -104,12 +119,12 @@ def test_candidates_are_reranked_and_only_they(task: Path, tmp_path: Path):
     rows = "".join(f"{q}\t{d}\n" for q in ("q1", "q2", "q3", "q4") for d in ("d5", "d1", "d3"))
     (task / "candidates" / "test.tsv").write_text("query-id\tcorpus-id\n" + rows, encoding="utf-8")
     result = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
-    assert result.metrics["kinds"]["task/test"]["kind"] == "reranking"
+    assert result.metrics.kinds["task/test"].kind == "reranking"
     lines = (Path(result.run) / "trec" / "tfidf" / "task--test.run").read_text(encoding="utf-8").splitlines()
     assert {line.split()[2] for line in lines} == {"d1", "d3", "d5"}
     assert len(lines) == 12
     whole = run_evaluate(config(TaskSection(path=str(task), kind="retrieval")), Workspace(tmp_path / "runs"))
-    assert whole.metrics["kinds"]["task/test"]["kind"] == "retrieval"
+    assert whole.metrics.kinds["task/test"].kind == "retrieval"
 
 
 def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: Path):
@@ -120,15 +135,15 @@ def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: 
         worst=2,
     )
     result = run_evaluate(settings, Workspace(tmp_path / "runs"))
-    rows = {row["slice"]: row for row in result.metrics["slices"]["task/test"]["group"] if row["model"] == "tfidf"}
-    assert rows["nurse"]["n"] == 2
-    assert rows["nurse"]["value"] is not None
-    assert rows["baker"]["value"] is None
-    assert "too few queries (1 < 2)" in rows["baker"]["note"]
-    moved = result.metrics["robustness"]["task/test"]["tfidf"]
-    assert moved["typos"]["changed"] == 4
-    assert 0 <= moved["typos"]["rank_biased_overlap"] < 1
-    assert moved["word-order"]["changed"] == 4
+    rows = {row.slice: row for row in result.metrics.slices["task/test"]["group"].rows if row.model == "tfidf"}
+    assert rows["nurse"].queries == 2
+    assert np.isfinite(rows["nurse"].score.value)
+    assert np.isnan(rows["baker"].score.value)
+    assert "too few queries (1 < 2)" in rows["baker"].note
+    moved = result.metrics.robustness["task/test"]["tfidf"]
+    assert moved["typos"].changed == 4
+    assert 0 <= moved["typos"].rank_biased_overlap < 1
+    assert moved["word-order"].changed == 4
     cases = read(result.run, "cases.json")["task/test"]
     assert len(cases["worst"]["tfidf"]) == 2
     lost = cases["won_and_lost"]["bm25 against tfidf"]
@@ -138,17 +153,17 @@ def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: 
 def test_retention_is_a_family_of_its_own(task: Path, similar: Path, tmp_path: Path):
     settings = config(TaskSection(path=str(task)), retention=(TaskSection(path=str(similar)),))
     metrics = run_evaluate(settings, Workspace(tmp_path / "runs")).metrics
-    assert metrics["families"] == {"tasks": 1, "retention": 1}
-    assert all(row["p_holm"] == row["p_value"] for row in metrics["differences"])
-    assert len(metrics["retention"]) == 1
+    assert metrics.families == {"tasks": 1, "retention": 1}
+    assert all(row.p_holm == row.p_value for row in metrics.differences)
+    assert len(metrics.retention) == 1
 
 
 def test_what_is_detectable_grows_with_the_number_of_comparisons(task: Path, tmp_path: Path):
-    one = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs")).metrics["differences"]
-    many = run_evaluate(config(*[TaskSection(path=str(task))] * 4), Workspace(tmp_path / "runs")).metrics["differences"]
+    one = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs")).metrics.differences
+    many = run_evaluate(config(*[TaskSection(path=str(task))] * 4), Workspace(tmp_path / "runs")).metrics.differences
     assert (len(one), len(many)) == (1, 4)
-    assert many[0]["difference"] == one[0]["difference"]
-    assert many[0]["detectable"] > 1.2 * one[0]["detectable"]
+    assert many[0].difference == one[0].difference
+    assert many[0].detectable > 1.2 * one[0].detectable
 
 
 def test_results_are_files_that_mteb_reads(task: Path, tmp_path: Path):
@@ -157,7 +172,7 @@ def test_results_are_files_that_mteb_reads(task: Path, tmp_path: Path):
     result = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs"))
     (file,) = (Path(result.run) / "mteb" / "results").glob("*tfidf*/*/task.json")
     read_back = TaskResult.from_disk(file)
-    ours = result.metrics["scores"]["task/test"]["tfidf"]["ndcg@10"]["value"]
+    ours = result.metrics.scores["task/test"]["tfidf"]["ndcg@10"].value
     assert read_back.get_score() == pytest.approx(ours, abs=1e-5)
 
 

@@ -97,7 +97,7 @@ def test_eval_equals_mteb_and_trec_eval(name, odd, monkeypatch, tmp_path: Path):
     config = EvalConfig(tasks=(TaskSection(path=str(folder)),), baselines=(), metrics=tuple(NAMES))
     result = run_evaluate(config, Workspace(tmp_path))
     rows = pq.read_table(Path(result.run) / "per_query.parquet").to_pydict()
-    scores = result.metrics["scores"][f"{name}/dev"]["minilm"]
+    scores = result.metrics.scores[f"{name}/dev"]["minilm"]
 
     lines = (Path(result.run) / "trec" / "minilm" / f"{name}--dev.run").read_text(encoding="utf-8").splitlines()
     run: dict[str, dict[str, float]] = {}
@@ -120,5 +120,5 @@ def test_eval_equals_mteb_and_trec_eval(name, odd, monkeypatch, tmp_path: Path):
                 assert engine[query][each] == 0
         kept = [query for query, defined in zip(rows["query"], judged, strict=True) if defined]
         expected = np.mean([per_query[query][each] for query in kept])
-        assert scores[ours]["value"] == pytest.approx(expected, abs=1e-6)
-        assert scores[ours]["undefined"] == judged.count(False)
+        assert scores[ours].value == pytest.approx(expected, abs=1e-6)
+        assert scores[ours].undefined == judged.count(False)
