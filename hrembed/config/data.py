@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hrembed.config.section import Section
+from hrembed.records.data import Match, PersonalType
 
-PersonalType = Literal["email", "phone", "link", "birth-date", "name"]
 OnetKind = Literal["title", "canonical", "description", "task", "technology", "ad-profile"]
 EscoKind = Literal["title", "canonical", "description", "skill", "occupation-skill"]
 
@@ -191,7 +191,7 @@ class DataCheckConfig(Section):
         default=("shipped:hr-core/test/title", "shipped:hr-core/test/skill", "shipped:hr-core/test/ad-profile"),
         description="Task folders that must stay unseen; all their splits count.",
     )
-    match: tuple[Literal["exact", "id", "near", "group"], ...] = Field(
+    match: tuple[Match, ...] = Field(
         default=("exact", "id", "near", "group"),
         min_length=1,
         description="What counts as the same. Ids and groups that are plain numbers are not compared.",

@@ -5,44 +5,38 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hrembed.data.near_duplicates import near_matches
+from hrembed.records.data import Leak
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from hrembed.data.near_duplicates import Near
+    from hrembed.records.data import Match, TaskPart
     from hrembed.types import Pair, Task
 
-How = Literal["exact", "id", "near", "group"]
-What = Literal["documents", "queries", "pairs"]
-HOW: tuple[How, ...] = ("exact", "id", "near", "group")  # strongest first
-WHAT: tuple[What, ...] = ("documents", "queries", "pairs")
-Hits = dict[int, "How"]  # query or document of a task -> how it was found
+MATCHES: tuple[Match, ...] = ("exact", "id", "near", "group")  # strongest first
+PARTS: tuple[TaskPart, ...] = ("documents", "queries", "pairs")
+Hits = dict[int, "Match"]  # query or document of a task -> how it was recognised
 Answer = tuple[int, int]  # query, document
 
 
 @dataclass(frozen=True)
-class Leaks:
+class TaskLeaks:
     """What of one task occurs in one training set.
 
     Attributes:
         task: Its name.
-        totals: How many documents, queries and relevant pairs the task has.
-        found: Of each of the three, how many occur, by how they were found; each counts once, at its strongest.
-        rows: For each of the three, the training rows in which some occur, and how.
+        leaks: How many of its documents, queries and relevant pairs occur.
+        rows: For each of the three, the training rows in which any occurs, with the strongest match.
     """
 
     task: str
-    totals: Mapping[What, int]
-    found: Mapping[What, Mapping[How, int]]
-    rows: Mapping[What, Mapping[int, How]]
-
-    def share(self, what: What) -> float:
-        """Share of the task's documents, queries or relevant pairs that occur in training, 0 to 1."""
-        return sum(self.found[what].values()) / self.totals[what]
+    leaks: Mapping[TaskPart, Leak]
+    rows: Mapping[TaskPart, Mapping[int, Match]]
 
 
 class TrainingTexts:
@@ -55,7 +49,7 @@ class TrainingTexts:
         near: When texts count as nearly the same; asked only when `match` holds `near`.
     """
 
-    def __init__(self, pairs: Sequence[Pair], match: Collection[How], near: Near) -> None:
+    def __init__(self, pairs: Sequence[Pair], match: Collection[Match], near: Near) -> None:
         self._match, self._near = frozenset(match), near
         numbers: dict[str, int] = {}
         forms: dict[str, int] = {}
@@ -67,13 +61,13 @@ class TrainingTexts:
             self._rows.append((forms[pair.anchor], forms[pair.positive]))
         self._texts = list(numbers)
         use_ids, use_groups = "id" in match, "group" in match
-        self._ids = [(_telling(p.anchor_id), _telling(p.positive_id)) if use_ids else ("", "") for p in pairs]
-        self._groups = [_telling(p.group) if use_groups else "" for p in pairs]
+        self._ids = [(_distinctive(p.anchor_id), _distinctive(p.positive_id)) if use_ids else ("", "") for p in pairs]
+        self._groups = [_distinctive(p.group) if use_groups else "" for p in pairs]
 
     def __len__(self) -> int:
         return len(self._texts)
 
-    def leaks(self, tasks: Sequence[Task], advance: Callable[[int, str], None]) -> list[Leaks]:
+    def leaks(self, tasks: Sequence[Task], advance: Callable[[int, str], None]) -> list[TaskLeaks]:
         """Compare the training set with tasks.
 
         A document or query *occurs* when a training text equals it after normalisation, is nearly the same, or has
@@ -83,7 +77,7 @@ class TrainingTexts:
 
         Args:
             tasks: Queries, documents and grades; pairs with a grade above 0 are relevant.
-            advance: Told how many training texts were looked at; each is looked at once.
+            advance: Receives progress updates; each training text counts once.
         """
         every = [_Spots(task) for task in tasks]
         near = self._near_texts({text for spots in every for text in spots.of_text}, advance)
@@ -96,7 +90,7 @@ class TrainingTexts:
         texts = sorted(targets)
         return [(text, texts[n]) for text, n in near_matches(self._texts, texts, self._near, advance)]
 
-    def _leaks(self, task: Task, spots: _Spots, near: Iterable[tuple[int, str]]) -> Leaks:
+    def _leaks(self, task: Task, spots: _Spots, near: Iterable[tuple[int, str]]) -> TaskLeaks:
         by_text = self._hits(spots, near)
         ledger = _Ledger()
         together: dict[str, list[tuple[int, Hits]]] = defaultdict(list)
@@ -111,12 +105,12 @@ class TrainingTexts:
                     together[group].append((row, hits[0] | hits[1]))
         for rows in together.values():
             _note_group(ledger, rows, spots)
-        totals: dict[What, int] = {
+        totals: dict[TaskPart, int] = {
             "documents": len(task.documents),
             "queries": len(task.queries),
             "pairs": sum(map(len, spots.relevant.values())),
         }
-        return Leaks(task.name, totals, ledger.found(), ledger.rows)
+        return TaskLeaks(task.name, {part: ledger.leak(part, totals[part]) for part in PARTS}, ledger.rows)
 
     def _hits(self, spots: _Spots, near: Iterable[tuple[int, str]]) -> dict[int, Hits]:
         """Training text to the queries and documents that it is."""
@@ -133,7 +127,7 @@ class TrainingTexts:
     def _side(by_text: Hits | None, key: str, spots: _Spots) -> Hits:
         """Hits of one side of a row: by its text, and by its id where the text did not give it away."""
         by_id: Hits = dict.fromkeys(spots.of_id.get(key, ()), "id") if key else {}
-        return by_id | {spot: _stronger(how, by_id.get(spot, how)) for spot, how in (by_text or {}).items()}
+        return by_id | {spot: _stronger(match, by_id.get(spot, match)) for spot, match in (by_text or {}).items()}
 
 
 class _Spots:
@@ -146,7 +140,7 @@ class _Spots:
         self.of_id: dict[str, list[int]] = defaultdict(list)
         for spot, text in enumerate((*task.queries, *task.documents)):
             self.of_text[self.texts[spot]].append(spot)
-            self.of_id[_telling(text.id)].append(spot)
+            self.of_id[_distinctive(text.id)].append(spot)
         place = {document.id: self.queries + n for n, document in enumerate(task.documents)}
         self.relevant = {
             spot: {place[document] for document, grade in task.qrels[query.id].items() if grade > 0}
@@ -154,40 +148,41 @@ class _Spots:
         }
         self.of_group: dict[str, list[Answer]] = defaultdict(list)
         for spot, query in enumerate(task.queries):
-            if _telling(query.group):
+            if _distinctive(query.group):
                 self.of_group[query.group] += [(spot, document) for document in self.relevant[spot]]
 
-    def answers(self, asking: Hits, offered: Hits) -> Iterator[tuple[Answer, How]]:
-        """Relevant pairs of a found query and a found document with another text, and the weaker way of the two."""
+    def answers(self, asking: Hits, offered: Hits) -> Iterator[tuple[Answer, Match]]:
+        """Relevant pairs of a recognised query and a recognised document with another text, and the weaker match."""
         for query in [spot for spot in asking if spot < self.queries]:
             for document in self.relevant[query] & offered.keys():
                 if self.texts[query] != self.texts[document]:
-                    yield (query, document), max(asking[query], offered[document], key=HOW.index)
+                    yield (query, document), max(asking[query], offered[document], key=MATCHES.index)
 
 
 class _Ledger:
-    """What was found where, each at its strongest."""
+    """What occurs, and in which rows, each with its strongest match."""
 
     def __init__(self) -> None:
-        self.rows: dict[What, dict[int, How]] = {what: {} for what in WHAT}
-        self._items: dict[What, dict[int | Answer, How]] = {what: {} for what in WHAT}
+        self.rows: dict[TaskPart, dict[int, Match]] = {part: {} for part in PARTS}
+        self._items: dict[TaskPart, dict[int | Answer, Match]] = {part: {} for part in PARTS}
 
-    def add(self, what: What, row: int, item: int | Answer, how: How) -> None:
-        rows, items = self.rows[what], self._items[what]
-        rows[row] = _stronger(how, rows.get(row, how))
-        items[item] = _stronger(how, items.get(item, how))
+    def add(self, part: TaskPart, row: int, item: int | Answer, match: Match) -> None:
+        rows, items = self.rows[part], self._items[part]
+        rows[row] = _stronger(match, rows.get(row, match))
+        items[item] = _stronger(match, items.get(item, match))
 
-    def found(self) -> dict[What, dict[How, int]]:
-        counts = {what: Counter(self._items[what].values()) for what in WHAT}
-        return {what: {how: counts[what][how] for how in HOW} for what in WHAT}
+    def leak(self, part: TaskPart, total: int) -> Leak:
+        counts, occur = Counter(self._items[part].values()), len(self._items[part])
+        by = {match: counts[match] for match in MATCHES}
+        return Leak(total=total, occur=occur, share=occur / total, by=by, rows=len(self.rows[part]))
 
 
 def _note_row(ledger: _Ledger, row: int, hits: Sequence[Hits], spots: _Spots) -> None:
-    for spot, how in (hits[0] | hits[1]).items():
-        ledger.add("queries" if spot < spots.queries else "documents", row, spot, how)
+    for spot, match in (hits[0] | hits[1]).items():
+        ledger.add("queries" if spot < spots.queries else "documents", row, spot, match)
     for asking, offered in permutations(hits):
-        for answer, how in spots.answers(asking, offered):
-            ledger.add("pairs", row, answer, how)
+        for answer, match in spots.answers(asking, offered):
+            ledger.add("pairs", row, answer, match)
 
 
 def _note_group(ledger: _Ledger, rows: Iterable[tuple[int, Hits]], spots: _Spots) -> None:
@@ -202,10 +197,10 @@ def _note_group(ledger: _Ledger, rows: Iterable[tuple[int, Hits]], spots: _Spots
             ledger.add("pairs", row, (query, document), "group")
 
 
-def _stronger(one: How, other: How) -> How:
-    return min(one, other, key=HOW.index)
+def _stronger(one: Match, other: Match) -> Match:
+    return min(one, other, key=MATCHES.index)
 
 
-def _telling(key: str) -> str:
+def _distinctive(key: str) -> str:
     """An id or group that can only be equal on purpose; plain numbers coincide by chance."""
     return "" if key.isdecimal() else key

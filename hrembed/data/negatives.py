@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from hrembed.records.data import NegativeCounts
 from hrembed.relevance import Relatives
 
 if TYPE_CHECKING:
@@ -12,24 +13,7 @@ if TYPE_CHECKING:
     from hrembed.types import Pair
 
 
-class Negatives(NamedTuple):
-    """Counts over some batches.
-
-    Attributes:
-        false: Negatives that are relevant to their anchor.
-        all: All negatives.
-    """
-
-    false: int
-    all: int
-
-    @property
-    def share(self) -> float | None:
-        """Share of the negatives that are relevant; None without any negative."""
-        return self.false / self.all if self.all else None
-
-
-def false_negatives(pairs: Sequence[Pair], batches: Iterable[Sequence[int]]) -> Negatives:
+def false_negatives(pairs: Sequence[Pair], batches: Iterable[Sequence[int]]) -> NegativeCounts:
     """Count the negatives of batches, and those that are relevant to their anchor.
 
     Every other pair's positive is a negative of an anchor. It is a false one when it is relevant to the anchor
@@ -49,4 +33,4 @@ def false_negatives(pairs: Sequence[Pair], batches: Iterable[Sequence[int]]) -> 
                 if m != n:
                     total += 1
                     false += own[0] == other[0] or own[1] == other[1] or not keys[n][0].isdisjoint(keys[m][1])
-    return Negatives(false, total)
+    return NegativeCounts(false=false, all=total, share=false / total if total else float("nan"))

@@ -15,7 +15,9 @@ from hrembed.registry import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 
-TYPES = ("email", "phone", "link", "birth-date", "name")
+    from hrembed.records.data import PersonalType
+
+TYPES: tuple[PersonalType, ...] = ("email", "phone", "link", "birth-date", "name")
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,12 @@ class Finding:
     """A piece of personal data.
 
     Attributes:
-        type: One of `TYPES`.
+        type: What it is.
         start: Index of its first character.
         end: Index behind its last one.
     """
 
-    type: str
+    type: PersonalType
     start: int
     end: int
 
@@ -226,7 +228,7 @@ class Finder:
 
     def __init__(
         self,
-        types: Collection[str],
+        types: Collection[PersonalType],
         regions: Sequence[str] = ("US", "GB"),
         vocabulary: Container[str] = frozenset(),
         given_names: Container[str] = frozenset(),

@@ -11,7 +11,6 @@ import json
 import re
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,39 +19,36 @@ from hrembed.data.cells import Problem, Row
 from hrembed.data.personal import TYPES, replaced
 from hrembed.data.rows import DELIMITERS, read_rows
 from hrembed.errors import DataError
-from hrembed.files import writing
+from hrembed.files import parquet_sink, writing
+from hrembed.records.data import PersonalCounts, PersonalTypeCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from hrembed.data.personal import Finder, Finding
     from hrembed.data.rows import Form
+    from hrembed.records.data import PersonalType
 
-FINDINGS = {"row": "int64", "field": "string", "type": "string", "start": "int64", "end": "int64"}
+_FINDINGS = {"row": "int64", "field": "string", "type": "string", "start": "int64", "end": "int64"}
 _FIRST_ROWS = 5
 _TAGS = {type_: type_.upper().replace("-", "_") for type_ in TYPES}
+_TYPE_OF_TAG = {tag: type_ for type_, tag in _TAGS.items()}
 _NUMBERED = re.compile(rf"\[({'|'.join(_TAGS.values())})_([0-9]+)\]".encode())
 _MAX_DIGITS = 9
 _BATCH = 10_000
 
 
-@dataclass
-class Found:
-    """What a file holds, in numbers; the findings themselves go to a sink.
+@contextmanager
+def findings_sink(path: Path) -> Iterator[Callable[[int, str, Finding], None]]:
+    """Open a Parquet file that lists where findings stand, never what they are; there whole or not at all.
 
-    Attributes:
-        rows: Rows of the file.
-        touched: Rows with any finding.
-        counts: Findings of each type.
-        rows_with: Rows with a finding of each type.
-        first_rows: Numbers of the first few of these rows.
+    Yields:
+        A function that takes the number of a row, the column, and a finding in it.
     """
-
-    rows: int = 0
-    touched: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    rows_with: Counter[str] = field(default_factory=Counter)
-    first_rows: dict[str, list[int]] = field(default_factory=dict)
+    with parquet_sink(path, _FINDINGS) as add:
+        yield lambda row, column, finding: add(
+            {"row": row, "field": column, "type": finding.type, "start": finding.start, "end": finding.end}
+        )
 
 
 class Reader:
@@ -61,20 +57,23 @@ class Reader:
     Args:
         finder: Finds personal data in a text.
         fields: Columns to look at, where a row has them.
-        add: Takes each finding as a row of `FINDINGS`; never the text that was found.
-        advance: Told after each row.
+        add: Takes the number of a row, a column and each finding in it.
+        advance: Called after each row.
     """
 
     def __init__(
         self,
         finder: Finder,
         fields: Sequence[str],
-        add: Callable[[Mapping[str, Any]], None] = lambda row: None,
+        add: Callable[[int, str, Finding], None] = lambda row, column, finding: None,
         advance: Callable[[], None] = lambda: None,
     ) -> None:
-        self.found = Found()
         self.fields = fields
         self._finder, self._add, self._advance = finder, add, advance
+        self._rows = self._rows_with_any = 0
+        self._findings: Counter[PersonalType] = Counter()
+        self._rows_with: Counter[PersonalType] = Counter()
+        self._first_rows: dict[PersonalType, list[int]] = {type_: [] for type_ in TYPES}
 
     def look(self, row: Row, where: str) -> dict[str, list[Finding]]:
         """Find what a row holds: column to findings, only columns with any.
@@ -82,25 +81,41 @@ class Reader:
         Raises:
             DataError: A column holds something that is no text.
         """
-        seen = {name: self._finder.find(text) for name, text in _texts(row, self.fields, where)}
-        holding = {name: findings for name, findings in seen.items() if findings}
-        self._count(row.number, holding)
+        searched = {column: self._finder.find(text) for column, text in _texts(row, self.fields, where)}
+        findings_of = {column: findings for column, findings in searched.items() if findings}
+        self._count(row.number, findings_of)
         self._advance()
-        return holding
+        return findings_of
 
-    def _count(self, number: int, holding: Mapping[str, Sequence[Finding]]) -> None:
-        found = self.found
-        found.rows += 1
-        found.touched += bool(holding)
-        for name, findings in holding.items():
-            for each in findings:
-                self._add({"row": number, "field": name, "type": each.type, "start": each.start, "end": each.end})
-        types = Counter(each.type for findings in holding.values() for each in findings)
-        found.counts += types
+    def _count(self, number: int, findings_of: Mapping[str, Sequence[Finding]]) -> None:
+        self._rows += 1
+        self._rows_with_any += bool(findings_of)
+        types: Counter[PersonalType] = Counter()
+        for column, findings in findings_of.items():
+            for finding in findings:
+                self._add(number, column, finding)
+                types[finding.type] += 1
+        self._findings += types
         for type_ in types:
-            found.rows_with[type_] += 1
-            first = found.first_rows.setdefault(type_, [])
-            first += [number] * (len(first) < _FIRST_ROWS)
+            self._rows_with[type_] += 1
+            if len(self._first_rows[type_]) < _FIRST_ROWS:
+                self._first_rows[type_].append(number)
+
+    def counts(self) -> PersonalCounts:
+        """What was found so far."""
+        return PersonalCounts(
+            rows=self._rows,
+            rows_with_any=self._rows_with_any,
+            findings=self._findings.total(),
+            types={
+                type_: PersonalTypeCounts(
+                    count=self._findings[type_],
+                    rows=self._rows_with[type_],
+                    first_rows=tuple(self._first_rows[type_]),
+                )
+                for type_ in TYPES
+            },
+        )
 
 
 class Placeholders:
@@ -113,7 +128,7 @@ class Placeholders:
         originals: Numbered placeholder to what stood there; empty for plain ones.
     """
 
-    def __init__(self, above: Mapping[str, int] | None = None) -> None:
+    def __init__(self, above: Mapping[PersonalType, int] | None = None) -> None:
         self.originals: dict[str, str] = {}
         self._given: dict[tuple[str, str], str] = {}
         self._last = None if above is None else Counter(above)
@@ -168,7 +183,7 @@ def _texts(row: Row, fields: Iterable[str], where: str) -> Iterator[tuple[str, s
             raise DataError(f"{where}: column '{name}': must be a text, found {type(value).__name__}")
 
 
-def scan(file: Path, reader: Reader, form: Form) -> Found:
+def scan(file: Path, reader: Reader, form: Form) -> PersonalCounts:
     """Look at every row without writing anything.
 
     Raises:
@@ -176,10 +191,10 @@ def scan(file: Path, reader: Reader, form: Form) -> Found:
     """
     for row in _rows(file, form):
         reader.look(row, f"{file}:{row.number}")
-    return reader.found
+    return reader.counts()
 
 
-def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders, form: Form) -> Found:
+def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders, form: Form) -> PersonalCounts:
     """Write a file again with placeholders.
 
     CSV and JSONL keep every byte outside the findings; Parquet keeps its schema and all other values. `originals` of
@@ -190,21 +205,21 @@ def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders,
     """
     if _kind(file) == ".parquet":
         _redact_parquet(file, target, reader, placeholders)
-        return reader.found
+        return reader.counts()
     encoding = "utf-8" if form.encoding.lower().replace("_", "-") == "utf-8-sig" else form.encoding
     delimiter = _delimiter(file, form) if _kind(file) in DELIMITERS else ""
     with _sink(target) as out:
         for row, record in _records(file, form):
             if row is not None:
                 where = f"{file}:{row.number}"
-                holding = reader.look(row, where)
+                findings_of = reader.look(row, where)
                 text = record.decode(encoding)
                 cells = _csv_cells(text, list(row.values), delimiter) if delimiter else _json_cells(text, where)
-                if holding and text.encode(encoding) != record:
+                if findings_of and text.encode(encoding) != record:
                     raise DataError(f"{where}: cannot be written back in {encoding}", hint="save the file as UTF-8")
-                record = _edited(text, cells, holding, placeholders).encode(encoding) if holding else record
+                record = _edited(text, cells, findings_of, placeholders).encode(encoding) if findings_of else record
             out.write(record)
-    return reader.found
+    return reader.counts()
 
 
 def _kind(file: Path) -> str:
@@ -288,12 +303,12 @@ def _behind_space(text: str, at: int) -> int:
 
 
 def _edited(
-    text: str, cells: Mapping[str, _Cell], holding: Mapping[str, Sequence[Finding]], placeholders: Placeholders
+    text: str, cells: Mapping[str, _Cell], findings_of: Mapping[str, Sequence[Finding]], placeholders: Placeholders
 ) -> str:
     parts, at = [], 0
-    for name in sorted(holding, key=lambda name: cells[name][0]):
+    for name in sorted(findings_of, key=lambda name: cells[name][0]):
         start, end, character = cells[name]
-        parts += [text[at:start], replaced(character.findall(text, start, end), holding[name], placeholders)]
+        parts += [text[at:start], replaced(character.findall(text, start, end), findings_of[name], placeholders)]
         at = end
     return "".join([*parts, text[at:]])
 
@@ -337,16 +352,16 @@ def _rewrite_parquet(
                 first += batch.num_rows
 
 
-def numbers_in_use(file: Path) -> Counter[str]:
+def numbers_in_use(file: Path) -> Counter[PersonalType]:
     """Highest number of each type among the numbered placeholders that a file already holds, anywhere in it.
 
     Raises:
         DataError: A number is too long to count on from.
     """
-    highest: Counter[str] = Counter()
+    highest: Counter[PersonalType] = Counter()
     for raw in _raw_texts(file):
         for tag, number in _NUMBERED.findall(raw):
-            type_ = tag.decode().lower().replace("_", "-")
+            type_ = _TYPE_OF_TAG[tag.decode()]
             if len(number) > _MAX_DIGITS:
                 raise DataError(f"'{file}' holds a placeholder for {type_} with a number of {len(number)} digits")
             highest[type_] = max(highest[type_], int(number))

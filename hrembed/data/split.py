@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hrembed.text import normalise
 from hrembed.types import Task, Text
@@ -13,10 +13,10 @@ from hrembed.types import Task, Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hrembed.records.data import SplitSide
     from hrembed.types import Pair
 
-Side = Literal["train", "dev", "test"]
-SIDES: tuple[Side, ...] = ("train", "dev", "test")
+SIDES: tuple[SplitSide, ...] = ("train", "dev", "test")
 # A profile of a related occupation is half an answer to an ad; a title or a task of it is none.
 GRADED_KINDS = frozenset({"ad-profile"})
 
@@ -26,7 +26,7 @@ def group_of(pair: Pair) -> str:
     return pair.group or f"anchor: {normalise(pair.anchor)}"
 
 
-def assign_groups(pairs: Iterable[Pair], *, dev: float, test: float, seed: int) -> dict[str, Side]:
+def assign_groups(pairs: Iterable[Pair], *, dev: float, test: float, seed: int) -> dict[str, SplitSide]:
     """Give every group a side, so that families keep their share on each.
 
     Groups are shuffled within their family, families are put in a row, and groups are taken from that row at even

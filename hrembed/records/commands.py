@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 
 RECORDS = {
     "eval": "hrembed.records.eval:EvalRecord",
+    "data-check": "hrembed.records.data:DataCheckRecord",
+    "data-split": "hrembed.records.data:DataSplitRecord",
+    "data-import-onet": "hrembed.records.data:DataImportOnetRecord",
+    "data-import-esco": "hrembed.records.data:DataImportEscoRecord",
+    "data-import-table": "hrembed.records.data:DataImportTableRecord",
+    "data-anonymise": "hrembed.records.data:DataAnonymiseRecord",
+    "data-restore": "hrembed.records.data:DataRestoreRecord",
 }
 """Command, as its folder of runs is called, to its record as `module:class`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hrembed.data.leaks import HOW, TrainingTexts
+from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.near_duplicates import Near, near_matches
 from hrembed.data.negatives import false_negatives
 from hrembed.text import normalise
@@ -22,20 +22,20 @@ TASK = Task(
 )
 
 
-def leaks(*pairs: Pair, match=HOW, task: Task = TASK):
+def leaks(*pairs: Pair, match=MATCHES, task: Task = TASK):
     (found,) = TrainingTexts(pairs, match, NEAR).leaks([task], lambda steps, note: None)
     return found
 
 
-def found_by(found, what):
-    return {how: count for how, count in found.found[what].items() if count}
+def found_by(found, part):
+    return {match: count for match, count in found.leaks[part].by.items() if count}
 
 
 def test_a_clean_set_has_nothing():
     found = leaks(Pair("Baker", "Bakes bread early in the morning", "baker"))
-    assert [found.share(what) for what in found.totals] == [0, 0, 0]
+    assert [leak.share for leak in found.leaks.values()] == [0, 0, 0]
     assert not any(found.rows.values())
-    assert found.totals == {"documents": 3, "queries": 2, "pairs": 2}
+    assert {part: leak.total for part, leak in found.leaks.items()} == {"documents": 3, "queries": 2, "pairs": 2}
 
 
 def test_documents_queries_and_pairs_are_told_apart():
@@ -48,7 +48,8 @@ def test_documents_queries_and_pairs_are_told_apart():
     both = leaks(Pair("a", "b"), Pair(QUERY, ANSWER))
     assert found_by(both, "pairs") == {"exact": 1}
     assert both.rows["pairs"] == {1: "exact"}
-    assert both.share("pairs") == 0.5
+    assert both.leaks["pairs"].share == 0.5
+    assert (both.leaks["pairs"].occur, both.leaks["pairs"].rows) == (1, 1)
 
 
 def test_a_query_with_an_irrelevant_document_is_no_answer():
@@ -174,9 +175,11 @@ def test_false_negatives_are_counted_by_group_and_avoided_by_our_batches():
     ]
     together = false_negatives(pairs, [[0, 1, 2, 3]])
     # Relevant: 0 and 1 both ways (one title), 0 to 2's positive and 1 to it (title stands in crew), 2 to 1's; of 12.
-    assert together == (5, 12)
+    assert (together.false, together.all) == (5, 12)
+    assert together.share == 5 / 12
     assert false_negatives(pairs, [[0, 3], [2, 3]]).share == 0
-    assert false_negatives(pairs, []).share is None
-    assert false_negatives([Pair("Cook", "Cooks"), Pair("Chef", "cooks!")], [[0, 1]]) == (2, 2)
+    assert np.isnan(false_negatives(pairs, []).share)
+    same = false_negatives([Pair("Cook", "Cooks"), Pair("Chef", "cooks!")], [[0, 1]])
+    assert (same.false, same.all) == (2, 2)
     batches = schedule(pairs, batch_size=4, epochs=5, rng=np.random.default_rng(0))
     assert false_negatives(pairs, batches).false == 0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file
-from hrembed.data.personal import TYPES, Finder, Vocabulary
-from hrembed.data.redact import FINDINGS, Placeholders, Reader, numbers_in_use, redact, survey
+from hrembed.data.personal import Finder, Vocabulary
+from hrembed.data.redact import Placeholders, Reader, findings_sink, numbers_in_use, redact, survey
 from hrembed.data.redact import scan as scan_file
 from hrembed.data.rows import Form, read_jsonl, rows_or_raise
-from hrembed.files import json_text, parquet_sink, writing
+from hrembed.files import json_text, writing
+from hrembed.records.data import DataAnonymiseRecord
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
 
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.data import DataAnonymiseConfig, PersonalSection
-    from hrembed.data.redact import Found
     from hrembed.progress import Progress
+    from hrembed.records.data import PersonalCounts
     from hrembed.runs.workspace import Workspace
 
-FOUND = "findings.parquet"
+FINDINGS = "findings.parquet"
 # What the run itself writes; a source of that name is written with a prefix.
-_TAKEN = {"log.txt", FOUND}
-_AT_ONCE = 500
+_TAKEN = {"log.txt", FINDINGS}
+_ROWS_PER_UPDATE = 500
 
 
-def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult[DataAnonymiseRecord]:
     """Write a table again with placeholders in place of personal data.
 
     Rows without any stay as they are. `findings.parquet` lists where something stood, never what.
@@ -48,23 +49,32 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
         source = pairs_file(locate(config.source))
         run.add_input("source", source)
         form = Form(config.delimiter, encoding=config.encoding)
-        finder, rows = prepared(source, config.fields, config.personal_data, form)
+        finder, rows = _survey(source, config.fields, config.personal_data, form)
         placeholders = Placeholders(numbers_in_use(source) if config.keep_map else None)
         target = run.path / (f"cleaned-{source.name}" if source.name in _TAKEN else source.name)
-        with parquet_sink(run.path / FOUND, FINDINGS) as add, workspace.progress.bar("Replacing", rows) as advance:
-            reader = Reader(finder, config.fields, add, _now_and_then(advance))
-            found = redact(source, target, reader, placeholders, form)
-        metrics = {"file": target.name, "fields": list(config.fields), **as_metrics(found)}
+        with findings_sink(run.path / FINDINGS) as add, workspace.progress.bar("Replacing", rows) as advance:
+            reader = Reader(finder, config.fields, add, _every_few_rows(advance))
+            counts = redact(source, target, reader, placeholders, form)
+        record = DataAnonymiseRecord(
+            file=target.name,
+            fields=config.fields,
+            rows=counts.rows,
+            rows_with_any=counts.rows_with_any,
+            findings=counts.findings,
+            types=counts.types,
+        )
         if config.keep_map:
             _write_map(run.path / "map.json", placeholders.originals)
             workspace.progress.note(
                 f"{run.path / 'map.json'} turns the placeholders back: it is personal data, keep it apart"
             )
-        run.write_metrics(metrics)
-    return CommandResult(str(run.path), "ok", metrics, {f"Personal data in {target.name}": table(found)})
+        run.write_metrics(record)
+    return CommandResult(str(run.path), "ok", record, {f"Personal data in {target.name}": table(record)})
 
 
-def scan(path: Path, fields: Sequence[str], section: PersonalSection, findings: Path, progress: Progress) -> Found:
+def scan(
+    path: Path, fields: Sequence[str], section: PersonalSection, findings: Path, progress: Progress
+) -> PersonalCounts:
     """Count the personal data of a table, and list where it stands, never what it is.
 
     Args:
@@ -72,18 +82,18 @@ def scan(path: Path, fields: Sequence[str], section: PersonalSection, findings: 
         fields: Columns to look at, where the table has them.
         section: What counts as personal data.
         findings: Parquet file for row, column, type, start and end of each finding.
-        progress: Told what advances.
+        progress: Receives progress updates.
 
     Raises:
         DataError: A row cannot be read, the file is empty, or has none of the columns.
         ConfigError: A region or the encoding is unknown.
     """
-    finder, rows = prepared(path, fields, section, Form())
-    with parquet_sink(findings, FINDINGS) as add, progress.bar("Looking for personal data", rows) as advance:
-        return scan_file(path, Reader(finder, fields, add, _now_and_then(advance)), Form())
+    finder, rows = _survey(path, fields, section, Form())
+    with findings_sink(findings) as add, progress.bar("Looking for personal data", rows) as advance:
+        return scan_file(path, Reader(finder, fields, add, _every_few_rows(advance)), Form())
 
 
-def prepared(path: Path, fields: Sequence[str], section: PersonalSection, form: Form) -> tuple[Finder, int]:
+def _survey(path: Path, fields: Sequence[str], section: PersonalSection, form: Form) -> tuple[Finder, int]:
     """Read a table once: make a finder that knows its ordinary words, and count its rows.
 
     Raises:
@@ -107,34 +117,28 @@ def _shipped_texts() -> Iterator[str]:
             yield from (text for key, text in values.items() if key in {"text", "anchor", "positive"})
 
 
-def as_metrics(found: Found) -> dict[str, Any]:
-    """Give counts as `metrics.json` holds them."""
-    types = {type_: {"count": found.counts[type_], "rows": found.rows_with[type_]} for type_ in TYPES}
-    return {"rows": found.rows, "rows_with_any": found.touched, "findings": found.counts.total(), "types": types}
-
-
-def table(found: Found) -> list[dict[str, str]]:
-    """Give counts and the first rows of each type, for people."""
+def table(counts: PersonalCounts) -> list[dict[str, str]]:
+    """Write counts and the first rows of each type, for people."""
     return [
         {
             "type": type_,
-            "count": f"{found.counts[type_]:,}",
-            "rows": f"{found.rows_with[type_]:,} of {found.rows:,}",
-            "first rows": ", ".join(map(str, found.first_rows.get(type_, []))),
+            "count": f"{of_type.count:,}",
+            "rows": f"{of_type.rows:,} of {counts.rows:,}",
+            "first rows": ", ".join(map(str, of_type.first_rows)),
         }
-        for type_ in TYPES
+        for type_, of_type in counts.types.items()
     ]
 
 
-def _now_and_then(advance: Callable[[int, str], None]) -> Callable[[], None]:
-    """Pass on every so many rows: drawing a bar costs more than a row."""
+def _every_few_rows(advance: Callable[[int, str], None]) -> Callable[[], None]:
+    """Update a bar only every few hundred rows: drawing it costs more than a row."""
     rows = 0
 
     def count() -> None:
         nonlocal rows
         rows += 1
-        if rows % _AT_ONCE == 0:
-            advance(_AT_ONCE, "")
+        if rows % _ROWS_PER_UPDATE == 0:
+            advance(_ROWS_PER_UPDATE, "")
 
     return count
 

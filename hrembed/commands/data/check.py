@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.commands.data.anonymise import FOUND, as_metrics, scan, table
-from hrembed.data.leaks import HOW, WHAT, TrainingTexts
+from hrembed.commands.data.anonymise import FINDINGS, scan, table
+from hrembed.data.leaks import MATCHES, PARTS, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
 from hrembed.data.negatives import false_negatives
 from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
+from hrembed.records.data import DataCheckRecord
 from hrembed.runs.record import open_run
 from hrembed.training.batches import schedule
 from hrembed.types import CommandResult
@@ -22,26 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.config.data import DataCheckConfig
-    from hrembed.data.leaks import Leaks, What
-    from hrembed.data.negatives import Negatives
-    from hrembed.data.redact import Found
+    from hrembed.config.data import DataCheckConfig, LeakLimits
+    from hrembed.data.leaks import TaskLeaks
     from hrembed.progress import Progress
+    from hrembed.records.data import Batching, Leak, NegativeCounts, PersonalCounts, TaskPart
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
 
 _SAMPLED_BATCHES = 500
+_NAMES: Mapping[TaskPart, str] = {"documents": "documents", "queries": "queries", "pairs": "relevant pairs"}
 # What must go for a fix: a row that holds an answer also holds its query, a row with a query may be harmless.
-_FIX: Mapping[str, tuple[What, ...]] = {
+_FIX: Mapping[str, tuple[TaskPart, ...]] = {
     "none": (),
     "pairs": ("pairs",),
     "queries": ("pairs", "queries"),
-    "documents": WHAT,
+    "documents": PARTS,
 }
 
 
-def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[DataCheckRecord]:
     """Look for leaks between training pairs and tasks, for false negatives, and on request for personal data.
 
     Args:
@@ -60,20 +61,33 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[An
         file = pairs_file(locate(config.train))
         run.add_input("train", file)
         pairs, tasks = read_pairs(file), _open_tasks(config, run)
-        leaks = _leaks(config, pairs, tasks, workspace.progress)
-        negatives = _negatives(config, pairs)
-        personal = _personal(config, run, file)
-        metrics = _metrics(pairs, leaks, negatives, personal)
+        leaks = _find_leaks(config, pairs, tasks, workspace.progress)
+        negatives = _count_negatives(config, pairs)
+        personal = _count_personal(config, run, file)
         run.write_table("flagged", _flagged(leaks))
-        if config.fix != "none":
-            metrics["removed"] = _fix(config, run, file, pairs, leaks)
-        problems = _problems(config, leaks, negatives) + _personal_problem(config, personal)
-        metrics["verdict"] = "; ".join(problems) or "no limit of the config is passed"
-        metrics["notice"] = f"Verdict: {metrics['verdict']}."
-        run.write_metrics(metrics)
-    failure = DataError(f"{config.train}: {metrics['verdict']}", hint=_hint(config, run)) if problems else None
-    status = "limits passed" if problems else "clean"
-    return CommandResult(str(run.path), status, metrics, _tables(metrics, personal), failure)
+        removed = None if config.fix == "none" else _write_fixed(config, run, file, pairs, leaks)
+        exceeded = [
+            *_exceeded_by_leaks(config.limits, leaks),
+            *_exceeded_by_negatives(config.limits, negatives["batches of hrembed"]),
+            *_exceeded_by_personal(config.limits, personal),
+        ]
+        record = DataCheckRecord(
+            rows=len(pairs),
+            tasks={of_task.task: dict(of_task.leaks) for of_task in leaks},
+            false_negatives=negatives,
+            personal=personal,
+            removed=removed,
+            verdict="; ".join(exceeded) or "no limit of the config is passed",
+        )
+        run.write_metrics(record)
+    return CommandResult(
+        str(run.path),
+        "limits passed" if exceeded else "clean",
+        record,
+        _tables(record),
+        DataError(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
+        notice=f"Verdict: {record.verdict}.",
+    )
 
 
 def _open_tasks(config: DataCheckConfig, run: Run) -> list[Task]:
@@ -85,14 +99,16 @@ def _open_tasks(config: DataCheckConfig, run: Run) -> list[Task]:
     return tasks
 
 
-def _leaks(config: DataCheckConfig, pairs: Sequence[Pair], tasks: Sequence[Task], progress: Progress) -> list[Leaks]:
+def _find_leaks(
+    config: DataCheckConfig, pairs: Sequence[Pair], tasks: Sequence[Task], progress: Progress
+) -> list[TaskLeaks]:
     texts = TrainingTexts(pairs, config.match, Near(config.near.min_words, config.near.max_changed))
     with progress.bar("comparing texts", len(texts)) as advance:
         return texts.leaks(tasks, advance)
 
 
-def _negatives(config: DataCheckConfig, pairs: Sequence[Pair]) -> dict[str, Negatives]:
-    """Count in random batches, and in those that `finetune` would plan; of many batches a sample is looked at."""
+def _count_negatives(config: DataCheckConfig, pairs: Sequence[Pair]) -> dict[Batching, NegativeCounts]:
+    """Count in random batches, and in those that `finetune` would plan; of many batches a sample is counted."""
     rng = np.random.default_rng(config.seed)
     order = rng.permutation(len(pairs))
     size = config.batch_size
@@ -104,49 +120,59 @@ def _negatives(config: DataCheckConfig, pairs: Sequence[Pair]) -> dict[str, Nega
     }
 
 
-def _fix(config: DataCheckConfig, run: Run, file: Path, pairs: Sequence[Pair], leaks: Sequence[Leaks]) -> int:
-    """Write the pairs without the rows that must go, and return how many went."""
-    bad = {row for found in leaks for what in _FIX[config.fix] for row in found.rows[what]}
-    if len(bad) == len(pairs):
-        raise DataError(f"{config.train}: every row leaks, nothing would be left to train on")
-    write_pairs(run.path / PAIRS, [pair for n, pair in enumerate(pairs) if n not in bad])
-    related = read_related(file)
-    if related:
-        write_related(run.path / RELATED, related)
-    return len(bad)
-
-
-def _problems(config: DataCheckConfig, leaks: Sequence[Leaks], negatives: Mapping[str, Negatives]) -> list[str]:
-    """Say which limits are passed, in words."""
-    said = []
-    for what in WHAT:
-        limit = getattr(config.limits, what)
-        worst = max(leaks, key=lambda found: found.share(what), default=None)
-        if limit is not None and worst is not None and worst.share(what) > limit:
-            name = "relevant pairs" if what == "pairs" else what
-            number = sum(worst.found[what].values())
-            said.append(
-                f"{number:,} of {worst.totals[what]:,} {name} of '{worst.task}' occur in training "
-                f"({worst.share(what):.1%}, limit {limit:.1%})"
-            )
-    share = negatives["batches of hrembed"].share
-    if config.limits.false_negatives is not None and (share or 0) > config.limits.false_negatives:
-        said.append(f"{share:.2%} of the negatives are relevant (limit {config.limits.false_negatives:.2%})")
-    return said
-
-
-def _personal(config: DataCheckConfig, run: Run, file: Path) -> Found | None:
+def _count_personal(config: DataCheckConfig, run: Run, file: Path) -> PersonalCounts | None:
     """Look for personal data where the config asks for it, and list where it stands."""
     if not config.personal:
         return None
-    return scan(file, ("anchor", "positive"), config.personal_data, run.path / FOUND, run.progress)
+    return scan(file, ("anchor", "positive"), config.personal_data, run.path / FINDINGS, run.progress)
 
 
-def _personal_problem(config: DataCheckConfig, found: Found | None) -> list[str]:
-    limit = config.limits.personal
-    if found is None or limit is None or found.counts.total() <= limit:
+def _write_fixed(
+    config: DataCheckConfig, run: Run, file: Path, pairs: Sequence[Pair], leaks: Sequence[TaskLeaks]
+) -> int:
+    """Write the pairs without the rows that must go, and return how many went."""
+    leaking = {row for of_task in leaks for part in _FIX[config.fix] for row in of_task.rows[part]}
+    if len(leaking) == len(pairs):
+        raise DataError(f"{config.train}: every row leaks, nothing would be left to train on")
+    write_pairs(run.path / PAIRS, [pair for n, pair in enumerate(pairs) if n not in leaking])
+    related = read_related(file)
+    if related:
+        write_related(run.path / RELATED, related)
+    return len(leaking)
+
+
+def _exceeded_by_leaks(limits: LeakLimits, leaks: Sequence[TaskLeaks]) -> list[str]:
+    """Name, for each part of a task whose limit is exceeded, the task with the largest share."""
+    limit_of: dict[TaskPart, float | None] = {
+        "documents": limits.documents,
+        "queries": limits.queries,
+        "pairs": limits.pairs,
+    }
+    exceeded = []
+    for part, limit in limit_of.items():
+        worst = max(leaks, key=lambda of_task: of_task.leaks[part].share, default=None)
+        if limit is None or worst is None or worst.leaks[part].share <= limit:
+            continue
+        leak = worst.leaks[part]
+        exceeded.append(
+            f"{leak.occur:,} of {leak.total:,} {_NAMES[part]} of '{worst.task}' occur in training "
+            f"({leak.share:.1%}, limit {limit:.1%})"
+        )
+    return exceeded
+
+
+def _exceeded_by_negatives(limits: LeakLimits, negatives: NegativeCounts) -> list[str]:
+    limit = limits.false_negatives
+    if limit is None or not negatives.share > limit:  # an undefined share exceeds nothing
         return []
-    return [f"{found.counts.total():,} pieces of personal data in {found.touched:,} rows (limit {limit:,})"]
+    return [f"{negatives.share:.2%} of the negatives are relevant (limit {limit:.2%})"]
+
+
+def _exceeded_by_personal(limits: LeakLimits, personal: PersonalCounts | None) -> list[str]:
+    limit = limits.personal
+    if personal is None or limit is None or personal.findings <= limit:
+        return []
+    return [f"{personal.findings:,} pieces of personal data in {personal.rows_with_any:,} rows (limit {limit:,})"]
 
 
 def _hint(config: DataCheckConfig, run: Run) -> str:
@@ -158,62 +184,46 @@ def _hint(config: DataCheckConfig, run: Run) -> str:
     return f"the cleaned set is '{run.path / PAIRS}'; check it once more"
 
 
-def _metrics(
-    pairs: Sequence[Pair], leaks: Sequence[Leaks], negatives: Mapping[str, Negatives], personal: Found | None
-) -> dict[str, Any]:
-    metrics: dict[str, Any] = {
-        "rows": len(pairs),
-        "tasks": {found.task: _as_metrics(found) for found in leaks},
-        "false_negatives": {name: _counted(found) for name, found in negatives.items()},
-    }
-    return metrics | ({"personal": as_metrics(personal)} if personal is not None else {})
-
-
-def _as_metrics(found: Leaks) -> dict[str, Any]:
+def _flagged(leaks: Sequence[TaskLeaks]) -> dict[str, Sequence[int] | Sequence[str]]:
+    """List every leak as columns: training row from 1, task, part of the task, and how it was recognised."""
+    flagged = sorted(
+        (row + 1, of_task.task, part, match)
+        for of_task in leaks
+        for part in PARTS
+        for row, match in of_task.rows[part].items()
+    )
     return {
-        what: {
-            "total": found.totals[what],
-            "occur": sum(found.found[what].values()),
-            "share": found.share(what),
-            "by": dict(found.found[what]),
-            "rows": len(found.rows[what]),
-        }
-        for what in WHAT
+        "row": [row for row, _, _, _ in flagged],
+        "task": [task for _, task, _, _ in flagged],
+        "what": [part for _, _, part, _ in flagged],
+        "how": [match for _, _, _, match in flagged],
     }
 
 
-def _counted(found: Negatives) -> dict[str, Any]:
-    return {"false": found.false, "all": found.all, "share": found.share}
+def _tables(record: DataCheckRecord) -> dict[str, list[dict[str, str]]]:
+    tables = {
+        "What of the tasks occurs in training": [
+            _leak_row(task, part, leak) for task, leaks in record.tasks.items() for part, leak in leaks.items()
+        ],
+        "In-batch negatives that are relevant": [
+            {
+                "batches": batching,
+                "false": f"{counts.false:,} of {counts.all:,}",
+                "share": "no negatives" if np.isnan(counts.share) else f"{counts.share:.2%}",
+            }
+            for batching, counts in record.false_negatives.items()
+        ],
+    }
+    if record.personal is not None:
+        tables["Personal data in anchors and positives"] = table(record.personal)
+    return tables
 
 
-def _flagged(leaks: Sequence[Leaks]) -> dict[str, list[Any]]:
-    rows = [
-        (row + 1, found.task, what, how) for found in leaks for what in WHAT for row, how in found.rows[what].items()
-    ]
-    rows.sort()
-    names = ("row", "task", "what", "how")
-    return {name: [row[n] for row in rows] for n, name in enumerate(names)}
-
-
-def _tables(metrics: Mapping[str, Any], personal: Found | None) -> dict[str, list[dict[str, str]]]:
-    leaks = [
-        {
-            "task": task,
-            "what": "relevant pairs" if what == "pairs" else what,
-            "occur": f"{entry['occur']:,} of {entry['total']:,} ({entry['share']:.1%})",
-            **{how: f"{entry['by'][how]:,}" for how in HOW},
-            "training rows": f"{entry['rows']:,}",
-        }
-        for task, found in metrics["tasks"].items()
-        for what, entry in found.items()
-    ]
-    negatives = [
-        {
-            "batches": name,
-            "false": f"{entry['false']:,} of {entry['all']:,}",
-            "share": "no negatives" if entry["share"] is None else f"{entry['share']:.2%}",
-        }
-        for name, entry in metrics["false_negatives"].items()
-    ]
-    tables = {"What of the tasks occurs in training": leaks, "In-batch negatives that are relevant": negatives}
-    return tables | ({"Personal data in anchors and positives": table(personal)} if personal is not None else {})
+def _leak_row(task: str, part: TaskPart, leak: Leak) -> dict[str, str]:
+    return {
+        "task": task,
+        "what": _NAMES[part],
+        "occur": f"{leak.occur:,} of {leak.total:,} ({leak.share:.1%})",
+        **{match: f"{leak.by[match]:,}" for match in MATCHES},
+        "training rows": f"{leak.rows:,}",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hrembed.data import esco, onet
 from hrembed.data.archive import Release
@@ -16,11 +16,18 @@ from hrembed.data.rows import Form, read_rows
 from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
 from hrembed.errors import DataError
+from hrembed.records.data import (
+    DataImportEscoRecord,
+    DataImportOnetRecord,
+    DataImportTableRecord,
+    KindCounts,
+    TaxonomyImportRecord,
+)
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig
     from hrembed.data.cells import Problem, Row
@@ -32,11 +39,22 @@ if TYPE_CHECKING:
     from hrembed.types import Pair
 
 _HUB = "hf:"
-# Kind -> the concepts that it is built from, and how one of them is paired.
-_Builders = dict[str, tuple["Sequence[Concept]", "Callable[[Concept], list[Pair]]"]]
+TaxonomyRecord = TypeVar("TaxonomyRecord", bound=TaxonomyImportRecord)
 
 
-def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult[Any]:
+class _Builder(NamedTuple):
+    """How the pairs of one kind are built.
+
+    Attributes:
+        concepts: What they are built from.
+        build: Pairs of one concept.
+    """
+
+    concepts: Sequence[Concept]
+    build: Callable[[Concept], list[Pair]]
+
+
+def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult[DataImportOnetRecord]:
     """Build pairs from the O*NET text database.
 
     Args:
@@ -52,19 +70,21 @@ def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandRe
     path = _onet_source(config, workspace.progress)
     credit = onet.source(onet.release_of(path) or config.release)
 
-    def plan(release: Release, counts: Counts, run: Run) -> _Builders:
+    def plan(release: Release, counts: Counts, run: Run) -> dict[str, _Builder]:
         concepts = onet.read_onet(release, config.max_occupations, counts)
         write_related(run.path / RELATED, {concept.id: concept.related for concept in concepts})
         specific = onet.without_common_tools(concepts, counts)
         return {
-            kind: (concepts, _composed(config)) if kind == "ad-profile" else (specific, _drawn(kind, config))
+            kind: _Builder(concepts, _composed(config))
+            if kind == "ad-profile"
+            else _Builder(specific, _drawn(kind, config))
             for kind in config.kinds
         }
 
-    return _import_release("data-import-onet", config, path, credit, plan, workspace)
+    return _import_release(DataImportOnetRecord, config, path, credit, plan, workspace)
 
 
-def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandResult[DataImportEscoRecord]:
     """Build pairs from the CSV files of ESCO.
 
     Args:
@@ -78,37 +98,41 @@ def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandRe
         DataError: The release is not there, or a file of it is missing or broken.
     """
 
-    def plan(release: Release, counts: Counts, run: Run) -> _Builders:
+    def plan(release: Release, counts: Counts, run: Run) -> dict[str, _Builder]:
         occupations = esco.read_occupations(release, config.max_occupations, counts)
         skills = esco.read_skills(release, config.max_occupations, counts) if "skill" in config.kinds else []
-        return {kind: (skills if kind == "skill" else occupations, _drawn(kind, config)) for kind in config.kinds}
+        return {
+            kind: _Builder(skills if kind == "skill" else occupations, _drawn(kind, config)) for kind in config.kinds
+        }
 
-    return _import_release("data-import-esco", config, _esco_source(config), esco.SOURCE, plan, workspace)
+    return _import_release(DataImportEscoRecord, config, _esco_source(config), esco.SOURCE, plan, workspace)
 
 
 def _import_release(
-    command: str,
+    record_type: type[TaxonomyRecord],
     config: ImportOnetConfig | ImportEscoConfig,
     path: Path,
     credit: Source,
-    plan: Callable[[Release, Counts, Run], _Builders],
+    plan: Callable[[Release, Counts, Run], Mapping[str, _Builder]],
     workspace: Workspace,
-) -> CommandResult[Any]:
+) -> CommandResult[TaxonomyRecord]:
     """Open a run, read a release, and write the pairs of every kind that `plan` says how to build."""
     counts = Counts()
-    with open_run(workspace, command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+    with open_run(workspace, record_type.command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
         release = Release(path)
         run.add_input("release", path)
         run.add_attribution(vars(credit))
         kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), workspace.progress)
-        for kind in [kind for kind, found in kinds.items() if not found["pairs"]]:
+        for kind in [kind for kind, of_kind in kinds.items() if not of_kind.pairs]:
             workspace.progress.note(f"no pairs of kind '{kind}': '{path}' has nothing that they could be made of")
-        metrics = {"kinds": kinds, "pairs": sum(found["pairs"] for found in kinds.values()), "counts": counts.steps}
-        run.write_metrics(metrics)
-    return CommandResult(str(run.path), "ok", metrics, _tables(metrics))
+        record = record_type(
+            kinds=kinds, pairs=sum(of_kind.pairs for of_kind in kinds.values()), counts=dict(counts.steps)
+        )
+        run.write_metrics(record)
+    return CommandResult(str(run.path), "ok", record, _tables(record))
 
 
-def run_import_table(config: ImportTableConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_import_table(config: ImportTableConfig, workspace: Workspace) -> CommandResult[DataImportTableRecord]:
     """Build pairs from a table of the user's own, streamed.
 
     Args:
@@ -126,12 +150,19 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
     with open_run(workspace, "data-import-table", config.model_dump(mode="json"), seeds={}) as run:
         rows = _table_rows(config, [column for column in columns.values() if column], run)
         with workspace.progress.bar("reading rows", 0) as advance:
-            found = import_table(rows, columns, config.kind, run.path, advance)
-        metrics = {name: value for name, value in vars(found).items() if name != "first"}
-        run.write_metrics(metrics)
-        _judge(found, config, run)
-    table = [{"what": name, "rows": f"{value:,}"} for name, value in metrics.items()]
-    return CommandResult(str(run.path), "ok", metrics, {"Table": table})
+            imported = import_table(rows, columns, config.kind, run.path, advance)
+        record = DataImportTableRecord(
+            rows=imported.rows, pairs=imported.pairs, repeated=imported.repeated, rejected=imported.rejected
+        )
+        run.write_metrics(record)
+        _judge(imported, config, run)
+    table = [
+        {"what": "rows", "rows": f"{record.rows:,}"},
+        {"what": "pairs", "rows": f"{record.pairs:,}"},
+        {"what": "repeated", "rows": f"{record.repeated:,}"},
+        {"what": "rejected", "rows": f"{record.rejected:,}"},
+    ]
+    return CommandResult(str(run.path), "ok", record, {"Table": table})
 
 
 def _table_rows(config: ImportTableConfig, wanted: list[str], run: Run) -> Iterator[Row | Problem]:
@@ -142,16 +173,16 @@ def _table_rows(config: ImportTableConfig, wanted: list[str], run: Run) -> Itera
     return read_rows(path, wanted, Form(config.delimiter, encoding=config.encoding))
 
 
-def _judge(found: Imported, config: ImportTableConfig, run: Run) -> None:
+def _judge(imported: Imported, config: ImportTableConfig, run: Run) -> None:
     """Refuse a table with too many bad rows, after all good ones are safe."""
-    if found.first is not None and found.rejected > config.max_rejected:
-        more = f" ({found.rejected:,} rows were rejected)" if found.rejected > 1 else ""
+    if imported.first is not None and imported.rejected > config.max_rejected:
+        several = f" ({imported.rejected:,} rows were rejected)" if imported.rejected > 1 else ""
         raise DataError(
-            f"{config.source}:{found.first}{more}",
-            hint=f"all of them are listed in '{run.path / REJECTED}'; the {found.pairs:,} good rows are in "
-            f"'{run.path / PAIRS}', accept that with `--set max_rejected={found.rejected}`",
+            f"{config.source}:{imported.first}{several}",
+            hint=f"all of them are listed in '{run.path / REJECTED}'; the {imported.pairs:,} good rows are in "
+            f"'{run.path / PAIRS}', accept that with `--set max_rejected={imported.rejected}`",
         )
-    if not found.pairs:
+    if not imported.pairs:
         raise DataError(f"{config.source}: no row to import")
 
 
@@ -187,32 +218,36 @@ def _composed(config: ImportOnetConfig) -> Callable[[Concept], list[Pair]]:
     )
 
 
-def _write_pairs(path: Path, builders: _Builders, progress: Progress) -> dict[str, dict[str, int]]:
+def _write_pairs(path: Path, builders: Mapping[str, _Builder], progress: Progress) -> dict[str, KindCounts]:
     """Write all kinds one after the other, and count pairs and groups of each."""
-    total = sum(len(concepts) for concepts, _ in builders.values())
-    found = {}
+    total = sum(len(builder.concepts) for builder in builders.values())
+    counts = {}
     with pair_sink(path) as add, progress.bar("building pairs", total) as advance:
-        for kind, (concepts, build) in builders.items():
+        for kind, builder in builders.items():
             sizes: Counter[str] = Counter()
-            for concept in concepts:
-                pairs = build(concept)
+            for concept in builder.concepts:
+                pairs = builder.build(concept)
                 sizes[concept.id] = len(pairs)
                 for pair in pairs:
                     add(pair)
                 advance(1, kind)
-            found[kind] = _sizes(sizes.values())
-    return found
+            counts[kind] = _kind_counts([size for size in sizes.values() if size])
+    return counts
 
 
-def _sizes(sizes: Iterable[int]) -> dict[str, int]:
-    some = [size for size in sizes if size]
-    return {"pairs": sum(some), "groups": len(some), "largest_group": max(some, default=0)}
+def _kind_counts(sizes: Collection[int]) -> KindCounts:
+    return KindCounts(pairs=sum(sizes), groups=len(sizes), largest_group=max(sizes, default=0))
 
 
-def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+def _tables(record: TaxonomyImportRecord) -> dict[str, list[dict[str, str]]]:
     kinds = [
-        {"kind": kind, **{name.replace("_", " "): f"{value:,}" for name, value in found.items()}}
-        for kind, found in metrics["kinds"].items()
+        {
+            "kind": kind,
+            "pairs": f"{of_kind.pairs:,}",
+            "groups": f"{of_kind.groups:,}",
+            "largest group": f"{of_kind.largest_group:,}",
+        }
+        for kind, of_kind in record.kinds.items()
     ]
-    steps = [{"step": step, "number": f"{number:,}"} for step, number in metrics["counts"].items()]
+    steps = [{"step": step, "number": f"{number:,}"} for step, number in record.counts.items()]
     return {"Pairs": kinds, "What was read and dropped": steps}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.data.redact import restore
 from hrembed.errors import DataError
+from hrembed.records.data import DataAnonymiseRecord, DataRestoreRecord
 from hrembed.runs.past import find_run
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
 
 
-def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResult[DataRestoreRecord]:
     """Write an anonymised table again with what stood there, for its owner alone to read.
 
     Args:
@@ -31,18 +32,17 @@ def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResul
         HrembedError: There is no such run or file, or no map that can be read.
     """
     file = _file(config.source, workspace.root)
-    originals = _originals(Path(config.map) if config.map else file.with_name("map.json"))
+    originals = _read_map(Path(config.map) if config.map else file.with_name("map.json"))
     with open_run(workspace, "data-restore", config.model_dump(mode="json"), seeds={}) as run:
         run.add_input("source", file)
         target = run.path / file.name
         restore(file, target, originals, config.encoding)
         target.chmod(0o600)
-        metrics = {"file": target.name, "placeholders_known": len(originals)}
-        run.write_metrics(metrics)
-        if workspace.progress:
-            workspace.progress.note(f"{target} is personal data again")
-    shown = [{"file": target.name, "placeholders known": f"{len(originals):,}"}]
-    return CommandResult(str(run.path), "ok", metrics, {"Restored": shown})
+        record = DataRestoreRecord(file=target.name, placeholders_known=len(originals))
+        run.write_metrics(record)
+        workspace.progress.note(f"{target} is personal data again")
+    row = {"file": record.file, "placeholders known": f"{record.placeholders_known:,}"}
+    return CommandResult(str(run.path), "ok", record, {"Restored": [row]})
 
 
 def _file(source: str, runs_dir: Path) -> Path:
@@ -50,17 +50,18 @@ def _file(source: str, runs_dir: Path) -> Path:
     if Path(source).is_file():
         return Path(source)
     run = find_run(runs_dir, source, "data-anonymise")
-    return run.verified(run.json("metrics.json")["file"])
+    return run.verified(run.record(DataAnonymiseRecord).file)
 
 
-def _originals(file: Path) -> dict[str, str]:
+def _read_map(file: Path) -> dict[str, str]:
+    """Placeholder -> what stood there."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        originals = json.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
         hint = "anonymise with `--set keep_map=true`, or name the file with `--set map=...`"
         raise DataError(f"the map '{file}' cannot be read: {err.strerror or err}", hint=hint) from err
     except ValueError as err:
         raise DataError(f"the map '{file}' is not JSON") from err
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    if not isinstance(originals, dict) or not all(isinstance(value, str) for value in originals.values()):
         raise DataError(f"the map '{file}' does not hold placeholders and what stood there")
-    return found
+    return originals

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hrembed.data.leaks import HOW, TrainingTexts
+from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
 from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
 from hrembed.data.split import GRADED_KINDS, SIDES, assign_groups, build_task, group_of
 from hrembed.data.tasks import write_task
 from hrembed.errors import DataError
+from hrembed.records.data import DataSplitRecord, SideCounts, TaskSize
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.data import DataSplitConfig
-    from hrembed.data.split import Side
     from hrembed.progress import Progress
+    from hrembed.records.data import SplitSide
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
 
 
-def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[DataSplitRecord]:
     """Split pairs so that no group, and no relevant pair of texts, stands on two sides.
 
     The run folder gets `train/pairs.parquet`, `dev/pairs.parquet`, `test/pairs.parquet`, and for each
@@ -48,32 +49,32 @@ def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[An
         pairs, related = read_pairs(file), read_related(file)
         sides = _divide(pairs, config)
         tasks = _build_tasks(sides, related, config, workspace.progress)
-        shown = _rows_that_show_answers(sides["train"], list(tasks.values()), config, workspace.progress)
-        sides["train"] = [pair for n, pair in enumerate(sides["train"]) if n not in shown]
+        leaking = _rows_that_show_answers(sides["train"], list(tasks.values()), config, workspace.progress)
+        sides["train"] = [pair for n, pair in enumerate(sides["train"]) if n not in leaking]
         for side in [side for side in SIDES if sides[side]]:
             write_pairs(run.path / side / PAIRS, sides[side])
             _write_related(run.path / side, sides[side], related)
         for name, task in tasks.items():
             write_task(run.path / name, name.partition("/")[0], task)
-        metrics = {
-            "sides": {side: _counts(sides[side]) for side in SIDES},
-            "dropped_from_train": len(shown),
-            "tasks": {name: _sizes(task) for name, task in tasks.items()},
-        }
-        run.write_metrics(metrics)
-    return CommandResult(str(run.path), "ok", metrics, _tables(metrics))
+        record = DataSplitRecord(
+            sides={side: _counts(sides[side]) for side in SIDES},
+            dropped_from_train=len(leaking),
+            tasks={name: _size(task) for name, task in tasks.items()},
+        )
+        run.write_metrics(record)
+    return CommandResult(str(run.path), "ok", record, _tables(record))
 
 
-def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[Side, list[Pair]]:
+def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[SplitSide, list[Pair]]:
     side_of = assign_groups(pairs, dev=config.dev, test=config.test, seed=config.seed)
-    sides: dict[Side, list[Pair]] = {side: [] for side in SIDES}
+    sides: dict[SplitSide, list[Pair]] = {side: [] for side in SIDES}
     for pair in pairs:
         sides[side_of[group_of(pair)]].append(pair)
-    shares: dict[Side, float] = {"train": 1, "dev": config.dev, "test": config.test}
-    bare = [side for side in SIDES if shares[side] and not sides[side]]
-    if bare:
+    shares: dict[SplitSide, float] = {"train": 1, "dev": config.dev, "test": config.test}
+    empty = [side for side in SIDES if shares[side] and not sides[side]]
+    if empty:
         raise DataError(
-            f"{config.pairs}: {len(side_of)} groups are too few to give any to the side '{bare[0]}'",
+            f"{config.pairs}: {len(side_of)} groups are too few to give any to the side '{empty[0]}'",
             hint="raise its share, or fill the column `group` with smaller groups",
         )
     return sides
@@ -81,34 +82,34 @@ def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[Side, list[P
 
 def _write_related(folder: Path, pairs: Sequence[Pair], related: Mapping[str, Sequence[str]]) -> None:
     present = {group_of(pair) for pair in pairs}
-    kept = {group: [other for other in related.get(group, ()) if other in present] for group in sorted(present)}
-    if any(kept.values()):
-        write_related(folder / RELATED, kept)
+    on_side = {group: [other for other in related.get(group, ()) if other in present] for group in sorted(present)}
+    if any(on_side.values()):
+        write_related(folder / RELATED, on_side)
 
 
 def _build_tasks(
-    sides: Mapping[Side, Sequence[Pair]],
+    sides: Mapping[SplitSide, Sequence[Pair]],
     related: Mapping[str, Sequence[str]],
     config: DataSplitConfig,
     progress: Progress,
 ) -> dict[str, Task]:
     """Make one task for each kind and held-out side; a kind without any query is left out."""
-    found = {}
+    tasks = {}
     for side in SIDES[1:]:
-        kinds: dict[str, list[Pair]] = defaultdict(list)
+        pairs_of: dict[str, list[Pair]] = defaultdict(list)
         for pair in sides[side]:
-            kinds[pair.kind].append(pair)
-        for kind, some in sorted(kinds.items()):
+            pairs_of[pair.kind].append(pair)
+        for kind, pairs in sorted(pairs_of.items()):
             name = f"{side}/{kind}"
             graded = related if kind in GRADED_KINDS else {}
             task = build_task(
-                name, some, graded, by_pair=kind in config.by_pair, max_queries=config.task_queries, seed=config.seed
+                name, pairs, graded, by_pair=kind in config.by_pair, max_queries=config.task_queries, seed=config.seed
             )
             if task.queries:
-                found[name] = task
+                tasks[name] = task
             else:
                 progress.note(f"no task '{name}': no query has a relevant document of its own")
-    return found
+    return tasks
 
 
 def _rows_that_show_answers(
@@ -119,31 +120,46 @@ def _rows_that_show_answers(
     Two titles may stand together in a training group and in a held-out one: the groups were kept apart, but training
     on the first teaches the answer of the second.
     """
-    texts = TrainingTexts(train, HOW, Near(config.near.min_words, config.near.max_changed))
+    texts = TrainingTexts(train, MATCHES, Near(config.near.min_words, config.near.max_changed))
     with progress.bar("looking for shared answers", len(texts)) as advance:
-        return {row for found in texts.leaks(tasks, advance) for row in found.rows["pairs"]}
+        return {row for leaks in texts.leaks(tasks, advance) for row in leaks.rows["pairs"]}
 
 
-def _sizes(task: Task) -> dict[str, int]:
-    judged = sum(map(len, task.qrels.values()))
-    return {"queries": len(task.queries), "documents": len(task.documents), "judgements": judged}
+def _size(task: Task) -> TaskSize:
+    judgements = sum(map(len, task.qrels.values()))
+    return TaskSize(queries=len(task.queries), documents=len(task.documents), judgements=judgements)
 
 
-def _counts(pairs: Sequence[Pair]) -> dict[str, Any]:
-    return {
-        "pairs": len(pairs),
-        "groups": len({group_of(pair) for pair in pairs}),
-        "families": len({pair.family for pair in pairs}),
-        "kinds": dict(sorted(Counter(pair.kind for pair in pairs).items())),
-    }
+def _counts(pairs: Sequence[Pair]) -> SideCounts:
+    return SideCounts(
+        pairs=len(pairs),
+        groups=len({group_of(pair) for pair in pairs}),
+        families=len({pair.family for pair in pairs}),
+        kinds=dict(sorted(Counter(pair.kind for pair in pairs).items())),
+    )
 
 
-def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+def _tables(record: DataSplitRecord) -> dict[str, list[dict[str, str]]]:
     sides = [
-        {"side": side, **{key: f"{found[key]:,}" for key in ("pairs", "groups", "families")}}
-        for side, found in metrics["sides"].items()
+        {
+            "side": side,
+            "pairs": f"{counts.pairs:,}",
+            "groups": f"{counts.groups:,}",
+            "families": f"{counts.families:,}",
+        }
+        for side, counts in record.sides.items()
     ]
-    tasks = [{"task": task, **{k: f"{v:,}" for k, v in sizes.items()}} for task, sizes in metrics["tasks"].items()]
-    dropped = [{"training pairs dropped": f"{metrics['dropped_from_train']:,}",
-                "why": "they show answers of a held-out task, by the rules of `hrembed data check`"}]  # fmt: skip
-    return {"Sides": sides, "Retrieval tasks": tasks, "Overlap": dropped}
+    tasks = [
+        {
+            "task": task,
+            "queries": f"{size.queries:,}",
+            "documents": f"{size.documents:,}",
+            "judgements": f"{size.judgements:,}",
+        }
+        for task, size in record.tasks.items()
+    ]
+    dropped = {
+        "training pairs dropped": f"{record.dropped_from_train:,}",
+        "why": "they show answers of a held-out task, by the rules of `hrembed data check`",
+    }
+    return {"Sides": sides, "Retrieval tasks": tasks, "Overlap": [dropped]}

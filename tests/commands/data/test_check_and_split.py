@@ -91,7 +91,7 @@ def test_a_leak_is_named_and_ends_with_the_code_of_data(capsys, tmp_path, leakin
     assert {what: found[what]["occur"] for what in found} == {"documents": 2, "queries": 1, "pairs": 1}
     assert f"1 of 8 relevant pairs of '{task}' occur in training (12.5%, limit 0.0%)" in said
     assert "`--fix` writes a set without them" in said
-    assert metrics["notice"].startswith("Verdict: 1 of 8 relevant pairs")
+    assert metrics["verdict"].startswith("1 of 8 relevant pairs")
     flagged = pq.read_table(folder / "flagged.parquet").to_pylist()
     assert {(row["row"], row["what"], row["how"]) for row in flagged} == {
         (31, "documents", "exact"), (31, "queries", "exact"), (31, "pairs", "exact"), (32, "documents", "exact"),
@@ -142,14 +142,14 @@ def test_personal_data_is_counted_by_row_and_never_shown(capsys, tmp_path, task)
     file = jsonl(tmp_path / "t.jsonl", rows)
     words = ["check", str(file), "--against", str(task), "--personal"]
     folder, metrics, said = run(capsys, tmp_path / "runs", *words, code=3)
-    assert metrics["personal"]["types"]["email"] == {"count": 1, "rows": 1}
+    assert metrics["personal"]["types"]["email"] == {"count": 1, "rows": 1, "first_rows": [2]}
     assert "1 pieces of personal data in 1 rows (limit 0)" in said
     assert "example.org" not in said + (folder / "metrics.json").read_text() + (folder / "log.txt").read_text()
     (where,) = pq.read_table(folder / "findings.parquet").to_pylist()
     assert where == {"row": 2, "field": "positive", "type": "email", "start": 5, "end": 19}
     run(capsys, tmp_path / "runs", *words, "--set", "limits.personal=1")
     _, metrics, _ = run(capsys, tmp_path / "runs", *words[:-1])
-    assert "personal" not in metrics
+    assert metrics["personal"] is None
 
 
 def test_all_splits_of_a_task_count(capsys, tmp_path, leaking, task):

@@ -49,7 +49,7 @@ def test_bad_rows_are_listed_and_good_ones_are_kept(capsys, tmp_path, jobs):
 
 def test_repeated_pairs_are_left_out_and_counted(capsys, tmp_path, jobs):
     _, metrics, _ = run(capsys, tmp_path, "table", str(jobs), "--set", MAPPED, "--set", "max_rejected=3")
-    assert metrics == {"rows": 7, "pairs": 3, "repeated": 1, "rejected": 3}
+    assert metrics == {"schema": 1, "rows": 7, "pairs": 3, "repeated": 1, "rejected": 3}
 
 
 def test_a_clean_table_has_no_file_of_rejects_and_a_kind(capsys, tmp_path):
@@ -141,7 +141,9 @@ def test_a_rejected_row_does_not_make_a_good_one_a_repeat(capsys, tmp_path):
     folder, rejected, _ = simple(capsys, tmp_path, file, "--set", "max_rejected=1")
     assert [row[0] for row in rejected] == [3]
     assert [pair.anchor for pair in read_pairs(folder)] == ["Nurse", "Baker"]
-    assert json.loads((folder / "metrics.json").read_text()) == {"rows": 4, "pairs": 2, "repeated": 1, "rejected": 1}
+    assert json.loads((folder / "metrics.json").read_text()) == {
+        "schema": 1, "rows": 4, "pairs": 2, "repeated": 1, "rejected": 1,
+    }  # fmt: skip
 
 
 def test_the_same_texts_of_another_group_or_kind_are_no_repeat(capsys, tmp_path):

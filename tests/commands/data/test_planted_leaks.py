@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from hrembed.data.compose import compose_ad, compose_profile
 from hrembed.data.hr_core import read_occupations, split_occupations
-from hrembed.data.leaks import HOW, TrainingTexts
+from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.near_duplicates import Near
 from hrembed.data.read import read_task
 from hrembed.types import Pair
@@ -79,7 +79,7 @@ def test_planted_leaks_are_found(tasks, rows):
     clean = clean_rows(rows - 4 * PLANTED, rng)
     pairs = clean + [pair for some in kinds.values() for pair in some]
     started = time.monotonic()
-    found = TrainingTexts(pairs, HOW, Near(5, 0.2)).leaks(tasks, lambda steps, note: None)
+    found = TrainingTexts(pairs, MATCHES, Near(5, 0.2)).leaks(tasks, lambda steps, note: None)
     seconds = time.monotonic() - started
     leaking = {row for leaks in found for row in leaks.rows["pairs"]}
     touched = {row for leaks in found for what in leaks.rows for row in leaks.rows[what]}
