@@ -10,8 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from hrembed.config.finetune import DEV
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
+from hrembed.records.select import LicenceClass, RankBy
 
 Keep = Literal["keep", "drop"]
+Scheme = Literal["equal", "by-type", "like-mine"]
 
 
 class ScoresSection(Section):
@@ -68,7 +70,7 @@ class WeightsSection(Section):
 
     short_form: ClassVar[bool] = True
 
-    scheme: Literal["equal", "by-type", "like-mine"] = Field(
+    scheme: Scheme = Field(
         default="equal",
         description="Every task alike, every type of task alike, or by how similar the lengths and the shape of its "
         "texts are to those of the probe.",
@@ -92,7 +94,7 @@ class WeightsSection(Section):
 class ConstraintsSection(Section):
     """What a model must fulfil; a fact that is not known fails a constraint that asks for it."""
 
-    licences: tuple[Literal["permissive", "copyleft", "non-commercial", "unknown"], ...] = Field(
+    licences: tuple[LicenceClass, ...] = Field(
         default=("permissive",), description="Accepted licence classes; empty accepts all."
     )
     max_parameters: int | None = Field(default=None, ge=1, description="Most parameters.")
@@ -227,9 +229,7 @@ class SelectConfig(Section):
     """`hrembed select`: from the leaderboard to the model that fits."""
 
     scores: ScoresSection = ScoresSection()
-    rank_by: Literal["mean", "borda"] = Field(
-        default="mean", description="Mean score, or points for every model beaten on a task."
-    )
+    rank_by: RankBy = Field(default="mean", description="Mean score, or points for every model beaten on a task.")
     weights: WeightsSection = WeightsSection()
     constraints: ConstraintsSection = ConstraintsSection(max_parameters=150_000_000)
     facts: tuple[FactSection, ...] = Field(default=(), description="Models that mteb does not know, and corrections.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,57 +13,50 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.records.select import RankedModel
+
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#999999"
 _LABEL = 44
 _NAMED = 12
 
 
-class Place(NamedTuple):
-    """A ranked model.
-
-    Attributes:
-        model: Its name.
-        mean: Mean score or points.
-        interval: Its ends.
-        ranks: Best and worst rank that the tasks allow.
-        tied: Whether it cannot be told from the first.
-        front: Whether nothing else is better in everything.
-        parameters: Its size; NaN when unknown.
-    """
-
-    model: str
-    mean: float
-    interval: tuple[float, float]
-    ranks: tuple[int, int]
-    tied: bool
-    front: bool
-    parameters: float
-
-
-def draw_sizes(path: Path, places: Sequence[Place], label: str) -> None:
+def draw_sizes(path: Path, models: Sequence[RankedModel], label: str) -> None:
     """Draw quality with intervals over parameters into a PNG file; the best on the Pareto front are named.
+
+    Args:
+        path: The file.
+        models: Best first; those of unknown size are left out.
+        label: What their points are.
 
     Raises:
         HrembedError: The file cannot be written.
     """
     figure, axes = _canvas(10, 5.2)
+    sizes = {model.model: model.parameters / 1e6 for model in models if model.parameters is not None}
+    models = [model for model in models if model.model in sizes]
     for front, colour in ((False, _GREY), (True, _ORANGE)):
-        drawn = [place for place in places if place.front == front and np.isfinite(place.parameters)]
-        values = np.array([place.mean for place in drawn])
-        ends = np.array([place.interval for place in drawn]).reshape(-1, 2)
+        drawn = [model for model in models if model.pareto_front == front]
+        values = np.array([model.points.value for model in drawn])
+        ends = np.array([(model.points.low, model.points.high) for model in drawn]).reshape(-1, 2)
         spread = np.abs(np.where(np.isfinite(ends), ends, values[:, None]) - values[:, None]).T
-        name = "on the Pareto front" if front else "others"
         axes.errorbar(
-            [place.parameters / 1e6 for place in drawn], values, yerr=spread, fmt="D" if front else "o", color=colour,
-            markersize=4, capsize=2, elinewidth=0.7, label=name, alpha=1.0 if front else 0.6,
-        )  # fmt: skip
-    named = [place for place in places if place.front and np.isfinite(place.parameters)][:_NAMED]
-    for n, place in enumerate(named, 1):
-        axes.annotate(
-            str(n), (place.parameters / 1e6, place.mean), xytext=(5, 3), textcoords="offset points", fontsize=8
+            [sizes[model.model] for model in drawn],
+            values,
+            yerr=spread,
+            fmt="D" if front else "o",
+            color=colour,
+            markersize=4,
+            capsize=2,
+            elinewidth=0.7,
+            label="on the Pareto front" if front else "others",
+            alpha=1.0 if front else 0.6,
         )
-    names = "\n".join(f"{n}  {_short(place.model)}" for n, place in enumerate(named, 1))
+    named = [model for model in models if model.pareto_front][:_NAMED]
+    for n, model in enumerate(named, 1):
+        place = sizes[model.model], model.points.value
+        axes.annotate(str(n), place, xytext=(5, 3), textcoords="offset points", fontsize=8)
+    names = "\n".join(f"{n}  {_short(model.model)}" for n, model in enumerate(named, 1))
     axes.text(1.02, 1.0, names, transform=axes.transAxes, va="top", fontsize=8, parse_math=False)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,g}")
@@ -74,19 +67,19 @@ def draw_sizes(path: Path, places: Sequence[Place], label: str) -> None:
     _save(figure, path)
 
 
-def draw_ranks(path: Path, places: Sequence[Place]) -> None:
+def draw_ranks(path: Path, models: Sequence[RankedModel]) -> None:
     """Draw the interval of the rank of each model into a PNG file, in the order given.
 
     Raises:
         HrembedError: The file cannot be written.
     """
-    figure, axes = _canvas(9, 1.3 + 0.24 * len(places))
-    for n, place in enumerate(places):
-        colour = _ORANGE if place.tied else _BLUE
-        axes.plot(list(place.ranks), [n, n], color=colour, linewidth=3, solid_capstyle="round")
+    figure, axes = _canvas(9, 1.3 + 0.24 * len(models))
+    for n, model in enumerate(models):
+        colour = _ORANGE if model.tied_with_first else _BLUE
+        axes.plot(list(model.rank_interval), [n, n], color=colour, linewidth=3, solid_capstyle="round")
         axes.plot([n + 1], [n], "o", color=colour, markersize=5)
-    axes.set_yticks(range(len(places)), [_short(place.model) for place in places])
-    axes.set_ylim(len(places) - 0.5, -0.5)
+    axes.set_yticks(range(len(models)), [_short(model.model) for model in models])
+    axes.set_ylim(len(models) - 0.5, -0.5)
     axes.set_xlabel("rank")
     axes.set_title("Ranks that the tasks allow; orange cannot be told from the first", loc="left", fontsize=11)
     _save(figure, path)

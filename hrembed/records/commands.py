@@ -17,6 +17,7 @@ RECORDS = {
     "data-import-table": "hrembed.records.data:DataImportTableRecord",
     "data-anonymise": "hrembed.records.data:DataAnonymiseRecord",
     "data-restore": "hrembed.records.data:DataRestoreRecord",
+    "select": "hrembed.records.select:SelectRecord",
 }
 """Command, as its folder of runs is called, to its record as `module:class`."""
 

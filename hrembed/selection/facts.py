@@ -10,6 +10,8 @@ from hrembed.selection.licences import licence_class
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hrembed.records.select import LicenceClass
+
 _NO_LIMIT = 2**31
 
 
@@ -27,7 +29,6 @@ class Facts:
         licence: As written.
         open_weights: Whether weights are public.
         languages: `eng-Latn` codes.
-        trained_on: Tasks that the model names as training data; None when it does not say.
         revision: Commit of the weights.
         released: Date, `2024-02-29`.
         instructions: Whether queries are to be put behind an instruction.
@@ -46,7 +47,6 @@ class Facts:
     licence: str | None = None
     open_weights: bool | None = None
     languages: frozenset[str] = frozenset()
-    trained_on: frozenset[str] | None = None
     revision: str | None = None
     released: str | None = None
     instructions: bool | None = None
@@ -60,11 +60,13 @@ def registry_facts() -> list[Facts]:
     """Facts of every model in the installed mteb registry, sorted by name; those that take no text have no kind."""
     import mteb
 
-    found = [_facts(meta) for meta in mteb.get_model_metas() if meta.name]
-    return sorted(found, key=lambda facts: facts.name.casefold())
+    return sorted(
+        (_facts(meta) for meta in mteb.get_model_metas() if meta.name), key=lambda facts: facts.name.casefold()
+    )
 
 
 def _facts(meta: Any) -> Facts:
+    """Facts in a `ModelMeta` of mteb."""
     dimensions = meta.embed_dim if isinstance(meta.embed_dim, list) else [meta.embed_dim]
     text = "text" in (meta.modalities or ["text"])
     return Facts(
@@ -77,7 +79,6 @@ def _facts(meta: Any) -> Facts:
         licence=str(meta.license) if meta.license else None,
         open_weights=meta.open_weights,
         languages=frozenset(meta.languages or ()),
-        trained_on=None if meta.training_datasets is None else frozenset(meta.training_datasets),
         revision=meta.revision,
         released=str(meta.release_date) if meta.release_date else None,
         instructions=meta.use_instructions,
@@ -89,7 +90,7 @@ def _facts(meta: Any) -> Facts:
 
 
 def _whole(value: float | None) -> int | None:
-    """Some registries write "no limit" as infinity."""
+    """A number of tokens; mteb writes "no limit" as infinity."""
     if value is None:
         return None
     return int(value) if value < _NO_LIMIT else _NO_LIMIT
@@ -114,7 +115,7 @@ def seen_tasks(names: Iterable[str], tasks: Sequence[str]) -> dict[str, frozense
 
 
 def _seen(name: str, metas: Mapping[str, Any], tasks: frozenset[str]) -> frozenset[str] | None:
-    """Gather what a model and those before it were trained on; a model that says nothing itself stays unknown."""
+    """Tasks that a model and those it was adapted from were trained on; None when the model itself does not say."""
     chain: list[Any] = []
     place = name
     while place in metas and metas[place] not in chain:
@@ -146,7 +147,7 @@ class Limits:
         superseded: Whether a model that its makers replaced may stay.
     """
 
-    licences: tuple[str, ...] = ()
+    licences: tuple[LicenceClass, ...] = ()
     max_parameters: int | None = None
     max_active_parameters: int | None = None
     max_memory_mb: float | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-Licence = Literal["permissive", "copyleft", "non-commercial", "unknown"]
+if TYPE_CHECKING:
+    from hrembed.records.select import LicenceClass
 
 _PERMISSIVE = {
     "afl-3.0", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc-by-3.0", "cc-by-4.0", "cc0-1.0", "isc",
@@ -52,7 +53,7 @@ def normalised(licence: str | None) -> str | None:
     return None if name in _SAYS_NOTHING else name
 
 
-def licence_class(licence: str | None) -> Licence:
+def licence_class(licence: str | None) -> LicenceClass:
     """Sort a licence into four classes; terms of a company's own are `unknown` until a person has read them."""
     name = normalised(licence)
     if name is None:

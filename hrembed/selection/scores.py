@@ -185,7 +185,7 @@ def version_key(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def incomparable(table: ScoreTable) -> Bools:
+def mark_incomparable(table: ScoreTable) -> Bools:
     """Mark scores that a version of mteb computed which is known to be wrong for the task, shape (models, tasks)."""
     marked = np.zeros(table.scores.shape, dtype=bool)
     for column, task in enumerate(table.tasks):
@@ -208,7 +208,7 @@ def versions_of(origins: Sequence[Provenance | None]) -> list[str]:
     return sorted(found)
 
 
-def suspicious(scores: Floats) -> Bools:
+def mark_suspicious(scores: Floats) -> Bools:
     """Mark scores that do not fit the rest of the table: one wrong score can make a model first.
 
     A score is expected to be what the model does elsewhere plus how easy the task is (medians, polished); it is marked

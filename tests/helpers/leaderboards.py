@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hrembed.commands.select.run import run_select
@@ -15,6 +14,12 @@ from hrembed.config.select import (
     SelectConfig,
 )
 from hrembed.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hrembed.records.select import SelectRecord
+    from hrembed.types import CommandResult
 
 MINI = "sentence-transformers/all-MiniLM-L6-v2"
 TASKS = ("ArguAna", "FiQA2018", "SCIDOCS", "TRECCOVID", "STSBenchmark")
@@ -47,15 +52,20 @@ def planted(folder: Path, means: dict[str, float], *extra: str, leave: frozenset
 MEANS = {f"own/m{n}": 0.60 - 0.01 * n for n in range(10)}
 
 
-def select(tmp_path: Path, file: str, facts: tuple[FactSection, ...] = (), **other: Any) -> dict[str, Any]:
+def run_planted(
+    tmp_path: Path, file: str, facts: tuple[FactSection, ...] = (), **other: Any
+) -> CommandResult[SelectRecord]:
     scores = ScoresSection(path=file, tasks=TASKS, **other.pop("scores", {}))
     named = {section.name for section in facts}
     rest = tuple(own(name) for name in MEANS if name not in named)
     given = {"constraints": ConstraintsSection(languages=(), open_weights=None, kinds=()), "probe": NOTHING, **other}
     config = SelectConfig(scores=scores, facts=(*facts, *rest), **given)
-    result = run_select(config, Workspace(tmp_path / "runs"))
-    return {**result.metrics, "run": Path(result.run)}
+    return run_select(config, Workspace(tmp_path / "runs"))
 
 
-def order(metrics: dict[str, Any]) -> list[str]:
-    return [row["model"] for row in metrics["leaderboard"]]
+def select(tmp_path: Path, file: str, facts: tuple[FactSection, ...] = (), **other: Any) -> SelectRecord:
+    return run_planted(tmp_path, file, facts, **other).metrics
+
+
+def order(record: SelectRecord) -> list[str]:
+    return [row.model for row in record.leaderboard]

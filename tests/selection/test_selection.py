@@ -16,7 +16,7 @@ from hrembed.selection.ranking import (
     pareto_front,
     rank_models,
 )
-from hrembed.selection.scores import ScoreRow, incomparable, suspicious, tabulate, versions_of
+from hrembed.selection.scores import ScoreRow, mark_incomparable, mark_suspicious, tabulate, versions_of
 
 
 def row(model: str, task: str, score: float, **other: str) -> ScoreRow:
@@ -92,19 +92,19 @@ def test_no_score_for_the_tasks_is_an_error():
 def test_scores_of_a_version_that_is_known_to_be_wrong_are_marked():
     name = "TwitterHjerneRetrieval"
     rows = [row("old", name, 0.3, version="1.18.0"), row("new", name, 0.7, version="2.7.12"), row("old", "t", 0.5)]
-    assert incomparable(tabulate(rows, tasks(name, "t"), "f")).tolist() == [[False, False], [True, False]]
+    assert mark_incomparable(tabulate(rows, tasks(name, "t"), "f")).tolist() == [[False, False], [True, False]]
 
 
 def test_one_wrong_score_is_found_and_honest_differences_are_not():
     rng = np.random.default_rng(0)
     honest = rng.normal(size=(40, 1)) * 0.08 + rng.normal(size=(1, 12)) * 0.15 + 0.5
     honest = honest + rng.normal(size=(40, 12)) * 0.02
-    assert not suspicious(honest).any()
+    assert not mark_suspicious(honest).any()
     wrong = honest.copy()
     wrong[3, 7] += 0.4
-    assert np.argwhere(suspicious(wrong)).tolist() == [[3, 7]]
+    assert np.argwhere(mark_suspicious(wrong)).tolist() == [[3, 7]]
     wrong[5, 2] = np.nan
-    assert np.argwhere(suspicious(wrong)).tolist() == [[3, 7]]
+    assert np.argwhere(mark_suspicious(wrong)).tolist() == [[3, 7]]
 
 
 def test_rank_intervals_tell_what_tasks_can_and_cannot_separate():

@@ -10,13 +10,14 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.config.load import load_config
 from hrembed.config.parts import ModelSection
 from hrembed.config.section import Section
 from hrembed.errors import ModelError
 from hrembed.files import write_json
+from hrembed.records.select import Footprint
 from hrembed.runs.environment import peak_memory_mb
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
@@ -25,25 +26,6 @@ from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class Footprint(NamedTuple):
-    """What one model needed on one device.
-
-    Attributes:
-        device: `CPU` or `GPU`.
-        start_seconds: From the start of the process to the first result.
-        texts_per_second: Texts embedded (or indexed and searched), once it had started.
-        peak_memory_mb: Largest resident memory of the process, Python and libraries included, MiB.
-        load: Work that waited for a processor when the process was started; above the number of cores, the times are
-            too long.
-    """
-
-    device: str
-    start_seconds: float
-    texts_per_second: float
-    peak_memory_mb: float
-    load: float
 
 
 class Order(Section):
@@ -81,7 +63,7 @@ def footprints(section: ModelSection, task: Task, runs_dir: Path, texts: int) ->
     return found
 
 
-def _measured(order: Order, device: str, environment: dict[str, str]) -> Footprint:
+def _measured(order: Order, device: Literal["CPU", "GPU"], environment: dict[str, str]) -> Footprint:
     # The texts may be those of people: the folder is nobody else's, and is gone when the block ends.
     with tempfile.TemporaryDirectory(prefix="hrembed-") as folder:
         told, answer = Path(folder) / "order.json", Path(folder) / "answer.json"
@@ -100,7 +82,13 @@ def _measured(order: Order, device: str, environment: dict[str, str]) -> Footpri
                 f"'{order.model.ref}' cannot be measured on its own: {lines[-1] if lines else 'no message'}"
             )
         found = load_config(answer, _Answer)
-    return Footprint(device, found.first - started, found.texts_per_second, found.peak_memory_mb, load)
+    return Footprint(
+        device=device,
+        start_seconds=found.first - started,
+        texts_per_second=found.texts_per_second,
+        peak_memory_mb=found.peak_memory_mb,
+        load=load,
+    )
 
 
 class _Answer(Section):

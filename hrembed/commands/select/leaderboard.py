@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,16 +17,18 @@ from hrembed.selection.facts import Facts, Limits, broken_limits, registry_facts
 from hrembed.selection.ranking import borda_points, rank_models
 from hrembed.selection.read_scores import read_eval_run, read_results_dir, read_scores
 from hrembed.selection.refresh import refreshed_scores
-from hrembed.selection.scores import incomparable, suspicious, tabulate
+from hrembed.selection.scores import mark_incomparable, mark_suspicious, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hrembed.config.select import SelectConfig
+    from hrembed.config.select import ConstraintsSection, FactSection, SelectConfig, WeightsSection
     from hrembed.runs.record import Run
     from hrembed.selection.ranking import Ranking
     from hrembed.selection.scores import ScoreRow, ScoreTable
     from hrembed.types import Bools, Floats, Ints, Task
+
+T = TypeVar("T")
 
 
 class Catalogue(NamedTuple):
@@ -35,12 +37,10 @@ class Catalogue(NamedTuple):
     Attributes:
         facts: Name to facts, of mteb and of the config.
         broken: Name to the constraints that it breaks.
-        own: Names that only the config knows.
     """
 
     facts: Mapping[str, Facts]
     broken: Mapping[str, Sequence[str]]
-    own: frozenset[str]
 
     @property
     def fitting(self) -> list[Facts]:
@@ -60,9 +60,9 @@ class Standing(NamedTuple):
         points: What is averaged: the scores, or Borda points.
         weights: Weight of each task, shape (T,), summing to 1.
         ranking: By the weighted mean of `points`.
-        seen: Model to the tasks it was trained on; None where it does not say.
-        odd: Scores that fit neither model nor task, shape (M, T).
-        wrong: Scores of a version known to be wrong, shape (M, T).
+        trained_on: Model to the tasks it was trained on; None where it does not say.
+        suspicious: Scores that fit neither model nor task, shape (M, T).
+        incomparable: Scores of a version known to be wrong, shape (M, T).
         left_out: Model that fulfils the constraints and has scores, but is not ranked, to the reason.
     """
 
@@ -74,28 +74,58 @@ class Standing(NamedTuple):
     points: Floats
     weights: Floats
     ranking: Ranking
-    seen: Mapping[str, frozenset[str] | None]
-    odd: Bools
-    wrong: Bools
+    trained_on: Mapping[str, frozenset[str] | None]
+    suspicious: Bools
+    incomparable: Bools
     left_out: Mapping[str, str]
 
 
 def open_catalogue(config: SelectConfig) -> Catalogue:
     """Read the facts, and hold every model against the constraints."""
-    facts = {found.name: found for found in registry_facts()}
-    own = set()
+    facts = {known.name: known for known in registry_facts()}
     for section in config.facts:
-        given = {name: value for name, value in section.model_dump().items() if value is not None}
-        for name in ("languages", "trained_on"):
-            if name in given:
-                given[name] = frozenset(given[name])
-        if section.name not in facts:
-            own.add(section.name)
-        facts[section.name] = replace(facts.get(section.name, Facts(section.name)), **given)
-    asked = config.constraints.model_dump()
-    asked.pop("max_ms_per_text")
-    limits = Limits(**asked)
-    return Catalogue(facts, {name: broken_limits(found, limits) for name, found in facts.items()}, frozenset(own))
+        facts[section.name] = _corrected(facts.get(section.name, Facts(section.name)), section)
+    limits = _limits(config.constraints)
+    return Catalogue(facts, {name: broken_limits(known, limits) for name, known in facts.items()})
+
+
+def _corrected(facts: Facts, section: FactSection) -> Facts:
+    """Facts of a model after what the config says of it."""
+    return replace(
+        facts,
+        parameters=_stated(section.parameters, facts.parameters),
+        memory_mb=_stated(section.memory_mb, facts.memory_mb),
+        dimension=_stated(section.dimension, facts.dimension),
+        max_tokens=_stated(section.max_tokens, facts.max_tokens),
+        licence=_stated(section.licence, facts.licence),
+        open_weights=_stated(section.open_weights, facts.open_weights),
+        languages=facts.languages if section.languages is None else frozenset(section.languages),
+        released=_stated(section.released, facts.released),
+        frameworks=facts.frameworks if section.frameworks is None else section.frameworks,
+        kinds=facts.kinds if section.kinds is None else section.kinds,
+    )
+
+
+def _stated(given: T | None, known: T | None) -> T | None:
+    return known if given is None else given
+
+
+def _limits(section: ConstraintsSection) -> Limits:
+    """Constraints that facts alone decide; the speed of a model has to be measured."""
+    return Limits(
+        licences=section.licences,
+        max_parameters=section.max_parameters,
+        max_active_parameters=section.max_active_parameters,
+        max_memory_mb=section.max_memory_mb,
+        max_dimension=section.max_dimension,
+        min_max_tokens=section.min_max_tokens,
+        languages=section.languages,
+        open_weights=section.open_weights,
+        released_after=section.released_after,
+        frameworks=section.frameworks,
+        kinds=section.kinds,
+        superseded=section.superseded,
+    )
 
 
 def shape_of(task: Task) -> Shape:
@@ -156,13 +186,17 @@ def run_folder(runs_dir: Path, name: str) -> Path:
     raise DataError(f"there is no finished eval run '{name}' in '{root}'", hint="run `hrembed eval` first")
 
 
-def task_weights(config: SelectConfig, tasks: Sequence[BenchmarkTask], mine: Shape | None) -> Floats:
+def task_weights(section: WeightsSection, tasks: Sequence[BenchmarkTask], mine: Shape | None) -> Floats:
     """Weigh the tasks as the config says, shape (T,), summing to 1.
+
+    Args:
+        section: Scheme and factors.
+        tasks: Tasks that count.
+        mine: What the texts of the user's task look like; without it `like-mine` weighs types of tasks alike.
 
     Raises:
         DataError: A factor names a task or type that does not count, or nothing is left.
     """
-    section = config.weights
     kinds = Counter(task.kind for task in tasks)
     names = {task.name for task in tasks}
     for name in section.tasks:
@@ -195,14 +229,14 @@ def rank(
     Raises:
         DataError: None is left.
     """
-    weights = task_weights(config, tasks, mine)
-    columns = np.flatnonzero(weights)
-    odd, wrong = suspicious(table.scores), incomparable(table)
-    fits = {facts.name for facts in catalogue.fitting}
-    present = [n for n, model in enumerate(table.models) if model in fits]
-    seen = _seen(config, catalogue, [table.models[n] for n in present], table.tasks)
-    scores = _adjusted(config, table, odd, wrong, seen)[:, columns]
-    reasons = {table.models[n]: _reason(config, scores[n], seen[table.models[n]]) for n in present}
+    weights = task_weights(config.weights, tasks, mine)
+    counted = np.flatnonzero(weights)
+    suspicious, incomparable = mark_suspicious(table.scores), mark_incomparable(table)
+    fitting = {facts.name for facts in catalogue.fitting}
+    present = [n for n, model in enumerate(table.models) if model in fitting]
+    trained_on = _trained_on(config, [table.models[n] for n in present], table.tasks)
+    scores = _adjusted(config, table, suspicious, incomparable, trained_on)[:, counted]
+    reasons = {table.models[n]: _reason(config, scores[n], trained_on[table.models[n]]) for n in present}
     rows = np.array([n for n in present if not reasons[table.models[n]]], dtype=np.int64)
     if not len(rows):
         raise DataError(
@@ -214,15 +248,25 @@ def rank(
     points = borda_points(scores[rows]) if config.rank_by == "borda" else filled
     ranking = rank_models(
         points,
-        weights=weights[columns],
+        weights=weights[counted],
         rng=np.random.default_rng(config.bootstrap.seed),
         confidence=config.bootstrap.confidence,
         resamples=config.bootstrap.resamples,
     )
-    marks = odd[np.ix_(rows, columns)], wrong[np.ix_(rows, columns)]
-    used, names = tuple(tasks[int(n)] for n in columns), tuple(table.models[n] for n in rows)
-    left_out = {name: reason for name, reason in reasons.items() if reason}
-    return Standing(names, used, table, rows, filled, points, weights[columns], ranking, seen, *marks, left_out)
+    return Standing(
+        names=tuple(table.models[n] for n in rows),
+        tasks=tuple(tasks[int(n)] for n in counted),
+        table=table,
+        rows=rows,
+        scores=filled,
+        points=points,
+        weights=weights[counted],
+        ranking=ranking,
+        trained_on=trained_on,
+        suspicious=suspicious[np.ix_(rows, counted)],
+        incomparable=incomparable[np.ix_(rows, counted)],
+        left_out={name: reason for name, reason in reasons.items() if reason},
+    )
 
 
 def _lowest(scores: Floats) -> Floats:
@@ -231,47 +275,46 @@ def _lowest(scores: Floats) -> Floats:
     return np.asarray(np.nanmin(np.where(empty, 0.0, scores), axis=0))
 
 
-def _seen(
-    config: SelectConfig, catalogue: Catalogue, names: Sequence[str], tasks: Sequence[str]
-) -> dict[str, frozenset[str] | None]:
-    """What each model was trained on; what the config says of one comes before what mteb says."""
-    given = {section.name: section.trained_on for section in config.facts}
-    known = seen_tasks([name for name in names if given.get(name) is None], tasks)
-    return {
-        name: known.get(name) if given.get(name) is None else frozenset(given[name] or ()) & frozenset(tasks)
-        for name in names
+def _trained_on(config: SelectConfig, names: Sequence[str], tasks: Sequence[str]) -> dict[str, frozenset[str] | None]:
+    """Tasks that each model was trained on; what the config says of a model comes before what mteb says."""
+    given = {
+        section.name: frozenset(section.trained_on) & frozenset(tasks)
+        for section in config.facts
+        if section.trained_on is not None
     }
+    known = seen_tasks([name for name in names if name not in given], tasks)
+    return {name: given[name] if name in given else known.get(name) for name in names}
 
 
 def _adjusted(
     config: SelectConfig,
     table: ScoreTable,
-    odd: Bools,
-    wrong: Bools,
-    seen: Mapping[str, frozenset[str] | None],
+    suspicious: Bools,
+    incomparable: Bools,
+    trained_on: Mapping[str, frozenset[str] | None],
 ) -> Floats:
     """Take out or lower the scores that the config does not trust, shape (models, tasks)."""
     scores = table.scores.copy()
     if config.scores.outliers == "drop":
-        scores[odd] = np.nan
+        scores[suspicious] = np.nan
     if config.scores.incomparable == "drop":
-        scores[wrong] = np.nan
+        scores[incomparable] = np.nan
     if config.scores.trained_on == "discount":
         for n, model in enumerate(table.models):
-            trained = [task in (seen.get(model) or ()) for task in table.tasks]
+            trained = [task in (trained_on.get(model) or ()) for task in table.tasks]
             scores[n, trained] *= 1 - config.scores.discount
     return scores
 
 
-def _reason(config: SelectConfig, scores: Floats, seen: frozenset[str] | None) -> str:
-    """Say why a model is not ranked, or give an empty text."""
+def _reason(config: SelectConfig, scores: Floats, trained_on: frozenset[str] | None) -> str:
+    """Why a model is not ranked; empty when it is."""
     missing = int(np.isnan(scores).sum())
     if missing == len(scores):
         return "no score that counts"
-    if config.scores.undisclosed == "drop" and seen is None:
+    if config.scores.undisclosed == "drop" and trained_on is None:
         return "does not say what it was trained on"
-    if config.scores.trained_on == "exclude" and seen:
-        return f"trained on {len(seen)} of the tasks"
+    if config.scores.trained_on == "exclude" and trained_on:
+        return f"trained on {len(trained_on)} of the tasks"
     if missing and config.scores.missing == "leave-out":
         return f"no score on {missing} of {len(scores)} tasks"
     return ""

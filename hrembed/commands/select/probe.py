@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hrembed.errors import DataError
 from hrembed.evaluation.subtask import subtask
 from hrembed.models.refs import parse_ref
 from hrembed.models.weights import at_hand
-from hrembed.reports.estimates import as_json
+from hrembed.records.select import ProbedModel
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import compare, estimate, groups_of, open_task, score_task
 from hrembed.scoring.systems import unique
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.commands.select.footprint import Footprint
     from hrembed.config.select import PairsSection, SelectConfig
     from hrembed.metrics.intervals import Difference
     from hrembed.progress import Progress
+    from hrembed.records.select import Footprint
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.selection.facts import Facts
@@ -41,13 +41,13 @@ class Candidate(NamedTuple):
         name: Name for tables.
         section: How it is loaded.
         encoder: Scores texts.
-        fact: What is known of it; None for models of the config.
+        facts: What is known of it; None for models of the config.
     """
 
     name: str
     section: ModelSection
     encoder: Encoder
-    fact: Facts | None
+    facts: Facts | None
 
 
 class Probed(NamedTuple):
@@ -136,12 +136,13 @@ def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run:
         ModelError: A model cannot be run.
     """
     candidates, absent = _candidates(config, shortlist, run)
-    limit, needs = config.constraints.max_ms_per_text, {}
+    limit = config.constraints.max_ms_per_text
+    measured: dict[str, list[Footprint]] = {}
     too_slow: dict[str, float] = {}
     if limit is not None:
-        needs = _footprints(config, candidates, task, run)
-        speed = {name: 1000 / found[0].texts_per_second for name, found in needs.items()}
-        too_slow = {name: taken for name, taken in speed.items() if taken > limit}
+        measured = _footprints(config, candidates, task, run)
+        milliseconds = {name: 1000 / devices[0].texts_per_second for name, devices in measured.items()}
+        too_slow = {name: taken for name, taken in milliseconds.items() if taken > limit}
         candidates = [candidate for candidate in candidates if candidate.name not in too_slow]
         if too_slow and not candidates:
             fastest = min(too_slow, key=lambda name: too_slow[name])
@@ -152,45 +153,45 @@ def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run:
             )
     finalists, dropped = successive_halving(config, candidates, task, run.progress)
     if limit is None and config.probe.cost.measure:
-        needs = _footprints(config, [found.candidate for found in finalists], task, run)
-    return Probe(task, finalists, dropped, too_slow, absent, needs)
+        measured = _footprints(config, [row.candidate for row in finalists], task, run)
+    return Probe(task, finalists, dropped, too_slow, absent, measured)
 
 
 def _candidates(config: SelectConfig, shortlist: Sequence[Facts], run: Run) -> tuple[list[Candidate], list[Facts]]:
-    """Open what can be measured here, once each, and tell what cannot."""
+    """Open each model that can be measured here, once; also returns the shortlisted models that cannot."""
     sections: list[tuple[ModelSection, Facts | None]] = [(section, None) for section in config.probe.models]
     taken = {section.ref for section in config.probe.models}
     absent = []
-    for fact in shortlist if config.probe.shortlisted else ():
-        ref = at_hand(fact.name, fact.revision)
+    for facts in shortlist if config.probe.shortlisted else ():
+        ref = at_hand(facts.name, facts.revision)
         if ref is None:
-            absent.append(fact)
+            absent.append(facts)
         elif ref not in taken:
-            sections.append((ModelSection(ref=ref), fact))
+            sections.append((ModelSection(ref=ref), facts))
             taken.add(ref)
     cache = run.cache / "vectors"  # what one round embeds, the next one finds there
     encoders = [open_encoder(section, run, cache=cache) for section, _ in sections]
     names = unique(encoder.name for encoder in encoders)
-    found = [
-        Candidate(name, section, encoder, fact)
-        for name, encoder, (section, fact) in zip(names, encoders, sections, strict=True)
+    candidates = [
+        Candidate(name, section, encoder, facts)
+        for name, encoder, (section, facts) in zip(names, encoders, sections, strict=True)
     ]
-    for candidate in found:
+    for candidate in candidates:
         run.add_model(candidate.name, candidate.encoder.identity, candidate.encoder.source)
-    return found, absent
+    return candidates, absent
 
 
 def _footprints(
     config: SelectConfig, candidates: Sequence[Candidate], task: Task, workspace: Workspace
 ) -> dict[str, list[Footprint]]:
     """Start each model in a process of its own; a service has no footprint here."""
-    here = [candidate for candidate in candidates if parse_ref(candidate.section.ref).scheme != "openai"]
-    found = {}
-    with workspace.progress.bar("start-up, memory and speed", len(here)) as advance:
-        for candidate in here:
-            found[candidate.name] = footprints(candidate.section, task, workspace.root, config.probe.cost.texts)
+    local = [candidate for candidate in candidates if parse_ref(candidate.section.ref).scheme != "openai"]
+    measured = {}
+    with workspace.progress.bar("start-up, memory and speed", len(local)) as advance:
+        for candidate in local:
+            measured[candidate.name] = footprints(candidate.section, task, workspace.root, config.probe.cost.texts)
             advance(1, candidate.name)
-    return found
+    return measured
 
 
 def successive_halving(
@@ -217,18 +218,18 @@ def successive_halving(
         measured = _round(config, left, part, number, progress)
         if number < rounds:
             stay = _staying(measured, max(section.finalists, (len(left) + 1) // 2))
-            dropped = [found for found in measured if found.name not in stay] + dropped
+            dropped = [row for row in measured if row.name not in stay] + dropped
             left = [candidate for candidate in left if candidate.name in stay]
     return measured, dropped
 
 
 def _staying(measured: Sequence[Probed], places: int) -> set[str]:
     """Names that reach the next round, of models sorted by their score."""
-    stay = {found.name for found in measured[:places]}
-    for found in measured[places:]:
-        behind = found.difference is not None and found.difference.estimate.high < 0
-        if not behind or parse_ref(found.candidate.section.ref).scheme == "lexical":
-            stay.add(found.name)
+    stay = {row.name for row in measured[:places]}
+    for row in measured[places:]:
+        behind = row.difference is not None and row.difference.estimate.high < 0
+        if not behind or parse_ref(row.candidate.section.ref).scheme == "lexical":
+            stay.add(row.name)
     return stay
 
 
@@ -243,7 +244,7 @@ def _round(
             values[candidate.name] = score_task(candidate.encoder, part, [metric])[metric]
             step(1, candidate.name)
     best = max(values, key=lambda name: float(np.nanmean(values[name]))) if values else ""
-    found = [
+    rows = [
         Probed(
             candidate,
             values[candidate.name],
@@ -254,20 +255,19 @@ def _round(
         )
         for candidate in candidates
     ]
-    return sorted(found, key=lambda row: -row.estimate.value)
+    return sorted(rows, key=lambda row: -row.estimate.value)
 
 
-def probe_json(row: Probed) -> dict[str, Any]:
-    """One measured model as it stands in `metrics.json`."""
-    difference = None if row.difference is None else as_json(row.difference.estimate)
-    return {
-        "model": row.name,
-        "ref": row.candidate.section.ref,
-        "score": as_json(row.estimate),
-        "difference_to_best": difference,
-        "round": row.round,
-        "queries": row.queries,
-    }
+def probed_model(row: Probed) -> ProbedModel:
+    """A measured model as the record holds it."""
+    return ProbedModel(
+        model=row.name,
+        ref=row.candidate.section.ref,
+        score=row.estimate,
+        difference_to_best=None if row.difference is None else row.difference.estimate,
+        round=row.round,
+        queries=row.queries,
+    )
 
 
 def tied_with_best(finalists: Sequence[Probed]) -> list[str]:

@@ -1,159 +1,176 @@
-"""What `hrembed select` says: the pick, the reasons, what to be careful about, tables."""
+"""The tables of `hrembed select`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hrembed.reports.estimates import format_estimate
 from hrembed.runs.environment import machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from hrembed.commands.select.footprint import Footprint
     from hrembed.commands.select.probe import Probe
     from hrembed.commands.select.transfer import Tuned
-    from hrembed.config.select import SelectConfig
+    from hrembed.config.select import CostSection, SelectConfig
+    from hrembed.records.select import Footprint, RankedModel, SelectRecord
     from hrembed.selection.facts import Facts
+    from hrembed.types import Estimate, Task
+
+_CHARACTERS_PER_TOKEN = 4  # of English, roughly: prices of a service are an estimate
 
 
-def leaderboard_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The ranked models as a table."""
+def tables_of(
+    config: SelectConfig, record: SelectRecord, probe: Probe | None, tuned: Sequence[Tuned]
+) -> dict[str, list[dict[str, str]]]:
+    """All tables: title to rows.
+
+    Args:
+        config: Holds the prices.
+        record: All numbers.
+        probe: What was measured here, with speed and memory; None where nothing was.
+        tuned: Finalists after a short fine-tuning.
+    """
+    tables: dict[str, list[dict[str, str]]] = {}
+    if record.ranking is not None:
+        tables[
+            f"Leaderboard: {len(record.leaderboard)} of {record.ranking.ranked} that fulfil the constraints; "
+            f"{record.ranking.adjacent_pairs_not_separable} of {record.ranking.adjacent_pairs} neighbours cannot be "
+            "told apart"
+        ] = _leaderboard_rows(record.leaderboard)
+    else:
+        registry = record.registry
+        licences = ", ".join(f"{name} {count}" for name, count in registry.licences.items())
+        tables["Constraints (no leaderboard scores given: set `scores.path`)"] = [
+            {"models that fulfil them": f"{registry.fitting} of {registry.models}", "by licence": licences}
+        ]
+    if probe is not None:
+        tokens = _mean_tokens(probe.task)
+        title = f"Measured here: {config.probe.metric} on {probe.task.name}{_busy_words(probe)}"
+        tables[title] = _probe_rows(record, probe, config.probe.cost, tokens)
+        absent = _absent_rows(probe.absent, config.probe.cost, tokens)
+        if absent:
+            tables["Shortlisted, but not on this machine"] = absent
+    if tuned:
+        tables["After the same short fine-tuning"] = _transfer_rows(record, tuned)
+    return tables
+
+
+def _leaderboard_rows(shortlist: Sequence[RankedModel]) -> list[dict[str, str]]:
     return [
         {
-            "model": row["model"],
-            "mean": f"{row['mean']:.3f}",
-            "rank": "{} to {}".format(*row["rank_interval"]),
-            "Borda": str(row["borda_rank"]),
-            "tied with first": "yes" if row["tied_with_first"] else "no",
-            "Pareto": "front" if row["pareto_front"] else "",
-            "parameters": _millions(row["parameters"]),
-            "memory": f"{row['memory_mb']:,.0f} MiB" if row["memory_mb"] else "unknown",
-            "licence": row["licence"] or "unknown",
-            "trained on": _seen(row["trained_on_these_tasks"]),
+            "model": row.model,
+            "mean": f"{row.mean:.3f}",
+            "rank": "{} to {}".format(*row.rank_interval),
+            "Borda": str(row.borda_rank),
+            "tied with first": "yes" if row.tied_with_first else "no",
+            "Pareto": "front" if row.pareto_front else "",
+            "parameters": "unknown" if row.parameters is None else f"{row.parameters / 1e6:,.0f} M",
+            "memory": f"{row.memory_mb:,.0f} MiB" if row.memory_mb else "unknown",
+            "licence": row.licence or "unknown",
+            "trained on": _trained_on(row.trained_on_these_tasks),
             "look at": _flags(row),
         }
-        for row in rows
+        for row in shortlist
     ]
 
 
-def _millions(value: int | None) -> str:
-    return "unknown" if value is None else f"{value / 1e6:,.0f} M"
-
-
-def _seen(tasks: Sequence[str] | None) -> str:
+def _trained_on(tasks: Sequence[str] | None) -> str:
     if tasks is None:
         return "not disclosed"
     return f"{len(tasks)} of these tasks" if tasks else "none of these"
 
 
-def _flags(row: Mapping[str, Any]) -> str:
-    flags = [f"odd score on {name}" for name in row["suspicious"]]
-    flags += [f"wrong version on {name}" for name in row["incomparable"]]
-    if row["tasks_of_other_revisions"]:
-        flags.append(f"{row['tasks_of_other_revisions']} tasks of other revisions")
-    if len(row["mteb_versions"]) > 1:
-        flags.append(f"mteb {' and '.join(row['mteb_versions'])}")
-    if row["superseded_by"]:
-        flags.append(f"replaced by {row['superseded_by']}")
+def _flags(row: RankedModel) -> str:
+    flags = [f"odd score on {name}" for name in row.suspicious]
+    flags += [f"wrong version on {name}" for name in row.incomparable]
+    if row.tasks_of_other_revisions:
+        flags.append(f"{row.tasks_of_other_revisions} tasks of other revisions")
+    if len(row.mteb_versions) > 1:
+        flags.append(f"mteb {' and '.join(row.mteb_versions)}")
+    if row.superseded_by:
+        flags.append(f"replaced by {row.superseded_by}")
     return "; ".join(flags)
 
 
-def busy_words(probe: Probe) -> str:
-    """Say that speeds were measured on a machine that did other work, or give an empty text."""
+def _mean_tokens(task: Task) -> float:
+    """Mean tokens of a text of the probe, for the price of services."""
+    return float(np.mean([len(text.text) for text in (*task.queries, *task.documents)])) / _CHARACTERS_PER_TOKEN
+
+
+def _busy_words(probe: Probe) -> str:
+    """Say that the machine did other work while speeds were measured; empty when it did not."""
     cores = int(str(machine()["cores"]))
-    load = max((found.load for need in probe.footprints.values() for found in need), default=0.0)
+    load = max((footprint.load for devices in probe.footprints.values() for footprint in devices), default=0.0)
     if load <= cores + 0.5:
         return ""
     return f"; this machine was busy (load {load:.1f} on {cores} cores), alone it is faster"
 
 
-def probe_rows(
-    probe: Probe, metrics: Sequence[Mapping[str, Any]], hourly: float | None, tokens: float
-) -> list[dict[str, str]]:
-    """The measured models as a table, best first; those dropped on the way below.
-
-    Args:
-        probe: What was measured.
-        metrics: The same, as it stands in `metrics.json`.
-        hourly: Price of this machine; None shows hours.
-        tokens: Mean tokens of a text of the probe, for the price of services.
-    """
+def _probe_rows(record: SelectRecord, probe: Probe, cost: CostSection, tokens: float) -> list[dict[str, str]]:
+    """The measured models, best first, then those dropped on the way."""
     rows = []
     sections = {row.name: row.candidate.section for row in (*probe.finalists, *probe.dropped)}
-    for row in metrics:
-        need = probe.footprints.get(row["model"], ())
-        price = sections[row["model"]].endpoint.price_per_million_tokens
+    for model in record.probe:
+        price = sections[model.model].endpoint.price_per_million_tokens
         rows.append(
             {
-                "model": row["model"],
-                "score": format_estimate(row["score"]),
-                "to the best": "best"
-                if row["difference_to_best"] is None
-                else format_estimate(row["difference_to_best"], sign=True),
-                "queries": str(row["queries"]),
-                **_need_cells(need, hourly),
+                "model": model.model,
+                "score": format_estimate(model.score),
+                "to the best": _to_the_best(model.difference_to_best),
+                "queries": str(model.queries),
+                **_footprint_cells(probe.footprints.get(model.model, ()), cost.machine_per_hour),
                 **({"a million texts": f"{price * tokens:,.2f}"} if price is not None else {}),
             }
         )
     return rows
 
 
-def _need_cells(need: Sequence[Footprint], hourly: float | None) -> dict[str, str]:
-    if not need:
+def _to_the_best(difference: Estimate | None) -> str:
+    return "best" if difference is None else format_estimate(difference, sign=True)
+
+
+def _footprint_cells(devices: Sequence[Footprint], hourly: float | None) -> dict[str, str]:
+    """What a model needs; a million texts cost hours where the machine has no price."""
+    if not devices:
         return {"texts/s": "", "start-up": "", "memory": "", "a million texts": ""}
-    hours = [1e6 / found.texts_per_second / 3600 for found in need]
+    hours = [1e6 / footprint.texts_per_second / 3600 for footprint in devices]
     costs = [f"{hour * hourly:,.2f}" if hourly is not None else f"{hour:,.1f} h" for hour in hours]
-    devices = [f" ({found.device})" if len(need) > 1 else "" for found in need]
+    names = [f" ({footprint.device})" if len(devices) > 1 else "" for footprint in devices]
     return {
-        "texts/s": ", ".join(f"{f.texts_per_second:,.0f}{d}" for f, d in zip(need, devices, strict=True)),
-        "start-up": f"{need[0].start_seconds:.1f} s",
-        "memory": f"{need[0].peak_memory_mb:,.0f} MiB",
-        "a million texts": ", ".join(f"{c}{d}" for c, d in zip(costs, devices, strict=True)),
+        "texts/s": ", ".join(f"{f.texts_per_second:,.0f}{name}" for f, name in zip(devices, names, strict=True)),
+        "start-up": f"{devices[0].start_seconds:.1f} s",
+        "memory": f"{devices[0].peak_memory_mb:,.0f} MiB",
+        "a million texts": ", ".join(f"{cost}{name}" for cost, name in zip(costs, names, strict=True)),
     }
 
 
-def absent_rows(config: SelectConfig, absent: Sequence[Facts], tokens: float) -> list[dict[str, str]]:
-    """Shortlisted models that could not be measured here, and how they could be; services with their price.
-
-    Args:
-        config: Holds the prices.
-        absent: The models.
-        tokens: Mean tokens of a text of the probe.
-    """
-    prices = {price.model: price.per_million_tokens for price in config.probe.cost.prices}
+def _absent_rows(absent: Sequence[Facts], cost: CostSection, tokens: float) -> list[dict[str, str]]:
+    """Shortlisted models that could not be measured here, and how they could be; services with their price."""
+    prices = {price.model: price.per_million_tokens for price in cost.prices}
     rows = []
-    for fact in absent:
-        if fact.open_weights:
-            revision = f" --revision {fact.revision}" if fact.revision else ""
-            rows.append(
-                {"model": fact.name, "to measure it": f"hf download {fact.name}{revision}", "a million texts": ""}
-            )
+    for facts in absent:
+        if facts.open_weights:
+            revision = f" --revision {facts.revision}" if facts.revision else ""
+            how, price = f"hf download {facts.name}{revision}", ""
         else:
-            price = prices.get(fact.name)
-            cost = "no price given" if price is None else f"{price * tokens:,.2f}"
-            rows.append(
-                {
-                    "model": fact.name,
-                    "to measure it": "a service: name its endpoint in `probe.models`",
-                    "a million texts": cost,
-                }
-            )
+            how = "a service: name its endpoint in `probe.models`"
+            price = f"{prices[facts.name] * tokens:,.2f}" if facts.name in prices else "no price given"
+        rows.append({"model": facts.name, "to measure it": how, "a million texts": price})
     return rows
 
 
-def transfer_rows(tuned: Sequence[Tuned], metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The tuned finalists as a table."""
+def _transfer_rows(record: SelectRecord, tuned: Sequence[Tuned]) -> list[dict[str, str]]:
     return [
         {
-            "base": row.base.name,
+            "base": model.base,
             "base score": f"{row.base.estimate.value:.3f}",
-            "tuned": format_estimate(found["score"]),
-            "gain": format_estimate(found["gain"], sign=True),
-            "to the best tuned": "best"
-            if found["difference_to_best"] is None
-            else format_estimate(found["difference_to_best"], sign=True),
+            "tuned": format_estimate(model.score),
+            "gain": format_estimate(model.gain, sign=True),
+            "to the best tuned": _to_the_best(model.difference_to_best),
             "run": row.run,
         }
-        for row, found in zip(tuned, metrics, strict=True)
+        for row, model in zip(tuned, record.transfer, strict=True)
     ]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import NOT_TRAINABLE, FinetuneConfig
 from hrembed.config.load import load_config
 from hrembed.data.locate import locate, shipped_root
 from hrembed.models.refs import parse_ref
-from hrembed.reports.estimates import as_json
+from hrembed.records.select import TunedModel
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import compare, estimate, groups_of, score_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hrembed.commands.select.probe import Probe, Probed
     from hrembed.config.parts import ModelSection
     from hrembed.config.select import SelectConfig, TransferSection
@@ -59,7 +57,7 @@ def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
         return []
     plan = _plan(config.transfer, run)
     groups, metric = groups_of(probe.task), config.probe.metric
-    found = []
+    tuned = []
     for row in chosen:
         run.progress.note(f"transfer: tuning {row.name} briefly")
         result = run_finetune(brief(plan, config.transfer, row.candidate.section), run)
@@ -69,11 +67,9 @@ def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
         run.add_model(f"{row.name}, tuned", encoder.identity, encoder.source)
         values = score_task(encoder, probe.task, [metric])[metric]
         gain = compare(values, row.values, groups, config.bootstrap)
-        found.append(Tuned(row, name, values, estimate(values, groups, config.bootstrap), gain))
-    found.sort(key=lambda tuned: -tuned.estimate.value)
-    return [found[0]] + [
-        tuned._replace(behind=compare(tuned.values, found[0].values, groups, config.bootstrap)) for tuned in found[1:]
-    ]
+        tuned.append(Tuned(row, name, values, estimate(values, groups, config.bootstrap), gain))
+    best, *others = sorted(tuned, key=lambda row: -row.estimate.value)
+    return [best, *(o._replace(behind=compare(o.values, best.values, groups, config.bootstrap)) for o in others)]
 
 
 def _plan(section: TransferSection, run: Run) -> FinetuneConfig:
@@ -93,14 +89,11 @@ def brief(plan: FinetuneConfig, section: TransferSection, model: ModelSection) -
     return FinetuneConfig.model_validate(values)
 
 
-def transfer_json(tuned: Sequence[Tuned]) -> list[dict[str, Any]]:
-    """What came out, as it stands in `metrics.json`; ids of runs hold the time, and stand in `timings.json`."""
-    return [
-        {
-            "base": row.base.name,
-            "score": as_json(row.estimate),
-            "gain": as_json(row.gain.estimate),
-            "difference_to_best": None if row.behind is None else as_json(row.behind.estimate),
-        }
-        for row in tuned
-    ]
+def tuned_model(row: Tuned) -> TunedModel:
+    """A tuned finalist as the record holds it; the id of its run holds the time, and stands in `timings.json`."""
+    return TunedModel(
+        base=row.base.name,
+        score=row.estimate,
+        gain=row.gain.estimate,
+        difference_to_best=None if row.behind is None else row.behind.estimate,
+    )

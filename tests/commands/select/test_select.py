@@ -28,20 +28,22 @@ from hrembed.config.select import (
 )
 from hrembed.errors import ConfigError, DataError
 from hrembed.progress import Silent
+from hrembed.records.select import SelectRecord
+from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
-from leaderboards import ADAPTED, ANY, MEANS, MINI, NOTHING, TASKS, order, own, planted, select
+from leaderboards import ADAPTED, ANY, MEANS, MINI, NOTHING, TASKS, order, own, planted, run_planted, select
 from places import ROOT
 
 
 def test_a_non_commercial_licence_is_out_and_counted(tmp_path: Path):
     file = planted(tmp_path, MEANS)
-    metrics = select(tmp_path, file, (own("own/m0", licence="cc-by-nc-4.0"),))
-    assert order(metrics)[0] == "own/m1"
-    assert metrics["registry"]["dropped_by"]["licence"] > 100
+    record = select(tmp_path, file, (own("own/m0", licence="cc-by-nc-4.0"),))
+    assert order(record)[0] == "own/m1"
+    assert record.registry.dropped_by["licence"] > 100
     both = ConstraintsSection(licences=("permissive", "non-commercial"), languages=(), open_weights=None, kinds=())
-    metrics = select(tmp_path, file, (own("own/m0", licence="cc-by-nc-4.0"),), constraints=both)
-    assert order(metrics)[0] == "own/m0"
-    assert metrics["leaderboard"][0]["licence_class"] == "non-commercial"
+    record = select(tmp_path, file, (own("own/m0", licence="cc-by-nc-4.0"),), constraints=both)
+    assert order(record)[0] == "own/m0"
+    assert record.leaderboard[0].licence_class == "non-commercial"
 
 
 def test_a_model_trained_on_the_benchmark_is_marked_discounted_or_excluded(tmp_path: Path):
@@ -49,51 +51,49 @@ def test_a_model_trained_on_the_benchmark_is_marked_discounted_or_excluded(tmp_p
     trained = (own("own/m0", trained_on=("FiQA2018", "SCIDOCS", "elsewhere")),)
     marked = select(tmp_path, file, trained)
     assert order(marked)[0] == "own/m0"
-    assert marked["leaderboard"][0]["trained_on_these_tasks"] == ["FiQA2018", "SCIDOCS"]
-    assert marked["leaderboard"][1]["trained_on_these_tasks"] == []
+    assert marked.leaderboard[0].trained_on_these_tasks == ("FiQA2018", "SCIDOCS")
+    assert marked.leaderboard[1].trained_on_these_tasks == ()
     discounted = select(tmp_path, file, trained, scores={"trained_on": "discount", "discount": 0.1})
-    lost = marked["leaderboard"][0]["mean"] - next(
-        row["mean"] for row in discounted["leaderboard"] if row["model"] == "own/m0"
-    )
+    lost = marked.leaderboard[0].mean - next(row.mean for row in discounted.leaderboard if row.model == "own/m0")
     assert lost == pytest.approx(0.1 * (0.65 + 0.70) / 5, abs=0.001)
     assert order(discounted)[0] == "own/m1"
     excluded = select(tmp_path, file, trained, scores={"trained_on": "exclude"})
-    assert excluded["ranking"]["left_out"] == {"own/m0": "trained on 2 of the tasks"}
+    assert excluded.ranking.left_out == {"own/m0": "trained on 2 of the tasks"}
 
 
 def test_a_model_of_the_registry_is_marked_by_what_it_was_adapted_from(tmp_path: Path):
     file = planted(tmp_path, {**MEANS, ADAPTED: 0.7})
-    metrics = select(tmp_path, file, constraints=ANY)
-    seen = {row["model"]: row["trained_on_these_tasks"] for row in metrics["leaderboard"]}
-    assert seen[ADAPTED] == ["FiQA2018", "TRECCOVID"]
+    record = select(tmp_path, file, constraints=ANY)
+    seen = {row.model: row.trained_on_these_tasks for row in record.leaderboard}
+    assert seen[ADAPTED] == ("FiQA2018", "TRECCOVID")
     silent = select(tmp_path, file, (own("own/m0", trained_on=None),), scores={"undisclosed": "drop"})
-    assert silent["ranking"]["left_out"]["own/m0"] == "does not say what it was trained on"
+    assert silent.ranking.left_out["own/m0"] == "does not say what it was trained on"
 
 
 def test_a_model_with_missing_tasks_is_named_or_gets_the_lowest_score(tmp_path: Path):
     file = planted(tmp_path, MEANS, leave=frozenset({("own/m0", "TRECCOVID")}))
-    metrics = select(tmp_path, file)
-    assert order(metrics)[0] == "own/m1"
-    assert metrics["ranking"]["left_out"] == {"own/m0": "no score on 1 of 5 tasks"}
-    assert any("own/m0: no score on 1 of 5 tasks" in text for text in metrics["notices"])
+    record = select(tmp_path, file)
+    assert order(record)[0] == "own/m1"
+    assert record.ranking.left_out == {"own/m0": "no score on 1 of 5 tasks"}
+    assert any("own/m0: no score on 1 of 5 tasks" in text for text in record.notices)
     worst = select(tmp_path, file, scores={"missing": "worst"})
-    mean = next(row["mean"] for row in worst["leaderboard"] if row["model"] == "own/m0")
+    mean = next(row.mean for row in worst.leaderboard if row.model == "own/m0")
     # 0.60, 0.65, 0.70, the lowest on TRECCOVID (0.51 + 0.15), 0.80
     assert mean == pytest.approx((0.60 + 0.65 + 0.70 + 0.66 + 0.80) / 5, abs=0.003)
     borda = select(tmp_path, file, scores={"missing": "worst"}, rank_by="borda")
-    points = next(row["points"] for row in borda["leaderboard"] if row["model"] == "own/m0")
+    points = next(row.points.value for row in borda.leaderboard if row.model == "own/m0")
     assert points == pytest.approx(4 * 9 / 5)  # beats nine on four tasks, nobody on the fifth
 
 
 def test_an_outlier_is_flagged_and_what_hangs_on_it_is_said(tmp_path: Path):
     extra = [f"own/wrong,r1,{task},test,default,{0.5 + 0.05 * n},2.0.0" for n, task in enumerate(TASKS) if n != 2]
     file = planted(tmp_path, MEANS, *extra, "own/wrong,r1,SCIDOCS,test,default,0.99,2.0.0")
-    metrics = select(tmp_path, file, (own("own/wrong"),), shortlist=11)
-    flagged = {row["model"]: row["suspicious"] for row in metrics["leaderboard"] if row["suspicious"]}
-    assert flagged == {"own/wrong": ["SCIDOCS"]}
-    assert any(text.startswith("own/wrong: its score on SCIDOCS fits neither") for text in metrics["notices"])
+    record = select(tmp_path, file, (own("own/wrong"),), shortlist=11)
+    flagged = {row.model: row.suspicious for row in record.leaderboard if row.suspicious}
+    assert flagged == {"own/wrong": ("SCIDOCS",)}
+    assert any(text.startswith("own/wrong: its score on SCIDOCS fits neither") for text in record.notices)
     dropped = select(tmp_path, file, (own("own/wrong"),), scores={"outliers": "drop"})
-    assert dropped["ranking"]["left_out"] == {"own/wrong": "no score on 1 of 5 tasks"}
+    assert dropped.ranking.left_out == {"own/wrong": "no score on 1 of 5 tasks"}
 
 
 def test_an_outlier_that_makes_a_model_first_is_found_by_leaving_tasks_out(tmp_path: Path):
@@ -101,23 +101,24 @@ def test_an_outlier_that_makes_a_model_first_is_found_by_leaving_tasks_out(tmp_p
     file = planted(tmp_path, {**close, "own/lucky": 0.58}, leave=frozenset({("own/lucky", "SCIDOCS")}))
     with Path(file).open("a", encoding="utf-8") as stream:
         stream.write("own/lucky,r1,SCIDOCS,test,default,0.99,2.0.0\n")
-    metrics = select(tmp_path, file, (own("own/lucky"),))
-    assert order(metrics)[0] == "own/lucky"
-    assert metrics["ranking"]["sensitivity"]["first_without_task"].keys() == {"SCIDOCS"}
-    assert len(metrics["ranking"]["tied_with_first"]) > 5
+    record = select(tmp_path, file, (own("own/lucky"),))
+    assert order(record)[0] == "own/lucky"
+    assert record.ranking.sensitivity.first_without_task.keys() == {"SCIDOCS"}
+    assert len(record.ranking.tied_with_first) > 5
 
 
 def test_two_revisions_are_not_mixed_without_a_word(tmp_path: Path):
     old = [f"own/m1,r0,{task},test,default,0.95,1.18.0" for task in TASKS[:4]]
     file = planted(tmp_path, MEANS, *old, leave=frozenset({("own/m1", "TRECCOVID")}))
-    metrics = select(tmp_path, file)
-    row = next(row for row in metrics["leaderboard"] if row["model"] == "own/m1")
+    result = run_planted(tmp_path, file)
+    record = result.metrics
+    row = next(row for row in record.leaderboard if row.model == "own/m1")
     # The newer revision is as full as the older one, so it counts; the older fills the gap, which is said.
-    assert row["tasks_of_other_revisions"] == 1
-    assert row["mteb_versions"] == ["1", "2"]
-    assert row["mean"] == pytest.approx((0.59 + 0.64 + 0.69 + 0.95 + 0.79) / 5, abs=0.003)
-    assert metrics["scores"]["of_several_revisions"] == ["own/m1"]
-    table = pq.read_table(metrics["run"] / "scores.parquet").to_pylist()
+    assert row.tasks_of_other_revisions == 1
+    assert row.mteb_versions == ("1", "2")
+    assert row.mean == pytest.approx((0.59 + 0.64 + 0.69 + 0.95 + 0.79) / 5, abs=0.003)
+    assert record.scores.of_several_revisions == ("own/m1",)
+    table = pq.read_table(Path(result.run) / "scores.parquet").to_pylist()
     origin = next(row for row in table if (row["model"], row["task"]) == ("own/m1", "TRECCOVID"))
     assert (origin["revision"], origin["mteb_version"]) == ("r0", "1.18.0")
 
@@ -125,7 +126,7 @@ def test_two_revisions_are_not_mixed_without_a_word(tmp_path: Path):
 def test_unknown_models_and_repeated_rows_are_said_once(tmp_path: Path):
     extra = [f"BAAI/bge-smal-en-v1.5,r1,{task},test,default,0.5,2.0.0" for task in TASKS]
     file = planted(tmp_path, MEANS, *extra, extra[0])
-    notices = select(tmp_path, file)["notices"]
+    notices = select(tmp_path, file).notices
     assert [text for text in notices if "registry" in text] == [
         "Models of the scores that are not in mteb's registry and have no facts: 1, for example "
         "'BAAI/bge-smal-en-v1.5' (did you mean 'BAAI/bge-small-en-v1.5'?); describe yours under `facts`."
@@ -136,17 +137,17 @@ def test_unknown_models_and_repeated_rows_are_said_once(tmp_path: Path):
 def test_weights_by_hand_by_type_and_like_mine(tmp_path: Path, task: Path):
     file = planted(tmp_path, MEANS)
     by_hand = WeightsSection(tasks={"SCIDOCS": 3, "ArguAna": 0}, types={"STS": 0.5})
-    weights = select(tmp_path, file, weights=by_hand)["ranking"]["weights"]
+    weights = select(tmp_path, file, weights=by_hand).ranking.weights
     assert weights == pytest.approx(
         {"FiQA2018": 2 / 11, "SCIDOCS": 6 / 11, "STSBenchmark": 1 / 11, "TRECCOVID": 2 / 11}
     )
-    by_type = select(tmp_path, file, weights=WeightsSection(scheme="by-type"))["ranking"]["weights"]
+    by_type = select(tmp_path, file, weights=WeightsSection(scheme="by-type")).ranking.weights
     assert by_type["STSBenchmark"] == pytest.approx(0.5)
     probe = ProbeSection(models=(), shortlisted=False, task=TaskSection(path=str(task)))
     found = select(tmp_path, file, weights=WeightsSection(scheme="like-mine"), probe=probe)
     # Texts of forty characters: pairs of sentences are nearer than searches in whole articles.
-    assert max(found["ranking"]["weights"], key=found["ranking"]["weights"].get) == "STSBenchmark"
-    assert set(found["ranking"]["sensitivity"]["first_by_scheme"]) == {
+    assert max(found.ranking.weights, key=found.ranking.weights.get) == "STSBenchmark"
+    assert set(found.ranking.sensitivity.first_by_scheme) == {
         "equal", "by-type", "like-mine", "Retrieval only", "STS only",
     }  # fmt: skip
     with pytest.raises(DataError, match=r"`weights\.tasks` names 'SciDocs', which does not count"):
@@ -169,18 +170,25 @@ def test_earlier_evaluations_count_as_scores(tmp_path: Path, task: Path):
     config = SelectConfig(
         scores=ScoresSection(runs=("latest",)), facts=(own("tfidf"), own("bm25")), probe=NOTHING, constraints=ANY
     )
-    metrics = run_select(config, Workspace(tmp_path / "runs")).metrics
-    assert metrics["scores"]["tasks"] == ["task/test"]
-    assert {row["model"] for row in metrics["leaderboard"]} == {"tfidf", "bm25"}
-    assert len(metrics["ranking"]["tied_with_first"]) == 2  # one task separates nobody
+    record = run_select(config, Workspace(tmp_path / "runs")).metrics
+    assert record.scores.tasks == ("task/test",)
+    assert {row.model for row in record.leaderboard} == {"tfidf", "bm25"}
+    assert len(record.ranking.tied_with_first) == 2  # one task separates nobody
+
+
+def test_a_selection_is_read_back_as_it_was_written(tmp_path: Path):
+    probe = ProbeSection(models=(ModelSection(ref="bm25"),), shortlisted=False, cost=CostSection(measure=False))
+    record = select(tmp_path, planted(tmp_path, MEANS), probe=probe)
+    assert find_run(tmp_path / "runs", "latest", "select").record(SelectRecord) == record
+    assert record.leaderboard[0].points.n == len(TASKS)
 
 
 def test_the_same_config_gives_the_same_numbers_and_a_page(tmp_path: Path):
     file = planted(tmp_path, {**MEANS, "own/<script>": 0.7})
-    first, second = (select(tmp_path, file, (own("own/<script>"),)) for _ in range(2))
-    numbers = [(found["run"] / "metrics.json").read_bytes() for found in (first, second)]
+    first, second = (Path(run_planted(tmp_path, file, (own("own/<script>"),)).run) for _ in range(2))
+    numbers = [(run / "metrics.json").read_bytes() for run in (first, second)]
     assert numbers[0] == numbers[1]
-    page = (first["run"] / "report.html").read_text(encoding="utf-8")
+    page = (first / "report.html").read_text(encoding="utf-8")
     assert "own/&lt;script&gt;" in page
     assert "own/<script>" not in page
     assert page.count("data:image/png;base64,") == 3
@@ -193,13 +201,13 @@ def test_the_pick_is_a_model_for_the_other_commands(tmp_path: Path, task: Path):
         task=TaskSection(path=str(task)),
         cost=CostSection(measure=False),
     )
-    metrics = select(tmp_path, planted(tmp_path, MEANS), probe=probe)
-    pick = metrics["run"] / "pick.yaml"
+    result = run_planted(tmp_path, planted(tmp_path, MEANS), probe=probe)
+    pick = Path(result.run) / "pick.yaml"
     for command, key in (("bias-audit", "model"), ("eval", "models.0")):
         configs = ROOT / "configs"
         config = load_config(configs / f"{command}.yaml", SCHEMAS[command], [f"{key}={pick}"])
         model = config.model if isinstance(config, AuditConfig) else config.models[0]  # type: ignore[attr-defined]
-        assert model == ModelSection(ref=metrics["pick"]["section"]["ref"])
+        assert model == ModelSection(ref=result.metrics.pick.section["ref"])
     with pytest.raises(ConfigError, match="has no weights to train"):
         load_config(configs / "finetune.yaml", FinetuneConfig, [f"model={pick}"])
     pick.write_text("ref: minilm\nmax_tokens: 128\n", encoding="utf-8")
@@ -210,9 +218,9 @@ def test_the_pick_is_a_model_for_the_other_commands(tmp_path: Path, task: Path):
 
 
 def test_without_a_probe_the_first_of_the_leaderboard_is_picked(tmp_path: Path):
-    metrics = select(tmp_path, planted(tmp_path, {**MEANS, MINI: 0.7}), constraints=ANY)
-    assert metrics["pick"]["section"]["ref"].startswith(f"hf:{MINI}@")
-    assert "Nothing was measured on your texts" in " ".join(metrics["pick"]["reasons"])
+    record = select(tmp_path, planted(tmp_path, {**MEANS, MINI: 0.7}), constraints=ANY)
+    assert record.pick.section["ref"].startswith(f"hf:{MINI}@")
+    assert "Nothing was measured on your texts" in " ".join(record.pick.reasons)
 
 
 class _Published(http.server.BaseHTTPRequestHandler):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,12 +28,9 @@ from hrembed.evaluation.subtask import subtask
 from hrembed.progress import Silent
 from hrembed.runs.workspace import Workspace
 from hrembed.types import Task, Text
-from leaderboards import ANY, MEANS, TASKS, own, planted, select
+from leaderboards import ANY, MEANS, TASKS, own, planted, run_planted, select
 
 from conftest import jsonl
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Fake:
@@ -142,12 +140,12 @@ def test_start_up_memory_and_speed_are_measured_in_a_process_of_its_own(tmp_path
         task=TaskSection(path=str(task)),
     )
     file = planted(tmp_path, MEANS)
-    metrics = select(tmp_path, file, probe=probe, constraints=ANY)
-    needs = json.loads((metrics["run"] / "timings.json").read_text(encoding="utf-8"))["footprints"]
+    run = Path(run_planted(tmp_path, file, probe=probe, constraints=ANY).run)
+    needs = json.loads((run / "timings.json").read_text(encoding="utf-8"))["footprints"]
     assert needs["minilm"][0]["peak_memory_mb"] > needs["bm25"][0]["peak_memory_mb"] + 50
     assert needs["minilm"][0]["start_seconds"] > 0
     assert needs["minilm"][0]["texts_per_second"] > 0
-    written = (metrics["run"] / "metrics.json").read_text(encoding="utf-8")
+    written = (run / "metrics.json").read_text(encoding="utf-8")
     assert "start_seconds" not in written
     assert "texts_per_second" not in written
     slow = ConstraintsSection(**{**ANY.model_dump(), "max_ms_per_text": 1e-6})
@@ -175,14 +173,14 @@ def test_finalists_are_tuned_alike_and_briefly(tmp_path: Path, task: Path, pairs
             facts=tuple(own(n) for n in MEANS), constraints=ANY,
         ),
         Workspace(tmp_path / "runs"))  # fmt: skip
-    (row,) = result.metrics["transfer"]  # BM25 has nothing to tune
-    assert row["gain"]["value"] == pytest.approx(
-        row["score"]["value"] - next(r["score"]["value"] for r in result.metrics["probe"] if r["model"] == row["base"])
+    (row,) = result.metrics.transfer  # BM25 has nothing to tune
+    assert row.gain.value == pytest.approx(
+        row.score.value - next(r.score.value for r in result.metrics.probe if r.model == row.base)
     )
     (run,) = (tmp_path / "runs" / "finetune").iterdir()
     tuned = json.loads((run / "config.yaml").read_text(encoding="utf-8"))
     assert (tuned["sources"][0]["limit"], tuned["train"]["evaluations"], tuned["proof"]["tests"]) == (16, 1, [])
-    assert result.metrics["pick"]["section"]["ref"] == f"path:{tiny_model}"
+    assert result.metrics.pick.section["ref"] == f"path:{tiny_model}"
 
 
 def test_a_brief_training_never_takes_more_rows_than_the_plan_has():
