@@ -1,4 +1,4 @@
-"""Leaderboard scores from files: Parquet, CSV, a local mteb results folder, earlier evaluations."""
+"""Leaderboard scores from files: Parquet, CSV, a local mteb results folder."""
 
 from __future__ import annotations
 
@@ -182,40 +182,3 @@ def result_rows(
                 version=str(version),
                 place=place,
             )
-
-
-def read_eval_run(folder: Path, names: Mapping[str, str]) -> list[ScoreRow]:
-    """Read the headline scores of an earlier `hrembed eval`; only tasks of hiring, not those of retention.
-
-    Args:
-        folder: Its run folder.
-        names: What a model of the run is called on the leaderboard, for example `minilm` by its Hub id.
-
-    Raises:
-        DataError: No finished evaluation lies there.
-    """
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        kept = [task for task in metrics["scores"] if task not in metrics["retention"]]
-        return [
-            ScoreRow(
-                model=names.get(model, model.removeprefix("hf:").partition("@")[0]),
-                revision=manifest["models"][model]["identity"][:12],
-                experiment="",
-                task=task,
-                split="test",
-                subset="default",
-                score=math.nan if (value := next(iter(entries.values()))["value"]) is None else float(value),
-                version=manifest["versions"].get("mteb", ""),
-                place=f"{folder}:1",
-            )
-            for task in kept
-            for model, entries in metrics["scores"][task].items()
-        ]
-    except FileNotFoundError:
-        raise DataError(
-            f"'{folder}' holds no finished evaluation", hint="name the folder of an `hrembed eval` run"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as err:
-        raise DataError(f"'{folder}' is not a run of `hrembed eval`: {type(err).__name__} {err}") from None

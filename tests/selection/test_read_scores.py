@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hrembed.errors import DataError
-from hrembed.selection.read_scores import read_eval_run, read_results_dir, read_scores
+from hrembed.selection.read_scores import read_results_dir, read_scores
 from hrembed.selection.refresh import write_scores
 
 if TYPE_CHECKING:
@@ -128,8 +128,3 @@ def test_what_mteb_publishes_is_read_model_by_model(tmp_path: Path, monkeypatch)
     with pytest.raises(DataError, match="is not what mteb publishes"):
         write_scores(file, lambda steps, name: None)
     assert table.read_bytes() == before
-
-
-def test_a_folder_that_is_no_evaluation(tmp_path: Path):
-    with pytest.raises(DataError, match="holds no finished evaluation"):
-        read_eval_run(tmp_path, {})

@@ -1,31 +1,26 @@
-"""The part of `hrembed select` that needs no model: facts, constraints, scores, ranking."""
+"""The part of `hrembed select` that needs no model: facts, constraints, weights, ranking."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from hrembed.data.locate import locate
 from hrembed.errors import DataError
-from hrembed.models.refs import CATALOGUE
-from hrembed.selection.benchmark import BenchmarkTask, Shape, benchmark_tasks, like_mine, named_tasks
+from hrembed.selection.benchmark import Shape, like_mine
 from hrembed.selection.facts import Facts, Limits, broken_limits, registry_facts, seen_tasks
 from hrembed.selection.ranking import borda_points, rank_models
-from hrembed.selection.read_scores import read_eval_run, read_results_dir, read_scores
-from hrembed.selection.refresh import refreshed_scores
-from hrembed.selection.scores import mark_incomparable, mark_suspicious, tabulate
+from hrembed.selection.scores import mark_incomparable, mark_suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hrembed.config.select import ConstraintsSection, FactSection, SelectConfig, WeightsSection
-    from hrembed.runs.record import Run
+    from hrembed.selection.benchmark import BenchmarkTask
     from hrembed.selection.ranking import Ranking
-    from hrembed.selection.scores import ScoreRow, ScoreTable
+    from hrembed.selection.scores import ScoreTable
     from hrembed.types import Bools, Floats, Ints, Task
 
 T = TypeVar("T")
@@ -133,57 +128,6 @@ def shape_of(task: Task) -> Shape:
     relevant = [sum(grade > 0 for grade in task.qrels[query.id].values()) for query in task.queries]
     sides = [float(np.mean([len(text.text) for text in side])) for side in (task.queries, task.documents)]
     return Shape(sides[0], sides[1], float(np.mean(relevant)))
-
-
-def open_scores(config: SelectConfig, run: Run) -> tuple[tuple[BenchmarkTask, ...], ScoreTable] | None:
-    """Read the scores of all sources; None where there is none.
-
-    Raises:
-        DataError: A source is not usable.
-    """
-    scores = config.scores
-    named = [run_folder(run.root, name) for name in scores.runs]
-    file = None if scores.path or scores.results_dir or named else refreshed_scores()
-    if not (scores.path or scores.results_dir or named or file):
-        return None
-    tasks = named_tasks(scores.tasks, scores.benchmark) if scores.tasks else []
-    tasks = tasks or benchmark_tasks(scores.benchmark, scores.task_types)
-    rows: list[ScoreRow] = []
-    wanted = {task.name for task in tasks}
-    for folder in named:
-        run.add_input(folder.name, folder / "metrics.json")
-        rows += read_eval_run(folder, CATALOGUE)
-    own = sorted({row.task for row in rows} - wanted)
-    only_own = named and not (scores.path or scores.results_dir or scores.tasks)
-    tasks = [*([] if only_own else tasks), *(BenchmarkTask(name, "own") for name in own)]
-    source = scores.path or scores.results_dir
-    if source:
-        path = locate(source)
-        run.add_input("scores", path)
-        rows += read_scores(path, wanted, scores.unit) if scores.path else read_results_dir(path, wanted)
-    elif file is not None:
-        run.add_input("scores", file)
-        rows += read_scores(file, wanted)
-    tasks = sorted(tasks, key=lambda task: task.name)
-    origin = source or (str(file) if file else ", ".join(scores.runs))
-    return tuple(tasks), tabulate(rows, tasks, origin)
-
-
-def run_folder(runs_dir: Path, name: str) -> Path:
-    """Find an eval run by its id, by `latest`, or by its folder.
-
-    Raises:
-        DataError: There is none.
-    """
-    root = runs_dir / "eval"
-    present = sorted(file.parent.name for file in root.glob("*/metrics.json"))
-    if name == "latest" and present:
-        return root / present[-1]
-    if name in present:
-        return root / name
-    if Path(name).is_dir():
-        return Path(name)
-    raise DataError(f"there is no finished eval run '{name}' in '{root}'", hint="run `hrembed eval` first")
 
 
 def task_weights(section: WeightsSection, tasks: Sequence[BenchmarkTask], mine: Shape | None) -> Floats:

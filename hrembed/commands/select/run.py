@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hrembed.commands.select.leaderboard import open_catalogue, open_scores, rank, shape_of
+from hrembed.commands.select.leaderboard import open_catalogue, rank, shape_of
 from hrembed.commands.select.metrics import (
     count_registry,
     leaderboard_columns,
@@ -17,6 +17,7 @@ from hrembed.commands.select.page import write_report
 from hrembed.commands.select.pick import notices, pick_model, write_pick
 from hrembed.commands.select.probe import open_probe_task, probed_model, run_probe
 from hrembed.commands.select.refresh import refresh as refresh_scores
+from hrembed.commands.select.scores import open_scores
 from hrembed.commands.select.tables import tables_of
 from hrembed.commands.select.transfer import run_transfer, tuned_model
 from hrembed.errors import ConfigError
@@ -98,7 +99,7 @@ def _task(config: SelectConfig, run: Run) -> Task | None:
 
 
 def _leaderboard(config: SelectConfig, catalogue: Catalogue, task: Task | None, run: Run) -> _Leaderboard:
-    opened = open_scores(config, run)
+    opened = open_scores(config.scores, run)
     if opened is None:
         if not config.probe.models:
             raise ConfigError(

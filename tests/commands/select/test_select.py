@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from hrembed.config.select import (
 )
 from hrembed.errors import ConfigError, DataError
 from hrembed.progress import Silent
+from hrembed.records.base import as_json
+from hrembed.records.eval import EvalRecord
 from hrembed.records.select import SelectRecord
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
@@ -162,18 +165,64 @@ def test_weights_may_be_written_in_short(tmp_path: Path):
         load_config(tmp_path / "c.yaml", SelectConfig, ["weights=like-yours"])
 
 
-def test_earlier_evaluations_count_as_scores(tmp_path: Path, task: Path):
+@pytest.fixture
+def evaluated(tmp_path: Path, task: Path) -> Path:
+    """Folder of an eval run of two lexical models."""
     refs = (ModelSection(ref="tfidf"), ModelSection(ref="bm25"))
-    run_evaluate(
-        EvalConfig(models=refs, baselines=(), tasks=(TaskSection(path=str(task)),)), Workspace(tmp_path / "runs")
-    )
+    config = EvalConfig(models=refs, baselines=(), tasks=(TaskSection(path=str(task)),))
+    return Path(run_evaluate(config, Workspace(tmp_path / "runs")).run)
+
+
+def of_runs(root: Path, *references: str) -> SelectRecord:
     config = SelectConfig(
-        scores=ScoresSection(runs=("latest",)), facts=(own("tfidf"), own("bm25")), probe=NOTHING, constraints=ANY
+        scores=ScoresSection(runs=references), facts=(own("tfidf"), own("bm25")), probe=NOTHING, constraints=ANY
     )
-    record = run_select(config, Workspace(tmp_path / "runs")).metrics
+    return run_select(config, Workspace(root)).metrics
+
+
+def test_earlier_evaluations_count_as_scores(tmp_path: Path, evaluated: Path):
+    record = of_runs(tmp_path / "runs", "latest")
     assert record.scores.tasks == ("task/test",)
-    assert {row.model for row in record.leaderboard} == {"tfidf", "bm25"}
+    means = {row.model: row.mean for row in record.leaderboard}
+    scores = find_run(tmp_path / "runs", "latest", "eval").record(EvalRecord).scores["task/test"]
+    assert means == {model: scores[model]["ndcg@10"].value for model in ("tfidf", "bm25")}
     assert len(record.ranking.tied_with_first) == 2  # one task separates nobody
+    assert as_json(of_runs(tmp_path / "runs", str(evaluated))) == as_json(record)
+
+
+@pytest.mark.parametrize("status", ["started", "failed", "interrupted"])
+def test_the_latest_evaluation_is_the_newest_that_ended_well(tmp_path: Path, evaluated: Path, status: str):
+    before = of_runs(tmp_path / "runs", "latest")
+    newer = evaluated.with_name("29991231T000000Z-00000000")
+    shutil.copytree(evaluated, newer)
+    manifest = json.loads((newer / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {"status": status, "started": "2999-12-31T00:00:00+00:00"}
+    (newer / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    metrics = json.loads((newer / "metrics.json").read_text(encoding="utf-8"))
+    metrics["scores"]["task/test"]["bm25"]["ndcg@10"]["value"] = 0.01
+    (newer / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert as_json(of_runs(tmp_path / "runs", "latest")) == as_json(before)
+    with pytest.raises(DataError, match=f"ended with status '{status}', so its numbers are not complete"):
+        of_runs(tmp_path / "runs", newer.name)
+
+
+def test_an_edited_evaluation_is_refused(tmp_path: Path, evaluated: Path):
+    file = evaluated / "metrics.json"
+    file.write_text(file.read_text(encoding="utf-8").replace("1.0", "0.5"), encoding="utf-8")
+    for reference in ("latest", evaluated.name, str(evaluated)):
+        with pytest.raises(DataError, match=r"metrics\.json' is not what the run wrote: its SHA-256 differs"):
+            of_runs(tmp_path / "runs", reference)
+
+
+def test_a_folder_that_is_no_evaluation_is_refused(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(DataError, match=f"there is no run in '{tmp_path / 'elsewhere'}'"):
+        of_runs(tmp_path / "runs", str(tmp_path / "elsewhere"))
+    with pytest.raises(DataError, match="there is no finished eval run in"):
+        of_runs(tmp_path / "runs", "latest")
+    select(tmp_path, planted(tmp_path, MEANS))
+    with pytest.raises(DataError, match="is of `select`, where one of `eval` is needed"):
+        of_runs(tmp_path / "runs", "select/latest")
 
 
 def test_a_selection_is_read_back_as_it_was_written(tmp_path: Path):
