@@ -7,80 +7,96 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.language import guess_each, long_enough
+from hrembed.records.data import (
+    GroupSizes,
+    LanguageCounts,
+    LengthCounts,
+    PairCounts,
+    RepeatCounts,
+    RowsWithout,
+    Spread,
+    TaskCounts,
+    TextsWithoutGroup,
+)
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hrembed.records.data import RepeatKind
     from hrembed.types import Bools, Floats, Ints, Pair, Task
 
 
-def number(values: Iterable[str], known: dict[str, int]) -> Ints:
-    """Give every value the position of its first use, shape (n,).
+def factorize(values: Iterable[str], known: dict[str, int]) -> Ints:
+    """Encode every value as a whole number, in the order of first use, shape (n,).
 
     Args:
         values: Texts, ids or labels.
-        known: Value to position; grows by what is new.
+        known: Value to its number; grows by the values that are new.
     """
     return np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64)
 
 
-def number_words(texts: Iterable[str]) -> Ints:
-    """Like `number`, but texts of the same words (`normalise`) get one number; without letters and digits as they are.
+def factorize_words(texts: Iterable[str]) -> Ints:
+    """Encode texts so that those of the same words (`normalise`) get one number; texts without letters stay apart.
 
     Args:
         texts: Distinct texts.
     """
-    return number((normalise(text) or text for text in texts), {})
+    return factorize((normalise(text) or text for text in texts), {})
 
 
-def count_pairs(pairs: Sequence[Pair]) -> dict[str, Any]:
+def count_pairs(pairs: Sequence[Pair]) -> PairCounts:
     """Count rows, kinds, groups, families, distinct texts, and rows that lack an optional column."""
-    optional = ("group", "family", "anchor_id", "positive_id")
-    return {
-        "rows": len(pairs),
-        "kinds": dict(Counter(pair.kind for pair in pairs)),
-        "groups": len({pair.group for pair in pairs} - {""}),
-        "families": len({pair.family for pair in pairs} - {""}),
-        "distinct_anchors": len({pair.anchor for pair in pairs}),
-        "distinct_positives": len({pair.positive for pair in pairs}),
-        "rows_without": {column: sum(not getattr(pair, column) for pair in pairs) for column in optional},
-    }
+    return PairCounts(
+        rows=len(pairs),
+        kinds=dict(Counter(pair.kind for pair in pairs)),
+        groups=len({pair.group for pair in pairs} - {""}),
+        families=len({pair.family for pair in pairs} - {""}),
+        distinct_anchors=len({pair.anchor for pair in pairs}),
+        distinct_positives=len({pair.positive for pair in pairs}),
+        rows_without=RowsWithout(
+            group=sum(not pair.group for pair in pairs),
+            family=sum(not pair.family for pair in pairs),
+            anchor_id=sum(not pair.anchor_id for pair in pairs),
+            positive_id=sum(not pair.positive_id for pair in pairs),
+        ),
+    )
 
 
-def count_task(task: Task) -> dict[str, Any]:
+def count_task(task: Task) -> TaskCounts:
     """Count queries, documents and judgements; a document counts as judged whatever its grade."""
     grades = Counter(grade for judged in task.qrels.values() for grade in judged.values())
-    judged = {document for found in task.qrels.values() for document in found}
-    relevant = np.array([sum(grade > 0 for grade in found.values()) for found in task.qrels.values()], dtype=np.int64)
-    return {
-        "queries": len(task.queries),
-        "documents": len(task.documents),
-        "groups": len({text.group for text in (*task.queries, *task.documents)} - {""}),
-        "distinct_queries": len({query.text for query in task.queries}),
-        "distinct_documents": len({document.text for document in task.documents}),
-        "judgements": sum(grades.values()),
-        "grades": {str(grade): grades[grade] for grade in sorted(grades)},
-        "relevant_per_query": spread(relevant),
-        "documents_never_judged": sum(document.id not in judged for document in task.documents),
-        "without_group": {
-            "queries": sum(not query.group for query in task.queries),
-            "documents": sum(not document.group for document in task.documents),
-        },
-    }
+    judged = {document for judgements in task.qrels.values() for document in judgements}
+    relevant = np.array(
+        [sum(grade > 0 for grade in judgements.values()) for judgements in task.qrels.values()], dtype=np.int64
+    )
+    return TaskCounts(
+        queries=len(task.queries),
+        documents=len(task.documents),
+        groups=len({text.group for text in (*task.queries, *task.documents)} - {""}),
+        distinct_queries=len({query.text for query in task.queries}),
+        distinct_documents=len({document.text for document in task.documents}),
+        judgements=sum(grades.values()),
+        grades={str(grade): grades[grade] for grade in sorted(grades)},
+        relevant_per_query=spread(relevant),
+        documents_never_judged=sum(document.id not in judged for document in task.documents),
+        without_group=TextsWithoutGroup(
+            queries=sum(not query.group for query in task.queries),
+            documents=sum(not document.group for document in task.documents),
+        ),
+    )
 
 
-def spread(values: Ints | Floats) -> dict[str, float | None]:
-    """Smallest, median, 95th percentile (interpolated) and largest of some numbers; None when there are none."""
-    names = ("min", "median", "p95", "max")
-    if not len(values):
-        return dict.fromkeys(names)
-    return dict(zip(names, np.percentile(values, [0, 50, 95, 100]).tolist(), strict=True))
+def spread(values: Ints | Floats) -> Spread:
+    """Describe some numbers by their smallest, median, 95th percentile and largest; NaN when there are none."""
+    low, median, p95, high = np.percentile(values, [0, 50, 95, 100]).tolist() if len(values) else [float("nan")] * 4
+    return Spread(min=low, median=median, p95=p95, max=high)
 
 
 def sample_rows(texts: Sequence[str], sides: Mapping[str, Ints], *, characters: int, seed: int) -> dict[str, Ints]:
@@ -108,7 +124,7 @@ def sample_rows(texts: Sequence[str], sides: Mapping[str, Ints], *, characters: 
     }
 
 
-def measure(lengths: Ints, limit: int | None) -> dict[str, Any]:
+def describe_lengths(lengths: Ints, limit: int | None) -> LengthCounts:
     """Describe lengths, and how many are above the limit of a model.
 
     Args:
@@ -116,11 +132,21 @@ def measure(lengths: Ints, limit: int | None) -> dict[str, Any]:
         limit: Longest text that is not cut; None when there is no limit, and then nothing is said about it.
     """
     cut = None if limit is None else int((lengths > limit).sum())
-    share = None if cut is None or not len(lengths) else cut / len(lengths)
-    return {"texts": len(lengths), **spread(lengths), "cut": cut, "cut_share": share}
+    of = spread(lengths)
+    return LengthCounts(
+        min=of.min,
+        median=of.median,
+        p95=of.p95,
+        max=of.max,
+        texts=len(lengths),
+        cut=cut,
+        cut_share=float("nan") if cut is None or not len(lengths) else cut / len(lengths),
+    )
 
 
-def pair_repeats(pairs: Sequence[Pair], texts: Sequence[str], anchors: Ints, positives: Ints) -> dict[str, Any]:
+def pair_repeats(
+    pairs: Sequence[Pair], texts: Sequence[str], anchors: Ints, positives: Ints
+) -> dict[RepeatKind, RepeatCounts]:
     """Count what stands twice in pairs.
 
     Rows count as repeated from their second time on, whatever their kind and group. A text of several groups is a
@@ -132,32 +158,29 @@ def pair_repeats(pairs: Sequence[Pair], texts: Sequence[str], anchors: Ints, pos
         texts: Distinct texts.
         anchors: Position of each row's anchor in `texts`, shape (n,).
         positives: The same of the positives, shape (n,).
-
-    Returns:
-        For each question `exact`, counted on equal texts, `same_words`, on texts equal after `normalise`, and `of`,
-        how many there are in all.
     """
-    groups = number((pair.group for pair in pairs), {"": 0})
-    ids = [number((getattr(pair, column) for pair in pairs), {"": 0}) for column in ("anchor_id", "positive_id")]
+    groups = factorize((pair.group for pair in pairs), {"": 0})
+    anchor_ids = factorize((pair.anchor_id for pair in pairs), {"": 0})
+    positive_ids = factorize((pair.positive_id for pair in pairs), {"": 0})
 
-    def count(anchors: Ints, positives: Ints) -> dict[str, int]:
+    def count(anchors: Ints, positives: Ints) -> dict[RepeatKind, int]:
         return {
             "repeated_rows": _repeated(_joined(anchors, positives)),
             "anchor_is_positive": int((anchors == positives).sum()),
             "rows_with_a_text_of_several_groups": int(
                 _in_several(np.stack([anchors, positives]), groups).any(axis=0).sum()
             ),
-            "anchor_ids_with_several_texts": _several(ids[0], anchors),
-            "positive_ids_with_several_texts": _several(ids[1], positives),
+            "anchor_ids_with_several_texts": _several(anchor_ids, anchors),
+            "positive_ids_with_several_texts": _several(positive_ids, positives),
         }
 
-    words = number_words(texts)
-    in_all = [len(pairs)] * 3 + [int(some.max(initial=0)) for some in ids]
-    return _side_by_side(count(anchors, positives), count(words[anchors], words[positives]), in_all)
+    words = factorize_words(texts)
+    totals = [len(pairs)] * 3 + [int(ids.max(initial=0)) for ids in (anchor_ids, positive_ids)]
+    return _side_by_side(count(anchors, positives), count(words[anchors], words[positives]), totals)
 
 
-def task_repeats(task: Task, texts: Sequence[str], queries: Ints, documents: Ints) -> dict[str, Any]:
-    """Count what stands twice in a task, in the form of `pair_repeats`.
+def task_repeats(task: Task, texts: Sequence[str], queries: Ints, documents: Ints) -> dict[RepeatKind, RepeatCounts]:
+    """Count what stands twice in a task.
 
     Repeated documents compete for the places of a ranking, though only one of them may be judged. A query that
     is its own relevant document is found by any model.
@@ -168,30 +191,33 @@ def task_repeats(task: Task, texts: Sequence[str], queries: Ints, documents: Int
         queries: Position of each query's text in `texts`, shape (Q,).
         documents: The same of the documents, shape (D,).
     """
-    groups = number((text.group for text in (*task.queries, *task.documents)), {"": 0})
+    groups = factorize((text.group for text in (*task.queries, *task.documents)), {"": 0})
     query_rows = {query.id: n for n, query in enumerate(task.queries)}
     document_rows = {document.id: n for n, document in enumerate(task.documents)}
     relevant = [
         (query_rows[q], document_rows[d]) for q, judged in task.qrels.items() for d, grade in judged.items() if grade
     ]
-    asked, found = np.array(relevant, dtype=np.int64).reshape(-1, 2).T
+    asking, answering = np.array(relevant, dtype=np.int64).reshape(-1, 2).T
 
-    def count(queries: Ints, documents: Ints) -> dict[str, int]:
+    def count(queries: Ints, documents: Ints) -> dict[RepeatKind, int]:
         return {
             "repeated_queries": _repeated(queries),
             "repeated_documents": _repeated(documents),
-            "query_is_relevant_document": int((queries[asked] == documents[found]).sum()),
+            "query_is_relevant_document": int((queries[asking] == documents[answering]).sum()),
             "texts_of_several_groups": int(_in_several(np.concatenate([queries, documents]), groups).sum()),
         }
 
-    words = number_words(texts)
-    in_all = [len(queries), len(documents), len(relevant), len(groups)]
-    return _side_by_side(count(queries, documents), count(words[queries], words[documents]), in_all)
+    words = factorize_words(texts)
+    totals = [len(queries), len(documents), len(relevant), len(groups)]
+    return _side_by_side(count(queries, documents), count(words[queries], words[documents]), totals)
 
 
-def _side_by_side(exact: dict[str, int], same: dict[str, int], in_all: list[int]) -> dict[str, Any]:
+def _side_by_side(
+    exact: Mapping[RepeatKind, int], same_words: Mapping[RepeatKind, int], totals: Sequence[int]
+) -> dict[RepeatKind, RepeatCounts]:
     return {
-        name: {"exact": exact[name], "same_words": same[name], "of": of} for name, of in zip(exact, in_all, strict=True)
+        kind: RepeatCounts(exact=exact[kind], same_words=same_words[kind], of=total)
+        for kind, total in zip(exact, totals, strict=True)
     }
 
 
@@ -234,15 +260,23 @@ def group_sizes(groups: Iterable[str]) -> Ints:
     return np.sort(np.fromiter(counts.values(), dtype=np.int64))[::-1]
 
 
-def measure_groups(sizes: Ints) -> dict[str, Any]:
-    """Describe group sizes, and how much the largest 1 % of groups hold (of one group at least; None without groups).
+def describe_groups(sizes: Ints) -> GroupSizes:
+    """Describe group sizes, and how much the largest 1 % of groups (at least one) hold.
 
     Args:
         sizes: Rows of each group, largest first, shape (groups,).
     """
     largest = -(-len(sizes) // 100)
-    share = float(sizes[:largest].sum() / sizes.sum()) if len(sizes) else None
-    return {"groups": len(sizes), **spread(sizes), "largest": largest, "largest_share": share}
+    of = spread(sizes)
+    return GroupSizes(
+        min=of.min,
+        median=of.median,
+        p95=of.p95,
+        max=of.max,
+        groups=len(sizes),
+        largest=largest,
+        largest_share=float(sizes[:largest].sum() / sizes.sum()) if len(sizes) else float("nan"),
+    )
 
 
 def sample_by_label(labels: Sequence[str], count: int, seed: int) -> dict[str, list[int]]:
@@ -257,7 +291,7 @@ def sample_by_label(labels: Sequence[str], count: int, seed: int) -> dict[str, l
     }
 
 
-def guess_languages(texts: Sequence[str], *, sample: int, seed: int) -> dict[str, Any]:
+def guess_languages(texts: Sequence[str], *, sample: int, seed: int) -> LanguageCounts:
     """Guess the language of some texts.
 
     Texts that are too short to say, and those where the guess is not sure, are counted apart (`guess_each`).
@@ -266,20 +300,16 @@ def guess_languages(texts: Sequence[str], *, sample: int, seed: int) -> dict[str
         texts: Distinct texts.
         sample: Most texts that are asked.
         seed: Seed of the sample.
-
-    Returns:
-        `long_enough` and `too_short` count texts, `sample` those asked, `languages` the guesses: ISO 639-1 code
-        to texts, most frequent first.
     """
     long = [text for text in texts if long_enough(text)]
     positions = np.random.default_rng(seed).choice(len(long), min(sample, len(long)), replace=False)
     guesses = Counter(guess_each([long[n] for n in positions]))
-    return {
-        "long_enough": len(long),
-        "too_short": len(texts) - len(long),
-        "sample": guesses.total(),
-        "languages": by_frequency(guesses),
-    }
+    return LanguageCounts(
+        long_enough=len(long),
+        too_short=len(texts) - len(long),
+        sample=guesses.total(),
+        languages=by_frequency(guesses),
+    )
 
 
 def by_frequency(counts: Mapping[str, int]) -> dict[str, int]:

@@ -89,9 +89,9 @@ def _negatives(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(text_cell({NEGATIVE: text}, NEGATIVE) for text in several)
 
 
-def pair_row(pair: Pair) -> dict[str, Any]:
+def pair_row(pair: Pair) -> dict[str, str | list[str]]:
     """Write a pair as the row of which `pair_of` makes it again."""
-    row = {column: getattr(pair, column) for column in COLUMNS}
+    row: dict[str, str | list[str]] = {column: getattr(pair, column) for column in COLUMNS}
     return {**row, NEGATIVE: list(pair.negatives)} if pair.negatives else row
 
 

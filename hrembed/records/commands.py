@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 RECORDS = {
     "eval": "hrembed.records.eval:EvalRecord",
     "data-check": "hrembed.records.data:DataCheckRecord",
+    "data-inspect": "hrembed.records.data:DataInspectRecord",
     "data-split": "hrembed.records.data:DataSplitRecord",
     "data-import-onet": "hrembed.records.data:DataImportOnetRecord",
     "data-import-esco": "hrembed.records.data:DataImportEscoRecord",

@@ -8,18 +8,19 @@ from hrembed.data.inspect import (
     by_frequency,
     count_pairs,
     count_task,
+    describe_groups,
+    describe_lengths,
+    factorize,
+    factorize_words,
     group_sizes,
     guess_languages,
-    measure,
-    measure_groups,
-    number,
-    number_words,
     pair_repeats,
     sample_by_label,
     sample_rows,
     spread,
     task_repeats,
 )
+from hrembed.records.base import as_json
 from hrembed.types import Pair, Task, Text
 
 PAIRS = [
@@ -34,17 +35,17 @@ PAIRS = [
 
 def numbered(*sides: list[str]):
     known: dict[str, int] = {}
-    positions = [number(side, known) for side in sides]
+    positions = [factorize(side, known) for side in sides]
     return list(known), *positions
 
 
 def repeats(pairs: list[Pair]) -> dict[str, tuple[int, int, int]]:
     found = pair_repeats(pairs, *numbered([p.anchor for p in pairs], [p.positive for p in pairs]))
-    return {name: (row["exact"], row["same_words"], row["of"]) for name, row in found.items()}
+    return {name: (row.exact, row.same_words, row.of) for name, row in found.items()}
 
 
 def test_pairs_are_counted():
-    assert count_pairs(PAIRS) == {
+    assert as_json(count_pairs(PAIRS)) == {
         "rows": 6,
         "kinds": {"title": 5, "other": 1},
         "groups": 3,
@@ -77,7 +78,7 @@ def test_rows_without_a_group_are_never_ambiguous():
 
 
 def test_texts_without_words_stay_apart():
-    assert number_words(["!!!", "???", "C++", "c++", "C#"]).tolist() == [0, 1, 2, 2, 3]
+    assert factorize_words(["!!!", "???", "C++", "c++", "C#"]).tolist() == [0, 1, 2, 2, 3]
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def task() -> Task:
 
 
 def test_a_task_is_counted(task: Task):
-    assert count_task(task) == {
+    assert as_json(count_task(task)) == {
         "queries": 3,
         "documents": 4,
         "groups": 2,
@@ -105,7 +106,7 @@ def test_a_task_is_counted(task: Task):
 def test_repeats_of_a_task_are_counted(task: Task):
     texts = numbered([q.text for q in task.queries], [d.text for d in task.documents])
     found = task_repeats(task, *texts)
-    assert {name: (row["exact"], row["same_words"], row["of"]) for name, row in found.items()} == {
+    assert {name: (row.exact, row.same_words, row.of) for name, row in found.items()} == {
         "repeated_queries": (1, 2, 3),
         "repeated_documents": (1, 2, 4),
         # q1-d1 in both views, q2-d1 in words; q2-d3 has grade 0 and is not asked.
@@ -116,26 +117,26 @@ def test_repeats_of_a_task_are_counted(task: Task):
 
 
 def test_a_distribution_is_described():
-    assert spread(np.arange(1, 102)) == {"min": 1.0, "median": 51.0, "p95": 96.0, "max": 101.0}
-    assert spread(np.array([])) == {"min": None, "median": None, "p95": None, "max": None}
+    assert as_json(spread(np.arange(1, 102))) == {"min": 1.0, "median": 51.0, "p95": 96.0, "max": 101.0}
+    assert as_json(spread(np.array([]))) == {"min": None, "median": None, "p95": None, "max": None}
 
 
 def test_a_text_as_long_as_the_limit_is_not_cut():
-    assert measure(np.array([9, 10, 11, 40]), 10) == {
+    assert as_json(describe_lengths(np.array([9, 10, 11, 40]), 10)) == {
         "texts": 4, "min": 9.0, "median": 10.5, "p95": pytest.approx(35.65), "max": 40.0, "cut": 2, "cut_share": 0.5,
     }  # fmt: skip
-    assert measure(np.array([9]), None)["cut"] is None
-    assert measure(np.array([], dtype=int), 10)["cut_share"] is None
+    assert describe_lengths(np.array([9]), None).cut is None
+    assert np.isnan(describe_lengths(np.array([], dtype=int), 10).cut_share)
 
 
 def test_the_largest_groups_are_at_least_one():
     sizes = group_sizes(["a", "b", "", "a", "c", "", "a"])
     assert sizes.tolist() == [3, 1, 1]
-    found = measure_groups(sizes)
-    assert (found["groups"], found["max"], found["largest"], found["largest_share"]) == (3, 3.0, 1, 0.6)
-    hundred = measure_groups(np.array([50, 30, *[1] * 120]))
-    assert (hundred["largest"], hundred["largest_share"]) == (2, 0.4)
-    assert measure_groups(group_sizes(["", ""]))["largest_share"] is None
+    found = describe_groups(sizes)
+    assert (found.groups, found.max, found.largest, found.largest_share) == (3, 3.0, 1, 0.6)
+    hundred = describe_groups(np.array([50, 30, *[1] * 120]))
+    assert (hundred.largest, hundred.largest_share) == (2, 0.4)
+    assert np.isnan(describe_groups(group_sizes(["", ""])).largest_share)
 
 
 def test_examples_are_drawn_for_every_label():
@@ -170,7 +171,7 @@ TEXTS = [
 
 
 def test_languages_are_guessed_where_that_can_be_done():
-    assert guess_languages(TEXTS, sample=10, seed=1) == {
+    assert as_json(guess_languages(TEXTS, sample=10, seed=1)) == {
         "long_enough": 4,
         "too_short": 1,
         "sample": 4,
@@ -181,8 +182,8 @@ def test_languages_are_guessed_where_that_can_be_done():
 @pytest.mark.parametrize("sample", [0, 2])
 def test_no_more_texts_are_asked_than_wanted(sample):
     found = guess_languages(TEXTS, sample=sample, seed=1)
-    assert found["sample"] == sum(found["languages"].values()) == sample
-    assert found["too_short"] == 1
+    assert found.sample == sum(found.languages.values()) == sample
+    assert found.too_short == 1
 
 
 def test_counts_are_sorted_by_frequency_then_name():

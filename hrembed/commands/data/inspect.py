@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from hrembed.data.inspect import (
     by_frequency,
     count_pairs,
     count_task,
+    describe_groups,
+    describe_lengths,
+    factorize,
     group_sizes,
     guess_languages,
-    measure,
-    measure_groups,
-    number,
     pair_repeats,
     sample_by_label,
     sample_rows,
@@ -33,15 +33,25 @@ from hrembed.language import UNSURE
 from hrembed.models.refs import parse_ref
 from hrembed.models.tokenizer import open_tokenizer, tokenizer_identity
 from hrembed.plots.data import Inspection, draw_inspection
+from hrembed.records.data import DataInspectRecord, Lengths, PairCounts, SideLengths
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import model_folder, pinned, short_name
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.config.data import DataInspectConfig
+    from hrembed.records.data import (
+        GroupSizes,
+        LanguageCounts,
+        LengthCounts,
+        RepeatCounts,
+        RepeatKind,
+        Spread,
+        TaskCounts,
+    )
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Ints, Task
@@ -52,7 +62,7 @@ _SHOWN_KINDS = 8
 _BATCH = 1000
 _LINE = 58
 _CHARACTERS = 20_000_000
-_QUESTIONS = {
+_REPEATS: Mapping[RepeatKind, str] = {
     "repeated_rows": "rows that came before",
     "anchor_is_positive": "rows whose anchor is the positive",
     "rows_with_a_text_of_several_groups": "rows with a text of several groups",
@@ -66,6 +76,23 @@ _QUESTIONS = {
 
 
 @dataclass(frozen=True)
+class _Example:
+    """A row of the data.
+
+    Attributes:
+        kind: Kind of pair, or `query`.
+        group: What it belongs to; empty when unknown.
+        texts: Side in the singular to its text.
+        row: Its line in `examples.jsonl`.
+    """
+
+    kind: str
+    group: str
+    texts: Mapping[str, str]
+    row: Mapping[str, str | int | list[str]]
+
+
+@dataclass(frozen=True)
 class _Content:
     """A set of pairs or a task, in the form that both share.
 
@@ -73,23 +100,25 @@ class _Content:
         texts: Distinct texts.
         sides: Side to the position of each of its texts in `texts`.
         kinds: Kind of each row; empty for a task.
-        counts: What `count_pairs` or `count_task` says.
-        duplicates: What `pair_repeats` or `task_repeats` says.
+        counts: What the data consists of.
+        duplicates: What stands twice.
         groups: Group of each pair or query.
         members: What groups consist of.
-        bars: What the picture counts, by name, and what that is.
-        examples: A sample of the rows, each with its kind.
+        bars: What the picture counts: name to number.
+        bars_title: What that is.
+        examples: A sample of the rows.
     """
 
     texts: Sequence[str]
     sides: Mapping[str, Ints]
     kinds: Sequence[str]
-    counts: Mapping[str, Any]
-    duplicates: Mapping[str, Any]
+    counts: PairCounts | TaskCounts
+    duplicates: dict[RepeatKind, RepeatCounts]
     groups: Sequence[str]
     members: str
-    bars: tuple[Mapping[str, int], str]
-    examples: Sequence[Mapping[str, Any]]
+    bars: Mapping[str, int]
+    bars_title: str
+    examples: Sequence[_Example]
 
 
 @dataclass(frozen=True)
@@ -106,12 +135,12 @@ class _Lengths:
 
     values: Ints
     rows: Mapping[str, Ints]
-    unit: str
+    unit: Literal["tokens", "words"]
     limit: int | None
     model: str
 
 
-def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResult[DataInspectRecord]:
     """Describe a set of pairs or a task: counts, lengths, duplicates, languages, group sizes, examples.
 
     Only the tokenizer of the model is read. When the texts hold more than twenty million characters, which
@@ -135,17 +164,17 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
         content = _open(config, run)
         lengths = _measure(content, section, config.seed, run)
         sizes = group_sizes(content.groups)
-        metrics = {
-            "counts": content.counts,
-            "lengths": _describe_lengths(content, lengths),
-            "duplicates": content.duplicates,
-            "languages": guess_languages(content.texts, sample=config.language_sample, seed=config.seed),
-            "group_sizes": measure_groups(sizes),
-        }
-        run.write_metrics(metrics)
-        write_jsonl(run.path / "examples.jsonl", content.examples)
-        draw_inspection(run.path / "inspect.png", _picture(config, content, lengths, sizes, metrics["languages"]))
-    return CommandResult(str(run.path), "ok", metrics, _tables(content, metrics))
+        record = DataInspectRecord(
+            counts=content.counts,
+            lengths=_describe_lengths(content, lengths),
+            duplicates=content.duplicates,
+            languages=guess_languages(content.texts, sample=config.language_sample, seed=config.seed),
+            group_sizes=describe_groups(sizes),
+        )
+        run.write_metrics(record)
+        write_jsonl(run.path / "examples.jsonl", [example.row for example in content.examples])
+        draw_inspection(run.path / "inspect.png", _picture(config, content, lengths, sizes, record.languages))
+    return CommandResult(str(run.path), "ok", record, _tables(content, record))
 
 
 def _open(config: DataInspectConfig, run: Run) -> _Content:
@@ -166,8 +195,8 @@ def _open(config: DataInspectConfig, run: Run) -> _Content:
 def _open_pairs(file: Path, seed: int) -> _Content:
     pairs = read_pairs(file)
     known: dict[str, int] = {}
-    anchors = number((pair.anchor for pair in pairs), known)
-    positives = number((pair.positive for pair in pairs), known)
+    anchors = factorize((pair.anchor for pair in pairs), known)
+    positives = factorize((pair.positive for pair in pairs), known)
     kinds = [pair.kind for pair in pairs]
     counts = count_pairs(pairs)
     return _Content(
@@ -178,16 +207,26 @@ def _open_pairs(file: Path, seed: int) -> _Content:
         duplicates=pair_repeats(pairs, list(known), anchors, positives),
         groups=[pair.group for pair in pairs],
         members="pairs",
-        bars=(by_frequency(counts["kinds"]), "Pairs of each kind"),
-        examples=[pair_row(pairs[n]) for some in sample_by_label(kinds, _EXAMPLES, seed).values() for n in some],
+        bars=by_frequency(counts.kinds),
+        bars_title="Pairs of each kind",
+        examples=[
+            _Example(
+                pairs[n].kind,
+                pairs[n].group,
+                {"anchor": pairs[n].anchor, "positive": pairs[n].positive},
+                pair_row(pairs[n]),
+            )
+            for positions in sample_by_label(kinds, _EXAMPLES, seed).values()
+            for n in positions
+        ],
     )
 
 
 def _open_task(folder: Path, seed: int) -> _Content:
     task = read_every_split(folder, folder.name)
     known: dict[str, int] = {}
-    queries = number((query.text for query in task.queries), known)
-    documents = number((document.text for document in task.documents), known)
+    queries = factorize((query.text for query in task.queries), known)
+    documents = factorize((document.text for document in task.documents), known)
     counts = count_task(task)
     return _Content(
         texts=list(known),
@@ -197,33 +236,43 @@ def _open_task(folder: Path, seed: int) -> _Content:
         duplicates=task_repeats(task, list(known), queries, documents),
         groups=[query.group for query in task.queries],
         members="queries",
-        bars=({f"grade {grade}": n for grade, n in counts["grades"].items()}, "Judgements of each grade"),
+        bars={f"grade {grade}": n for grade, n in counts.grades.items()},
+        bars_title="Judgements of each grade",
         examples=_task_examples(task, seed),
     )
 
 
-def _task_examples(task: Task, seed: int) -> list[dict[str, Any]]:
+def _task_examples(task: Task, seed: int) -> list[_Example]:
     """Put queries beside one of their best documents."""
     texts = {document.id: document.text for document in task.documents}
     examples = []
     for n in sample_by_label(["query"] * len(task.queries), _EXAMPLES, seed)["query"]:
         query = task.queries[n]
         document, grade = max(task.qrels[query.id].items(), key=lambda item: item[1])
-        left = {"kind": "query", "group": query.group, "query_id": query.id, "query": query.text}
-        examples.append({**left, "document_id": document, "document": texts[document], "grade": grade})
+        row: dict[str, str | int | list[str]] = {
+            "kind": "query",
+            "group": query.group,
+            "query_id": query.id,
+            "query": query.text,
+            "document_id": document,
+            "document": texts[document],
+            "grade": grade,
+        }
+        examples.append(_Example("query", query.group, {"query": query.text, "document": texts[document]}, row))
     return examples
 
 
 def _measure(content: _Content, section: ModelSection, seed: int, run: Run) -> _Lengths:
     ref = parse_ref(section.ref)
-    if ref.scheme == "lexical":
-        count, unit, limit = _count_words, "words", None
-    else:
+    count: Callable[[list[str]], list[int]] = _count_words
+    unit: Literal["tokens", "words"] = "words"
+    limit = None
+    if ref.scheme != "lexical":
         tokenizer, limit, body = open_tokenizer(model_folder(section, run.root))
         run.add_model("tokenizer", tokenizer_identity(body), str(body))
         count, unit = partial(_count_tokens, tokenizer), "tokens"
     rows = sample_rows(content.texts, content.sides, characters=_CHARACTERS, seed=seed)
-    chosen = np.unique(np.concatenate([content.sides[side][some] for side, some in rows.items()]))
+    chosen = np.unique(np.concatenate([content.sides[side][of_side] for side, of_side in rows.items()]))
     values = np.zeros(len(content.texts), dtype=np.int64)
     with run.progress.bar(f"{short_name(ref)}: {unit}", len(chosen)) as advance:
         for start in range(0, len(chosen), _BATCH):
@@ -238,25 +287,34 @@ def _count_words(texts: list[str]) -> list[int]:
 
 
 def _count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
-    found = tokenizer(texts, return_attention_mask=False, return_token_type_ids=False, verbose=False)
-    return [len(tokens) for tokens in found["input_ids"]]
+    encoded = tokenizer(texts, return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    return [len(tokens) for tokens in encoded["input_ids"]]
 
 
-def _describe_lengths(content: _Content, lengths: _Lengths) -> dict[str, Any]:
+def _describe_lengths(content: _Content, lengths: _Lengths) -> Lengths:
     names: dict[str, int] = {}
-    kinds = number(content.kinds, names)
+    kinds = factorize(content.kinds, names)
     sides = {}
     for side, rows in lengths.rows.items():
         values = lengths.values[content.sides[side][rows]]
-        of_kinds = {kind: measure(values[kinds[rows] == n], lengths.limit) for kind, n in names.items()}
-        sides[side] = {"rows": len(content.sides[side]), **measure(values, lengths.limit), "kinds": of_kinds}
-    return {"model": lengths.model, "unit": lengths.unit, "limit": lengths.limit, "sides": sides}
+        whole = describe_lengths(values, lengths.limit)
+        sides[side] = SideLengths(
+            min=whole.min,
+            median=whole.median,
+            p95=whole.p95,
+            max=whole.max,
+            texts=whole.texts,
+            cut=whole.cut,
+            cut_share=whole.cut_share,
+            rows=len(content.sides[side]),
+            kinds={kind: describe_lengths(values[kinds[rows] == n], lengths.limit) for kind, n in names.items()},
+        )
+    return Lengths(model=lengths.model, unit=lengths.unit, limit=lengths.limit, sides=sides)
 
 
 def _picture(
-    config: DataInspectConfig, content: _Content, lengths: _Lengths, sizes: Ints, languages: Mapping[str, Any]
+    config: DataInspectConfig, content: _Content, lengths: _Lengths, sizes: Ints, languages: LanguageCounts
 ) -> Inspection:
-    bars, bars_title = content.bars
     return Inspection(
         title=config.source,
         unit=f"{lengths.unit} of {lengths.model}",
@@ -264,93 +322,127 @@ def _picture(
         limit=lengths.limit,
         members=content.members,
         groups=sizes,
-        bars=bars,
-        bars_title=bars_title,
-        languages=languages["languages"],
-        languages_title=f"Languages of {languages['sample']:,} sampled texts\n"
-        f"(too short to be asked: {languages['too_short']:,} of all {len(content.texts):,})",
+        bars=content.bars,
+        bars_title=content.bars_title,
+        languages=languages.languages,
+        languages_title=f"Languages of {languages.sample:,} sampled texts\n"
+        f"(too short to be asked: {languages.too_short:,} of all {len(content.texts):,})",
         unsure=UNSURE,
     )
 
 
-def _tables(content: _Content, metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
-    lengths, languages = metrics["lengths"], metrics["languages"]
-    limit = "no limit" if lengths["limit"] is None else f"the model cuts above {lengths['limit']:,}"
-    sample = "" if all(side["rows"] == side["texts"] for side in lengths["sides"].values()) else ", of a sample"
+def _tables(content: _Content, record: DataInspectRecord) -> dict[str, list[dict[str, str]]]:
+    lengths, languages = record.lengths, record.languages
+    limit = "no limit" if lengths.limit is None else f"the model cuts above {lengths.limit:,}"
+    sample = "" if all(side.rows == side.texts for side in lengths.sides.values()) else ", of a sample"
     tables = {
-        "Counts": _count_rows(content.counts),
-        f"Lengths in {lengths['unit']} of {lengths['model']}{sample} ({limit})": _length_rows(content.counts, lengths),
+        "Counts": _count_rows(record.counts),
+        f"Lengths in {lengths.unit} of {lengths.model}{sample} ({limit})": _length_rows(record.counts, lengths),
         "Duplicates": [
-            {"what": _QUESTIONS[name], "equal texts": f"{found['exact']:,}"}
-            | {"same words": f"{found['same_words']:,}", "of": f"{found['of']:,}"}
-            for name, found in content.duplicates.items()
+            {
+                "what": _REPEATS[kind],
+                "equal texts": f"{counts.exact:,}",
+                "same words": f"{counts.same_words:,}",
+                "of": f"{counts.of:,}",
+            }
+            for kind, counts in record.duplicates.items()
         ],
-        f"Languages of {languages['sample']:,} texts": _language_rows(languages),
-        f"Group sizes, in {content.members}": _size_rows(metrics["group_sizes"]),
+        f"Languages of {languages.sample:,} texts": _language_rows(languages),
+        f"Group sizes, in {content.members}": _size_rows(record.group_sizes),
         f"Examples ({_EXAMPLES} of each kind in examples.jsonl)": _example_rows(content.examples),
     }
     return {title: rows for title, rows in tables.items() if rows}
 
 
-def _count_rows(counts: Mapping[str, Any]) -> list[dict[str, str]]:
+def _count_rows(counts: PairCounts | TaskCounts) -> list[dict[str, str]]:
     """Write a number a row; of many kinds only the most frequent."""
-    rows = []
-    for name, value in counts.items():
-        text = f"{value:,}" if isinstance(value, int) else ", ".join(_parts(value, in_order=name != "kinds"))
-        rows.append({"what": name.replace("_", " "), "number": text})
-    return rows
+    if isinstance(counts, PairCounts):
+        without = counts.rows_without
+        cells = {
+            "rows": f"{counts.rows:,}",
+            "kinds": _listed(by_frequency(counts.kinds)),
+            "groups": f"{counts.groups:,}",
+            "families": f"{counts.families:,}",
+            "distinct anchors": f"{counts.distinct_anchors:,}",
+            "distinct positives": f"{counts.distinct_positives:,}",
+            "rows without": _listed(
+                {
+                    "group": without.group,
+                    "family": without.family,
+                    "anchor id": without.anchor_id,
+                    "positive id": without.positive_id,
+                }
+            ),
+        }
+    else:
+        ungrouped = counts.without_group
+        cells = {
+            "queries": f"{counts.queries:,}",
+            "documents": f"{counts.documents:,}",
+            "groups": f"{counts.groups:,}",
+            "distinct queries": f"{counts.distinct_queries:,}",
+            "distinct documents": f"{counts.distinct_documents:,}",
+            "judgements": f"{counts.judgements:,}",
+            "grades": _listed(counts.grades),
+            "relevant per query": ", ".join(f"{k}: {v}" for k, v in _spread_cells(counts.relevant_per_query).items()),
+            "documents never judged": f"{counts.documents_never_judged:,}",
+            "without group": _listed({"queries": ungrouped.queries, "documents": ungrouped.documents}),
+        }
+    return [{"what": name, "number": text} for name, text in cells.items()]
 
 
-def _parts(values: Mapping[str, Any], *, in_order: bool) -> list[str]:
-    shown = list(values if in_order else by_frequency(values))[:_SHOWN_KINDS]
-    parts = [f"{name.replace('_', ' ')}: {_short(values[name])}" for name in shown]
-    return parts + ([f"{len(values) - len(shown):,} more"] if len(values) > len(shown) else [])
+def _listed(counts: Mapping[str, int]) -> str:
+    parts = [f"{name}: {count:,}" for name, count in list(counts.items())[:_SHOWN_KINDS]]
+    return ", ".join(parts + ([f"{len(counts) - len(parts):,} more"] if len(counts) > len(parts) else []))
 
 
-def _length_rows(counts: Mapping[str, Any], lengths: Mapping[str, Any]) -> list[dict[str, str]]:
-    def row(kind: str, side: str, found: Mapping[str, Any]) -> dict[str, str]:
-        share = found["cut_share"]
-        cut = {} if share is None else {"cut": f"{found['cut']:,} ({share:.1%})"}
+def _length_rows(counts: PairCounts | TaskCounts, lengths: Lengths) -> list[dict[str, str]]:
+    def row(kind: str, side: str, found: LengthCounts) -> dict[str, str]:
+        cut = {} if np.isnan(found.cut_share) else {"cut": f"{found.cut:,} ({found.cut_share:.1%})"}
         head = {"kind": kind} if kinds else {}
-        return {**head, "side": side, "texts": f"{found['texts']:,}", **_spread_cells(found), **cut}
+        return {**head, "side": side, "texts": f"{found.texts:,}", **_spread_cells(found), **cut}
 
-    kinds = list(by_frequency(counts.get("kinds", {})))[:_SHOWN_KINDS]
-    whole = [row("all", side, found) for side, found in lengths["sides"].items()]
-    parts = [row(kind, side, found["kinds"][kind]) for kind in kinds for side, found in lengths["sides"].items()]
+    kinds = list(by_frequency(counts.kinds))[:_SHOWN_KINDS] if isinstance(counts, PairCounts) else []
+    whole = [row("all", side, of_side) for side, of_side in lengths.sides.items()]
+    parts = [row(kind, side, of_side.kinds[kind]) for kind in kinds for side, of_side in lengths.sides.items()]
     return whole + (parts if len(kinds) > 1 else [])
 
 
-def _language_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
-    shown = list(found["languages"].items())[:_SHOWN_KINDS]
-    rows = [{"language": name, "texts": f"{n:,}", "share": f"{n / found['sample']:.1%}"} for name, n in shown]
-    return [*rows, {"language": "under four words: not asked", "texts": f"{found['too_short']:,}"}]
+def _language_rows(counts: LanguageCounts) -> list[dict[str, str]]:
+    shown = list(counts.languages.items())[:_SHOWN_KINDS]
+    rows = [{"language": name, "texts": f"{n:,}", "share": f"{n / counts.sample:.1%}"} for name, n in shown]
+    return [*rows, {"language": "under four words: not asked", "texts": f"{counts.too_short:,}"}]
 
 
-def _size_rows(sizes: Mapping[str, Any]) -> list[dict[str, str]]:
-    if not sizes["groups"]:
+def _size_rows(sizes: GroupSizes) -> list[dict[str, str]]:
+    if not sizes.groups:
         return []
-    largest = f"largest 1 % ({sizes['largest']:,}) hold"
-    return [{"groups": f"{sizes['groups']:,}", **_spread_cells(sizes), largest: f"{sizes['largest_share']:.1%}"}]
+    largest = f"largest 1 % ({sizes.largest:,}) hold"
+    return [{"groups": f"{sizes.groups:,}", **_spread_cells(sizes), largest: f"{sizes.largest_share:.1%}"}]
 
 
-def _example_rows(examples: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _example_rows(examples: Sequence[_Example]) -> list[dict[str, str]]:
     rows = []
     seen: dict[str, int] = {}
     for example in examples:
-        kind = example["kind"]
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= _SHOWN_EXAMPLES and len(seen) <= _SHOWN_KINDS:
-            sides = [key for key in ("anchor", "positive", "query", "document") if key in example]
-            rows.append({"kind": kind, "group": example["group"], **{key: _line(example[key]) for key in sides}})
+        seen[example.kind] = seen.get(example.kind, 0) + 1
+        if seen[example.kind] <= _SHOWN_EXAMPLES and len(seen) <= _SHOWN_KINDS:
+            texts = {side: _line(text) for side, text in example.texts.items()}
+            rows.append({"kind": example.kind, "group": example.group, **texts})
     return rows
 
 
-def _spread_cells(found: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _short(found[name]) for name in ("min", "median", "p95", "max")}
+def _spread_cells(spread: Spread) -> dict[str, str]:
+    return {
+        "min": _short(spread.min),
+        "median": _short(spread.median),
+        "p95": _short(spread.p95),
+        "max": _short(spread.max),
+    }
 
 
-def _short(number: float | None) -> str:
-    return "" if number is None else f"{number:,.1f}".removesuffix(".0")
+def _short(number: float) -> str:
+    return "" if np.isnan(number) else f"{number:,.1f}".removesuffix(".0")
 
 
 def _line(text: str) -> str:

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hrembed.cli.app import main
 from hrembed.commands.data import inspect as data_inspect
@@ -173,10 +174,10 @@ def test_only_a_sample_of_rows_is_measured_when_texts_are_many(tmp_path: Path, p
     config = DataInspectConfig(source=str(jsonl(tmp_path / "p.jsonl", rows)), model="bm25")
     monkeypatch.setattr(data_inspect, "_CHARACTERS", 13_000)
     result = run_inspect(config, Workspace(tmp_path))
-    found = result.metrics["lengths"]["sides"]["positives"]
-    assert found["rows"] == 100
-    assert 45 <= found["texts"] <= 50
-    assert 1 <= found["min"] < found["median"] < found["max"] <= 100
+    found = result.metrics.lengths.sides["positives"]
+    assert found.rows == 100
+    assert 45 <= found.texts <= 50
+    assert 1 <= found.min < found.median < found.max <= 100
     assert "Lengths in words of bm25, of a sample (no limit)" in result.tables
     whole = run_inspect(config.model_copy(update={"source": str(pairs_of_four)}), Workspace(tmp_path))
     assert "Lengths in words of bm25 (no limit)" in whole.tables
@@ -197,7 +198,7 @@ def test_the_terminal_shows_what_was_found(tmp_path: Path, capsys, pairs_of_four
 def test_data_without_groups_has_no_table_of_them(tmp_path: Path):
     source = jsonl(tmp_path / "p.jsonl", [{"anchor": "a", "positive": "b"}])
     result = run_inspect(DataInspectConfig(source=str(source), model="bm25"), Workspace(tmp_path))
-    assert result.metrics["group_sizes"]["largest_share"] is None
+    assert np.isnan(result.metrics.group_sizes.largest_share)
     assert not any("Group" in title for title in result.tables)
 
 
