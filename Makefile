@@ -25,7 +25,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/python -m pytest -q -m 'not slow' --ignore tests/commands --ignore tests/models --ignore tests/training --ignore tests/scoring tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not long and not model and not torch' -n logical --dist worksteal
 
 docs: setup
 	$(BIN)/python tools/write_docs.py

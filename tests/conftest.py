@@ -37,10 +37,35 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+# What a test needs says what kind it is.
+MARKER_OF_FIXTURE = {"minilm": "model", "tiny_model": "torch", "shared": "shared"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures; let the longest start first, so that no processor waits for them at the end."""
     for item in items:
-        if "shared" in item.keywords and not SHARED.is_dir():
-            item.add_marker(pytest.mark.skip(reason="development data is not beside this checkout"))
+        for fixture, marker in MARKER_OF_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Development data that is not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("development data is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """Folder of the real MiniLM weights."""
+    from hrembed.models.refs import parse_ref
+    from hrembed.models.weights import locate_weights
+
+    return locate_weights(parse_ref("minilm"))
 
 
 @pytest.fixture

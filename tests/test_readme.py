@@ -28,7 +28,8 @@ def test_every_line_is_a_make_target_or_a_command_of_ours():
             assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), line
 
 
-@pytest.mark.model
+@pytest.mark.long
+@pytest.mark.usefixtures("minilm")
 def test_the_commands_run_one_after_the_other(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for line in LINES:

@@ -114,6 +114,7 @@ def test_pairs_are_scored_alike_by_every_kind_of_encoder():
     assert pair_similarities(TfIdf(), task) == pytest.approx((vectors[:3] * vectors[3:]).sum(axis=1))
 
 
+@pytest.mark.long
 def test_the_spearman_interval_holds_the_truth_in_about_95_of_100_samples():
     """1,000 samples of 120 pairs of a population with a correlation of 0.6."""
     inside, null = 0, 0

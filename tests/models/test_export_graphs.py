@@ -319,7 +319,7 @@ def test_a_model_above_the_limit_of_a_file_has_no_onnx_form(settings, tmp_path: 
         run_export(settings("onnx"), Workspace(tmp_path / "runs"))
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("minilm")
 def test_minilm_in_float32_and_the_trap_of_bfloat16(tmp_path: Path):
     """OpenVINO chooses bfloat16 by itself where the processor has it, and no file can say otherwise."""
     import openvino

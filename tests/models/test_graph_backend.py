@@ -195,6 +195,7 @@ def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path
     assert np.abs(together - alone).max() < 1e-6
 
 
+@pytest.mark.long
 def test_texts_that_share_a_row_do_not_see_each_other_in_int8(tmp_path: Path) -> None:
     """MiniLM, for a tiny model with random weights hardly looks at its neighbours."""
     made = open_encoder(ModelSection(ref="minilm", precision="int8"), Workspace(tmp_path, Notes()))
@@ -314,7 +315,7 @@ def test_what_does_not_fit_together_is_refused(settings: dict[str, str], message
         ModelSection(**settings)
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("minilm")
 def test_minilm_in_bfloat16_agrees(tmp_path: Path) -> None:
     section = {"ref": "minilm"}
     from hrembed.models.openvino import can_bfloat16

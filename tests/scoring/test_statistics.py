@@ -46,6 +46,7 @@ def test_the_interval_holds_the_truth_in_93_to_97_of_100_tasks(groups: int):
     assert 0.93 <= inside / TASKS <= 0.97
 
 
+@pytest.mark.long
 def test_equal_models_are_called_different_in_at_most_6_of_100_tasks():
     """Over 4,000 tasks, since a run of 1,000 alone may show 6.4 % of a true 5 %; Holm keeps a family of three there."""
     config = EvalConfig(bootstrap=BootstrapSection(resamples=100))
@@ -60,6 +61,7 @@ def test_equal_models_are_called_different_in_at_most_6_of_100_tasks():
     assert family / (4 * TASKS) <= 0.06
 
 
+@pytest.mark.long
 def test_a_planted_difference_of_the_detectable_size_is_found_in_three_of_four_tasks():
     """The size is stated by one sample and planted in the next."""
     found = 0
@@ -72,6 +74,7 @@ def test_a_planted_difference_of_the_detectable_size_is_found_in_three_of_four_t
     assert 0.75 <= found / TASKS <= 0.9
 
 
+@pytest.mark.long
 def test_equality_is_claimed_only_where_the_difference_is_within_delta():
     """With the true difference at delta, equality is claimed in at most 2.5 % of tasks (5 % with simulation error)."""
     claimed = near = 0

@@ -230,7 +230,7 @@ def tables() -> list[tuple[str, list[str]]]:
     ]
 
 
-@pytest.mark.shared
+@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize(("name", "fields"), tables(), ids=lambda value: value if isinstance(value, str) else "")
 def test_almost_nothing_is_found_in_taxonomies(tmp_path, name, fields):
     """What remains is a web address that ESCO writes out in a definition."""

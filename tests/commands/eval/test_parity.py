@@ -80,7 +80,7 @@ def odd(tmp_path: Path) -> Path:
 NAMES = {"ndcg@10": "ndcg_cut_10", "map": "map_cut_1000", "recall@100": "recall_100", "precision@5": "P_5"}
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("minilm")
 @pytest.mark.filterwarnings("ignore")  # mteb's own; what is compared is numbers
 @pytest.mark.parametrize("name", ["ad-profile", "title", "odd"])
 def test_eval_equals_mteb_and_trec_eval(name, odd, monkeypatch, tmp_path: Path):

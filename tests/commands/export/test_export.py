@@ -52,7 +52,7 @@ def test_trap_10_an_old_server_misreads_the_new_layout_and_reads_the_export(conf
     assert np.abs(np.asarray(load_model(folder).encode(TEXTS)) - expected).max() < 1e-6
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("minilm")
 def test_the_export_of_minilm_has_the_flags_of_its_first_release(tmp_path: Path):
     folder = Path(run_export(ExportConfig(), Workspace(tmp_path)).run) / "legacy"
     pooling = json.loads((folder / "1_Pooling" / "config.json").read_text())

@@ -181,7 +181,8 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
     assert "checkpoints/last" in caught.value.hint
 
 
-@pytest.mark.model
+@pytest.mark.long
+@pytest.mark.usefixtures("minilm")
 @pytest.mark.parametrize(
     "method", ["{name: lora, rank: 8, layers: 3}", "{name: partial, layers: 2}"], ids=["lora", "partial"]
 )

@@ -33,7 +33,7 @@ from hrembed.training.trainer import _planned
 
 from conftest import jsonl
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 SCRIPT = launched.__file__
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
 LAUNCH = [

@@ -132,7 +132,7 @@ def test_pairs_become_a_search(tmp_path: Path):
         task_of_pairs(jsonl(tmp_path / "mixed.jsonl", mixed), PairsSection())
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("minilm")
 def test_start_up_memory_and_speed_are_measured_in_a_process_of_its_own(tmp_path: Path, task: Path):
     probe = ProbeSection(
         models=(ModelSection(ref="minilm"), ModelSection(ref="bm25")),

@@ -24,7 +24,7 @@ def table_of(*kinds: str):
     return tabulate(read_scores(LEADERBOARD, {task.name for task in tasks}), tasks, str(LEADERBOARD))
 
 
-@pytest.mark.shared
+@pytest.mark.usefixtures("shared")
 def test_the_public_leaderboard_of_august_2026_can_be_read():
     """Counts of complete models as an independent reading of the same file gives them."""
     import pandas as pd
@@ -40,7 +40,7 @@ def test_the_public_leaderboard_of_august_2026_can_be_read():
     assert small.mean() == pytest.approx(0.5386, abs=5e-4)
 
 
-@pytest.mark.shared
+@pytest.mark.usefixtures("shared")
 def test_mean_and_borda_of_the_complete_models_are_those_of_mteb_itself():
     """mteb makes its own summary of the same rows: those of the revision that we prefer, cell by cell."""
     import polars as pl
@@ -88,7 +88,7 @@ def test_mean_and_borda_of_the_complete_models_are_those_of_mteb_itself():
     assert sorted(names, key=lambda name: -theirs[name][0]) == [names[n] for n in np.argsort(-means, kind="stable")]
 
 
-@pytest.mark.shared
+@pytest.mark.usefixtures("shared")
 def test_at_least_nine_of_ten_neighbours_cannot_be_told_apart():
     """The notes found 178 of 182 by a bootstrap of their own, mteb issue 5208 found 176 of 180."""
     table = table_of()
@@ -98,7 +98,7 @@ def test_at_least_nine_of_ten_neighbours_cannot_be_told_apart():
     assert 2 <= ranking.tied.sum() <= 8
 
 
-@pytest.mark.shared
+@pytest.mark.usefixtures("shared")
 @pytest.mark.slow
 def test_from_the_whole_registry_to_a_shortlist_in_ten_seconds_and_one_gigabyte(tmp_path: Path):
     """Time on the processor, so that other work on the machine does not count; no network is asked."""
