@@ -43,7 +43,7 @@ SHUFFLES = 199
 def measured() -> tuple[Any, Any, Any, Any]:
     """Measure 160 names with MiniLM; returns stimuli, measures, vectors of names, and the encoder."""
     config = AuditConfig(stimuli=StimuliSection(names_per_cell=20))
-    with tempfile.TemporaryDirectory() as folder, open_run(Path(folder), "bias-audit", {}, seeds={}) as run:
+    with tempfile.TemporaryDirectory() as folder, open_run(Workspace(Path(folder)), "bias-audit", {}, seeds={}) as run:
         stimuli = open_stimuli(config, run)
         encoder = open_encoder(config.model, Workspace(Path(folder)), cache=Path(folder) / "cache")
         source = ModelScores(encoder, stimuli.jobs, stimuli.resumes)

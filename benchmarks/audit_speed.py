@@ -45,7 +45,7 @@ def main() -> None:
         folder = Path(name)
         shown = stimuli(folder, names, resumes)
 
-        def audit(**settings: Any) -> dict[str, Any]:
+        def audit(**settings: Any) -> None:
             forget(folder / "runs" / ".cache" / "vectors")
             config = AuditConfig(
                 model=ModelSection(**settings),
@@ -54,7 +54,7 @@ def main() -> None:
                 mitigation=MitigationSection(ways=()),
                 fail_on="never",
             )
-            return dict(run_bias_audit(config, Workspace(folder / "runs")).metrics)
+            run_bias_audit(config, Workspace(folder / "runs"))
 
         started = time.perf_counter()
         audit(precision="auto")

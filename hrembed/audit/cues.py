@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.audit.stimuli import Units
 from hrembed.errors import DataError
@@ -24,6 +24,20 @@ _PREPOSITIONS = {"in": "on", "on": "in", "at": "in", "for": "to", "to": "for", "
 _PREPOSITION = re.compile(rf"\b({'|'.join(_PREPOSITIONS)})\b")
 _PLURAL = re.compile(r"\b([a-z]{4,}[^su])s\b")
 _RULES = 4  # kinds of change, of which a wording takes one or two
+
+
+class JobTitle(NamedTuple):
+    """A job title in two grammatical genders.
+
+    Attributes:
+        language: Code of the language.
+        masculine: The masculine form.
+        feminine: The feminine form.
+    """
+
+    language: str
+    masculine: str
+    feminine: str
 
 
 def read_cues(file: Path, rows: TextRows, wanted: Sequence[str]) -> dict[str, Units]:
@@ -64,8 +78,12 @@ def _units(file: Path, cue: str, found: dict[tuple[str, str], str]) -> Units:
     return Units(tuple(found[key] for key in keys), {cue: tuple(group for _, group in keys)}, tuple(v for v, _ in keys))
 
 
-def read_titles(file: Path, rows: TextRows) -> list[tuple[str, str, str]]:
-    """Take job titles in two grammatical genders off lines with `TITLE_COLUMNS`, in that order.
+def read_titles(file: Path, rows: TextRows) -> list[JobTitle]:
+    """Read job titles in two grammatical genders.
+
+    Args:
+        file: Where they come from, for messages.
+        rows: Lines with `TITLE_COLUMNS`.
 
     Raises:
         DataError: There are fewer than two rows, or a cell is empty.
@@ -75,7 +93,7 @@ def read_titles(file: Path, rows: TextRows) -> list[tuple[str, str, str]]:
     for line, row in rows:
         if not all(row[column].strip() for column in TITLE_COLUMNS):
             raise DataError(f"{file}:{line}: a cell is empty")
-    return [(row["language"], row["masculine"], row["feminine"]) for _, row in rows]
+    return [JobTitle(row["language"], row["masculine"], row["feminine"]) for _, row in rows]
 
 
 def foreign_english(text: str, seed: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from hrembed.metrics.legal import (
     two_proportions,
     wilson,
 )
+from hrembed.records.bias_audit import CategoryRow, Persons, StratifiedOdds
+from hrembed.types import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +40,7 @@ class Decisions:
     """One row for each person.
 
     Attributes:
-        groups: Attribute to the category of each person; `unknown` where it is not given.
+        groups: Attribute -> the category of each person; `unknown` where it is not given.
         selected: Whether the person moved on; None when the file says nothing of it.
         scores: What the tool said; None when the file has none.
         jobs: What was applied for; None when unknown.
@@ -50,40 +52,10 @@ class Decisions:
     jobs: tuple[str, ...] | None
 
 
-class Line(NamedTuple):
-    """One category of a table.
-
-    Attributes:
-        category: Its name.
-        persons: Persons selected (or scored above the median), and all.
-        share: Of all persons.
-        interval: Of the rate (Wilson).
-        ratio: Impact ratio; NaN for `unknown`.
-        below: Less than four fifths of the best rate.
-        z: Standard deviations from the best rate.
-        p_value: Of the test named in `test`.
-        test: `z` or `Fisher`, the latter where cells are small; empty for the best category.
-        missing: Selections short of four fifths.
-        note: `best`, `under 2 %`, `unknown` or empty.
-    """
-
-    category: str
-    persons: Count
-    share: float
-    interval: tuple[float, float]
-    ratio: float
-    below: bool
-    z: float
-    p_value: float
-    test: str
-    missing: int
-    note: str
-
-
 def read_decisions(
     file: Path, rows: TextRows, attributes: Sequence[str], selected: str | None, score: str | None, job: str | None
 ) -> Decisions:
-    """Read decisions off a table.
+    """Read decisions from a table.
 
     Args:
         file: Where the rows come from, for messages.
@@ -129,7 +101,7 @@ def score_cell(file: Path, line: int, cell: str) -> float:
     return value
 
 
-def category_table(categories: Sequence[str], positive: Sequence[bool], confidence: float = 0.95) -> list[Line]:
+def category_table(categories: Sequence[str], positive: Sequence[bool], confidence: float = 0.95) -> list[CategoryRow]:
     """Compare categories with the most selected one.
 
     Categories under 2 % of the persons and `unknown` ones get a row, but cannot be the best.
@@ -140,42 +112,43 @@ def category_table(categories: Sequence[str], positive: Sequence[bool], confiden
         confidence: Of the intervals of rates.
 
     Returns:
-        One line for each category, in sorted order, `unknown` last.
+        One row for each category, in sorted order, `unknown` last.
     """
-    totals, hits = Counter(categories), Counter(c for c, own in zip(categories, positive, strict=True) if own)
-    counts = {name: Count(hits[name], totals[name]) for name in sorted(totals, key=lambda n: (UNKNOWN in n, n))}
-    people = len(categories)
-    able = [name for name in counts if UNKNOWN not in name and counts[name].total >= SMALL_SHARE * people]
-    best = max(able, key=lambda name: (counts[name].rate, counts[name].total, name), default=None)
-    return [_line(name, counts, best, people, confidence) for name in counts]
+    totals = Counter(categories)
+    selected = Counter(category for category, chosen in zip(categories, positive, strict=True) if chosen)
+    counts = {name: Count(selected[name], totals[name]) for name in sorted(totals, key=lambda n: (UNKNOWN in n, n))}
+    persons = len(categories)
+    eligible = [name for name in counts if UNKNOWN not in name and counts[name].total >= SMALL_SHARE * persons]
+    best = max(eligible, key=lambda name: (counts[name].rate, counts[name].total, name), default=None)
+    return [_row(name, counts, best, persons, confidence) for name in counts]
 
 
-def _line(name: str, counts: Mapping[str, Count], best: str | None, people: int, confidence: float) -> Line:
+def _row(name: str, counts: Mapping[str, Count], best: str | None, persons: int, confidence: float) -> CategoryRow:
     count = counts[name]
-    share = count.total / people
+    share = count.total / persons
     note = "unknown" if UNKNOWN in name else "under 2 %" if share < SMALL_SHARE else "best" if name == best else ""
-    if best is None or note == "unknown":
-        nan = float("nan")
-        return Line(name, count, share, wilson(count, confidence), nan, False, nan, nan, "", 0, note)
-    top = counts[best]
-    z, p_value = two_proportions(count, top)
-    exact = small(count, top)
-    if name == best:
-        return Line(
-            name, count, share, wilson(count, confidence), impact_ratio(count, top), False, z, p_value, "", 0, note
-        )
-    return Line(
-        name,
-        count,
-        share,
-        wilson(count, confidence),
-        impact_ratio(count, top),
-        below_four_fifths(count, top),
-        z,
-        fisher(count, top) if exact else p_value,
-        "Fisher" if exact else "z",
-        shortfall(count, top),
-        note,
+    ratio = z = p_value = float("nan")
+    below, test, missing = False, "", 0
+    if best is not None and note != "unknown":
+        top = counts[best]
+        ratio = impact_ratio(count, top)
+        z, p_value = two_proportions(count, top)
+        if name != best:
+            exact = small(count, top)
+            below, missing = below_four_fifths(count, top), shortfall(count, top)
+            test, p_value = ("Fisher", fisher(count, top)) if exact else ("z", p_value)
+    return CategoryRow(
+        category=name,
+        persons=Persons(selected=count.selected, total=count.total),
+        share=share,
+        rate=Estimate(count.rate, *wilson(count, confidence), count.total, "persons"),
+        ratio=ratio,
+        below=below,
+        z=z,
+        p_value=p_value,
+        test=test,
+        missing=missing,
+        note=note,
     )
 
 
@@ -185,8 +158,8 @@ def above_median(scores: Sequence[float]) -> list[bool]:
     Source:
         6 RCNY section 5-300, "scoring rate".
     """
-    middle = float(np.median(scores))
-    return [score > middle for score in scores]
+    median = float(np.median(scores))
+    return [score > median for score in scores]
 
 
 def above_median_of_job(scores: Sequence[float], jobs: Sequence[str]) -> list[bool]:
@@ -194,25 +167,30 @@ def above_median_of_job(scores: Sequence[float], jobs: Sequence[str]) -> list[bo
     of_job: dict[str, list[float]] = defaultdict(list)
     for score, job in zip(scores, jobs, strict=True):
         of_job[job].append(score)
-    middle = {job: float(np.median(own)) for job, own in of_job.items()}
-    return [score > middle[job] for score, job in zip(scores, jobs, strict=True)]
+    medians = {job: float(np.median(values)) for job, values in of_job.items()}
+    return [score > medians[job] for score, job in zip(scores, jobs, strict=True)]
 
 
 def within_jobs(
     categories: Sequence[str], positive: Sequence[bool], jobs: Sequence[str], best: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, StratifiedOdds]:
     """Compare every category with the best one within jobs (Mantel-Haenszel).
 
     Returns:
-        Category to odds ratio, statistic, p-value and the number of jobs that could tell; without best and `unknown`.
+        Category -> its odds against the best one; without the best and `unknown`.
     """
     counted: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for category, own, job in zip(categories, positive, jobs, strict=True):
-        counted[job][category][0] += int(own)
+    for category, chosen, job in zip(categories, positive, jobs, strict=True):
+        counted[job][category][0] += int(chosen)
         counted[job][category][1] += 1
-    found = {}
+    odds = {}
     for name in sorted({*categories} - {best}):
         if UNKNOWN not in name:
-            tables = [(Count(*own[name]), Count(*own[best])) for own in counted.values()]
-            found[name] = mantel_haenszel(tables)._asdict()
-    return found
+            compared = mantel_haenszel([(Count(*of_job[name]), Count(*of_job[best])) for of_job in counted.values()])
+            odds[name] = StratifiedOdds(
+                odds_ratio=compared.odds_ratio,
+                statistic=compared.statistic,
+                p_value=compared.p_value,
+                strata=compared.strata,
+            )
+    return odds

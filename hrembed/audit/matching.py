@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hrembed.records.bias_audit import Balance
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hrembed.types import Floats, Ints
+    from hrembed.types import Bools, Floats, Ints
 
 _VOWELS = re.compile(r"[aeiouy\u00e0-\u00e6\u00e8-\u00ef\u00f2-\u00f6\u00f9-\u00fd]+")
 _ROUNDS = 3  # more of them draw all groups to the crowded middle
@@ -66,25 +68,27 @@ def matched(cells: Sequence[Floats], count: int) -> list[Ints]:
     return chosen
 
 
-def imbalance(features: Mapping[str, Floats], cells: Sequence[str]) -> dict[str, dict[str, float]]:
+def imbalance(features: Mapping[str, Floats], cells: Sequence[str]) -> dict[str, Balance]:
     """Describe how alike cells are.
 
     Args:
-        features: Name of a feature to its value for each name, shape (N,).
+        features: Name of a feature -> its value for each name, shape (N,).
         cells: Cell of each name.
 
     Returns:
-        For each feature the mean of every cell, and under `largest difference` the largest gap of two means in pooled
-        standard deviations (0 where the feature is constant).
+        Feature -> mean of every cell, and the largest gap of two means in pooled standard deviations (0 where the
+        feature is constant, infinite where it varies between cells alone).
     """
-    names = sorted(set(cells))
-    own = np.asarray(cells)
-    found = {}
-    for feature, values in features.items():
-        parts = [values[own == name] for name in names]
-        means = np.array([part.mean() for part in parts])
-        spread = float(np.sqrt(np.mean([part.var() for part in parts])))
-        gap = float(means.max() - means.min())
-        row = {name: float(mean) for name, mean in zip(names, means, strict=True)}
-        found[feature] = {**row, "largest difference": gap / spread if spread > 0 else (np.inf if gap > 1e-12 else 0.0)}
-    return found
+    members = {name: np.asarray(cells) == name for name in sorted(set(cells))}
+    return {feature: _balance(values, members) for feature, values in features.items()}
+
+
+def _balance(values: Floats, members: Mapping[str, Bools]) -> Balance:
+    parts = [values[member] for member in members.values()]
+    means = np.array([part.mean() for part in parts])
+    spread = float(np.sqrt(np.mean([part.var() for part in parts])))
+    gap = float(means.max() - means.min())
+    return Balance(
+        means={name: float(mean) for name, mean in zip(members, means, strict=True)},
+        largest_difference=gap / spread if spread > 0 else (np.inf if gap > 1e-12 else 0.0),
+    )

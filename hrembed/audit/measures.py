@@ -38,14 +38,14 @@ _RESUMES = 48  # résumés of a ranking under one name
 
 
 @dataclass
-class Measured:
+class Measurements:
     """What was measured of N names (or wordings) on J jobs and R résumés.
 
     Attributes:
-        units: Measure to one value per name, shape (N,).
+        units: Measure -> one value per name, shape (N,).
         by_job: Mean score shift of each name for each job, in standard deviations, shape (J, N).
         by_resume: The same for each résumé, shape (R, N).
-        pairs: Measure to how much each two names differ, shape (N, N).
+        pairs: Measure -> how much each two names differ, shape (N, N).
         orders: Names by rank for some jobs, shape (few, K), best first.
         jobs: Number of jobs.
         resumes: Number of résumés.
@@ -147,7 +147,7 @@ class Meter:
             self._orders.append(order % names)
         self._seen += len(scores)
 
-    def read(self) -> Measured:
+    def read(self) -> Measurements:
         """Return the means over all that came."""
         effects, inside = (np.concatenate(parts) for parts in zip(*self._cells, strict=True))
         by_job = np.concatenate(self._by_job)
@@ -155,7 +155,7 @@ class Meter:
         pairs |= dict(
             zip(("1 - RBO", "order"), (np.mean(part, axis=0) for part in zip(*self._pairs, strict=True)), strict=True)
         )
-        return Measured(
+        return Measurements(
             units={name: value / self._weights[name] for name, value in self._sums.items()},
             by_job=by_job,
             by_resume=np.sum(self._by_resume, axis=0) / len(by_job),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -10,44 +10,21 @@ from scipy import stats
 from hrembed.metrics.counterfactual import excess
 from hrembed.metrics.fairness import draws_p, gaps, impact_ratios, labelings, spread_p
 from hrembed.metrics.legal import naive_chi_square
+from hrembed.records.bias_audit import SelfCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hrembed.audit.measures import Measured
+    from hrembed.audit.measures import Measurements
     from hrembed.audit.stimuli import Units
+    from hrembed.types import Floats
 
 SHUFFLES = 199
 
 
-class Check(NamedTuple):
-    """How often one test rejected where nothing is to be found.
-
-    Attributes:
-        test: Which.
-        rejected: Share of the splits in which it did, at 5 %.
-        splits: Number of splits.
-        low: Lower end of the exact interval of the share; the intervals of all tests hold together at 99 %.
-        high: Upper end.
-        naive: Whether it is a test that takes cells for independent, shown as what not to do.
-    """
-
-    test: str
-    rejected: float
-    splits: int
-    low: float
-    high: float
-    naive: bool
-
-    @property
-    def holds(self) -> bool:
-        """Whether the share is compatible with 5 %, or below it."""
-        return self.low <= 0.05
-
-
 def self_check(
-    measured: Measured, units: Units, headline: str, *, splits: int, seed: int, resamples: int = 400
-) -> list[Check]:
+    measured: Measurements, units: Units, headline: str, *, splits: int, seed: int, resamples: int = 400
+) -> list[SelfCheck]:
     """Split the names of every cell of groups in two at random, many times, and test the halves against each other.
 
     The very functions of the audit are used: permutation tests, Welch and bootstrap intervals. Beside them stand two
@@ -65,27 +42,27 @@ def self_check(
         One row for each test; empty where a cell has fewer than four names, so that halves have no variance.
     """
     rng = np.random.default_rng(seed)
-    cells = [" ".join(own) for own in zip(*(units.groups[name] for name in sorted(units.groups)), strict=True)]
+    cells = [" ".join(groups) for groups in zip(*(units.groups[name] for name in sorted(units.groups)), strict=True)]
     if min(cells.count(cell) for cell in set(cells)) < 4:
         return []
-    found: dict[str, list[bool]] = {}
+    rejections: dict[str, list[bool]] = {}
     for _ in range(splits):
         halves = _halves(cells, rng)
         for name, rejected in _tests(measured, halves, cells, headline, rng, resamples).items():
-            found.setdefault(name, []).append(rejected)
-    return [_row(name, rejected, 1 - 0.01 / len(found)) for name, rejected in found.items()]
+            rejections.setdefault(name, []).append(rejected)
+    return [_row(name, rejected, 1 - 0.01 / len(rejections)) for name, rejected in rejections.items()]
 
 
 def _halves(cells: Sequence[str], rng: np.random.Generator) -> list[str]:
-    own, halves = np.asarray(cells), np.empty(len(cells), dtype="<U1")
+    halves = np.empty(len(cells), dtype="<U1")
     for cell in sorted(set(cells)):
-        block = rng.permutation(np.flatnonzero(own == cell))
+        block = rng.permutation(np.flatnonzero(np.asarray(cells) == cell))
         halves[block] = np.where(np.arange(len(block)) % 2 == 0, "A", "B")
     return halves.tolist()
 
 
 def _tests(
-    measured: Measured,
+    measured: Measurements,
     halves: Sequence[str],
     cells: Sequence[str],
     headline: str,
@@ -95,17 +72,17 @@ def _tests(
     labels = labelings(halves, cells, rng=rng, resamples=SHUFFLES)
     values, rates = measured.units["score"], measured.units[headline]
     p_values = spread_p(measured.tested, labels)
-    found = {f"permutation: {name}": p <= 0.05 for name, p in zip(measured.units, p_values, strict=True)}
+    rejected = {f"permutation: {name}": bool(p <= 0.05) for name, p in zip(measured.units, p_values, strict=True)}
     for name, pairs in measured.pairs.items():
-        found[f"permutation: excess of {name}"] = draws_p(excess(pairs, labels)[:, None])[0] <= 0.05
+        rejected[f"permutation: excess of {name}"] = bool(draws_p(excess(pairs, labels)[:, None])[0] <= 0.05)
     (gap,) = gaps(values, halves, cells)
     (ratio,) = impact_ratios(rates, halves, cells, rng=rng, resamples=resamples)
-    found["interval of the score gap"] = not gap.low <= 0 <= gap.high
-    found["interval of the impact ratio"] = bool(ratio.low > 1 or ratio.high < 1)
-    return {name: bool(value) for name, value in found.items()} | _naive(measured, halves, rates)
+    rejected["interval of the score gap"] = not gap.low <= 0 <= gap.high
+    rejected["interval of the impact ratio"] = bool(ratio.low > 1 or ratio.high < 1)
+    return rejected | _naive(measured, halves, rates)
 
 
-def _naive(measured: Measured, halves: Sequence[str], rates: Any) -> dict[str, bool]:
+def _naive(measured: Measurements, halves: Sequence[str], rates: Floats) -> dict[str, bool]:
     first = np.asarray(halves) == "A"
     sides = [measured.effects[:, side].ravel() for side in (first, ~first)]
     size = measured.jobs * measured.resumes
@@ -118,7 +95,15 @@ def _naive(measured: Measured, halves: Sequence[str], rates: Any) -> dict[str, b
     }
 
 
-def _row(name: str, rejected: Sequence[bool], confidence: float) -> Check:
-    hits, n = sum(rejected), len(rejected)
-    found = stats.binomtest(hits, n).proportion_ci(confidence)
-    return Check(name, hits / n, n, float(found.low), float(found.high), name.startswith("over cells"))
+def _row(test: str, rejected: Sequence[bool], confidence: float) -> SelfCheck:
+    hits, splits = sum(rejected), len(rejected)
+    interval = stats.binomtest(hits, splits).proportion_ci(confidence)
+    return SelfCheck(
+        test=test,
+        rejected=hits / splits,
+        splits=splits,
+        low=float(interval.low),
+        high=float(interval.high),
+        naive=test.startswith("over cells"),
+        holds=bool(interval.low <= 0.05),
+    )

@@ -29,7 +29,7 @@ class Units:
 
     Attributes:
         names: Distinct texts that are put into a résumé.
-        groups: Attribute to the group of each, each as long as `names`.
+        groups: Attribute -> the group of each name, each as long as `names`.
         held: What is held constant beside the other attributes, one for each name (the wording of a cue); empty for
             nothing.
     """
@@ -39,17 +39,19 @@ class Units:
     held: tuple[str, ...] = ()
 
     def strata(self, attribute: str) -> list[str]:
-        """Return what is held constant when `attribute` is compared: all others, unless it is made of them."""
-        parts = [self.held] if self.held else []
-        made_of = attribute.split(CROSS)
-        parts += [groups for name, groups in sorted(self.groups.items()) if name not in made_of and CROSS not in name]
-        return [" ".join(own) for own in zip(*parts, strict=True)] if parts else [""] * len(self.names)
+        """Return what is held constant when `attribute` is compared: all other attributes that are no part of it."""
+        compared = attribute.split(CROSS)
+        columns = [self.held] if self.held else []
+        columns += [
+            groups for name, groups in sorted(self.groups.items()) if name not in compared and CROSS not in name
+        ]
+        return [" ".join(row) for row in zip(*columns, strict=True)] if columns else [""] * len(self.names)
 
     def crossed(self) -> Units:
         """Add the intersection of all attributes as one of its own, where there are two or more."""
         if len(self.groups) < 2:
             return self
-        both = tuple(" ".join(own) for own in zip(*self.groups.values(), strict=True))
+        both = tuple(" ".join(row) for row in zip(*self.groups.values(), strict=True))
         return Units(self.names, {**self.groups, CROSS.join(self.groups): both}, self.held)
 
 
@@ -86,40 +88,38 @@ def choose_names(
                 f"only {len(cells[short[0]])} names are {' '.join(short[0])}; `names_per_cell` asks for {per_cell}"
             )
         values = np.column_stack(list(name_features(rows, tokens).values()))
-        found = matched([values[cells[cell]] for cell in order], per_cell)
-        kept = {cell: sorted(cells[cell][n] for n in own) for cell, own in zip(order, found, strict=True)}
-    else:
-        kept = dict(cells)
-    chosen = [rows[place] for cell in order for place in kept[cell]]
-    groups = {attribute: tuple(row[attribute] for row in chosen) for attribute in attributes}
-    for attribute, own in groups.items():
-        if len(set(own)) < 2:
-            raise DataError(f"attribute '{attribute}' has one group only, '{own[0]}'; there is nothing to compare")
-    return Units(tuple(row["name"] for row in chosen), groups)
+        alike = matched([values[cells[cell]] for cell in order], per_cell)
+        cells = {cell: sorted(cells[cell][n] for n in chosen) for cell, chosen in zip(order, alike, strict=True)}
+    chosen_rows = [rows[place] for cell in order for place in cells[cell]]
+    groups = {attribute: tuple(row[attribute] for row in chosen_rows) for attribute in attributes}
+    for attribute, column in groups.items():
+        if len(set(column)) < 2:
+            raise DataError(f"attribute '{attribute}' has one group only, '{column[0]}'; there is nothing to compare")
+    return Units(tuple(row["name"] for row in chosen_rows), groups)
 
 
 def half_of(rows: Sequence[Mapping[str, str]], attributes: Sequence[str], half: str) -> list[Mapping[str, str]]:
     """Take every other row of each combination of attributes: `even` and `odd` share no name; `all` takes all."""
     seen: dict[tuple[str, ...], int] = defaultdict(int)
-    kept = []
+    chosen = []
     for row in rows:
         cell = tuple(row[attribute] for attribute in attributes)
         if half == "all" or seen[cell] % 2 == (half == "odd"):
-            kept.append(row)
+            chosen.append(row)
         seen[cell] += 1
-    return kept
+    return chosen
 
 
 def name_features(rows: Sequence[Mapping[str, str]], tokens: Sequence[int] | None) -> dict[str, Floats]:
     """What names are matched on, by feature, each of shape (N,); a feature that cannot be had is left out."""
-    found = {}
+    features = {}
     counts = [row.get("first_name_count", "") for row in rows]
     if all(count.isdigit() and int(count) > 0 for count in counts):
-        found["log count of the first name"] = np.log([float(count) for count in counts])
-    found["syllables"] = np.array([float(syllables(row["name"])) for row in rows])
+        features["log count of the first name"] = np.log([float(count) for count in counts])
+    features["syllables"] = np.array([float(syllables(row["name"])) for row in rows])
     if tokens is not None:
-        found["tokens"] = np.array(tokens, dtype=np.float64)
-    return found
+        features["tokens"] = np.array(tokens, dtype=np.float64)
+    return features
 
 
 def fill(resumes: Sequence[Text], texts: Sequence[str], slot: str = NAME_SLOT) -> list[str]:
@@ -130,12 +130,12 @@ def fill(resumes: Sequence[Text], texts: Sequence[str], slot: str = NAME_SLOT) -
     Returns:
         R x N texts, résumé by résumé.
     """
-    found = []
+    filled = []
     for resume in resumes:
         body = resume.text if slot in resume.text else f"{resume.text}\n{slot}"
-        whole = _SLOT.sub(lambda match: slot if match.group() == slot else "", body)
-        found += [whole.replace(slot, text).strip() for text in texts]
-    return found
+        template = _SLOT.sub(lambda match: slot if match.group() == slot else "", body)
+        filled += [template.replace(slot, text).strip() for text in texts]
+    return filled
 
 
 def without_slots(resumes: Sequence[Text]) -> list[str]:
@@ -145,11 +145,11 @@ def without_slots(resumes: Sequence[Text]) -> list[str]:
 
 def without_header(resumes: Sequence[Text]) -> list[str]:
     """Write every résumé without the line that holds the name; with all slots empty where it is the only line."""
-    found = []
+    bare = []
     for resume in resumes:
-        kept = "\n".join(line for line in resume.text.split("\n") if NAME_SLOT not in line)
-        found.append(_SLOT.sub("", kept or resume.text).strip())
-    return found
+        other_lines = "\n".join(line for line in resume.text.split("\n") if NAME_SLOT not in line)
+        bare.append(_SLOT.sub("", other_lines or resume.text).strip())
+    return bare
 
 
 def spaced(texts: Sequence[str]) -> list[str]:
@@ -158,7 +158,7 @@ def spaced(texts: Sequence[str]) -> list[str]:
 
 
 def strange_names(names: Sequence[str]) -> list[str]:
-    """Names that are not written in Latin script, or from right to left: to be told, not to be refused."""
+    """Find names that are not in Latin script; they are audited all the same, and their number is reported."""
 
     def latin(character: str) -> bool:
         return not character.isalpha() or unicodedata.name(character, "").startswith("LATIN")

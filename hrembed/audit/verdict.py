@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from scipy import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from hrembed.metrics.fairness import Contrast
-
-Verdict = Literal["pass", "fail", "inconclusive"]
+    from hrembed.metrics.gating import Outcome
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Gate:
     ratio: bool = False
 
 
-def judge(gate: Gate, contrasts: Sequence[Contrast], p_value: float, alpha: float) -> Verdict:
+def judge(gate: Gate, contrasts: Sequence[Contrast], p_value: float, alpha: float) -> Outcome:
     """Judge all pairs of groups of one attribute.
 
     `pass` when every simultaneous interval lies inside the range, `fail` when an effect lies beyond it and the
@@ -55,14 +54,6 @@ def judge(gate: Gate, contrasts: Sequence[Contrast], p_value: float, alpha: floa
     return "pass" if contrasts and inside else "inconclusive"
 
 
-def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """Combine: one failure fails, one doubt leaves doubt."""
-    present = set(verdicts)
-    if "fail" in present:
-        return "fail"
-    return "pass" if present == {"pass"} else "inconclusive"
-
-
 def equivalence_p(gate: Gate, contrasts: Sequence[Contrast]) -> float:
     """p-value of "some pair of groups lies outside the range": small says that all lie inside.
 
@@ -74,17 +65,17 @@ def equivalence_p(gate: Gate, contrasts: Sequence[Contrast]) -> float:
     Source:
         Schuirmann (1987), doi:10.1007/BF01068419; Berger (1982), doi:10.1080/00401706.1982.10487790.
     """
-    found = 0.0
+    largest = 0.0
     for contrast in contrasts:
         value, low, high = _scaled(gate, contrast.value, gate.low, gate.high)
         if math.isnan(contrast.error) or math.isnan(value):
             return float("nan")
         if contrast.error == 0:
-            found = max(found, 0.0 if low < value < high else 1.0)
+            largest = max(largest, 0.0 if low < value < high else 1.0)
             continue
-        sides = ((value - low) / contrast.error, (high - value) / contrast.error)
-        found = max(found, *(float(stats.t.sf(side, contrast.freedom)) for side in sides))
-    return found
+        statistics = ((value - low) / contrast.error, (high - value) / contrast.error)
+        largest = max(largest, *(float(stats.t.sf(statistic, contrast.freedom)) for statistic in statistics))
+    return largest
 
 
 def names_needed(gate: Gate, contrasts: Sequence[Contrast], names: int) -> int | None:
@@ -103,17 +94,18 @@ def names_needed(gate: Gate, contrasts: Sequence[Contrast], names: int) -> int |
     needed = 0.0
     for contrast in contrasts:
         value, low, high, end = _scaled(gate, contrast.value, gate.low, gate.high, contrast.high)
-        reach, room = end - value, min(value - low, high - value)
-        if any(math.isnan(number) for number in (value, reach, contrast.error)) or room == 0:
+        reach, distance = end - value, min(value - low, high - value)  # half the interval; how far inside the range
+        if any(math.isnan(number) for number in (value, reach, contrast.error)) or distance == 0:
             return None
-        if room > 0:
-            needed = max(needed, names * (reach / room) ** 2)
+        if distance > 0:
+            needed = max(needed, names * (reach / distance) ** 2)
         else:
             needed = max(needed, names * ((reach + float(stats.norm.ppf(0.8)) * contrast.error) / abs(value)) ** 2)
     return math.ceil(max(needed, 2)) if contrasts else None
 
 
 def _scaled(gate: Gate, *values: float) -> tuple[float, ...]:
+    """Values on the scale of the standard errors: logarithms for ratios, NaN for the logarithm of 0."""
     if not gate.ratio:
         return values
     return tuple(math.log(value) if value > 0 else float("nan") for value in values)

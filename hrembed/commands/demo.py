@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.bias_audit.run import run_bias_audit
+from hrembed.commands.bias_audit.tables import lowest_ratio
 from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.select.run import run_select
@@ -15,9 +16,8 @@ from hrembed.reports.estimates import format_estimate
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hrembed.config.schema import DemoConfig
+    from hrembed.records.bias_audit import BiasAuditRecord
     from hrembed.records.eval import EvalRecord
     from hrembed.runs.workspace import Workspace
 
@@ -79,22 +79,22 @@ def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
     return rows
 
 
-def _audit(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+def _audit(record: BiasAuditRecord) -> list[dict[str, str]]:
+    """The widest gap and the lowest impact ratio of each attribute."""
     rows = []
-    for attribute, found in metrics["attributes"].items():
-        widest = max(found["gaps"], key=lambda gap: abs(gap["value"]))
-        lowest = min(
-            found["impact_ratios"][str(metrics["headline_cut"])],
-            key=lambda c: -1.0 if c["value"] != c["value"] else c["value"],
-        )
+    for attribute, groups in record.attributes.items():
+        widest = max(groups.gaps, key=lambda gap: abs(gap.effect.value))
+        lowest = lowest_ratio(groups.impact_ratios[f"{record.headline_cut:g}"])
         rows.append(
             {
                 "attribute": attribute,
-                "widest score gap (SD)": f"{widest['first']} - {widest['second']} {format_estimate(widest, sign=True)}",
-                f"lowest impact ratio, top {metrics['headline_cut']:.0%}": (
-                    f"{lowest['first']} / {lowest['second']} {format_estimate(lowest)}"
+                "widest score gap (SD)": (
+                    f"{widest.first} - {widest.second} {format_estimate(widest.effect, sign=True)}"
                 ),
-                "verdict": f"{found['gap_verdict']} / {found['ratio_verdict']}",
+                f"lowest impact ratio, top {record.headline_cut:.0%}": (
+                    f"{lowest.first} / {lowest.second} {format_estimate(lowest.effect)}"
+                ),
+                "verdict": f"{groups.gap_verdict} / {groups.ratio_verdict}",
             }
         )
     return rows

@@ -8,6 +8,8 @@ import numpy as np
 from scipy import special
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hrembed.types import Estimate
 
 Outcome = Literal["pass", "fail", "inconclusive"]
@@ -88,8 +90,9 @@ def smallest_loss_seen(
     return float(max(shown, not_excluded) + special.stdtrit(n - 1, power) * wide)
 
 
-def overall(outcomes: list[Outcome]) -> Outcome:
+def overall(outcomes: Iterable[Outcome]) -> Outcome:
     """Join checks: one failure fails, one open question leaves all open; nothing to check is open as well."""
-    if "fail" in outcomes:
+    present = set(outcomes)
+    if "fail" in present:
         return "fail"
-    return "pass" if outcomes and set(outcomes) == {"pass"} else "inconclusive"
+    return "pass" if present == {"pass"} else "inconclusive"

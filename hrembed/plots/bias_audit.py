@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.types import Floats
+
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")
 _MARKERS = "osD^vPX*"
 
@@ -74,8 +76,16 @@ def draw_sweep(path: Path, curves: Mapping[str, Sequence[tuple[float, Bar]]], li
     _save(path, (9, 4.2), draw)
 
 
-def draw_cells(path: Path, rows: Sequence[str], columns: Sequence[str], values: Any, unit: str) -> None:
-    """Draw a heat map of the mean of every combination of two attributes."""
+def draw_cells(path: Path, rows: Sequence[str], columns: Sequence[str], values: Floats, unit: str) -> None:
+    """Draw a heat map of the mean of every combination of two attributes.
+
+    Args:
+        path: SVG file.
+        rows: Groups of one attribute.
+        columns: Groups of the other.
+        values: Shape (rows, columns).
+        unit: Label of the colours.
+    """
 
     def draw(axes: Any) -> None:
         reach = max(float(np.abs(values).max()), 1e-9)
@@ -118,7 +128,7 @@ def draw_power(path: Path, curves: Mapping[str, tuple[int, float]], limit: float
 
     Args:
         path: SVG file.
-        curves: Attribute to its names in a group now, and the gap they can find.
+        curves: Attribute -> its names in a group now, and the gap they can find.
         limit: Of the gate.
     """
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hrembed.records.base import CommandRecord
 
 RECORDS = {
+    "bias-audit": "hrembed.records.bias_audit:BiasAuditRecord",
     "eval": "hrembed.records.eval:EvalRecord",
     "data-check": "hrembed.records.data:DataCheckRecord",
     "data-inspect": "hrembed.records.data:DataInspectRecord",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hrembed.errors import ConfigError, DataError
 from hrembed.metrics.probes import interval_of
+from hrembed.records.bias_audit import BiasAuditRecord
 from hrembed.runs.past import find_run, finished
 from hrembed.types import Estimate
 
@@ -29,11 +30,11 @@ class Audit(NamedTuple):
 
     Attributes:
         run: The run.
-        metrics: Content of its `metrics.json`.
+        record: What it said.
     """
 
     run: PastRun
-    metrics: dict[str, Any]
+    record: BiasAuditRecord
 
 
 class Growth(NamedTuple):
@@ -43,7 +44,7 @@ class Growth(NamedTuple):
         attribute: Column of the names.
         groups: The two groups.
         gap: Absolute gap with the candidate, and with the baseline.
-        estimate: The first minus the second.
+        estimate: The gap with the candidate minus that with the baseline.
     """
 
     attribute: str
@@ -68,7 +69,16 @@ def open_audit(root: Path, reference: str | None, side: EvaluatedModel, key: str
             f"audit '{run.path.name}' is of another model than '{side.model}' in '{side.run.name}'",
             hint="audit it with the same `model` section (weights, prompts, `max_tokens`)",
         )
-    return Audit(run, run.json("metrics.json"))
+    return read_audit(run)
+
+
+def read_audit(run: PastRun) -> Audit:
+    """Read what an audit said.
+
+    Raises:
+        DataError: It was edited, or written by a version of hrembed whose records have another shape.
+    """
+    return Audit(run, run.record(BiasAuditRecord))
 
 
 def check_same_stimuli(first: Audit, second: Audit) -> None:
@@ -77,7 +87,7 @@ def check_same_stimuli(first: Audit, second: Audit) -> None:
     Raises:
         DataError: They did.
     """
-    hashes = [str(audit.metrics.get("stimuli_sha256")) for audit in (first, second)]
+    hashes = [audit.record.stimuli_sha256 for audit in (first, second)]
     if hashes[0] != hashes[1]:
         raise DataError(
             f"the audits used other stimuli: {hashes[0][:12]} in '{first.run.path.name}', {hashes[1][:12]} in "
@@ -86,34 +96,35 @@ def check_same_stimuli(first: Audit, second: Audit) -> None:
         )
 
 
-def gap_growths(mine: Audit, theirs: Audit, column: str | None, bootstrap: BootstrapSection) -> list[Growth]:
+def gap_growths(candidate: Audit, baseline: Audit, column: str | None, bootstrap: BootstrapSection) -> list[Growth]:
     """Compare the absolute gap of every two groups of names, names resampled inside their groups.
 
     Args:
-        mine: Audit of the candidate.
-        theirs: Audit of the baseline, on the same stimuli.
+        candidate: Audit of the candidate.
+        baseline: Audit of the baseline, on the same stimuli.
         column: Column of `per_name.parquet`; None takes `score`, else `effect`.
         bootstrap: How intervals are made.
 
     Raises:
         ConfigError: There is no such column.
     """
-    tables = [audit.run.table("per_name") for audit in (mine, theirs)]
+    tables = [audit.run.table("per_name") for audit in (candidate, baseline)]
     chosen = column or next((name for name in _COLUMNS if name in tables[0]), "")
     if any(chosen not in table for table in tables):
         raise ConfigError(f"`per_name.parquet` has no column '{chosen}'", hint=f"it has {', '.join(tables[0])}")
     values = [np.array(table[chosen], dtype=np.float64) for table in tables]
-    found = []
-    for attribute in mine.metrics["attributes"]:
+    growths = []
+    for attribute in candidate.record.attributes:
         if attribute in tables[0]:
             groups = np.array(tables[0][attribute])
             for pair in combinations(sorted(set(groups.tolist())), 2):
                 parts = [[side[groups == group] for group in pair] for side in values]
-                found.append(_growth(attribute, pair, parts, bootstrap))
-    return found
+                growths.append(_growth(attribute, pair, parts, bootstrap))
+    return growths
 
 
 def _growth(attribute: str, pair: tuple[str, str], parts: list[list[Floats]], bootstrap: BootstrapSection) -> Growth:
+    """Compare one gap; `parts` holds the values of both groups with the candidate, then with the baseline."""
     gaps = [abs(float(first.mean() - second.mean())) for first, second in parts]
     rng = np.random.default_rng(bootstrap.seed)
     draws = [np.zeros(bootstrap.resamples), np.zeros(bootstrap.resamples)]

@@ -66,8 +66,8 @@ def test_the_shipped_names_are_matched():
     assert [cells.count(cell) for cell in sorted(set(cells))] == [40] * 8
     assert all(float(row["first_name_race_pct"]) >= 80 for row in SHIPPED)
     found = imbalance(name_features(SHIPPED, None), cells)
-    assert found["log count of the first name"]["largest difference"] < 0.25
-    assert found["syllables"]["largest difference"] < 0.5
+    assert found["log count of the first name"].largest_difference < 0.25
+    assert found["syllables"].largest_difference < 0.5
 
 
 def test_chosen_names_are_as_many_in_every_cell_and_come_from_it():

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hrembed.audit.verdict import Gate, equivalence_p, judge, names_needed, overall
+from hrembed.audit.verdict import Gate, equivalence_p, judge, names_needed
 from hrembed.metrics.fairness import Contrast, gaps
+from hrembed.metrics.gating import overall
 
 NAN = float("nan")
 GAP = Gate("score gap", "score", -0.2, 0.2)

@@ -132,7 +132,7 @@ def test_a_lexical_model_that_sees_every_name_alike_passes_the_gap(audit_config:
     assert metrics["names"] == 16
     for found in metrics["attributes"].values():
         assert found["gap_verdict"] == "pass"
-        assert all(gap["value"] == pytest.approx(0, abs=1e-9) for gap in found["gaps"])
+        assert all(gap["effect"]["value"] == pytest.approx(0, abs=1e-9) for gap in found["gaps"])
     assert "Local Law 144" in metrics["notice"]
 
 
@@ -144,7 +144,7 @@ def test_a_planted_preference_fails_and_ends_with_five(audit_config: AuditConfig
     metrics = read(result.run)
     assert metrics["verdict"] == "fail"
     assert metrics["attributes"]["gender"]["gap_verdict"] == "fail"
-    assert metrics["attributes"]["gender"]["gaps"][0]["value"] > 0.2
+    assert metrics["attributes"]["gender"]["gaps"][0]["effect"]["value"] > 0.2
     assert metrics["attributes"]["gender"]["p_holm"] < 0.05
     assert metrics["attributes"]["race"]["p_holm"] > 0.05
     assert isinstance(result.failure, ThresholdError)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hrembed.config.eval import EvalConfig
+from hrembed.records.bias_audit import AttributeComparison, BiasAuditRecord, Limits, Shares
 from hrembed.records.eval import EvalRecord, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -13,6 +14,8 @@ from hrembed.types import Estimate
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hrembed.metrics.gating import Outcome
 
 QUERIES = 80
 GROUPS = [f"g{n // 2}" for n in range(QUERIES)]
@@ -71,11 +74,21 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
     return run.path
 
 
-def audit_run(runs: Path, model: str, *, verdict: str = "pass", stimuli: str = "s1", gap: float = 0.0) -> Path:
+def audit_run(runs: Path, model: str, *, verdict: Outcome = "pass", stimuli: str = "s1", gap: float = 0.0) -> Path:
     """Write an audit of forty names in two groups."""
+    nan = float("nan")
+    gender = AttributeComparison(
+        sizes={"female": 20, "male": 20}, gap_verdict=verdict, ratio_verdict=verdict, p_value=nan, p_holm=nan, gaps=(),
+        gaps_two_way=(), impact_ratios={}, measures={}, spread_p=nan, excess={}, jobs=(),
+        shares=Shares(ndkl=nan, ndkl_null=nan, ndkl_p=nan, attention=nan, attention_p=nan, skew={}),
+    )  # fmt: skip
+    record = BiasAuditRecord(
+        verdict=verdict, confidence=0.95, limits=Limits(gap=0.2, impact_ratio=0.8, flip=None, recall=None),
+        headline_cut=0.1, names=40, stimuli_sha256=stimuli, attributes={"gender": gender},
+    )  # fmt: skip
     with open_run(Workspace(runs), "bias-audit", {}, seeds={}) as run:
         run.add_model(f"path:{model}", f"identity-{model}", "")
-        run.write_metrics({"verdict": verdict, "stimuli_sha256": stimuli, "attributes": {"gender": {}}})
+        run.write_metrics(record)
         effect = np.random.default_rng(3).normal(0, 0.05, size=40) + np.repeat([gap, 0.0], 20)
         run.write_table(
             "per_name",

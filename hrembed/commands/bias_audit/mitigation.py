@@ -7,7 +7,7 @@ that is asked about the names an eraser was fitted on reads chance, whatever is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,128 +22,154 @@ from hrembed.models.dense import DenseEncoder, DenseSimilarity
 from hrembed.models.projection import save_with_projection
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
+from hrembed.records.bias_audit import Mitigation, MitigationState
 from hrembed.scoring.encoders import model_folder
 from hrembed.scoring.retrieval import open_task, score_ranking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hrembed.audit.findings import Method
     from hrembed.commands.bias_audit.stimuli import Stimuli
     from hrembed.config.bias_audit import AuditConfig
+    from hrembed.config.parts import ModelSection
+    from hrembed.metrics.erasure import Eraser
     from hrembed.runs.record import Run
     from hrembed.types import Encoder, Floats, Ints, Side
 
-_ERASERS = {"leace": leace, "mean-difference": mean_difference}
+_ERASERS: dict[str, Callable[[Floats, Ints], Eraser]] = {"leace": leace, "mean-difference": mean_difference}
 
 
-def mitigate(config: AuditConfig, stimuli: Stimuli, encoder: Encoder, method: Method, run: Run) -> list[dict[str, Any]]:
-    """Measure every way of the config.
-
-    Returns:
-        For each way: the largest score gap, leakage of every attribute on unseen names (and, for erasers, what a probe
-        on the eraser's own names reads), and the metric of the utility task, before and after.
+def mitigate(config: AuditConfig, stimuli: Stimuli, encoder: Encoder, run: Run) -> tuple[Mitigation, ...]:
+    """Measure every way of the config, before and after; erasers are saved with the model where it can be read.
 
     Raises:
         ModelError: The model gives no vectors.
     """
     section = config.mitigation
     if not section.ways:
-        return []
+        return ()
     if not isinstance(encoder, DenseEncoder) or config.model is None:
         raise ModelError("`mitigation` needs a model with vectors", hint="a lexical one has none to change")
-    bench = _bench(config, stimuli, encoder, run)
+    bench = _open_bench(config, stimuli, encoder, run)
     rows = []
     for way in section.ways:
         run.progress.note(f"mitigation: {way}")
-        before, after, own = bench.measured(way)
-        rows.append({"way": way, "metric": section.metric, "before": before, "after": after} | own)
-        if way in _ERASERS and parse_ref(config.model.ref).scheme in {"catalogue", "path", "run", "hf"}:
-            source = model_folder(config.model, run.root)
-            if not is_model2vec(source):
-                save_with_projection(source, bench.eraser(way), run.path / f"model-{way}")
-                rows[-1]["model"] = f"model-{way}"
-    return rows
+        model = f"model-{way}" if way in _ERASERS and _save(config.model, bench, way, run) else None
+        rows.append(bench.measure(way, model))
+    return tuple(rows)
+
+
+def _save(section: ModelSection, bench: _Bench, way: str, run: Run) -> bool:
+    """Save the model with the eraser as its last module; False where its weights do not lie here as a transformer."""
+    if parse_ref(section.ref).scheme not in {"catalogue", "path", "run", "hf"}:
+        return False
+    source = model_folder(section, run.root)
+    if is_model2vec(source):
+        return False
+    save_with_projection(source, bench.eraser(way), run.path / f"model-{way}")
+    return True
 
 
 @dataclass
 class _Bench:
-    """Vectors, and what is asked of them."""
+    """Vectors of jobs, résumés and names, and what is measured on them.
+
+    Attributes:
+        stimuli: Names and their groups.
+        jobs: Shape (J, d).
+        nameless: Résumés without a name, shape (R, d).
+        headless: Résumés without the line that holds the name, shape (R, d).
+        named: Résumés under every name, shape (R, N, d).
+        queries: Of the utility task.
+        documents: Of the utility task.
+        metric: Name of the metric of the utility task.
+        utility: Metric of the utility task from vectors of its queries and documents.
+        thirds: Third of each name, shape (N,); the first one fits erasers.
+        seed: Of folds.
+    """
 
     stimuli: Stimuli
     jobs: Floats
-    plain: Floats
-    header: Floats
-    named: Floats  # (R, N, d)
+    nameless: Floats
+    headless: Floats
+    named: Floats
     queries: Floats
     documents: Floats
+    metric: str
     utility: Callable[[Floats, Floats], float]
     thirds: Ints
     seed: int
 
-    def eraser(self, way: str) -> Any:
+    def eraser(self, way: str) -> Eraser:
         """Fit on the named résumés of the first third of the names, all attributes together."""
-        fit = np.flatnonzero(self.thirds == 0)
+        rows, names = self._fitting_rows()
         cells = numbered([*self.stimuli.names.groups.values()][-1])
-        rows = self.named[:, fit].reshape(-1, self.named.shape[2])
-        return _ERASERS[way](rows, np.tile(cells[fit], len(self.named)))
+        return _ERASERS[way](rows, np.tile(cells[names], len(self.named)))
 
-    def measured(self, way: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        rest = np.flatnonzero(self.thirds > 0)
-        before = self._facts(self.jobs, self.plain, self.named, rest, self.utility(self.queries, self.documents))
+    def measure(self, way: str, model: str | None) -> Mitigation:
+        """Measure one way before and after; `model` is the folder that it was saved in."""
+        plain_utility = self.utility(self.queries, self.documents)
+        before = self._state(self.jobs, self.nameless, self.named, plain_utility)
         if way == "header":
-            bare = np.repeat(self.header[:, None], self.named.shape[1], axis=1)
-            utility = self.utility(self.queries, self.documents)
-            return before, self._facts(self.jobs, self.header, bare, rest, utility), {}
+            even = np.repeat(self.headless[:, None], self.named.shape[1], axis=1)
+            after = self._state(self.jobs, self.headless, even, plain_utility)
+            return Mitigation(way=way, metric=self.metric, before=before, after=after)
         if way == "average":
             mean = self.named.mean(axis=1)
             mean /= np.linalg.norm(mean, axis=1, keepdims=True)
             even = np.repeat(mean[:, None], self.named.shape[1], axis=1)
-            utility = self.utility(self.queries, self.documents)
-            return before, self._facts(self.jobs, mean, even, rest, utility), {"cost": self.named.shape[1]}
+            after = self._state(self.jobs, mean, even, plain_utility)
+            return Mitigation(way=way, metric=self.metric, before=before, after=after, cost=self.named.shape[1])
         erase = self.eraser(way)
         named = erase(self.named.reshape(-1, self.named.shape[2])).reshape(self.named.shape)
         utility = self.utility(erase(self.queries), erase(self.documents))
-        after = self._facts(erase(self.jobs), erase(self.plain), named, rest, utility)
-        fit = np.flatnonzero(self.thirds == 0)
-        taught = erase.moved(self.named[:, fit].reshape(-1, self.named.shape[2]))
+        after = self._state(erase(self.jobs), erase(self.nameless), named, utility)
+        rows, names = self._fitting_rows()
         naive = {
-            name: on_itself(taught, np.tile(labels[fit], len(self.named))) for name, labels in self._labels().items()
+            attribute: on_itself(erase.moved(rows), np.tile(labels[names], len(self.named)))
+            for attribute, labels in self._labels().items()
         }
-        return before, after, {"leakage_on_its_own_names": naive}
+        return Mitigation(
+            way=way, metric=self.metric, before=before, after=after, leakage_on_its_own_names=naive, model=model
+        )
+
+    def _fitting_rows(self) -> tuple[Floats, Ints]:
+        """Vectors that erasers are fitted on, résumé by résumé, and the positions of their names."""
+        names = np.flatnonzero(self.thirds == 0)
+        return self.named[:, names].reshape(-1, self.named.shape[2]), names
 
     def _labels(self) -> dict[str, Ints]:
-        return {name: numbered(own) for name, own in self.stimuli.names.groups.items() if CROSS not in name}
+        return {name: numbered(groups) for name, groups in self.stimuli.names.groups.items() if CROSS not in name}
 
-    def _added(self, named: Floats, plain: Floats) -> Floats:
-        return np.asarray((named - plain[:, None]).mean(axis=0))
-
-    def _facts(self, jobs: Floats, plain: Floats, named: Floats, rest: Ints, utility: float) -> dict[str, Any]:
-        """Gap and leakage of the names that taught no eraser."""
-        scores = np.einsum("jd,rnd->jrn", jobs, named[:, rest])
-        effects = deviations(scores, jobs @ plain.T).mean(axis=(0, 1))
-        added, gap, leak = self._added(named, plain)[rest], 0.0, {}
-        for name, labels in self._labels().items():
-            own = labels[rest]
-            means = [effects[own == group].mean() for group in np.unique(own)]
-            gap = max(gap, float(max(means) - min(means)))
+    def _state(self, jobs: Floats, nameless: Floats, named: Floats, utility: float) -> MitigationState:
+        """Gap and leakage of the names that no eraser was fitted on."""
+        unseen = np.flatnonzero(self.thirds > 0)
+        scores = np.einsum("jd,rnd->jrn", jobs, named[:, unseen])
+        effects = deviations(scores, jobs @ nameless.T).mean(axis=(0, 1))
+        added = (named - nameless[:, None]).mean(axis=0)[unseen]
+        largest_gap, leakage = 0.0, {}
+        for attribute, labels in self._labels().items():
+            groups = labels[unseen]
+            means = [effects[groups == group].mean() for group in np.unique(groups)]
+            largest_gap = max(largest_gap, float(max(means) - min(means)))
             if np.abs(added).max() < 1e-6:  # nothing of a name is left to look at
-                leak[name] = 1 / (int(own.max()) + 1)
+                leakage[attribute] = 1 / (int(groups.max()) + 1)
                 continue
-            folds = folds_of(own, np.zeros_like(own), 2, np.random.default_rng(self.seed))
-            leak[name] = float(cross_fitted(added, own[None], folds)[0])
-        return {"largest_gap": gap, "leakage": leak, "utility": utility}
+            folds = folds_of(groups, np.zeros_like(groups), 2, np.random.default_rng(self.seed))
+            leakage[attribute] = float(cross_fitted(added, groups[None], folds)[0])
+        return MitigationState(largest_gap=largest_gap, leakage=leakage, utility=utility)
 
 
-def _bench(config: AuditConfig, stimuli: Stimuli, encoder: DenseEncoder, run: Run) -> _Bench:
+def _open_bench(config: AuditConfig, stimuli: Stimuli, encoder: DenseEncoder, run: Run) -> _Bench:
     task = open_task(config.mitigation.task, run)
     instruction = task.instruction
-    queries = encoder.vectors([own.text for own in task.queries], "query", instruction=instruction)
-    documents = encoder.vectors([own.text for own in task.documents], "document", instruction=instruction)
+    queries = encoder.vectors([query.text for query in task.queries], "query", instruction=instruction)
+    documents = encoder.vectors([document.text for document in task.documents], "document", instruction=instruction)
     metric = config.mitigation.metric
 
-    def utility(one: Floats, other: Floats) -> float:
-        ranking = rank_all(DenseSimilarity(one.astype(np.float32), other.astype(np.float32)), depth=1000, memory_mb=512)
+    def utility(queries: Floats, documents: Floats) -> float:
+        similarity = DenseSimilarity(queries.astype(np.float32), documents.astype(np.float32))
+        ranking = rank_all(similarity, depth=1000, memory_mb=512)
         return float(np.nanmean(score_ranking(task, ranking, [metric])[metric]))
 
     names, seed = stimuli.names, config.bootstrap.seed
@@ -152,11 +178,12 @@ def _bench(config: AuditConfig, stimuli: Stimuli, encoder: DenseEncoder, run: Ru
     return _Bench(
         stimuli=stimuli,
         jobs=_vectors(encoder, [job.text for job in stimuli.jobs], "query"),
-        plain=_vectors(encoder, without_slots(stimuli.resumes), "document"),
-        header=_vectors(encoder, without_header(stimuli.resumes), "document"),
+        nameless=_vectors(encoder, without_slots(stimuli.resumes), "document"),
+        headless=_vectors(encoder, without_header(stimuli.resumes), "document"),
         named=named.reshape(len(stimuli.resumes), len(names.names), -1),
         queries=queries.astype(np.float64),
         documents=documents.astype(np.float64),
+        metric=metric,
         utility=utility,
         thirds=folds_of(cells, np.zeros_like(cells), 3, np.random.default_rng(seed)),
         seed=seed,

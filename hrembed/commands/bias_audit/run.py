@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from hrembed.audit.findings import Method, compare, judge_all
 from hrembed.audit.matching import imbalance
 from hrembed.audit.self_check import self_check
 from hrembed.audit.stimuli import fill, stimuli_hash, strange_names, without_slots
-from hrembed.audit.verdict import Gate, overall
-from hrembed.commands.bias_audit.decisions import decision_tables, decisions_json
-from hrembed.commands.bias_audit.metrics import NOTICE, attribute_json, gates_json
+from hrembed.audit.verdict import Gate
+from hrembed.commands.bias_audit.decisions import audit_decisions
 from hrembed.commands.bias_audit.mitigation import mitigate
 from hrembed.commands.bias_audit.page import write_report
 from hrembed.commands.bias_audit.probes import associations_of, leakage, name_vectors
+from hrembed.commands.bias_audit.record import NOTICE, attribute_comparison, cue_comparison, gate_results
 from hrembed.commands.bias_audit.scores import ModelScores, controls, measure, read_scores
 from hrembed.commands.bias_audit.stimuli import cue_texts, open_stimuli
 from hrembed.commands.bias_audit.tables import result_tables
@@ -23,22 +23,31 @@ from hrembed.commands.bias_audit.titles import gendered_titles
 from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.errors import InconclusiveError, ThresholdError
+from hrembed.metrics.gating import overall
 from hrembed.metrics.multiplicity import benjamini_hochberg, holm
 from hrembed.models.dense import DenseEncoder
+from hrembed.records.bias_audit import BiasAuditRecord, Limits
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import open_encoder, pinned
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from hrembed.audit.findings import Finding, Judged
-    from hrembed.audit.measures import Measured
-    from hrembed.audit.verdict import Verdict
+    from hrembed.audit.measures import Measurements
     from hrembed.commands.bias_audit.scores import FileScores
     from hrembed.commands.bias_audit.stimuli import Stimuli
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.progress import Progress
+    from hrembed.records.bias_audit import (
+        Control,
+        CueComparison,
+        GenderedTitles,
+        Leakage,
+        Mitigation,
+        RealDecisions,
+        WordAssociation,
+    )
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Floats
@@ -46,7 +55,7 @@ if TYPE_CHECKING:
 _ROWS = 2_000_000  # of rows.parquet; more are left out, since no one reads them
 
 
-def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[BiasAuditRecord]:
     """Score every job against every résumé under every name, and compare the groups of names.
 
     Args:
@@ -63,21 +72,23 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[A
         config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
-        decisions = decisions_json(config.decisions, run, config.bootstrap.confidence) if config.decisions else None
-        if config.model is None and config.scores is None and not config.texts_only:
-            metrics: dict[str, Any] = {"verdict": "ok", "decisions": decisions}
-            run.write_metrics(metrics)
-            write_report(run, config, metrics)
-            return CommandResult(str(run.path), "ok", metrics, decision_tables(decisions))
-        stimuli = open_stimuli(config, run)
+        decisions = audit_decisions(config.decisions, run, config.bootstrap.confidence) if config.decisions else None
         if config.texts_only:
-            return _texts(config, stimuli, run)
-        metrics = _audit(config, stimuli, run)
-        metrics |= {"decisions": decisions} if decisions else {}
-        run.write_metrics(metrics)
-        write_report(run, config, metrics)
-    tables = {**result_tables(metrics), **decision_tables(decisions)}
-    return CommandResult(str(run.path), metrics["verdict"], metrics, tables, _failure(config, metrics["verdict"]))
+            return _write_texts(config, open_stimuli(config, run), decisions, run)
+        if config.model is None and config.scores is None:
+            record = BiasAuditRecord(
+                verdict="ok",
+                confidence=config.bootstrap.confidence,
+                limits=limits_of(config),
+                headline_cut=config.headline_cut,
+                decisions=decisions,
+            )
+        else:
+            record = _audit_names(config, open_stimuli(config, run), decisions, run)
+        run.write_metrics(record)
+        write_report(run, config, record)
+    failure = _failure(config, record.verdict)
+    return CommandResult(str(run.path), record.verdict, record, result_tables(record), failure, notice=record.notice)
 
 
 def method_of(config: AuditConfig) -> Method:
@@ -95,46 +106,50 @@ def method_of(config: AuditConfig) -> Method:
     return Method(tuple(gates), headline, bootstrap.confidence, bootstrap.resamples, bootstrap.seed)
 
 
-class _Names(NamedTuple):
-    measured: Measured
-    findings: list[Finding]
-    judged: list[Judged]
+def limits_of(config: AuditConfig) -> Limits:
+    """The limits of the config, for the record."""
+    limits = config.limits
+    return Limits(gap=limits.gap, impact_ratio=limits.impact_ratio, flip=limits.flip, recall=limits.recall)
 
 
-def _audit(config: AuditConfig, stimuli: Stimuli, run: Run) -> dict[str, Any]:
+def _audit_names(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions | None, run: Run) -> BiasAuditRecord:
+    """Measure names, and what only a model can tell."""
     method = method_of(config)
-    encoder, source = _source(config, stimuli, run)
-    named = fill(stimuli.resumes, stimuli.names.names)
-    run.progress.note(
-        f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(stimuli.names.names):,} names"
-    )
-    rows = len(stimuli.jobs) * len(stimuli.resumes) * (1 + len(stimuli.names.names))
-    kept: list[Floats] | None = [] if rows <= _ROWS else None
-    measured = measure(source, named, stimuli, config, kept)
-    findings = [compare(measured, stimuli.names, attribute, method) for attribute in stimuli.names.groups]
+    encoder, source = _open_source(config, stimuli, run)
+    names = stimuli.names
+    named = fill(stimuli.resumes, names.names)
+    run.progress.note(f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(names.names):,} names")
+    measured = _measure_names(config, stimuli, source, named, run)
+    findings = [compare(measured, names, attribute, method) for attribute in names.groups]
     judged = judge_all(findings, method, holm)
-    names = _Names(measured, findings, judged)
-    verdict = overall(own.verdict for own in judged)
-    metrics = _names_json(config, stimuli, names, method, verdict)
-    metrics["stimuli_sha256"] = stimuli_hash(stimuli.jobs, [*without_slots(stimuli.resumes), *named])
-    metrics["self_check"] = [
-        {**row._asdict(), "holds": row.holds}
-        for row in self_check(
-            measured, stimuli.names, method.headline, splits=config.self_check, seed=config.bootstrap.seed
-        )
-    ]
-    run.write_table("per_name", _per_name(stimuli, measured))
-    if kept is None:
-        run.progress.note(f"rows.parquet is left out: it would have {rows:,} rows")
-    else:
-        _write_rows(run, kept, stimuli)
-    if encoder is not None and isinstance(source, ModelScores):
-        metrics |= _of_model(config, stimuli, encoder, source, method, run.progress)
-        metrics["mitigation"] = mitigate(config, stimuli, encoder, method, run)
-    return metrics
+    checks = self_check(measured, names, method.headline, splits=config.self_check, seed=config.bootstrap.seed)
+    of_model = _measure_model(config, stimuli, encoder, source, method, run)
+    return BiasAuditRecord(
+        verdict=overall(row.verdict for row in judged),
+        notice=NOTICE,
+        confidence=config.bootstrap.confidence,
+        limits=limits_of(config),
+        headline_cut=config.headline_cut,
+        jobs=measured.jobs,
+        resumes=measured.resumes,
+        names=len(names.names),
+        stimuli_sha256=stimuli_hash(stimuli.jobs, [*without_slots(stimuli.resumes), *named]),
+        gates=gate_results(findings, judged),
+        attributes={finding.attribute: attribute_comparison(finding, judged, stimuli.jobs) for finding in findings},
+        balance=imbalance(stimuli.features, [*names.groups.values()][-1]),
+        names_not_latin=len(strange_names(names.names)),
+        self_check=tuple(checks),
+        cues=of_model.cues,
+        controls=of_model.controls,
+        titles=of_model.titles,
+        leakage=of_model.leakage,
+        associations=of_model.associations,
+        mitigation=of_model.mitigation,
+        decisions=decisions,
+    )
 
 
-def _source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encoder | None, ModelScores | FileScores]:
+def _open_source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encoder | None, ModelScores | FileScores]:
     if config.scores is not None:
         file = locate(config.scores.path)
         run.add_input("scores", file)
@@ -145,71 +160,75 @@ def _source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encoder | 
     return encoder, ModelScores(encoder, stimuli.jobs, stimuli.resumes)
 
 
-def _names_json(
-    config: AuditConfig, stimuli: Stimuli, names: _Names, method: Method, verdict: Verdict
-) -> dict[str, Any]:
-    cells = [*stimuli.names.groups.values()][-1]
-    return {
-        "verdict": verdict,
-        "notice": NOTICE,
-        "confidence": config.bootstrap.confidence,
-        "limits": config.limits.model_dump(),
-        "headline_cut": config.headline_cut,
-        "jobs": names.measured.jobs,
-        "resumes": names.measured.resumes,
-        "names": len(stimuli.names.names),
-        "gates": gates_json(names.judged),
-        "attributes": {
-            found.attribute: attribute_json(found, names.judged, method, stimuli.jobs) for found in names.findings
-        },
-        "balance": imbalance(stimuli.features, cells),
-        "names_not_latin": len(strange_names(stimuli.names.names)),
-    }
+def _measure_names(
+    config: AuditConfig, stimuli: Stimuli, source: ModelScores | FileScores, named: Sequence[str], run: Run
+) -> Measurements:
+    """Measure every name, and write the rows behind: `per_name.parquet`, and `rows.parquet` unless it is too long."""
+    rows = len(stimuli.jobs) * len(stimuli.resumes) * (1 + len(stimuli.names.names))
+    scores: list[Floats] | None = [] if rows <= _ROWS else None
+    measured = measure(source, named, stimuli, config, scores)
+    run.write_table("per_name", _per_name(stimuli, measured))
+    if scores is None:
+        run.progress.note(f"rows.parquet is left out: it would have {rows:,} rows")
+    else:
+        _write_rows(run, scores, stimuli)
+    return measured
 
 
-def _of_model(
+class _OfModel(NamedTuple):
+    """What needs the model itself, as the record holds it; empty for scores of another system."""
+
+    cues: dict[str, CueComparison]
+    controls: tuple[Control, ...] = ()
+    titles: GenderedTitles | None = None
+    leakage: tuple[Leakage, ...] = ()
+    associations: tuple[WordAssociation, ...] = ()
+    mitigation: tuple[Mitigation, ...] = ()
+
+
+def _measure_model(
     config: AuditConfig,
     stimuli: Stimuli,
-    encoder: Encoder,
-    source: ModelScores,
+    encoder: Encoder | None,
+    source: ModelScores | FileScores,
     method: Method,
-    progress: Progress,
-) -> dict[str, Any]:
-    """What needs the model itself: cues, controls, titles, leakage, associations."""
-    found: dict[str, Any] = {"cues": _cues(config, stimuli, source, method, progress)}
-    if config.controls:
-        found["controls"] = [row._asdict() for row in controls(source, stimuli, config.headline_cut)]
-    bootstrap = config.bootstrap
-    if stimuli.titles:
-        found["titles"] = gendered_titles(
-            encoder, stimuli, confidence=bootstrap.confidence, resamples=bootstrap.resamples, seed=bootstrap.seed
-        )
+    run: Run,
+) -> _OfModel:
+    """Measure cues, controls, titles, leakage, associations and mitigations."""
+    if encoder is None or not isinstance(source, ModelScores):
+        return _OfModel(cues={})
+    cues = _cues(config, stimuli, source, method, run.progress)
+    controlled = controls(source, stimuli, config.headline_cut) if config.controls else ()
+    titles = gendered_titles(encoder, stimuli, config.bootstrap) if stimuli.titles else None
+    leakages: tuple[Leakage, ...] = ()
+    associated: tuple[WordAssociation, ...] = ()
     if isinstance(encoder, DenseEncoder):
-        vectors = name_vectors(encoder, stimuli)
-        found["leakage"] = [leakage(vectors, stimuli, own, bootstrap.seed) for own in stimuli.names.groups]
-        found["associations"] = associations_of(encoder, stimuli, config.stimuli.words, bootstrap.seed)
-    return found
+        vectors, seed = name_vectors(encoder, stimuli), config.bootstrap.seed
+        leakages = tuple(leakage(vectors, stimuli, attribute, seed) for attribute in stimuli.names.groups)
+        associated = associations_of(encoder, stimuli, config.stimuli.words, seed)
+    return _OfModel(cues, controlled, titles, leakages, associated, mitigate(config, stimuli, encoder, run))
 
 
 def _cues(
     config: AuditConfig, stimuli: Stimuli, source: ModelScores, method: Method, progress: Progress
-) -> dict[str, Any]:
-    """Compare the versions of every cue, wording by wording; p-values are adjusted over all cues."""
+) -> dict[str, CueComparison]:
+    """Compare the versions of every cue, wording by wording; p-values are corrected over all cues."""
     findings = []
     for cue, units in stimuli.cues.items():
         progress.note(f"cue: {cue}")
         measured = measure(source, cue_texts(stimuli.resumes, cue, units), stimuli, config)
         findings.append(compare(measured, units, cue, method))
     judged = judge_all(findings, method, benjamini_hochberg)
-    return {found.attribute: attribute_json(found, judged, method, stimuli.jobs) for found in findings}
+    return {finding.attribute: cue_comparison(finding, judged, stimuli.jobs) for finding in findings}
 
 
-def _per_name(stimuli: Stimuli, measured: Measured) -> dict[str, list[Any]]:
+def _per_name(stimuli: Stimuli, measured: Measurements) -> dict[str, list[str] | list[float]]:
+    """Columns of `per_name.parquet`: the name, its groups, what it was matched on, and every measure."""
     return {
         "name": list(stimuli.names.names),
         **{attribute: list(groups) for attribute, groups in stimuli.names.groups.items()},
         **{name: values.tolist() for name, values in stimuli.features.items()},
-        **{name: [float(value) for value in values] for name, values in measured.units.items()},
+        **{name: values.tolist() for name, values in measured.units.items()},
     }
 
 
@@ -222,34 +241,45 @@ def _write_rows(run: Run, scores: Sequence[Floats], stimuli: Stimuli) -> None:
         "rows",
         {
             "job": [job for job in jobs for _ in range(each)],
-            "resume": [own for _ in jobs for own in resumes for _ in names],
+            "resume": [resume for _ in jobs for resume in resumes for _ in names],
             "name": names * (len(jobs) * len(resumes)),
             "score": np.concatenate(scores).ravel().tolist(),
         },
     )
 
 
-def _texts(config: AuditConfig, stimuli: Stimuli, run: Run) -> CommandResult[Any]:
+def _write_texts(
+    config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions | None, run: Run
+) -> CommandResult[BiasAuditRecord]:
     """Write what another system would have to score."""
     names = ["", *stimuli.names.names]
-    filled = fill(stimuli.resumes, stimuli.names.names)
-    plain, each = without_slots(stimuli.resumes), len(stimuli.names.names)
-    texts = [
-        text for n, own in enumerate(plain) for text in (own, *filled[n * each : (n + 1) * each])
-    ]  # fmt: skip
+    nameless = without_slots(stimuli.resumes)
+    named = fill(stimuli.resumes, stimuli.names.names)
+    each = len(stimuli.names.names)
+    texts = [text for n, plain in enumerate(nameless) for text in (plain, *named[n * each : (n + 1) * each])]
     ids = [resume.id for resume in stimuli.resumes]
     run.write_table(
         "texts",
         {
             "kind": ["job"] * len(stimuli.jobs) + ["resume"] * len(texts),
-            "id": [job.id for job in stimuli.jobs] + [own for own in ids for _ in names],
+            "id": [job.id for job in stimuli.jobs] + [resume for resume in ids for _ in names],
             "name": [""] * len(stimuli.jobs) + names * len(ids),
             "text": [job.text for job in stimuli.jobs] + texts,
         },
     )
-    metrics: Mapping[str, Any] = {"verdict": "ok", "jobs": len(stimuli.jobs), "texts": len(texts)}
-    run.write_metrics(metrics)
-    return CommandResult(str(run.path), "ok", metrics, {"Texts": [{key: str(value) for key, value in metrics.items()}]})
+    record = BiasAuditRecord(
+        verdict="ok",
+        confidence=config.bootstrap.confidence,
+        limits=limits_of(config),
+        headline_cut=config.headline_cut,
+        jobs=len(stimuli.jobs),
+        resumes=len(stimuli.resumes),
+        names=len(stimuli.names.names),
+        decisions=decisions,
+        texts=len(texts),
+    )
+    run.write_metrics(record)
+    return CommandResult(str(run.path), "ok", record, result_tables(record))
 
 
 def _failure(config: AuditConfig, verdict: str) -> Exception | None:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.audit.decisions import score_cell
 from hrembed.audit.measures import Meter
-from hrembed.audit.stimuli import (
-    spaced,
-    without_header,
-    without_slots,
-)
+from hrembed.audit.stimuli import spaced, without_header, without_slots
 from hrembed.commands.bias_audit.stimuli import WORDINGS
 from hrembed.data.read import read_table
 from hrembed.errors import DataError, ModelError
 from hrembed.evaluation.perturb import perturb
 from hrembed.metrics.counterfactual import deviations, ranks_among
+from hrembed.records.bias_audit import Control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hrembed.audit.measures import Measured
+    from hrembed.audit.measures import Measurements
     from hrembed.commands.bias_audit.stimuli import Stimuli
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.types import Encoder, Floats, Text
@@ -52,15 +49,15 @@ class ModelScores:
         step = max(1, _NUMBERS // (rows + len(texts)))
         for start in range(0, len(queries), step):
             part = slice(start, min(start + step, len(queries)))
-            found = similarity.block(part, slice(None)).astype(np.float64)
-            plain = found[:, :rows]
-            flat = np.flatnonzero(plain.std(axis=1) == 0)
+            scores = similarity.block(part, slice(None)).astype(np.float64)
+            nameless = scores[:, :rows]
+            flat = np.flatnonzero(nameless.std(axis=1) == 0)
             if len(flat):
                 raise ModelError(
                     f"model '{self.encoder.name}' gives every nameless résumé the same score for job "
                     f"'{self.jobs[start + int(flat[0])].id}'"
                 )
-            yield part, found[:, rows:].reshape(len(found), rows, -1), plain
+            yield part, scores[:, rows:].reshape(len(scores), rows, -1), nameless
 
 
 @dataclass
@@ -81,25 +78,24 @@ def read_scores(file: Path, stimuli: Stimuli) -> FileScores:
     Raises:
         DataError: A column or a score is missing, an id is unknown, a cell stands twice or is no number.
     """
-    spots = [
-        {text.id: n for n, text in enumerate(stimuli.jobs)},
-        {text.id: n for n, text in enumerate(stimuli.resumes)},
-        {name: n for n, name in enumerate(("", *stimuli.names.names))},
-    ]
-    table = np.full([len(spot) for spot in spots], np.nan)
-    keys = ("job", "resume", "name")
-    for line, row in read_table(file, (*keys, "score")):
+    positions = {
+        "job": {text.id: n for n, text in enumerate(stimuli.jobs)},
+        "resume": {text.id: n for n, text in enumerate(stimuli.resumes)},
+        "name": {name: n for n, name in enumerate(("", *stimuli.names.names))},
+    }
+    table = np.full([len(known) for known in positions.values()], np.nan)
+    for line, row in read_table(file, (*positions, "score")):
         cell = []
-        for spot, column in zip(spots, keys, strict=True):
-            if row[column] not in spot:
+        for column, known in positions.items():
+            if row[column] not in known:
                 raise DataError(f"{file}:{line}: {column} '{row[column]}' is not among the stimuli")
-            cell.append(spot[row[column]])
+            cell.append(known[row[column]])
         if not np.isnan(table[tuple(cell)]):
             raise DataError(f"{file}:{line}: this job, résumé and name have a score already")
         table[tuple(cell)] = score_cell(file, line, row["score"])
     holes = np.argwhere(np.isnan(table))
     if len(holes):
-        job, resume, name = ([*spot][n] for spot, n in zip(spots, holes[0], strict=True))
+        job, resume, name = ([*known][n] for known, n in zip(positions.values(), holes[0], strict=True))
         raise DataError(
             f"{file}: {len(holes):,} scores are missing, the first: job '{job}', résumé '{resume}', '{name}'"
         )
@@ -113,8 +109,8 @@ def measure(
     texts: Sequence[str],
     stimuli: Stimuli,
     config: AuditConfig,
-    kept: list[Floats] | None = None,
-) -> Measured:
+    collected: list[Floats] | None = None,
+) -> Measurements:
     """Measure names or wordings, whose texts are R x N, on all jobs.
 
     Args:
@@ -122,40 +118,27 @@ def measure(
         texts: Résumé by résumé.
         stimuli: Jobs, and which résumés answer them.
         config: Cuts.
-        kept: Takes the scores of each chunk of jobs, shape (J, R, 1 + N), the nameless résumé's first.
+        collected: Receives the scores of each chunk of jobs, shape (J, R, 1 + N), the nameless résumé's first; None
+            keeps none.
     """
     meter = Meter(config.cuts, config.headline_cut, len(stimuli.jobs))
     relevant = stimuli.relevant
     for part, scores, nameless in source.chunks(texts):
         meter.add(scores, nameless, None if relevant is None else relevant[part])
-        if kept is not None:
-            kept.append(np.concatenate([nameless[:, :, None], scores], axis=2))
+        if collected is not None:
+            collected.append(np.concatenate([nameless[:, :, None], scores], axis=2))
     return meter.read()
 
 
-class Control(NamedTuple):
-    """How much a change that says nothing of a person moves scores.
-
-    Attributes:
-        name: What was changed.
-        shift: Mean absolute score shift, in standard deviations.
-        flip: Share of cells whose selection among the nameless turns.
-    """
-
-    name: str
-    shift: float
-    flip: float
-
-
-def controls(source: ModelScores, stimuli: Stimuli, headline: float) -> list[Control]:
+def controls(source: ModelScores, stimuli: Stimuli, headline: float) -> tuple[Control, ...]:
     """Measure typos (about one word in eight, eight times), white space, and the missing header."""
-    plain = without_slots(stimuli.resumes)
+    nameless = without_slots(stimuli.resumes)
     changed = {
-        "typos": [perturb(text, "typos", seed) for text in plain for seed in range(WORDINGS)],
-        "white space": spaced(plain),
+        "typos": [perturb(text, "typos", seed) for text in nameless for seed in range(WORDINGS)],
+        "white space": spaced(nameless),
         "header removed": without_header(stimuli.resumes),
     }
-    return [_control(source, name, texts, headline) for name, texts in changed.items()]
+    return tuple(_control(source, name, texts, headline) for name, texts in changed.items())
 
 
 def _control(source: ModelScores, name: str, texts: Sequence[str], headline: float) -> Control:
@@ -168,4 +151,4 @@ def _control(source: ModelScores, name: str, texts: Sequence[str], headline: flo
         shift += float(np.abs(deviations(scores, nameless)).mean()) * len(scores)
         flip += float((before != after).mean()) * len(scores)
         jobs += len(scores)
-    return Control(name, shift / jobs, flip / jobs)
+    return Control(name=name, shift=shift / jobs, flip=flip / jobs)

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.audit.cues import CUE_COLUMNS, SPELLING, TITLE_COLUMNS, foreign_english, read_cues, read_titles
-from hrembed.audit.stimuli import (
-    NAME_SLOT,
-    Units,
-    choose_names,
-    fill,
-    half_of,
-    name_features,
-    without_slots,
-)
+from hrembed.audit.stimuli import NAME_SLOT, Units, choose_names, fill, half_of, name_features, without_slots
 from hrembed.data.locate import locate
 from hrembed.data.read import read_names, read_records, read_table
 from hrembed.errors import DataError, ModelError
@@ -27,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hrembed.audit.cues import JobTitle
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.runs.record import Run
     from hrembed.types import Bools, Floats, Text
@@ -45,9 +38,9 @@ class Stimuli(NamedTuple):
         jobs: Queries.
         resumes: Templates with `{name}`.
         names: Names and their groups, with the intersection of all attributes.
-        features: What names were matched on, by feature.
-        cues: Cue to its wordings; `spelling` holds seeds, see `cue_texts`.
-        titles: Language, masculine and feminine job title.
+        features: Feature that names were matched on -> its value for each name, shape (N,).
+        cues: Cue -> its wordings; `spelling` holds seeds, see `cue_texts`.
+        titles: Job titles in two grammatical genders; none where they are not asked for.
     """
 
     jobs: Sequence[Text]
@@ -55,16 +48,21 @@ class Stimuli(NamedTuple):
     names: Units
     features: dict[str, Floats]
     cues: dict[str, Units]
-    titles: Sequence[tuple[str, str, str]]
+    titles: Sequence[JobTitle]
 
     @property
     def relevant(self) -> Bools | None:
         """Which résumé answers which job, shape (J, R): those of its occupation; None when that is unknown."""
-        found = np.array([[bool(_of(job)) and _of(job) == _of(own) for own in self.resumes] for job in self.jobs])
-        return found if found.any() else None
+        matches = np.array(
+            [
+                [bool(_occupation(job)) and _occupation(job) == _occupation(resume) for resume in self.resumes]
+                for job in self.jobs
+            ]
+        )
+        return matches if matches.any() else None
 
 
-def _of(text: Text) -> str:
+def _occupation(text: Text) -> str:
     return text.group or text.fields.get("occupation", "")
 
 
@@ -75,7 +73,7 @@ def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
         DataError: A file is missing or malformed, there are too few résumés or names, or one group only.
     """
     section = config.stimuli
-    files = {part: locate(getattr(section, part)) for part in ("jobs", "resumes", "names")}
+    files = {"jobs": locate(section.jobs), "resumes": locate(section.resumes), "names": locate(section.names)}
     wanted = [cue for cue in config.cues if cue not in (SPELLING, TITLES)] if config.scores is None else []
     if wanted:
         files["cues"] = locate(section.cues)
@@ -90,18 +88,18 @@ def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
     tokens = _tokens(config, run.root, [row["name"] for row in rows])
     names = choose_names(rows, section.attributes, section.names_per_cell, tokens)
     features = name_features(rows, tokens)
-    place = {row["name"]: n for n, row in enumerate(rows)}
-    kept = [place[name] for name in names.names]
+    positions = {row["name"]: n for n, row in enumerate(rows)}
+    chosen = [positions[name] for name in names.names]
     cues = read_cues(files["cues"], read_table(files["cues"], CUE_COLUMNS), wanted) if wanted else {}
     if SPELLING in config.cues and config.scores is None:
         cues[SPELLING] = _spellings()
     return Stimuli(
-        jobs,
-        resumes,
-        names.crossed(),
-        {name: values[kept] for name, values in features.items()},
-        {cue: cues[cue] for cue in config.cues if cue in cues},
-        read_titles(files["titles"], read_table(files["titles"], TITLE_COLUMNS)) if "titles" in files else (),
+        jobs=jobs,
+        resumes=resumes,
+        names=names.crossed(),
+        features={name: values[chosen] for name, values in features.items()},
+        cues={cue: cues[cue] for cue in config.cues if cue in cues},
+        titles=read_titles(files["titles"], read_table(files["titles"], TITLE_COLUMNS)) if "titles" in files else (),
     )
 
 

@@ -1,51 +1,69 @@
-"""An audit as it stands in `metrics.json`, and as tables that people read."""
+"""The tables of an audit that people read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.reports.estimates import format_estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from hrembed.records.bias_audit import (
+        BiasAuditRecord,
+        CategoryRow,
+        CueComparison,
+        GateResult,
+        GroupComparison,
+        GroupContrast,
+        Mitigation,
+        RealDecisions,
+        StratifiedOdds,
+    )
 
 
 _MANY = 10_000
 
 
-def result_tables(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
     """What is shown when the command ends; everything else is in the report."""
-    tables = {
-        "Gates (engineering choices, not law)": [gate_row(row) for row in metrics["gates"]],
-        "Score gaps between groups of names": [
-            row for name, own in metrics["attributes"].items() for row in gap_rows(name, own)
-        ],
-        "Impact ratios (worst pair)": [
-            row for name, own in metrics["attributes"].items() for row in ratio_rows(name, own)
-        ],
-    }
-    if metrics.get("cues"):
-        tables["Other cues (largest gap of each; they decide nothing)"] = [
-            cue_row(name, own) for name, own in metrics["cues"].items()
+    tables = {}
+    if record.texts is not None:
+        row = {"verdict": record.verdict, "jobs": str(record.jobs), "texts": str(record.texts)}
+        tables["Texts"] = [row]
+    if record.attributes:
+        tables["Gates (engineering choices, not law)"] = [gate_row(gate) for gate in record.gates]
+        tables["Score gaps between groups of names"] = [
+            row for name, groups in record.attributes.items() for row in gap_rows(name, groups)
         ]
-    if metrics.get("mitigation"):
-        tables["What could be done"] = [mitigation_row(row) for row in metrics["mitigation"]]
+        tables["Impact ratios (worst pair)"] = [
+            row for name, groups in record.attributes.items() for row in ratio_rows(name, groups)
+        ]
+    if record.cues:
+        tables["Other cues (largest gap of each; they decide nothing)"] = [
+            cue_row(name, versions) for name, versions in record.cues.items()
+        ]
+    if record.mitigation:
+        tables["What could be done"] = [mitigation_row(mitigation) for mitigation in record.mitigation]
+    if record.decisions is not None:
+        tables |= decision_tables(record.decisions)
     return tables
 
 
-def gate_row(row: Mapping[str, Any]) -> dict[str, str]:
+def gate_row(gate: GateResult) -> dict[str, str]:
     """One verdict."""
-    worst, needed = row["worst"], row["names_needed"]
+    low, high = gate.range
+    settled_by = f"; {_about(gate.names_needed)} names a group would settle it" if gate.names_needed else ""
     return {
-        "attribute": row["attribute"],
-        "gate": row["gate"],
-        "range": f"{row['range'][0]:.3g} to {row['range'][1]:.3g}",
-        "largest effect": f"{worst['first']} / {worst['second']}: {format_estimate(worst)}",
-        "p (Holm)": _p(row["p_holm"]),
-        "p (equivalence)": _p(row["equivalence_p"]),
-        "verdict": row["verdict"] + (f"; {_about(needed)} names a group would settle it" if needed else ""),
+        "attribute": gate.attribute,
+        "gate": gate.gate,
+        "range": f"{low:.3g} to {high:.3g}",
+        "largest effect": f"{gate.worst.first} / {gate.worst.second}: {format_estimate(gate.worst.effect)}",
+        "p (Holm)": format_p(gate.p_holm),
+        "p (equivalence)": format_p(gate.equivalence_p),
+        "verdict": gate.verdict + settled_by,
     }
 
 
@@ -53,66 +71,103 @@ def _about(names: int) -> str:
     return f"about {names:,}" if names <= _MANY else f"more than {_MANY:,}"
 
 
-def gap_rows(name: str, own: Mapping[str, Any]) -> list[dict[str, str]]:
+def gap_rows(name: str, groups: GroupComparison) -> list[dict[str, str]]:
     """Score gaps of all pairs of groups; of more than six pairs the largest six."""
-    pairs = sorted(zip(own["gaps"], own["gaps_two_way"], strict=True), key=lambda pair: -abs(pair[0]["value"]))
+    pairs = sorted(zip(groups.gaps, groups.gaps_two_way, strict=True), key=lambda pair: -abs(pair[0].effect.value))
     return [
         {
             "attribute": name,
-            "groups": f"{gap['first']} - {gap['second']}",
-            "mean score gap (SD)": format_estimate(gap, sign=True),
+            "groups": f"{gap.first} - {gap.second}",
+            "mean score gap (SD)": format_estimate(gap.effect, sign=True),
             "over jobs and résumés too": f"[{low:+.3f}, {high:+.3f}]",
-            "smallest gap seen with 80 % power": f"{gap['detectable']:.3f}",
+            "smallest gap seen with 80 % power": f"{gap.detectable:.3f}",
         }
         for gap, (low, high) in pairs[:6]
     ]
 
 
-def ratio_rows(name: str, own: Mapping[str, Any]) -> list[dict[str, str]]:
+def ratio_rows(name: str, groups: GroupComparison) -> list[dict[str, str]]:
     """The lowest impact ratio at every cut."""
     rows = []
-    for cut, found in own["impact_ratios"].items():
-        worst = min(found, key=lambda c: -1.0 if np.isnan(c["value"]) else c["value"])
+    for cut, ratios in groups.impact_ratios.items():
+        worst = lowest_ratio(ratios)
         rows.append(
             {
                 "attribute": name,
                 "selected": f"top {float(cut):.0%}",
-                "groups": f"{worst['first']} / {worst['second']}",
-                "impact ratio": format_estimate(worst),
-                "p": _p(own["measures"][f"selected@{cut}"]["p_value"]),
+                "groups": f"{worst.first} / {worst.second}",
+                "impact ratio": format_estimate(worst.effect),
+                "p": format_p(groups.measures[f"selected@{cut}"].p_value),
             }
         )
     return rows
 
 
-def cue_row(name: str, own: Mapping[str, Any]) -> dict[str, str]:
-    """The largest score gap of a cue, and its lowest impact ratio at the cut of the verdict."""
-    gap = max(own["gaps"], key=lambda c: abs(c["value"]))
+def lowest_ratio(ratios: Sequence[GroupContrast]) -> GroupContrast:
+    """The pair of groups with the lowest ratio; an undefined one is lower than any."""
+    return min(ratios, key=lambda ratio: -1.0 if np.isnan(ratio.effect.value) else ratio.effect.value)
+
+
+def cue_row(name: str, versions: CueComparison) -> dict[str, str]:
+    """The largest score gap of a cue, and its verdicts."""
+    gap = max(versions.gaps, key=lambda gap: abs(gap.effect.value))
     return {
         "cue": name,
-        "groups": f"{gap['first']} - {gap['second']}",
-        "mean score gap (SD)": format_estimate(gap, sign=True),
-        "p": _p(own["p_value"]),
-        "gap": own["gap_verdict"],
-        "impact ratio": own["ratio_verdict"],
+        "groups": f"{gap.first} - {gap.second}",
+        "mean score gap (SD)": format_estimate(gap.effect, sign=True),
+        "p": format_p(versions.p_value),
+        "gap": versions.gap_verdict,
+        "impact ratio": versions.ratio_verdict,
     }
 
 
-def mitigation_row(row: Mapping[str, Any]) -> dict[str, str]:
+def mitigation_row(mitigation: Mitigation) -> dict[str, str]:
     """One way, before and after."""
-    before, after = row["before"], row["after"]
+    before, after = mitigation.before, mitigation.after
     return {
-        "way": row["way"],
-        "largest gap (SD)": f"{before['largest_gap']:.3f} to {after['largest_gap']:.3f}",
+        "way": mitigation.way,
+        "largest gap (SD)": f"{before.largest_gap:.3f} to {after.largest_gap:.3f}",
         "leakage, unseen names": "; ".join(
-            f"{name} {own:.2f} to {after['leakage'][name]:.2f}" for name, own in before["leakage"].items()
+            f"{name} {accuracy:.2f} to {after.leakage[name]:.2f}" for name, accuracy in before.leakage.items()
         ),
         "on the names it was fitted on": "; ".join(
-            f"{name} {own:.2f}" for name, own in row.get("leakage_on_its_own_names", {}).items()
+            f"{name} {accuracy:.2f}" for name, accuracy in mitigation.leakage_on_its_own_names.items()
         ),
-        row["metric"]: f"{before['utility']:.3f} to {after['utility']:.3f}",
+        mitigation.metric: f"{before.utility:.3f} to {after.utility:.3f}",
     }
 
 
-def _p(value: float) -> str:
-    return "" if value is None or np.isnan(value) else f"{value:.4f}"
+def decision_tables(decisions: RealDecisions) -> dict[str, list[dict[str, str]]]:
+    """The tables of real decisions: categories, and below them the comparisons within jobs."""
+    tables = {}
+    for table in decisions.tables:
+        rows = [_category_row(row) for row in table.rows]
+        if table.within_jobs is not None:
+            best = table.within_jobs.best
+            rows += [_within_jobs_row(name, odds, best) for name, odds in table.within_jobs.rows.items()]
+        tables[f"Real decisions, {table.kind} by {table.attribute}"] = rows
+    return tables
+
+
+def _category_row(row: CategoryRow) -> dict[str, str]:
+    return {
+        "category": row.category,
+        "selected": f"{row.persons.selected:,} of {row.persons.total:,}",
+        "rate": f"{row.rate.value:.3f} [{row.rate.low:.3f}, {row.rate.high:.3f}]",
+        "impact ratio": "" if np.isnan(row.ratio) else f"{row.ratio:.3f}",
+        "below 4/5": "yes" if row.below else "",
+        "test": f"{row.test} p = {row.p_value:.4f}" if row.test else "",
+        "short of 4/5": f"{row.missing:,}" if row.missing else "",
+        "note": row.note,
+    }
+
+
+def _within_jobs_row(name: str, odds: StratifiedOdds, best: str) -> dict[str, str]:
+    empty = dict.fromkeys(("selected", "rate", "impact ratio", "below 4/5", "short of 4/5"), "")
+    note = f"within {odds.strata} jobs, odds against {best}: {odds.odds_ratio:.2f}"
+    return {"category": name, **empty, "test": f"Mantel-Haenszel p = {odds.p_value:.4f}", "note": note}
+
+
+def format_p(p_value: float) -> str:
+    """A p-value with four digits; empty where it is undefined."""
+    return "" if np.isnan(p_value) else f"{p_value:.4f}"

@@ -19,7 +19,7 @@ from hrembed.registry import nearest
 from hrembed.reports.estimates import as_json
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
-from hrembed.scoring.past_audits import Audit, check_same_stimuli, gap_growths
+from hrembed.scoring.past_audits import check_same_stimuli, gap_growths, read_audit
 from hrembed.scoring.past_evals import check_same_data, open_evaluated_model, paired, sections_of, texts_of
 from hrembed.types import CommandResult
 
@@ -172,10 +172,10 @@ def _fairness(config: CompareConfig, runs: Sequence[PastRun], found: Sequence[Al
             labels = [a.label for a in found if a.side.identity in known]
             if not labels:
                 raise DataError(f"audit '{run.name}' is of none of the models that are compared")
-            audits.update({label: Audit(run, run.json("metrics.json")) for label in labels})
+            audits.update({label: read_audit(run) for label in labels})
     rows: dict[str, Any] = {}
     for label, audit in audits.items():
-        rows[label] = {"verdict": audit.metrics["verdict"], "growth": []}
+        rows[label] = {"verdict": audit.record.verdict, "growth": []}
         base = audits.get(found[0].label)
         if base is not None and label != found[0].label:
             check_same_stimuli(audit, base)

@@ -48,12 +48,12 @@ def fairness_checks(
 
 
 def _verdict(section: FairnessSection, mine: Audit, theirs: Audit | None) -> Iterator[Check]:
-    own = str(mine.metrics["verdict"])
+    own = mine.record.verdict
     if section.verdict == "pass":
         outcome = {"pass": "pass", "fail": "fail"}.get(own, "inconclusive")
         yield Check("fairness", "fairness verdict", "the audit passes", outcome, own)  # type: ignore[arg-type]
     elif section.verdict == "no-worse" and theirs is not None:
-        other = str(theirs.metrics["verdict"])
+        other = theirs.record.verdict
         worse = _RANK.get(own, 2) > _RANK.get(other, 2)
         asked = "a verdict no worse than the baseline's"
         yield Check("fairness", "fairness verdict", asked, "fail" if worse else "pass", f"{own}, baseline {other}")
