@@ -25,7 +25,6 @@ from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
 DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
-NOT_TRAINABLE = {"lexical", "static", "openai", "trec", "vectors"}
 
 
 class LoraMethod(Section):
@@ -252,7 +251,7 @@ class FinetuneConfig(Section):
 
     @model_validator(mode="after")
     def _trainable(self) -> FinetuneConfig:
-        if parse_ref(self.model.ref).scheme in NOT_TRAINABLE:
+        if not parse_ref(self.model.ref).has_weights:
             raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
         return self
 

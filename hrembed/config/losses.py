@@ -12,12 +12,11 @@ from hrembed.models.refs import parse_ref
 
 TAKE_NEGATIVES = {"ranking", "cached-ranking", "group-ranking", "gist", "margin-mse"}
 NOT_PAIRS = {"batch-hard", "cosent", "invariance"}  # their rows are labelled texts, scored pairs, templates
-WITHOUT_VECTORS = {"lexical", "trec"}
 
 
 def gives_vectors(section: ModelSection | None) -> ModelSection | None:
     """Return a model that gives vectors; a `ValueError` says what is wrong with another."""
-    if section is not None and parse_ref(section.ref).scheme in WITHOUT_VECTORS:
+    if section is not None and not parse_ref(section.ref).has_vectors:
         raise ValueError(f"'{section.ref}' gives no vectors; name a model with embeddings")
     return section
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrembed.data.locate import locate
@@ -21,6 +20,8 @@ from hrembed.runs.past import LATEST, trained_model, training_run
 from hrembed.scoring.accelerator import Accelerator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
     from hrembed.runs.workspace import Workspace
@@ -34,7 +35,7 @@ def model_folder(section: ModelSection, runs_dir: Path) -> Path:
         ModelError: It cannot be found, or is not what it should be.
     """
     ref = parse_ref(section.ref)
-    if ref.scheme == "run":
+    if ref.is_run:
         return trained_model(runs_dir, ref.target)
     return locate_weights(ref, trust_remote_code=section.trust_remote_code)
 
@@ -70,14 +71,14 @@ def open_encoder(
         ModelError: It cannot be found.
     """
     ref = parse_ref(section.ref)
-    if ref.scheme == "trec":
+    if ref.is_rankings:
         raise ConfigError(f"`{section.ref}` holds rankings, not a model", hint="name it in `hrembed eval` only")
-    if ref.scheme == "lexical":
+    if ref.is_lexical:
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
     return DenseEncoder(
         open_backend(section, ref, workspace),
-        name=short_name(ref),
+        name=ref.short_name,
         prompts=Prompts(section.query_prompt, section.document_prompt),
         dimensions=section.dimensions,
         cache=cache,
@@ -92,12 +93,12 @@ def open_backend(section: ModelSection, ref: ModelRef, workspace: Workspace) -> 
     Raises:
         ModelError: It cannot be found.
     """
-    if ref.scheme == "openai":
+    if ref.is_endpoint:
         settings = section.endpoint.model_dump()
         return Endpoint(ref.target, batch_size=section.batch_size, progress=workspace.progress, **settings)
-    if ref.scheme == "vectors":
+    if ref.is_vector_table:
         return VectorTable(locate(ref.target))
-    folder = None if ref.scheme == "static" else model_folder(section, workspace.root)
+    folder = model_folder(section, workspace.root) if ref.has_weights else None
     if folder is None or is_model2vec(folder):
         if section.max_tokens is not None:
             raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
@@ -128,12 +129,3 @@ def open_backend(section: ModelSection, ref: ModelRef, workspace: Workspace) -> 
 def weights_identity(folder: Path, dtype: str, max_tokens: int | None) -> str:
     """Hash weights, tokenizer, pooling, number format and length limit; the name of the folder is not part of it."""
     return hashlib.sha256(repr((sha256(folder), dtype, max_tokens)).encode()).hexdigest()
-
-
-def short_name(ref: ModelRef) -> str:
-    """Name for tables; a path is shortened to its last folders."""
-    if ref.scheme in {"path", "trec", "vectors"}:
-        return f"{ref.scheme}:{'/'.join(Path(ref.target).parts[-2:])}"
-    if ref.scheme in {"catalogue", "lexical", "static"}:
-        return ref.target
-    return f"{ref.scheme}:{ref.target}"

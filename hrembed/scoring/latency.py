@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from hrembed.types import Encoder, Floats, Side
 
 _WARM = 3
-_LOCAL = {"catalogue", "hf", "path", "run"}
-
-
-def has_vectors(section: ModelSection) -> bool:
-    """Whether the reference names something that turns one text into a vector here."""
-    return parse_ref(section.ref).scheme in {*_LOCAL, "static", "openai"}
 
 
 def cycle(texts: Sequence[str], n: int) -> list[str]:
@@ -67,7 +61,7 @@ def model_bytes(section: ModelSection, runs_dir: Path) -> int | None:
     Raises:
         ModelError: It cannot be found.
     """
-    if parse_ref(section.ref).scheme not in _LOCAL:
+    if not parse_ref(section.ref).has_weights:
         return None
     folder = model_folder(section, runs_dir)
     files = [item for item in folder.rglob("*") if item.is_file()]

@@ -18,7 +18,6 @@ from hrembed.models.refs import parse_ref
 from hrembed.records.eval import EvalRecord
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
-from hrembed.scoring.encoders import short_name
 from hrembed.scoring.retrieval import unit_of
 from hrembed.scoring.systems import unique
 from hrembed.scoring.tasks import MTEB
@@ -94,7 +93,7 @@ def sections_of(run: PastRun) -> dict[str, ModelSection]:
     config = run.json("config.yaml")
     sections = [ModelSection.model_validate(entry) for entry in config["models"]]
     sections += [ModelSection(ref=name) for name in config["baselines"]]
-    names = unique(short_name(parse_ref(section.ref)) for section in sections)
+    names = unique(parse_ref(section.ref).short_name for section in sections)
     return dict(zip(names, sections, strict=True))
 
 

@@ -13,7 +13,7 @@ from hrembed.errors import DataError
 from hrembed.evaluation.trec import read_run
 from hrembed.files import sha256
 from hrembed.models.refs import parse_ref
-from hrembed.scoring.encoders import open_encoder, short_name
+from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import rank_task
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def open_systems(config: EvalConfig, run: Run) -> list[System]:
     found = []
     for section in [*config.models, *(ModelSection(ref=name) for name in config.baselines)]:
         ref = parse_ref(section.ref)
-        if ref.scheme == "trec":
-            found.append(System(short_name(ref), rankings=locate(ref.target)))
+        if ref.is_rankings:
+            found.append(System(ref.short_name, rankings=locate(ref.target)))
         else:
             memory = config.search.memory_mb
             encoder = open_encoder(section, run, cache=cache, memory_mb=memory)

@@ -27,7 +27,7 @@ from hrembed.models.tokenizer import open_tokenizer
 from hrembed.runs.environment import peak_memory_mb
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import model_folder, open_encoder
-from hrembed.scoring.latency import cycle, has_vectors, milliseconds, model_bytes
+from hrembed.scoring.latency import cycle, milliseconds, model_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ def measure(
     encoder = open_encoder(section, Workspace(runs_dir))
     found = (
         _dense(encoder, queries, documents, load)
-        if has_vectors(section)
+        if parse_ref(section.ref).embeds_texts
         else _lexical(encoder, queries, documents, load)
     )
     folder = _transformer(section, runs_dir)
@@ -220,7 +220,7 @@ def _load() -> float | None:
 
 
 def _transformer(section: ModelSection, runs_dir: Path) -> Path | None:
-    if parse_ref(section.ref).scheme not in {"catalogue", "hf", "path", "run"}:
+    if not parse_ref(section.ref).has_weights:
         return None
     folder = model_folder(section, runs_dir)
     return None if is_model2vec(folder) else folder

@@ -190,7 +190,7 @@ def _fairness(config: CompareConfig, runs: Sequence[PastRun], found: Sequence[Al
 def _training(side: EvaluatedModel, runs_dir: Path) -> dict[str, Any] | None:
     """What the finetune run of a model took; None for a model that was not made here."""
     ref = parse_ref(side.section.ref)
-    if ref.scheme != "run":
+    if not ref.is_run:
         return None
     run = find_run(runs_dir, ref.target, "finetune")
     found = run.json("metrics.json")
@@ -203,7 +203,7 @@ def _measured(config: CompareConfig, found: Sequence[Alternative], workspace: Wo
     """Measure every model that can be opened here; rankings made elsewhere have no cost."""
     if config.load is None:
         return {}
-    able = [a for a in found if parse_ref(a.side.section.ref).scheme != "trec"]
+    able = [a for a in found if not parse_ref(a.side.section.ref).is_rankings]
     queries, documents = texts_of(found[0].side)
     costs = {}
     with workspace.progress.bar("measuring", len(able)) as advance:

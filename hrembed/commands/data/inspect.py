@@ -35,7 +35,7 @@ from hrembed.models.tokenizer import open_tokenizer, tokenizer_identity
 from hrembed.plots.data import Inspection, draw_inspection
 from hrembed.records.data import DataInspectRecord, Lengths, PairCounts, SideLengths
 from hrembed.runs.record import open_run
-from hrembed.scoring.encoders import model_folder, pinned, short_name
+from hrembed.scoring.encoders import model_folder, pinned
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -267,19 +267,19 @@ def _measure(content: _Content, section: ModelSection, seed: int, run: Run) -> _
     count: Callable[[list[str]], list[int]] = _count_words
     unit: Literal["tokens", "words"] = "words"
     limit = None
-    if ref.scheme != "lexical":
+    if not ref.is_lexical:
         tokenizer, limit, body = open_tokenizer(model_folder(section, run.root))
         run.add_model("tokenizer", tokenizer_identity(body), str(body))
         count, unit = partial(_count_tokens, tokenizer), "tokens"
     rows = sample_rows(content.texts, content.sides, characters=_CHARACTERS, seed=seed)
     chosen = np.unique(np.concatenate([content.sides[side][of_side] for side, of_side in rows.items()]))
     values = np.zeros(len(content.texts), dtype=np.int64)
-    with run.progress.bar(f"{short_name(ref)}: {unit}", len(chosen)) as advance:
+    with run.progress.bar(f"{ref.short_name}: {unit}", len(chosen)) as advance:
         for start in range(0, len(chosen), _BATCH):
             batch = chosen[start : start + _BATCH]
             values[batch] = count([content.texts[n] for n in batch])
             advance(len(batch), "")
-    return _Lengths(values, rows, unit, limit, short_name(ref))
+    return _Lengths(values, rows, unit, limit, ref.short_name)
 
 
 def _count_words(texts: list[str]) -> list[int]:

@@ -9,10 +9,11 @@ import numpy as np
 from hrembed.commands.gate.check import Check
 from hrembed.errors import ConfigError, DataError
 from hrembed.metrics.gating import judge_limit
+from hrembed.models.refs import parse_ref
 from hrembed.reports.estimates import as_json
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
-from hrembed.scoring.latency import cycle, dimensions, has_vectors, milliseconds, model_bytes
+from hrembed.scoring.latency import cycle, dimensions, milliseconds, model_bytes
 from hrembed.scoring.past_evals import texts_of
 from hrembed.types import Estimate
 
@@ -57,7 +58,7 @@ def cost_checks(
 
 
 def _opened(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
-    if not has_vectors(side.section):
+    if not parse_ref(side.section.ref).embeds_texts:
         raise ConfigError(
             f"'{side.model}' gives no vectors, so `latency` and `size.dimensions` mean nothing for it",
             hint="leave these limits out, or name another model",

@@ -75,7 +75,7 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
         reasons.append(f"Fine-tuned briefly, {best.name} gains {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}].")
         reasons += _tied_words(tied, "the tuned models' scores") if len(tuned) > 1 else []
     section = best.candidate.section
-    if parse_ref(section.ref).scheme == "lexical":
+    if parse_ref(section.ref).is_lexical:
         reasons.append("No model with vectors beat it here; there is nothing in it to fine-tune.")
     reasons += _place_words(best.candidate.facts.name if best.candidate.facts else best.name, ranked)
     return Pick(

@@ -185,7 +185,7 @@ def _footprints(
     config: SelectConfig, candidates: Sequence[Candidate], task: Task, workspace: Workspace
 ) -> dict[str, list[Footprint]]:
     """Start each model in a process of its own; a service has no footprint here."""
-    local = [candidate for candidate in candidates if parse_ref(candidate.section.ref).scheme != "openai"]
+    local = [candidate for candidate in candidates if not parse_ref(candidate.section.ref).is_endpoint]
     measured = {}
     with workspace.progress.bar("start-up, memory and speed", len(local)) as advance:
         for candidate in local:
@@ -228,7 +228,7 @@ def _staying(measured: Sequence[Probed], places: int) -> set[str]:
     stay = {row.name for row in measured[:places]}
     for row in measured[places:]:
         behind = row.difference is not None and row.difference.estimate.high < 0
-        if not behind or parse_ref(row.candidate.section.ref).scheme == "lexical":
+        if not behind or parse_ref(row.candidate.section.ref).is_lexical:
             stay.add(row.name)
     return stay
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.commands.finetune.run import run_finetune
-from hrembed.config.finetune import NOT_TRAINABLE, FinetuneConfig
+from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.load import load_config
 from hrembed.data.locate import locate, shipped_root
 from hrembed.models.refs import parse_ref
@@ -51,7 +51,7 @@ def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
     Raises:
         HrembedError: The config of the training, its data or a model is not usable.
     """
-    trainable = [row for row in probe.finalists if parse_ref(row.candidate.section.ref).scheme not in NOT_TRAINABLE]
+    trainable = [row for row in probe.finalists if parse_ref(row.candidate.section.ref).has_weights]
     chosen = trainable[: config.transfer.finalists]
     if not chosen:
         return []
