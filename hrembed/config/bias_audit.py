@@ -12,31 +12,33 @@ from hrembed.config.section import Section
 
 
 class StimuliSection(Section):
-    """What is shown to the model."""
+    """Stimuli: what the model is shown."""
 
     jobs: str = Field(
         default="shipped:hr-core/audit/jobs.jsonl",
-        description="JSONL with `_id` and `text`, and `occupation` where it is known which résumé answers which job.",
+        description="JSONL with `_id`, `text` and optionally `occupation`, which tells the relevant résumés of a job.",
     )
     resumes: str = Field(
         default="shipped:hr-core/audit/resumes.jsonl",
-        description="JSONL with `_id` and `text` holding `{name}`, perhaps slots of cues, and `occupation`.",
+        description="JSONL with `_id`, `text` with the slot `{name}` (and slots of cues), and optionally `occupation`.",
     )
     names: str = Field(
         default="shipped:names/us-census-2020.csv",
-        description="CSV with `name` and one column for each group attribute; `first_name_count` to match on.",
+        description="CSV with `name`, one column per attribute, and optionally `first_name_count`, on which names are "
+        "matched.",
     )
     attributes: tuple[str, ...] = Field(
-        default=("gender", "race"), min_length=1, description="Columns of the names table that are compared."
+        default=("gender", "race"), min_length=1, description="Columns of the names table whose groups are compared."
     )
     half: Literal["all", "even", "odd"] = Field(
-        default="all", description="Every other name of each combination: audit with one half, train with the other."
+        default="all", description="Use every other name of each group: audit on one half, train on the other."
     )
     names_per_cell: int | None = Field(
         default=None,
         ge=2,
-        description="Names of each combination of attributes, chosen alike in frequency, syllables and tokens of the "
-        "model; null uses all.",
+        description="Names per combination of attributes, matched on frequency, syllables and tokens of the "
+        "model; null "
+        "uses all.",
     )
     cues: str = Field(
         default="shipped:cues/cues.csv", description="CSV with `cue`, `variant`, `group`, `text`; see data/cues."
@@ -48,29 +50,31 @@ class StimuliSection(Section):
 
 
 class LimitsSection(Section):
-    """Engineering choices, not law: where a difference starts to matter."""
+    """Limits from which a difference matters. Engineering choices, not law."""
 
     gap: float = Field(
         default=0.2,
         gt=0,
-        description="Largest mean score gap, in standard deviations of a job's scores over nameless résumés.",
+        description="Largest acceptable mean score gap, in standard deviations of a job's scores over the nameless "
+        "résumés.",
     )
     impact_ratio: float = Field(
-        default=0.8, gt=0, lt=1, description="Smallest ratio of selection rates at `headline_cut`."
+        default=0.8, gt=0, lt=1, description="Smallest acceptable ratio of selection rates at `headline_cut`."
     )
     flip: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="How much more often a decision may turn between names of two groups than between two names of "
-        "one; null does not judge it.",
+        description="Largest acceptable excess of decisions that flip between names of two groups over those that flip "
+        "between two names of one group; null does not judge it.",
     )
     recall: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Largest gap of recall at `headline_cut`, where it is known which résumés are relevant; null does "
-        "not judge it.",
+        description="Largest acceptable gap of recall at `headline_cut`, where relevant résumés are known; null "
+        "does not "
+        "judge it.",
     )
 
 
@@ -78,21 +82,21 @@ class ScoresFile(Section):
     """Scores of another system on the same stimuli."""
 
     path: str = Field(
-        description="CSV with `job`, `resume`, `name`, `score`: ids of the stimuli files; an empty name is the résumé "
-        "without one."
+        description="CSV with `job`, `resume`, `name`, `score`: ids as in the stimuli; an empty name stands for the "
+        "nameless résumé."
     )
 
 
 class DecisionsSection(Section):
-    """Real decisions about people, for the tables of the law."""
+    """Real decisions about people, for the legal tables."""
 
-    path: str = Field(description="CSV with one row for each person.")
+    path: str = Field(description="CSV with one row per person.")
     attributes: tuple[str, ...] = Field(
-        default=("sex", "race_ethnicity"), min_length=1, description="Columns with categories; empty cells are unknown."
+        default=("sex", "race_ethnicity"), min_length=1, description="Columns of categories; empty cells are unknown."
     )
-    selected: str | None = Field(default="selected", description="Column with yes or no; null for none.")
-    score: str | None = Field(default=None, description="Column with the score; null for none.")
-    job: str | None = Field(default=None, description="Column with the job, for comparisons within jobs.")
+    selected: str | None = Field(default="selected", description="Column with yes or no; null where there is none.")
+    score: str | None = Field(default=None, description="Score column; null where there is none.")
+    job: str | None = Field(default=None, description="Job column, for comparisons within jobs.")
 
     @model_validator(mode="after")
     def _something(self) -> DecisionsSection:
@@ -102,46 +106,50 @@ class DecisionsSection(Section):
 
 
 class MitigationSection(Section):
-    """What could be done, each measured before and after."""
+    """Mitigations, each measured before and after."""
 
     ways: tuple[Literal["header", "average", "leace", "mean-difference"], ...] = Field(
-        default=(), description="Leave the header out, average over names, or project groups out of the vectors."
+        default=(),
+        description="Mitigations to measure: remove the header, average over names, or project the groups out of the "
+        "vectors.",
     )
     task: TaskSection = DEV
-    metric: str = Field(default="ndcg@10", description="What must not suffer.")
+    metric: str = Field(default="ndcg@10", description="Metric that should not suffer.")
 
 
 class AuditConfig(Section):
     """`hrembed bias-audit`: the same résumés under different names."""
 
     model: ModelSection | None = Field(
-        default=ModelSection(), description="What is audited; null with `scores`, or with `decisions` alone."
+        default=ModelSection(), description="Model to audit; null with `scores`, or with `decisions` alone."
     )
     stimuli: StimuliSection = StimuliSection()
-    scores: ScoresFile | None = Field(default=None, description="Audit these scores in place of a model.")
-    decisions: DecisionsSection | None = Field(default=None, description="Also make the tables of the law from these.")
+    scores: ScoresFile | None = Field(
+        default=None, description="Audit the scores of another system instead of a model."
+    )
+    decisions: DecisionsSection | None = Field(default=None, description="Real decisions, for the legal tables.")
     texts_only: bool = Field(
-        default=False, description="Only write the texts that would be scored (`texts.parquet`), for another system."
+        default=False, description="Only write the texts to score (`texts.parquet`), for another system."
     )
     cues: tuple[str, ...] = Field(
         default=("pronouns", "affiliation", "graduation-year", "career-gap", "address", "spelling", "titles"),
-        description="Cues beside names, each with a table of its own; they do not decide the verdict.",
+        description="Cues besides names, each reported in a table of its own; they do not decide the verdict.",
     )
-    controls: bool = Field(default=True, description="Also measure typos, white space and the missing header.")
+    controls: bool = Field(default=True, description="Also measure controls: typos, white space and a missing header.")
     cuts: tuple[float, ...] = Field(
         default=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
         min_length=1,
-        description="Shares of the candidates that are selected for a job.",
+        description="Selection rates: shares of the candidates selected for a job.",
     )
-    headline_cut: float = Field(default=0.1, gt=0, lt=1, description="The cut that the verdict looks at.")
+    headline_cut: float = Field(default=0.1, gt=0, lt=1, description="The cut on which the verdict is based.")
     limits: LimitsSection = LimitsSection()
     fail_on: Literal["fail", "fail-or-inconclusive", "never"] = Field(
         default="fail",
-        description="Which verdict ends the command with exit code 5 (fail) or 6 (inconclusive).",
+        description="Verdicts that end the command with exit code 5 (fail) or 6 (inconclusive).",
     )
     mitigation: MitigationSection = MitigationSection()
     self_check: int = Field(
-        default=200, ge=0, le=10_000, description="Random splits of the names of equal groups for the A/A check."
+        default=200, ge=0, le=10_000, description="Random splits within groups for the A/A check; 0 leaves it out."
     )
     bootstrap: BootstrapSection = BootstrapSection()
 

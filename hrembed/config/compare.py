@@ -9,12 +9,14 @@ from hrembed.config.section import Section
 
 
 class AlternativeSection(Section):
-    """How a model is called in the table, and what it costs beside the machine."""
+    """Label and prices of a model."""
 
     model: str = Field(min_length=1, description="Name of a model in the eval runs, or a pattern with `*`.")
-    label: str | None = Field(default=None, min_length=1, description="Head of its column; null keeps the name.")
+    label: str | None = Field(default=None, min_length=1, description="Column heading; null keeps the name.")
     setup: float = Field(
-        default=0.0, ge=0, description="Paid once beside machine time: labels, licences, work; in `prices.currency`."
+        default=0.0,
+        ge=0,
+        description="One-off cost besides machine time (labels, licences, work), in `prices.currency`.",
     )
     per_million_tokens: float | None = Field(
         default=None, ge=0, description="Price of an endpoint; null counts machine time instead."
@@ -22,24 +24,26 @@ class AlternativeSection(Section):
 
 
 class PricesSection(Section):
-    """The price table; the shipped numbers are examples, put your own."""
+    """Prices. The shipped numbers are examples; put your own."""
 
-    currency: str = Field(default="EUR", min_length=1, description="What all prices are in.")
-    machine_hour: float = Field(default=0.10, ge=0, description="An hour of a machine like this one.")
-    watts: float = Field(default=30.0, gt=0, description="Power of the busy machine, assumed, for the energy estimate.")
+    currency: str = Field(default="EUR", min_length=1, description="Currency of all prices.")
+    machine_hour: float = Field(default=0.10, ge=0, description="Price of one hour of a machine like this one.")
+    watts: float = Field(default=30.0, gt=0, description="Assumed power of the busy machine, for the energy estimate.")
     alternatives: tuple[AlternativeSection, ...] = Field(default=(), description="Labels and prices of models.")
 
 
 class LoadSection(Section):
-    """What is measured of each model, in a process of its own."""
+    """Load test of each model, in a process of its own."""
 
-    texts: int = Field(default=100, ge=10, description="Queries and documents that are timed one by one.")
-    batch: int = Field(default=500, ge=40, description="Documents that are embedded in batches, to see how time grows.")
+    texts: int = Field(default=100, ge=10, description="Number of queries and documents timed one by one.")
+    batch: int = Field(default=500, ge=40, description="Number of documents encoded in batches, to see how time grows.")
     sizes: tuple[int, ...] = Field(
-        default=(1_000, 10_000, 100_000, 1_000_000), min_length=2, description="Numbers of documents of the last part."
+        default=(1_000, 10_000, 100_000, 1_000_000), min_length=2, description="Index sizes for the search timings."
     )
-    memory_mb: int = Field(default=2048, ge=64, description="A larger index is not built but extrapolated.")
-    seconds: float = Field(default=60, gt=0, description="What would take longer than this is extrapolated as well.")
+    memory_mb: int = Field(
+        default=2048, ge=64, description="Largest index that is built; larger ones are extrapolated."
+    )
+    seconds: float = Field(default=60, gt=0, description="Longest measurement; longer ones are extrapolated.")
 
     @field_validator("sizes")
     @classmethod
@@ -55,14 +59,16 @@ class CompareConfig(Section):
     runs: tuple[str, ...] = Field(
         default=("eval/latest",),
         min_length=1,
-        description="Eval runs, whose models are compared, and bias-audit runs of the same models.",
+        description="Eval runs whose models are compared, and bias-audit runs of the same models.",
     )
     reference: str | None = Field(
-        default=None, description="Model that the others are compared with; null is the first of the first run."
+        default=None, description="Reference model; null is the first model of the first run."
     )
-    delta: float = Field(default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you.")
+    delta: float = Field(
+        default=0.02, gt=0, lt=1, description="Equivalence margin: the largest difference that does not matter to you."
+    )
     prices: PricesSection = PricesSection()
     load: LoadSection | None = Field(
-        default=LoadSection(), description="What is measured; null compares accuracy and fairness only."
+        default=LoadSection(), description="Load test; null compares accuracy and fairness only."
     )
     bootstrap: BootstrapSection = BootstrapSection()

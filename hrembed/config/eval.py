@@ -18,21 +18,27 @@ class CompareSection(Section):
     """How models are compared."""
 
     pairs: Literal["all", "reference"] = Field(
-        default="all", description="Compare every two models, or all with the first; p-values are corrected for these."
+        default="all",
+        description="Compare every pair of models, or each model with the first; p-values are corrected for "
+        "that number "
+        "of comparisons.",
     )
     delta: float = Field(
-        default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you: an engineering choice."
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="Equivalence margin: the largest difference that does not matter to you. An engineering choice.",
     )
-    power: float = Field(
-        default=0.8, gt=0.5, lt=1, description="Chance of finding a difference of the size called detectable."
-    )
+    power: float = Field(default=0.8, gt=0.5, lt=1, description="Power used for the detectable difference.")
 
 
 class SearchSection(Section):
     """How documents are ranked."""
 
     depth: int = Field(
-        default=1000, ge=1, description="Ranks kept for each query; what comes later counts as not found."
+        default=1000,
+        ge=1,
+        description="Number of documents ranked for each query; what ranks lower counts as not found.",
     )
     memory_mb: int = Field(
         default=1024,
@@ -42,21 +48,23 @@ class SearchSection(Section):
 
 
 class CacheSection(Section):
-    """Vectors kept on disk, keyed by weights, settings, prompt and text."""
+    """Cache of vectors on disk, keyed by weights, settings, prompt and text."""
 
-    use: bool = Field(default=True, description="Whether vectors are looked up and kept.")
-    folder: str | None = Field(default=None, description="Where they lie; null is `.cache` in the folder of the runs.")
+    use: bool = Field(default=True, description="Read and write the cache.")
+    folder: str | None = Field(default=None, description="Folder of the cache; null is `.cache` in the runs folder.")
 
 
 class SliceSection(Section):
-    """Parts of the queries that are reported on their own."""
+    """Subsets of the queries that are reported separately."""
 
     by: tuple[str, ...] = Field(
         default=("length", "overlap", "relevant"),
         description="`length`, `overlap`, `relevant`, `seniority`, `language`, `group`, `family`, `query:FIELD` or "
         "`document:FIELD`.",
     )
-    min_queries: int = Field(default=20, ge=2, description="A slice with fewer says so in place of a number.")
+    min_queries: int = Field(
+        default=20, ge=2, description="Smallest slice with a score; smaller ones are named without one."
+    )
 
     @field_validator("by")
     @classmethod
@@ -68,12 +76,14 @@ class SliceSection(Section):
 
 
 class RobustnessSection(Section):
-    """The same queries, written differently."""
+    """The same queries with perturbed texts."""
 
     changes: tuple[str, ...] = Field(
-        default=(), description="`typos`, `case`, `abbreviations`, `word-order`; each embeds all queries once more."
+        default=(),
+        description="Perturbations: `typos`, `case`, `abbreviations`, `word-order`; each encodes all queries "
+        "once more.",
     )
-    seed: int = Field(default=13, ge=0, description="Seed of the changes.")
+    seed: int = Field(default=13, ge=0, description="Random seed of the perturbations.")
 
     @field_validator("changes")
     @classmethod
@@ -90,25 +100,31 @@ class EvalConfig(Section):
     models: tuple[ModelSection, ...] = Field(
         default=(ModelSection(),),
         min_length=1,
-        description="Models; the first is the reference of the comparisons.",
+        description="Models; the first is the reference of all comparisons.",
     )
     baselines: tuple[Literal["bm25", "tfidf"], ...] = Field(
-        default=("bm25", "tfidf"), description="Lexical baselines scored beside the models."
+        default=("bm25", "tfidf"), description="Lexical baselines that are scored as well."
     )
-    tasks: tuple[TaskSection, ...] = Field(default=(TaskSection(),), min_length=1, description="Tasks to score on.")
+    tasks: tuple[TaskSection, ...] = Field(default=(TaskSection(),), min_length=1, description="Tasks.")
     retention: tuple[TaskSection, ...] = Field(
         default=(),
-        description="Tasks outside of hiring that show what a fine-tuned model lost; reported and corrected apart.",
+        description="Tasks outside of hiring, which show what a fine-tuned model has forgotten; reported and corrected "
+        "as a family of their own.",
     )
     metrics: tuple[str, ...] = Field(
         default=("ndcg@10", "map", "mrr@10", "recall@100"),
         min_length=1,
-        description="Metrics of retrieval and reranking; the first is the headline.",
+        description="Retrieval and reranking metrics; the first is the headline metric.",
     )
     compare: CompareSection = CompareSection()
     slices: SliceSection = SliceSection()
     robustness: RobustnessSection = RobustnessSection()
-    worst: int = Field(default=10, ge=0, description="Queries shown where a model fails most, and most won and lost.")
+    worst: int = Field(
+        default=10,
+        ge=0,
+        description="Number of worst queries kept for each model, and of largest wins and losses against the "
+        "reference.",
+    )
     search: SearchSection = SearchSection()
     cache: CacheSection = CacheSection()
     bootstrap: BootstrapSection = BootstrapSection()

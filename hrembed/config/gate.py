@@ -12,11 +12,11 @@ from hrembed.config.section import Section
 
 
 class CandidateSection(Section):
-    """The model that asks to be let through."""
+    """The model under test."""
 
-    eval: str = Field(default="latest", description="Eval run: id, folder, or `latest`.")
+    eval: str = Field(default="latest", description="Eval run: id, folder or `latest`.")
     model: str | None = Field(
-        default=None, description="Its name in that run; null takes the last one of the run's `models`."
+        default=None, description="Name of the model in that run; null is the last of its `models`."
     )
     audit: str | None = Field(
         default=None, description="Bias-audit run of the same model: id, folder or `latest`; needed by `fairness`."
@@ -24,34 +24,34 @@ class CandidateSection(Section):
 
 
 class BaselineSection(Section):
-    """What it is compared with, on the same items."""
+    """The model it is compared with, on the same items."""
 
-    eval: str | None = Field(default=None, description="Eval run; null is the candidate's own.")
+    eval: str | None = Field(default=None, description="Eval run; null is that of the candidate.")
     model: str | None = Field(
-        default=None, description="Its name in that run; null takes the first one of the run's `models`."
+        default=None, description="Name of the model in that run; null is the first of its `models`."
     )
     audit: str | None = Field(default=None, description="Bias-audit run of the baseline, on the same stimuli.")
 
 
 class RuleSection(Section):
-    """What is asked of a metric on some tasks."""
+    """Requirement for a metric on one or more tasks."""
 
     task: str = Field(default="*", min_length=1, description="Name of a task, or a pattern with `*`.")
-    metric: str | None = Field(default=None, description="Name of the metric; null is the task's headline.")
-    direction: Literal["higher", "lower"] = Field(default="higher", description="Which way is better.")
+    metric: str | None = Field(default=None, description="Metric; null is the headline metric of the task.")
+    direction: Literal["higher", "lower"] = Field(default="higher", description="Which direction is better.")
     margin: float | None = Field(
         default=0.02,
         gt=0,
-        description="Largest loss against the baseline that is accepted (non-inferiority); null compares nothing.",
+        description="Non-inferiority margin: the largest acceptable loss against the baseline; null does not compare.",
     )
     min_effect: float = Field(
-        default=0.0, ge=0, description="Minimal effect: a loss must be shown to be larger than this before it fails."
+        default=0.0, ge=0, description="Minimal effect: a loss fails only when it is shown to be larger than this."
     )
     gain: float | None = Field(
-        default=None, ge=0, description="Gain over the baseline that must be shown; 0 asks for any, null for none."
+        default=None, ge=0, description="Gain over the baseline that must be shown; 0 requires any gain, null none."
     )
-    at_least: float | None = Field(default=None, description="Smallest value that is accepted, baseline or not.")
-    at_most: float | None = Field(default=None, description="Largest value that is accepted.")
+    at_least: float | None = Field(default=None, description="Smallest acceptable value, regardless of the baseline.")
+    at_most: float | None = Field(default=None, description="Largest acceptable value.")
 
     @model_validator(mode="after")
     def _asks(self) -> RuleSection:
@@ -63,68 +63,80 @@ class RuleSection(Section):
 
 
 class FairnessSection(Section):
-    """What is asked of the bias audit."""
+    """Requirements for the bias audit."""
 
     verdict: Literal["pass", "no-worse", "any"] = Field(
         default="any",
-        description="`pass` asks the candidate's audit for it, `no-worse` for one at least as good as the baseline's.",
+        description="`pass` requires that verdict of the candidate's audit, `no-worse` one at least as good as the "
+        "baseline's.",
     )
     gap_growth: float | None = Field(
         default=None,
         gt=0,
-        description="Most that a gap between two groups of names may grow against the baseline, in units of `column`.",
+        description="Largest acceptable growth of a gap between two groups of names against the baseline, in units of "
+        "`column`.",
     )
     column: str | None = Field(
-        default=None, description="Column of the audit's `per_name.parquet`; null takes `score`, else `effect`."
+        default=None,
+        description="Column of the audit's `per_name.parquet`; null is `score` where there is one, else `effect`.",
     )
 
 
 class LatencySection(Section):
-    """Both models are timed here and now, one text at a time, in turn; nothing is timed without a limit."""
+    """Limits of latency: both models are timed here, one text at a time, in turn; without a limit nothing is timed."""
 
-    p95_ms: float | None = Field(default=None, gt=0, description="Longest 95th percentile of a query.")
-    ratio: float | None = Field(
-        default=None, gt=0, description="Most times as long as the baseline, at the median of a query."
+    p95_ms: float | None = Field(
+        default=None, gt=0, description="Largest acceptable 95th percentile for a query, in milliseconds."
     )
-    texts: int = Field(default=50, ge=10, description="Queries that are timed.")
+    ratio: float | None = Field(
+        default=None, gt=0, description="Largest acceptable ratio of the median query time to that of the baseline."
+    )
+    texts: int = Field(default=50, ge=10, description="Number of queries that are timed.")
 
 
 class SizeSection(Section):
-    """Files of the model, and length of its vectors."""
+    """Limits of size."""
 
-    model_mb: float | None = Field(default=None, gt=0, description="Most MB (1,000,000 bytes) of files.")
-    dimensions: int | None = Field(default=None, ge=1, description="Longest vector: it decides the size of the index.")
-    ratio: float | None = Field(default=None, gt=0, description="Most times as many bytes as the baseline.")
+    model_mb: float | None = Field(
+        default=None, gt=0, description="Largest acceptable size of the model's files, in MB (10^6 bytes)."
+    )
+    dimensions: int | None = Field(
+        default=None, ge=1, description="Largest acceptable number of dimensions, which decides the size of the index."
+    )
+    ratio: float | None = Field(
+        default=None, gt=0, description="Largest acceptable ratio of the files' size to that of the baseline."
+    )
 
 
 class WaiverSection(Section):
-    """One check that may fail for now, since somebody answers for it."""
+    """A check that may fail until a date, and who answers for it."""
 
-    check: str = Field(min_length=1, description="Name of the check, as the report shows it.")
+    check: str = Field(min_length=1, description="Name of the check, as in the report.")
     owner: str = Field(min_length=1, description="Who answers for it.")
-    expires: date = Field(description="Last day on which it holds (UTC), as 2026-12-31.")
-    reason: str = Field(min_length=1, description="Why.")
+    expires: date = Field(description="Last day on which the waiver holds (UTC), such as 2026-12-31.")
+    reason: str = Field(min_length=1, description="Reason, for the report.")
 
 
 class GateConfig(Section):
-    """`hrembed gate`: may this model go on?"""
+    """`hrembed gate`: let a model through, or not."""
 
     candidate: CandidateSection = CandidateSection()
     baseline: BaselineSection | None = Field(
-        default=BaselineSection(), description="What it is compared with; null leaves absolute limits."
+        default=BaselineSection(), description="The model it is compared with; null checks absolute limits only."
     )
-    quality: tuple[RuleSection, ...] = Field(default=(RuleSection(),), description="Asked of tasks of hiring.")
+    quality: tuple[RuleSection, ...] = Field(default=(RuleSection(),), description="Requirements on hiring tasks.")
     retention: tuple[RuleSection, ...] = Field(
-        default=(RuleSection(margin=0.03),), description="Asked of the tasks outside of hiring (`retention` in eval)."
+        default=(RuleSection(margin=0.03),),
+        description="Requirements on tasks outside of hiring (`retention` of the eval run).",
     )
     fairness: FairnessSection = FairnessSection()
     latency: LatencySection = LatencySection()
     size: SizeSection = SizeSection()
     inconclusive: Literal["fail", "pass"] = Field(
-        default="fail", description="What an open question does: `fail` ends with exit code 6, `pass` with 0."
+        default="fail", description="How an inconclusive check ends: `fail` with exit code 6, `pass` with 0."
     )
-    waivers: tuple[WaiverSection, ...] = Field(default=(), description="Checks that may fail for now.")
-    power: float = Field(default=0.8, gt=0.5, lt=1, description="Chance to fail a loss of the size called detectable.")
+    waivers: tuple[WaiverSection, ...] = Field(default=(), description="Checks that may fail until a date.")
+    power: float = Field(default=0.8, gt=0.5, lt=1, description="Power used for the detectable loss.")
     bootstrap: BootstrapSection = BootstrapSection()
 
     @model_validator(mode="after")

@@ -38,29 +38,31 @@ def checked_metric(name: str) -> str:
 
 
 class EndpointSection(Section):
-    """A server with OpenAI's embeddings API. Texts leave this machine unless it is a server on it."""
+    """A server with OpenAI's embeddings API. Texts leave this machine unless the server runs on it."""
 
     base_url: str = Field(
         default="https://api.openai.com/v1",
-        description="Address with `/v1` where the server wants it; `/embeddings` is put behind it. Plain http only for "
-        "this machine.",
+        description="Base URL, with `/v1` where the server expects it; `/embeddings` is appended. Plain http is "
+        "allowed "
+        "for localhost only.",
     )
     api_key_env: str = Field(
         default="OPENAI_API_KEY",
-        description="Environment variable that holds the key, never the key itself; it may be unset for a server on "
-        "this machine.",
+        description="Name of the environment variable that holds the API key, never the key itself; a server on "
+        "localhost needs none.",
     )
-    requests_per_minute: int | None = Field(
-        default=None, ge=1, description="Most requests in a minute, spread evenly; null for no limit."
-    )
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Rate limit, spread evenly; null for none.")
     timeout_seconds: float = Field(
-        default=60, gt=0, le=3600, description="Longest wait for a connection, and for the whole of an answer."
+        default=60, gt=0, le=3600, description="Timeout for the connection and for the whole response."
     )
     attempts: int = Field(
-        default=6, ge=1, le=20, description="Most requests for a batch, when the server is busy or does not answer."
+        default=6,
+        ge=1,
+        le=20,
+        description="How often a batch is sent before giving up, when the server is busy or does not respond.",
     )
     price_per_million_tokens: float | None = Field(
-        default=None, ge=0, description="To show what it cost, in any currency; null shows tokens only."
+        default=None, ge=0, description="Price for the cost report, in any currency; null reports tokens only."
     )
 
     @field_validator("api_key_env")
@@ -73,57 +75,64 @@ class EndpointSection(Section):
 
 
 class ModelSection(Section):
-    """Which model, and how it is loaded. In its place may stand a reference, or the path of a `pick.yaml`."""
+    """A model and how to load it. A reference or the path of a `pick.yaml` may stand in its place."""
 
     short_form: ClassVar[bool] = True
 
     ref: str = Field(
         default="minilm",
         description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL`, `wordllama`, `bm25`, "
-        "`tfidf` or `trec:PATH` (the run files of an earlier evaluation or of another system; only in `eval`).",
+        "`tfidf` or `trec:PATH` (TREC run files of an earlier evaluation or of another system; `eval` only).",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
-        description="Number format of the weights; half precision only where you ask for it.",
+        description="Data type of the weights.",
     )
     backend: Literal["auto", "torch", "openvino"] = Field(
         default="auto",
-        description="What computes the vectors of a transformer: `torch`; `openvino`, whose graph is made once and "
-        "kept in `.cache` of the folder of the runs (`hrembed[export]`); `auto` takes torch for `precision: float32` "
-        "and OpenVINO otherwise. Training and `export` are always torch's.",
+        description="Engine of a transformer: `torch`; `openvino`, whose graph is compiled once and kept in "
+        "`.cache` in "
+        "the runs folder (needs `hrembed[export]`); `auto` uses torch for `precision: float32` and OpenVINO "
+        "otherwise. Training and `export` always use torch.",
     )
     precision: Literal["float32", "bfloat16", "int8", "auto"] = Field(
         default="float32",
-        description="Arithmetic of OpenVINO. `auto` measures once which of torch, float32 and bfloat16 is fastest here "
-        "with a cosine of at least 0.9999 to float32, and keeps to it; `int8` is fastest and changes vectors.",
+        description="Precision of OpenVINO. `auto` measures once which of torch, float32 and bfloat16 is "
+        "fastest on this "
+        "machine with a cosine of at least 0.9999 to float32, and remembers it; `int8` is fastest and "
+        "changes the vectors.",
     )
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
         default="auto",
-        description="How torch computes attention; `auto` leaves it to transformers. `flash_attention_2` needs a GPU, "
-        "the package `flash-attn` and half precision.",
+        description="Attention implementation of torch; `auto` leaves it to transformers. `flash_attention_2` needs a "
+        "GPU, the package `flash-attn` and half precision.",
     )
     compile: bool = Field(
         default=False,
-        description="Compile the transformer with `torch.compile` when it first runs: takes up to minutes, and pays "
-        "for many texts on a GPU.",
+        description="Compile the transformer with `torch.compile` on its first batch: takes minutes, and pays off for "
+        "many texts on a GPU.",
     )
     max_tokens: int | None = Field(
         default=None,
         ge=8,
         le=131072,
-        description="Cut texts after this many tokens; null keeps the model's own limit.",
+        description="Truncate texts to this many tokens; null keeps the model's own limit.",
     )
     dimensions: int | None = Field(
-        default=None, ge=1, description="Keep the first so many numbers of a vector (Matryoshka); null keeps all."
+        default=None, ge=1, description="Truncate vectors to their first dimensions (Matryoshka); null keeps all."
     )
-    batch_size: int = Field(default=32, ge=1, description="Texts encoded at once.")
+    batch_size: int = Field(default=32, ge=1, description="Texts per batch.")
     query_prompt: str = Field(
         default="",
-        description="Put in front of every query; `{instruction}` becomes the task's. Empty: the model's own, if any.",
+        description="Prefix of every query; `{instruction}` is replaced by that of the task. Empty keeps the "
+        "model's own "
+        "prompt, if it has one.",
     )
-    document_prompt: str = Field(default="", description="Put in front of every document.")
+    document_prompt: str = Field(
+        default="", description="Prefix of every document. Empty keeps the model's own prompt, if it has one."
+    )
     trust_remote_code: bool = Field(
-        default=False, description="Run Python code that comes with the model. Only for sources you trust."
+        default=False, description="Run Python code that ships with the model. Only for sources you trust."
     )
     endpoint: EndpointSection = EndpointSection()
 
@@ -169,19 +178,21 @@ class TaskSection(Section):
     split: str | None = Field(
         default=None,
         min_length=1,
-        description="Name of the qrels file without `.tsv`, or of the scored rows; null when there is only one.",
+        description="Name of the qrels file without `.tsv`, or the split of the rows that are scored; null when "
+        "there is "
+        "only one.",
     )
     kind: Literal["auto", "retrieval", "reranking", "similarity", "classification", "clustering"] = Field(
-        default="auto", description="What is measured; `auto` reads it off the files (clustering must be named)."
+        default="auto", description="Kind of task; `auto` infers it from the files (clustering must be named)."
     )
-    text: str = Field(default="text", min_length=1, description="Column of the text (classification, clustering).")
-    label: str = Field(default="label", min_length=1, description="Column of the label (classification, clustering).")
-    instruction: str = Field(default="", description="What a query asks for, for prompts that hold `{instruction}`.")
+    text: str = Field(default="text", min_length=1, description="Text column (classification, clustering).")
+    label: str = Field(default="label", min_length=1, description="Label column (classification, clustering).")
+    instruction: str = Field(default="", description="Task instruction, for prompts that contain `{instruction}`.")
 
 
 class BootstrapSection(Section):
-    """How intervals are computed."""
+    """Bootstrap intervals."""
 
-    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Bootstrap resamples.")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Level of every interval.")
-    seed: int = Field(default=13, ge=0, description="Seed of the resampling.")
+    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Number of resamples.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence level of every interval.")
+    seed: int = Field(default=13, ge=0, description="Random seed.")
