@@ -144,10 +144,10 @@ class CueComparison(GroupComparison):
     """The versions of one cue, which decide nothing.
 
     Attributes:
-        p_holm: `p_value`, corrected over the gates of all cues.
+        p_bh: `p_value`, corrected over the gates of all cues by Benjamini and Hochberg; the cue's verdicts rest on it.
     """
 
-    p_holm: Number
+    p_bh: Number
 
 
 class GateResult(Record):

@@ -60,7 +60,7 @@ def attribute_comparison(finding: Finding, judged: Sequence[Judged], jobs: Seque
 def cue_comparison(finding: Finding, judged: Sequence[Judged], jobs: Sequence[Text]) -> CueComparison:
     """Everything about the versions of a cue; `judged` holds the gates of all cues."""
     gates = _gates_of(finding, judged)
-    return CueComparison(**dict(_comparison(finding, gates, jobs)), p_holm=gates["score gap"].p_corrected)
+    return CueComparison(**dict(_comparison(finding, gates, jobs)), p_bh=gates["score gap"].p_corrected)
 
 
 def _gates_of(finding: Finding, judged: Sequence[Judged]) -> dict[str, Judged]:

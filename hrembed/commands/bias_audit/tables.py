@@ -116,6 +116,7 @@ def cue_row(name: str, versions: CueComparison) -> dict[str, str]:
         "groups": f"{gap.first} - {gap.second}",
         "mean score gap (SD)": format_estimate(gap.effect, sign=True),
         "p": format_p(versions.p_value),
+        "p (BH)": format_p(versions.p_bh),
         "gap": versions.gap_verdict,
         "impact ratio": versions.ratio_verdict,
     }

@@ -23,6 +23,7 @@ from hrembed.config.bias_audit import (
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.data.locate import locate
 from hrembed.errors import DataError, ModelError
+from hrembed.metrics.multiplicity import benjamini_hochberg
 from hrembed.models.transformer import load_model
 from hrembed.records.bias_audit import BiasAuditRecord
 from hrembed.runs.past import find_run
@@ -81,6 +82,22 @@ def test_a_model_is_audited_on_everything(tiny: AuditConfig, tmp_path: Path):
     assert "Annex IV" in page
     assert "Local Law 144" in page
     assert "profile" not in (run / "log.txt").read_text(encoding="utf-8")
+
+
+def test_cues_are_corrected_by_benjamini_and_hochberg_and_say_so(config: AuditConfig, tmp_path: Path):
+    result = run_bias_audit(config, Workspace(tmp_path))
+    metrics = read(result.run)
+    cues = metrics["cues"]
+    assert len(cues) == 6
+    family = [p for cue in cues.values() for p in (cue["p_value"], cue["measures"]["selected@0.1"]["p_value"])]
+    assert [cue["p_bh"] for cue in cues.values()] == benjamini_hochberg(family)[::2]
+    assert all("p_holm" not in cue for cue in cues.values())
+    assert all("p_holm" in attribute for attribute in metrics["attributes"].values())
+    rows = result.tables["Other cues (largest gap of each; they decide nothing)"]
+    assert [row["p (BH)"] for row in rows] == [f"{cue['p_bh']:.4f}" for cue in cues.values()]
+    page = (Path(result.run) / "report.html").read_text(encoding="utf-8")
+    _, _, glance = page.partition("Cues at a glance")
+    assert "p (BH)" in glance[: glance.index("</table>")]
 
 
 def test_what_a_run_wrote_is_read_back_as_it_was(tiny: AuditConfig, task: Path, tmp_path: Path):
