@@ -1,4 +1,4 @@
-"""How long work tells that it advances, without knowing who listens."""
+"""Progress reporting, independent of the user interface."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Shows bars and notes to whoever started the work."""
+    """Receives progress updates: bars and notes."""
 
     def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """Open a bar of `total` steps (0 when unknown); call the result with (steps done, short note)."""
         ...
 
     def note(self, text: str) -> None:
-        """Say one thing in passing."""
+        """Show one line."""
         ...
 
 
 class Silent:
-    """A `Progress` that shows nothing: the default when a command is called from Python."""
+    """A `Progress` that shows nothing, the default when a command is called from Python."""
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
-        """Open a bar that nobody sees."""
+        """Open a bar that is not shown."""
         yield lambda steps, note: None
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.commands.bias_audit.run import run_bias_audit
 from hrembed.commands.bias_audit.tables import lowest_ratio
@@ -11,7 +11,7 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.select.run import run_select
 from hrembed.config.parts import ModelSection
-from hrembed.records.base import as_json
+from hrembed.records.demo import DemoRecord, RunOutcome
 from hrembed.reports.estimates import format_estimate
 from hrembed.types import CommandResult
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
 
 
-def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[DemoRecord]:
     """Select, fine-tune, evaluate on the held-out split, and audit the tuned model.
 
     Each command opens a run of its own; the demo itself only joins them.
@@ -47,15 +47,20 @@ def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[Any]:
     evaluated = run_evaluate(config.eval.model_copy(update={"models": (base, tuned_ref)}), workspace)
     workspace.progress.note("4 of 4: bias-audit of the tuned model")
     audited = run_bias_audit(config.audit.model_copy(update={"model": tuned_ref}), workspace)
-    ran = {"select": selected, "finetune": tuned, "eval": evaluated, "bias-audit": audited}
-    metrics: dict[str, Any] = {name: {"run": result.run, "status": result.status} for name, result in ran.items()}
-    metrics["eval_metrics"] = as_json(evaluated.metrics)
+    results: dict[str, CommandResult[object]] = {
+        "select": selected,
+        "finetune": tuned,
+        "eval": evaluated,
+        "bias-audit": audited,
+    }
+    runs = {name: RunOutcome(run=result.run, status=result.status) for name, result in results.items()}
     tables = {
         "On occupations that were never trained on": _scores(evaluated.metrics, tuned_ref.ref),
         "Bias audit of the tuned model": _audit(audited.metrics),
-        "Runs": [{"command": name, "outcome": result.status, "folder": result.run} for name, result in ran.items()],
+        "Runs": [{"command": name, "outcome": run.status, "folder": run.run} for name, run in runs.items()],
     }
-    return CommandResult(str(workspace.root), audited.status, metrics, tables)
+    record = DemoRecord(runs=runs, eval_metrics=evaluated.metrics)
+    return CommandResult(str(workspace.root), audited.status, record, tables)
 
 
 def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
@@ -66,14 +71,16 @@ def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
         differences = {row.model: row for row in record.differences if row.task == task and row.reference == base}
         for model, scores in models.items():
             metric, score = next(iter(scores.items()))
-            found = differences.get(model)
+            against_base = differences.get(model)
             rows.append(
                 {
                     "task": task,
                     "model": "tuned" if model == tuned else model,
                     metric: format_estimate(score),
-                    "difference to the base": format_estimate(found.difference, sign=True) if found else "(the base)",
-                    "p (Holm)": f"{found.p_holm:.4f}" if found else "",
+                    "difference to the base": (
+                        format_estimate(against_base.difference, sign=True) if against_base else "(the base)"
+                    ),
+                    "p (Holm)": f"{against_base.p_holm:.4f}" if against_base else "",
                 }
             )
     return rows

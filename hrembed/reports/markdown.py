@@ -1,4 +1,4 @@
-"""Tables in Markdown, for job summaries: what a user wrote stays text."""
+"""Markdown tables for job summaries; text from users is escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Write rows as a table, every column of any row; an empty text without rows.
+    """Write rows as a table with every column of any row; an empty text without rows.
 
     Args:
         rows: Column name to cell.
@@ -25,5 +25,5 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def inline(text: str) -> str:
-    """Keep a user's text from being read as markup, and from ending a cell or a line."""
+    """Escape markup, and keep the text on one line."""
     return re.sub(r"([\\`*_\[\]<>|#&~])", r"\\\1", " ".join(text.split()))

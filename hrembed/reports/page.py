@@ -1,7 +1,7 @@
 """One self-contained HTML page: prose, sortable tables, pictures.
 
-Every text that is put in is escaped by the template engine, so a résumé that holds `<script>` stays text. Nothing is
-loaded from anywhere: style and script stand in the page, pictures are part of it.
+The template engine escapes every text, so a résumé that contains `<script>` stays text. Nothing is loaded from
+elsewhere: styles, scripts and pictures are embedded.
 """
 
 from __future__ import annotations

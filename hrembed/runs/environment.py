@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, repository."""
+"""The environment of a run: versions, machine, repository."""
 
 from __future__ import annotations
 

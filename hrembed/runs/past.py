@@ -1,4 +1,4 @@
-"""Runs that ended: found by a short name, and read only as they were written."""
+"""Past runs: found by a short name, read only while their files have the hashes of the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a command works, and who listens."""
+"""The folder of runs and the progress display, which every command works with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Workspace:
-    """The folder of all runs, and whoever follows the work.
+    """The folder of all runs, and the progress display.
 
     Attributes:
         root: Folder of all runs, which also holds the caches.
@@ -27,5 +27,5 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Folder of everything that can be computed again: vectors, graphs, mined negatives."""
+        """Folder of what can be recomputed: vectors, graphs, mined negatives."""
         return self.root / ".cache"
