@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.models.cache import Shelf, text_keys
+from hrembed.models.endpoint import Endpoint
 from hrembed.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
+    from hrembed.records.usage import EndpointUsage
     from hrembed.types import Backend, Floats, Ints, Side
 
 _TEXTS_AT_ONCE = 1024  # rows of a file of the cache
@@ -99,10 +101,9 @@ class DenseEncoder:
         return self._backend.source
 
     @property
-    def usage(self) -> Mapping[str, object] | None:
+    def usage(self) -> EndpointUsage | None:
         """What an endpoint counted: requests, tokens, cost; None for models that run here."""
-        counted = getattr(self._backend, "usage", None)
-        return None if counted is None else asdict(counted)
+        return self._backend.usage if isinstance(self._backend, Endpoint) else None
 
     def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> DenseSimilarity:
         """Compare by cosine.

@@ -10,7 +10,6 @@ import os
 import random
 import re
 import time
-from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ import numpy as np
 from hrembed.errors import ModelError
 from hrembed.models.http import NoAnswerError, is_loopback, post
 from hrembed.progress import Silent
+from hrembed.records.usage import EndpointUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,23 +39,6 @@ _SHOWN_CHARACTERS = 200
 _ECHO_CHARACTERS = 12  # as many in a row that a message shares with a text are taken from it
 _KEY_CHARACTERS = 8
 _TOO_MUCH = re.compile(r"too (long|large|many|big)|maximum|exceed|token|context|batch", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What an endpoint was asked for so far.
-
-    Attributes:
-        requests: Sent, also those that failed.
-        retries: How many of them repeated another one.
-        tokens: Sum over the answers that tell theirs; None when none does. A broken answer tells nothing.
-        cost: `tokens` times the price, in the price's currency; None without tokens or price.
-    """
-
-    requests: int
-    retries: int
-    tokens: int | None
-    cost: float | None
 
 
 class _WrongAnswerError(Exception):
@@ -133,10 +116,10 @@ class Endpoint:
         self._tokens: int | None = None
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> EndpointUsage:
         """What was asked for since this object was made."""
         cost = None if self._tokens is None or self._price is None else self._tokens * self._price / 1e6
-        return Usage(self._requests, self._retries, self._tokens, cost)
+        return EndpointUsage(requests=self._requests, retries=self._retries, tokens=self._tokens, cost=cost)
 
     def embed(self, texts: Sequence[str], side: Side, prompt: str) -> Floats:
         """Ask for one batch.

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from hrembed.metrics.verdicts import Verdict
 from hrembed.records.base import CommandRecord, Measured, Number, Record
+from hrembed.records.usage import EndpointUsage
 
 Kind = Literal["retrieval", "reranking", "similarity", "classification", "clustering"]
 
@@ -168,3 +169,15 @@ class EvalRecord(CommandRecord):
     families: dict[str, int]
     slices: dict[str, dict[str, Slices]]
     robustness: dict[str, dict[str, dict[str, Moved]]]
+
+
+class EvalTimings(Record):
+    """What differs from run to run, the content of `timings.json`.
+
+    Attributes:
+        seconds: Task -> model -> time of its evaluation.
+        usage: Model behind an endpoint -> what it was asked for.
+    """
+
+    seconds: dict[str, dict[str, float]]
+    usage: dict[str, EndpointUsage]

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from hrembed.records.base import CommandRecord, Measured, Record
+from hrembed.records.usage import EndpointUsage
 
 LicenceClass = Literal["permissive", "copyleft", "non-commercial", "unknown"]
 RankBy = Literal["mean", "borda"]
@@ -269,22 +270,6 @@ class Footprint(Record):
     texts_per_second: float
     peak_memory_mb: float
     load: float
-
-
-class EndpointUsage(Record):
-    """What an endpoint was asked for.
-
-    Attributes:
-        requests: Requests sent, also those that failed.
-        retries: How many of them repeated another one.
-        tokens: Tokens that the endpoint counted; null when it tells none.
-        cost: Their price, in its currency; null without tokens or price.
-    """
-
-    requests: int
-    retries: int
-    tokens: int | None
-    cost: float | None
 
 
 class SelectTimings(Record):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
+    from hrembed.records.usage import EndpointUsage
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Backend, Encoder
 
@@ -49,6 +50,11 @@ def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
     if section.ref != "run:latest":
         return section
     return section.model_copy(update={"ref": f"run:{training_run(runs_dir, LATEST).path.name}"})
+
+
+def usage_of(encoder: Encoder | None) -> EndpointUsage | None:
+    """What an endpoint counted so far; None for anything else."""
+    return encoder.usage if isinstance(encoder, DenseEncoder) else None
 
 
 def open_encoder(

@@ -27,8 +27,8 @@ from answering import (
     refused,
 )
 from hrembed.errors import ModelError
-from hrembed.models.endpoint import Usage
 from hrembed.progress import Silent
+from hrembed.records.usage import EndpointUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_what_passes_is_tried_again(server, name):
     told = Told()
     asked = endpoint(server.url, timeout_seconds=0.3, progress=told)
     assert (asked.embed(TEXTS, "query", "") == expected(TEXTS)).all()
-    assert asked.usage == Usage(requests=2, retries=1, tokens=None, cost=None)
+    assert asked.usage == EndpointUsage(requests=2, retries=1, tokens=None, cost=None)
     assert len(told.notes) == 1
     assert "attempt 1 of 6" in told.notes[0]
     assert_discreet(told.notes[0])

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from hrembed.commands.eval.details import details, draw, write_details
 from hrembed.commands.eval.tables import tables_of
-from hrembed.records.eval import EvalRecord, TaskFacts
+from hrembed.records.eval import EvalRecord, EvalTimings, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
-from hrembed.scoring.encoders import pinned
+from hrembed.scoring.encoders import pinned, usage_of
 from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import unit_of
 from hrembed.scoring.systems import open_systems
@@ -18,12 +18,13 @@ from hrembed.scoring.tasks import items_of, kind_of, open_tasks
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from hrembed.commands.eval.details import Details
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
+    from hrembed.records.usage import EndpointUsage
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.scoring.measures import Measures
@@ -59,7 +60,7 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
         record = _record(results, tasks, kept, behind, config)
         run.write_table("per_query", _rows(results, [*tasks, *kept]))
         write_details(run, [*tasks, *kept], results, behind, seconds)
-        run.write_timings({"seconds": seconds, "usage": _usage(systems, workspace.progress)})
+        run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
         run.write_metrics(record)
         draw(run, record)
     return CommandResult(str(run.path), "ok", record, tables_of(record, config))
@@ -130,14 +131,16 @@ def _record(
     )
 
 
-def _usage(systems: Sequence[System], progress: Progress) -> dict[str, Mapping[str, Any]]:
+def _usage(systems: Sequence[System], progress: Progress) -> dict[str, EndpointUsage]:
     """Gather what endpoints counted, and say it."""
-    found = {system.name: getattr(system.encoder, "usage", None) for system in systems}
-    usage = {name: counted for name, counted in found.items() if counted}
-    for name, counted in usage.items():
-        cost = "" if counted["cost"] is None else f", cost {counted['cost']:.4f}"
-        progress.note(f"{name}: {counted['requests']} requests, {counted['tokens']} tokens{cost}")
-    return usage
+    usages = {}
+    for system in systems:
+        usage = usage_of(system.encoder)
+        if usage is not None:
+            cost = "" if usage.cost is None else f", cost {usage.cost:.4f}"
+            progress.note(f"{system.name}: {usage.requests} requests, {usage.tokens} tokens{cost}")
+            usages[system.name] = usage
+    return usages
 
 
 def _rows(results: Results, tasks: Sequence[AnyTask]) -> dict[str, list[Any]]:

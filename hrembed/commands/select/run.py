@@ -21,9 +21,9 @@ from hrembed.commands.select.scores import open_scores
 from hrembed.commands.select.tables import tables_of
 from hrembed.commands.select.transfer import run_transfer, tuned_model
 from hrembed.errors import ConfigError
-from hrembed.records.select import EndpointUsage, ProbeTask, SelectRecord, SelectTimings
+from hrembed.records.select import ProbeTask, SelectRecord, SelectTimings
 from hrembed.runs.record import open_run
-from hrembed.scoring.encoders import pinned
+from hrembed.scoring.encoders import pinned, usage_of
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ def _write_rows(run: Run, leaderboard: _Leaderboard, probe: Probe | None, tuned:
         return
     values = {row.name: [float(value) for value in row.values] for row in probe.finalists}
     run.write_table("probe_per_query", {"query": [query.id for query in probe.task.queries], **values})
-    usage = {row.name: getattr(row.candidate.encoder, "usage", None) for row in probe.finalists}
+    usage = {row.name: usage_of(row.candidate.encoder) for row in probe.finalists}
     run.write_timings(
         SelectTimings(
             footprints={name: tuple(devices) for name, devices in probe.footprints.items()},
-            usage={name: EndpointUsage.model_validate(counted) for name, counted in usage.items() if counted},
+            usage={name: counted for name, counted in usage.items() if counted},
             transfer_runs={row.base.name: row.run for row in tuned},
         )
     )
