@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.files import writing
 
@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.records.compare import SizeCost
+
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
 _MARKERS = "osD^vPX*"
 
 
-def draw_growth(path: Path, growth: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def draw_growth(path: Path, growth: Mapping[str, Sequence[SizeCost]]) -> None:
     """Draw milliseconds of a search over the number of documents into an SVG file, both on logarithmic axes.
 
     Args:
         path: The file.
-        growth: Model to its sizes: `documents`, `search_ms`, and `search_measured`; what is not measured is hollow.
+        growth: Model to its sizes, rising; what is not measured is hollow.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -31,14 +33,10 @@ def draw_growth(path: Path, growth: Mapping[str, Sequence[Mapping[str, Any]]]) -
     axes = figure.subplots()
     for number, (label, rows) in enumerate(growth.items()):
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        sizes, times = [row["documents"] for row in rows], [row["search_ms"] for row in rows]
-        axes.plot(sizes, times, color=colour, linewidth=1, linestyle=":")
+        axes.plot(*_points(rows), color=colour, linewidth=1, linestyle=":")
         for measured, fill in ((True, colour), (False, "none")):
-            chosen = [
-                (x, y) for x, y, row in zip(sizes, times, rows, strict=True) if row["search_measured"] is measured
-            ]
-            name = label if measured else None
-            axes.plot(*zip(*chosen, strict=True) if chosen else ([], []), marker, color=colour, mfc=fill, label=name)
+            points = _points([row for row in rows if row.search_measured is measured])
+            axes.plot(*points, marker, color=colour, mfc=fill, label=label if measured else None)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("documents (hollow: extrapolated)")
@@ -50,3 +48,7 @@ def draw_growth(path: Path, growth: Mapping[str, Sequence[Mapping[str, Any]]]) -
     # Letters become paths, and names of parts do not differ from time to time.
     with writing(path) as part, mpl.rc_context({"svg.hashsalt": "hrembed"}):
         figure.savefig(part, format="svg", metadata={"Date": None})
+
+
+def _points(rows: Sequence[SizeCost]) -> tuple[list[int], list[float]]:
+    return [row.documents for row in rows], [row.search_ms for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -19,7 +19,11 @@ from pydantic import (
 )
 
 from hrembed.errors import DataError
+from hrembed.files import json_text, write_text
 from hrembed.types import Estimate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA: Literal[1] = 1
 """Number of the shape of all records; it rises when a field is renamed, moved or removed."""
@@ -105,9 +109,20 @@ class CommandRecord(Record):
 R = TypeVar("R", bound=CommandRecord)
 
 
-def as_json(record: Record) -> dict[str, object]:
-    """Write a record as plain JSON values in the order of its fields, undefined numbers as null."""
-    return record.model_dump(mode="json", by_alias=True)
+def as_json(record: Record | Mapping[str, Record]) -> dict[str, object]:
+    """Write a record, or several by name, as plain JSON values: fields in their order, undefined numbers as null."""
+    if isinstance(record, Record):
+        return record.model_dump(mode="json", by_alias=True)
+    return {name: as_json(each) for name, each in record.items()}
+
+
+def write_record(path: Path, record: Record | Mapping[str, Record]) -> None:
+    """Write a record, or several by name, into a JSON file.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    write_text(path, json_text(as_json(record), sort_keys=False) + "\n")
 
 
 def read_record(kind: type[R], text: str, where: str) -> R:

@@ -20,6 +20,7 @@ RECORDS = {
     "data-anonymise": "hrembed.records.data:DataAnonymiseRecord",
     "data-restore": "hrembed.records.data:DataRestoreRecord",
     "select": "hrembed.records.select:SelectRecord",
+    "compare": "hrembed.records.compare:CompareRecord",
 }
 """Command, as its folder of runs is called, to its record as `module:class`."""
 

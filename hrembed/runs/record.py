@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import HrembedError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
-from hrembed.records.base import Record, as_json
+from hrembed.records.base import Record, write_record
 from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
@@ -68,8 +68,8 @@ class Run(Workspace):
         self._write("timings.json", timings)
 
     def _write(self, name: str, content: Record | Mapping[str, Any]) -> None:
-        if isinstance(content, Record):
-            write_text(self.path / name, json_text(as_json(content), sort_keys=False) + "\n")
+        if isinstance(content, Record) or (content and all(isinstance(each, Record) for each in content.values())):
+            write_record(self.path / name, content)
         else:
             write_json(self.path / name, content)
 

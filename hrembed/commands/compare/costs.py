@@ -1,32 +1,27 @@
-"""What a model takes on this machine: measured in a process of its own, so that its memory is its own.
-
-Run as `python -m hrembed.commands.compare.costs IN OUT`, both JSON.
-"""
+"""What a model takes on this machine: measured in a process of its own, so that its memory is its own."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hrembed.config.compare import LoadSection
 from hrembed.config.parts import ModelSection
-from hrembed.errors import ModelError
-from hrembed.files import write_json
 from hrembed.metrics.scaling import Curve, fit_growth, transformer_flops
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
 from hrembed.models.tokenizer import open_tokenizer
+from hrembed.records.base import Record
+from hrembed.records.compare import EmbeddingTimes, ModelCost, SizeCost
 from hrembed.runs.environment import peak_memory_mb
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import model_folder, open_encoder
+from hrembed.scoring.fresh_process import run_in_fresh_process
 from hrembed.scoring.latency import cycle, milliseconds, model_bytes
 
 if TYPE_CHECKING:
@@ -39,60 +34,86 @@ _TOP = 10
 _MB = 1_000_000
 
 
-def measure_in_subprocess(
-    section: ModelSection, runs_dir: Path, queries: Sequence[str], documents: Sequence[str], load: LoadSection
-) -> dict[str, Any]:
-    """Measure a model in a process of its own.
+class CostRequest(Record):
+    """What is measured.
 
-    Args:
+    Attributes:
         section: The model.
         runs_dir: Folder of all runs.
         queries: Texts as they are asked.
         documents: Texts as they are searched.
         load: How much is measured.
+    """
+
+    section: ModelSection
+    runs_dir: Path
+    queries: tuple[str, ...]
+    documents: tuple[str, ...]
+    load: LoadSection
+
+
+def measure_cost(request: CostRequest) -> ModelCost:
+    """Measure a model in a process of its own.
 
     Raises:
         ModelError: The process failed; the message holds its last line.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / "in.json", Path(folder) / "out.json"
-        asked = {"section": section.model_dump(mode="json"), "load": load.model_dump(mode="json")}
-        write_json(given, {**asked, "runs_dir": str(runs_dir), "queries": list(queries), "documents": list(documents)})
-        command = [sys.executable, "-m", "hrembed.commands.compare.costs", str(given), str(found)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ModelError(f"'{section.ref}' could not be measured: {last}")
-        measured: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return measured
+    failure = f"'{request.section.ref}' could not be measured"
+    return run_in_fresh_process(measure_cost_here, request, ModelCost, failure=failure).record
 
 
-def measure(
-    section: ModelSection, runs_dir: Path, queries: Sequence[str], documents: Sequence[str], load: LoadSection
-) -> dict[str, Any]:
-    """Measure a model in this process; see `measure_in_subprocess`."""
+def measure_cost_here(request: CostRequest) -> ModelCost:
+    """Measure a model in this process."""
+    section, runs_dir = request.section, request.runs_dir
     encoder = open_encoder(section, Workspace(runs_dir))
-    found = (
-        _dense(encoder, queries, documents, load)
-        if parse_ref(section.ref).embeds_texts
-        else _lexical(encoder, queries, documents, load)
-    )
+    measure = _dense if parse_ref(section.ref).embeds_texts else _lexical
+    times = measure(encoder, request.queries, request.documents, request.load)
     folder = _transformer(section, runs_dir)
-    tokens = {} if folder is None else _tokens(folder, section.max_tokens, queries, documents)
-    return {
-        **found,
-        **tokens,
-        "model_bytes": model_bytes(section, runs_dir),
-        "load": _load(),
-    }
+    tokens = None if folder is None else _tokens(folder, section.max_tokens, request.queries, request.documents)
+    return ModelCost(
+        dimensions=times.dimensions,
+        load_seconds=times.load_seconds,
+        query_ms=times.query_ms.tolist(),
+        document_ms=None if times.document_ms is None else times.document_ms.tolist(),
+        texts_per_second=times.texts_per_second,
+        peak_memory_mb=times.peak_memory_mb,
+        embedding=times.embedding,
+        growth=times.growth.sizes,
+        search_exponent=times.growth.exponent,
+        query_tokens=None if tokens is None else tokens.query,
+        document_tokens=None if tokens is None else tokens.document,
+        document_flops=None if tokens is None else tokens.document_flops,
+        model_bytes=model_bytes(section, runs_dir),
+        load=_load(),
+    )
 
 
-def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], load: LoadSection) -> dict[str, Any]:
+class _Growth(NamedTuple):
+    """What each number of documents takes, and the exponent of the search time."""
+
+    sizes: tuple[SizeCost, ...]
+    exponent: float
+
+
+class _Times(NamedTuple):
+    """What was timed, as in `ModelCost`."""
+
+    dimensions: int | None
+    load_seconds: float
+    query_ms: Floats
+    document_ms: Floats | None
+    texts_per_second: float
+    peak_memory_mb: float
+    embedding: EmbeddingTimes | None
+    growth: _Growth
+
+
+def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], load: LoadSection) -> _Times:
     started = time.perf_counter()
     width = int(encoder.vectors(["text"], "query").shape[1])
-    ready = time.perf_counter() - started
-    one_query = milliseconds([encoder], cycle(queries, load.texts), "query")[0]
-    one_document = milliseconds([encoder], cycle(documents, load.texts), "document")[0]
+    load_seconds = time.perf_counter() - started
+    query_ms = milliseconds([encoder], cycle(queries, load.texts), "query")[0]
+    document_ms = milliseconds([encoder], cycle(documents, load.texts), "document")[0]
     texts = cycle(documents, load.batch)
     sizes, seconds = [int(part * load.batch) for part in _PARTS], []
     for size in sizes:
@@ -102,22 +123,14 @@ def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], l
     # No text waits for another, so the time is a straight line through zero; its slope weighs the longer times.
     slope = float(np.dot(sizes, seconds) / np.dot(sizes, sizes))
     peak = peak_memory_mb()  # before indexes of many documents are built
-    rows = _grow(
+    growth = _grow(
         load,
         lambda size: _search_ms(size, width),
         lambda size: size * width * 4 / _MB,
         lambda size: (slope * size, size <= load.batch),
     )
-    return {
-        "dimensions": width,
-        "load_seconds": ready,
-        "query_ms": one_query.tolist(),
-        "document_ms": one_document.tolist(),
-        "peak_memory_mb": peak,
-        "texts_per_second": 1 / slope,
-        "embedding": {"sizes": sizes, "seconds": seconds},
-        **rows,
-    }
+    embedding = EmbeddingTimes(sizes=tuple(sizes), seconds=tuple(seconds))
+    return _Times(width, load_seconds, query_ms, document_ms, 1 / slope, peak, embedding, growth)
 
 
 def _search_ms(size: int, width: int) -> float:
@@ -137,15 +150,17 @@ def _search_ms(size: int, width: int) -> float:
     return float(np.median(took))
 
 
-def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], load: LoadSection) -> dict[str, Any]:
-    asked, built, weights = cycle(queries, load.texts), {}, {}
+def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], load: LoadSection) -> _Times:
+    asked = cycle(queries, load.texts)
+    build_seconds: dict[int, float] = {}
+    index_mb: dict[int, float] = {}
 
     def search(size: int, texts: Sequence[str] = ()) -> Floats:
         started = time.perf_counter()
         similarity: Any = encoder.similarity(asked, texts or cycle(documents, size))
-        built[size] = time.perf_counter() - started
-        held = similarity.documents
-        weights[size] = (held.data.nbytes + held.indices.nbytes + held.indptr.nbytes) / _MB
+        build_seconds[size] = time.perf_counter() - started
+        index = similarity.documents
+        index_mb[size] = (index.data.nbytes + index.indices.nbytes + index.indptr.nbytes) / _MB
         took = []
         for place in range(len(asked)):
             started = time.perf_counter()
@@ -154,7 +169,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
             took.append((time.perf_counter() - started) * 1000)
         return np.array(took)
 
-    one_query = search(len(documents), list(documents)) if len(documents) > _TOP else search(max(load.sizes[0], 100))
+    query_ms = search(len(documents), list(documents)) if len(documents) > _TOP else search(max(load.sizes[0], 100))
     peak = peak_memory_mb()
     sizes: list[int] = []
 
@@ -162,21 +177,20 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
         sizes.append(size)
         return float(np.median(search(size)))
 
-    def built_at(size: int) -> tuple[float, bool]:
-        if size in built:
-            return built[size], True
-        return fit_growth(sizes, [built[known] for known in sizes]).at(size), False
+    def seconds_at(size: int) -> tuple[float, bool]:
+        if size in build_seconds:
+            return build_seconds[size], True
+        return fit_growth(sizes, [build_seconds[known] for known in sizes]).at(size), False
 
-    rows = _grow(load, median, lambda size: _index_mb(size, sizes, weights), built_at)
-    per_second = sizes[-1] / built[sizes[-1]]
-    return {"dimensions": None, "load_seconds": 0.0, "query_ms": one_query.tolist(), "document_ms": None,
-            "texts_per_second": per_second, "peak_memory_mb": peak, "embedding": None, **rows}  # fmt: skip
+    growth = _grow(load, median, lambda size: _index_mb(size, sizes, index_mb), seconds_at)
+    texts_per_second = sizes[-1] / build_seconds[sizes[-1]]
+    return _Times(None, 0.0, query_ms, None, texts_per_second, peak, None, growth)
 
 
-def _index_mb(size: int, sizes: Sequence[int], weights: dict[int, float]) -> float:
-    if size in weights:
-        return weights[size]
-    return fit_growth(sizes, [weights[known] for known in sizes]).at(size) if len(sizes) > 1 else 0.0
+def _index_mb(size: int, sizes: Sequence[int], measured: dict[int, float]) -> float:
+    if size in measured:
+        return measured[size]
+    return fit_growth(sizes, [measured[known] for known in sizes]).at(size) if len(sizes) > 1 else 0.0
 
 
 def _grow(
@@ -184,32 +198,32 @@ def _grow(
     search_ms: Callable[[int], float],
     index_mb: Callable[[int], float],
     embed_seconds: Callable[[int], tuple[float, bool]],
-) -> dict[str, Any]:
+) -> _Growth:
     """Measure searches at each size that fits into memory and time, and extrapolate the others from a fitted curve."""
-    known: dict[int, float] = {}
+    measured: dict[int, float] = {}
     curve, took = Curve(0.0, 1.0), 0.0
-    rows = []
+    sizes = []
     for size in load.sizes:
-        longer = took * size / max(known, default=size)
-        fits = len(known) < 2 or (index_mb(size) <= load.memory_mb and longer <= load.seconds)
+        longer = took * size / max(measured, default=size)
+        fits = len(measured) < 2 or (index_mb(size) <= load.memory_mb and longer <= load.seconds)
         if fits:
             started = time.perf_counter()
-            known[size] = search_ms(size)
+            measured[size] = search_ms(size)
             took = time.perf_counter() - started
-        if len(known) > 1:
-            curve = fit_growth(list(known), list(known.values()))
+        if len(measured) > 1:
+            curve = fit_growth(list(measured), list(measured.values()))
         seconds, embedded = embed_seconds(size)
-        rows.append(
-            {
-                "documents": size,
-                "search_ms": known.get(size, curve.at(size)),
-                "search_measured": fits,
-                "index_mb": index_mb(size),
-                "embed_seconds": seconds,
-                "embed_measured": embedded,
-            }
+        sizes.append(
+            SizeCost(
+                documents=size,
+                search_ms=measured.get(size, curve.at(size)),
+                search_measured=fits,
+                index_mb=index_mb(size),
+                embed_seconds=seconds,
+                embed_measured=embedded,
+            )
         )
-    return {"growth": rows, "search_exponent": curve.exponent}
+    return _Growth(tuple(sizes), curve.exponent)
 
 
 def _load() -> float | None:
@@ -226,34 +240,26 @@ def _transformer(section: ModelSection, runs_dir: Path) -> Path | None:
     return None if is_model2vec(folder) else folder
 
 
-def _tokens(
-    folder: Path, max_tokens: int | None, queries: Sequence[str], documents: Sequence[str]
-) -> dict[str, float | None]:
+class _Tokens(NamedTuple):
     """Mean tokens of a query and of a document, and an estimate of the arithmetic of a document."""
+
+    query: float
+    document: float
+    document_flops: float | None
+
+
+def _tokens(folder: Path, max_tokens: int | None, queries: Sequence[str], documents: Sequence[str]) -> _Tokens:
     tokenizer, limit, body = open_tokenizer(folder)
     limits = [value for value in (limit, max_tokens) if value]
-    lengths = [
+    query_tokens, document_tokens = (
         float(np.mean([min([len(tokenizer(text)["input_ids"]), *limits]) for text in texts]))
         for texts in (queries, documents)
-    ]
+    )
+    # The architecture's own file, whose keys are those of transformers.
     shape = json.loads((body / "config.json").read_text(encoding="utf-8"))
     keys = ("num_hidden_layers", "hidden_size", "intermediate_size")
     flops = None
     if all(isinstance(shape.get(key), int) for key in keys):
         layers, width, inner = (shape[key] for key in keys)
-        flops = transformer_flops(layers=layers, width=width, feed_forward=inner, tokens=lengths[1])
-    return {"query_tokens": lengths[0], "document_tokens": lengths[1], "document_flops": flops}
-
-
-if __name__ == "__main__":
-    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    write_json(
-        Path(sys.argv[2]),
-        measure(
-            ModelSection.model_validate(asked["section"]),
-            Path(asked["runs_dir"]),
-            asked["queries"],
-            asked["documents"],
-            LoadSection.model_validate(asked["load"]),
-        ),
-    )
+        flops = transformer_flops(layers=layers, width=width, feed_forward=inner, tokens=document_tokens)
+    return _Tokens(query_tokens, document_tokens, flops)

@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hrembed.commands.compare.tables import Tables
     from hrembed.reports.page import Part
-
-    Rows = list[dict[str, str]]
-    Tables = dict[str, Rows]
-
 
 _NOTE = (
     "Accuracy with its interval. * extrapolated from a curve fitted to smaller sizes, or from times of fewer texts. "

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hrembed.commands.compare.costs import measure_in_subprocess
+from hrembed.commands.compare.costs import CostRequest, measure_cost
 from hrembed.commands.compare.page import write_report
 from hrembed.commands.compare.tables import tables_of, trade_offs
 from hrembed.config.compare import AlternativeSection
 from hrembed.errors import ConfigError, DataError
-from hrembed.files import write_json
 from hrembed.metrics.verdicts import judge
 from hrembed.models.refs import parse_ref
 from hrembed.plots.compare import draw_growth
+from hrembed.records.base import write_record
+from hrembed.records.compare import (
+    AlternativeDifference,
+    AuditSummary,
+    ComparedModel,
+    CompareRecord,
+    Decision,
+    GapGrowth,
+    HeadlineScore,
+    TrainingEffort,
+)
 from hrembed.registry import nearest
-from hrembed.reports.estimates import as_json
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
 from hrembed.scoring.past_audits import check_same_stimuli, gap_growths, read_audit
@@ -28,8 +37,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.compare import CompareConfig
+    from hrembed.records.compare import ModelCost
     from hrembed.runs.past import PastRun
     from hrembed.runs.workspace import Workspace
+    from hrembed.scoring.past_audits import Audit
     from hrembed.scoring.past_evals import EvaluatedModel
 
 
@@ -48,7 +59,7 @@ class Alternative:
     prices: AlternativeSection
 
 
-def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[CompareRecord]:
     """Compare the models of eval runs; returns the decision table, differences, growth, trade-offs in words.
 
     Raises:
@@ -58,38 +69,39 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[An
     config = config.model_copy(update={"runs": tuple(run.name for run in runs)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "compare", config.model_dump(mode="json"), seeds=seeds) as run:
-        found = open_alternatives(config, workspace.root, runs)
+        alternatives = open_alternatives(config, workspace.root, runs)
         for each in runs:
             run.add_input(each.name, each.path / "manifest.json")
-        for alternative in found:
+        for alternative in alternatives:
             run.add_model(alternative.label, alternative.side.identity, alternative.side.section.ref)
-        metrics = _metrics(config, workspace.root, runs, found)
-        costs = _measured(config, found, workspace)
-        run.write_metrics(metrics)
+        record = _record(config, workspace.root, runs, alternatives)
+        costs = _costs(config, alternatives, workspace)
+        run.write_metrics(record)
         run.write_timings(costs)
         if costs:
-            draw_growth(run.path / "growth.svg", {label: entry["growth"] for label, entry in costs.items()})
-        prices = {alternative.label: alternative.prices for alternative in found}
-        tables = tables_of(config, metrics, costs, prices)
-        words = trade_offs(metrics, costs, tables)
-        write_json(run.path / "decision.json", {"tables": tables, "trade_offs": words})
-        write_report(run.path, tables, words)
-    shown = {**tables, "Trade-offs": [{"from what was measured": text} for text in words]}
-    return CommandResult(str(run.path), "ok", {**metrics, "costs": costs}, shown)
+            draw_growth(run.path / "growth.svg", {label: cost.growth for label, cost in costs.items()})
+        prices = {alternative.label: alternative.prices for alternative in alternatives}
+        tables = tables_of(config, record, costs, prices)
+        sentences = trade_offs(record, costs, tables)
+        decision = Decision(tables={title: tuple(rows) for title, rows in tables.items()}, trade_offs=tuple(sentences))
+        write_record(run.path / "decision.json", decision)
+        write_report(run.path, tables, sentences)
+    shown = {**tables, "Trade-offs": [{"from what was measured": sentence} for sentence in sentences]}
+    return CommandResult(str(run.path), "ok", record, shown)
 
 
-def _metrics(
-    config: CompareConfig, runs_dir: Path, runs: Sequence[PastRun], found: Sequence[Alternative]
-) -> dict[str, Any]:
-    return {
-        "reference": found[0].label,
-        "delta": config.delta,
-        "models": {a.label: {"run": a.side.run.name, "model": a.side.model} for a in found},
-        "accuracy": {a.label: _accuracy(a.side) for a in found},
-        "differences": _differences(config, found),
-        "fairness": _fairness(config, runs, found),
-        "training": {a.label: _training(a.side, runs_dir) for a in found},
-    }
+def _record(
+    config: CompareConfig, runs_dir: Path, runs: Sequence[PastRun], alternatives: Sequence[Alternative]
+) -> CompareRecord:
+    return CompareRecord(
+        reference=alternatives[0].label,
+        delta=config.delta,
+        models={a.label: ComparedModel(run=a.side.run.name, model=a.side.model) for a in alternatives},
+        accuracy={a.label: _accuracy(a.side) for a in alternatives},
+        differences=tuple(_differences(config, alternatives)),
+        fairness=_fairness(config, runs, alternatives),
+        training={a.label: _training(a.side, runs_dir) for a in alternatives},
+    )
 
 
 def open_alternatives(config: CompareConfig, runs_dir: Path, runs: Sequence[PastRun]) -> list[Alternative]:
@@ -129,16 +141,16 @@ def _alternative(config: CompareConfig, side: EvaluatedModel, taken: Sequence[st
     return Alternative(side, label, prices)
 
 
-def _accuracy(side: EvaluatedModel) -> dict[str, Any]:
-    """Headline of each task with its interval."""
+def _accuracy(side: EvaluatedModel) -> dict[str, HeadlineScore]:
+    """Headline of each task."""
     headlines = {task: side.headline(task) for task in side.tasks()}
-    return {task: {"metric": metric, **as_json(side.scores(task)[metric])} for task, metric in headlines.items()}
+    return {task: HeadlineScore(metric=name, score=side.scores(task)[name]) for task, name in headlines.items()}
 
 
-def _differences(config: CompareConfig, found: Sequence[Alternative]) -> list[dict[str, Any]]:
+def _differences(config: CompareConfig, alternatives: Sequence[Alternative]) -> list[AlternativeDifference]:
     """Every model against the reference on every task that both have; intervals are corrected for their number."""
-    reference = found[0]
-    pairs = [(a, task) for a in found[1:] for task in a.side.tasks() if task in reference.side.tasks()]
+    reference = alternatives[0]
+    pairs = [(a, task) for a in alternatives[1:] for task in a.side.tasks() if task in reference.side.tasks()]
     rows = []
     for alternative, task in pairs:
         check_same_data(alternative.side, reference.side, task)
@@ -149,66 +161,80 @@ def _differences(config: CompareConfig, found: Sequence[Alternative]) -> list[di
             pair.corrected, 0.0 if excludes else 1.0, alpha=1 - config.bootstrap.confidence, delta=config.delta
         )
         rows.append(
-            {
-                "task": task,
-                "metric": metric,
-                "model": alternative.label,
-                "reference": reference.label,
-                "difference": as_json(pair.estimate),
-                "corrected": as_json(pair.corrected),
-                "verdict": verdict,
-                "retention": task in alternative.side.metrics.retention,
-            }
+            AlternativeDifference(
+                task=task,
+                metric=metric,
+                model=alternative.label,
+                reference=reference.label,
+                difference=pair.estimate,
+                corrected=pair.corrected,
+                verdict=verdict,
+                retention=task in alternative.side.metrics.retention,
+            )
         )
     return rows
 
 
-def _fairness(config: CompareConfig, runs: Sequence[PastRun], found: Sequence[Alternative]) -> dict[str, Any]:
+def _fairness(
+    config: CompareConfig, runs: Sequence[PastRun], alternatives: Sequence[Alternative]
+) -> dict[str, AuditSummary]:
     """Verdict of each model that was audited, and how its gaps differ from those of the reference."""
-    audits = {}
+    audits: dict[str, Audit] = {}
     for run in runs:
         if run.command == "bias-audit":
-            known = {model["identity"] for model in run.manifest["models"].values()}
-            labels = [a.label for a in found if a.side.identity in known]
+            audited = {model["identity"] for model in run.manifest["models"].values()}
+            labels = [a.label for a in alternatives if a.side.identity in audited]
             if not labels:
                 raise DataError(f"audit '{run.name}' is of none of the models that are compared")
             audits.update({label: read_audit(run) for label in labels})
-    rows: dict[str, Any] = {}
+    base = audits.get(alternatives[0].label)
+    summaries = {}
     for label, audit in audits.items():
-        rows[label] = {"verdict": audit.record.verdict, "growth": []}
-        base = audits.get(found[0].label)
-        if base is not None and label != found[0].label:
+        growth: tuple[GapGrowth, ...] = ()
+        if base is not None and label != alternatives[0].label:
             check_same_stimuli(audit, base)
-            rows[label]["growth"] = [
-                {"attribute": growth.attribute, "groups": list(growth.groups), "gap": list(growth.gap),
-                 "growth": as_json(growth.estimate)}
-                for growth in gap_growths(audit, base, None, config.bootstrap)
-            ]  # fmt: skip
-    return rows
+            growth = tuple(
+                GapGrowth(attribute=found.attribute, groups=found.groups, gap=found.gap, growth=found.estimate)
+                for found in gap_growths(audit, base, None, config.bootstrap)
+            )
+        summaries[label] = AuditSummary(verdict=audit.record.verdict, growth=growth)
+    return summaries
 
 
-def _training(side: EvaluatedModel, runs_dir: Path) -> dict[str, Any] | None:
+def _training(side: EvaluatedModel, runs_dir: Path) -> TrainingEffort | None:
     """What the finetune run of a model took; None for a model that was not made here."""
     ref = parse_ref(side.section.ref)
     if not ref.is_run:
         return None
     run = find_run(runs_dir, ref.target, "finetune")
-    found = run.json("metrics.json")
-    keys = ("pairs", "steps", "parameters")
-    took = {"seconds": run.manifest["seconds"], "peak_memory_mb": run.manifest["peak_memory_mb"]}
-    return {"run": run.name, **took, **{key: found[key] for key in keys if key in found}}
+    metrics = run.json("metrics.json")
+    return TrainingEffort(
+        run=run.name,
+        seconds=run.manifest["seconds"],
+        peak_memory_mb=run.manifest["peak_memory_mb"],
+        pairs=metrics["pairs"],
+        steps=metrics["steps"],
+        parameters=metrics["parameters"],
+    )
 
 
-def _measured(config: CompareConfig, found: Sequence[Alternative], workspace: Workspace) -> dict[str, dict[str, Any]]:
+def _costs(config: CompareConfig, alternatives: Sequence[Alternative], workspace: Workspace) -> dict[str, ModelCost]:
     """Measure every model that can be opened here; rankings made elsewhere have no cost."""
     if config.load is None:
         return {}
-    able = [a for a in found if not parse_ref(a.side.section.ref).is_rankings]
-    queries, documents = texts_of(found[0].side)
+    models = [a for a in alternatives if not parse_ref(a.side.section.ref).is_rankings]
+    queries, documents = texts_of(alternatives[0].side)
     costs = {}
-    with workspace.progress.bar("measuring", len(able)) as advance:
-        for alternative in able:
-            section = alternative.side.section
-            costs[alternative.label] = measure_in_subprocess(section, workspace.root, queries, documents, config.load)
+    with workspace.progress.bar("measuring", len(models)) as advance:
+        for alternative in models:
+            costs[alternative.label] = measure_cost(
+                CostRequest(
+                    section=alternative.side.section,
+                    runs_dir=workspace.root,
+                    queries=tuple(queries),
+                    documents=tuple(documents),
+                    load=config.load,
+                )
+            )
             advance(1, alternative.label)
     return costs

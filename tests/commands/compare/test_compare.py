@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
-from hrembed.commands.compare.costs import measure_in_subprocess
+from hrembed.commands.compare.costs import CostRequest, measure_cost
 from hrembed.commands.compare.run import run_compare
-from hrembed.commands.compare.tables import cost_of
+from hrembed.commands.compare.tables import price_of
 from hrembed.config.compare import AlternativeSection, CompareConfig, LoadSection, PricesSection
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.metrics.scaling import fit_growth, transformer_flops
+from hrembed.records.base import as_json
+from hrembed.records.compare import CompareRecord, ModelCost, TrainingEffort
+from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 
 LOAD = LoadSection(texts=10, batch=40, sizes=(10, 100, 1000, 100_000), memory_mb=64, seconds=5)
@@ -38,11 +41,13 @@ def test_the_arithmetic_of_minilm_by_hand():
 
 def test_prices_of_machines_and_of_endpoints():
     prices = PricesSection(machine_hour=3.6)
-    found = {"texts_per_second": 1000.0, "document_tokens": 50.0}
+    cost = ModelCost(dimensions=2, load_seconds=0, query_ms=(1,), document_ms=(1,), texts_per_second=1000.0,
+                     peak_memory_mb=1, embedding=None, growth=(), search_exponent=1, document_tokens=50.0)  # fmt: skip
+    training = TrainingEffort(run="finetune/x", seconds=1000, peak_memory_mb=1, pairs=1, steps=1, parameters={})
     own = AlternativeSection(model="m", setup=5)
-    assert cost_of(found, {"seconds": 1000}, own, prices) == pytest.approx((5 + 1.0, 1.0))
+    assert price_of(cost, training, own, prices) == pytest.approx((5 + 1.0, 1.0))
     api = AlternativeSection(model="m", per_million_tokens=0.02)
-    assert cost_of(found, None, api, prices) == pytest.approx((0.0, 1.0))  # 50 million tokens
+    assert price_of(cost, None, api, prices) == pytest.approx((0.0, 1.0))  # 50 million tokens
 
 
 def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, task: Path):
@@ -52,11 +57,12 @@ def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, tas
     audits = [audit_run(runs, "old"), audit_run(runs, "new", verdict="fail", gap=0.3)]
     config = CompareConfig(runs=tuple(run.name for run in (both, same, *audits)), load=None)
     result = run_compare(config, Workspace(runs))
-    verdicts = {row["model"]: row["verdict"] for row in result.metrics["differences"]}
+    verdicts = {row.model: row.verdict for row in result.metrics.differences}
     assert verdicts == {"path:new": "better", "path:same": "no difference larger than δ"}
-    assert result.metrics["fairness"]["path:new"]["growth"][0]["growth"]["value"] == pytest.approx(0.28, abs=0.05)
+    assert result.metrics.fairness["path:new"].growth[0].growth.value == pytest.approx(0.28, abs=0.05)
     assert "path:new against path:old: task/test +0.05" in result.tables["Trade-offs"][0]["from what was measured"]
     assert (Path(result.run) / "report.html").is_file()
+    assert as_json(find_run(runs, "compare/latest").record(CompareRecord)) == as_json(result.metrics)
     again = run_compare(config, Workspace(runs))
     assert (Path(again.run) / "metrics.json").read_bytes() == (Path(result.run) / "metrics.json").read_bytes()
 
@@ -108,14 +114,25 @@ def test_every_component_is_measured_in_a_process_of_its_own(tiny_model: Path, t
 
 def test_a_size_that_does_not_fit_is_extrapolated(tmp_path: Path):
     load = LOAD.model_copy(update={"sizes": (100, 1000, 10_000, 20_000_000), "memory_mb": 64})
-    found = measure_in_subprocess(
-        ModelSection(ref="bm25"), tmp_path, ["nurse"], [f"ward nurse {n}" for n in range(40)], load
+    documents = tuple(f"ward nurse {n}" for n in range(40))
+    cost = measure_cost(
+        CostRequest(
+            section=ModelSection(ref="bm25"), runs_dir=tmp_path, queries=("nurse",), documents=documents, load=load
+        )
     )
-    assert [row["search_measured"] for row in found["growth"]] == [True, True, True, False]
-    assert found["growth"][-1]["search_ms"] > found["growth"][-2]["search_ms"]
-    assert np.isfinite(found["growth"][-1]["index_mb"])
+    assert [size.search_measured for size in cost.growth] == [True, True, True, False]
+    assert cost.growth[-1].search_ms > cost.growth[-2].search_ms
+    assert np.isfinite(cost.growth[-1].index_mb)
 
 
 def test_a_model_that_cannot_be_measured_says_why(tmp_path: Path):
     with pytest.raises(ModelError, match=r"'path:/nowhere' could not be measured: .*nowhere"):
-        measure_in_subprocess(ModelSection(ref="path:/nowhere"), tmp_path, ["a"], ["b"] * 12, LOAD)
+        measure_cost(
+            CostRequest(
+                section=ModelSection(ref="path:/nowhere"),
+                runs_dir=tmp_path,
+                queries=("a",),
+                documents=("b",) * 12,
+                load=LOAD,
+            )
+        )
