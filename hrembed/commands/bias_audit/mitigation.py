@@ -61,7 +61,7 @@ def mitigate(config: AuditConfig, stimuli: Stimuli, encoder: Encoder, run: Run) 
 
 def _save(section: ModelSection, bench: _Bench, way: str, run: Run) -> bool:
     """Save the model with the eraser as its last module; False where its weights do not lie here as a transformer."""
-    if parse_ref(section.ref).scheme not in {"catalogue", "path", "run", "hf"}:
+    if not parse_ref(section.ref).has_weights:
         return False
     source = model_folder(section, run.root)
     if is_model2vec(source):
