@@ -31,8 +31,8 @@ docs: setup
 	$(BIN)/python tools/write_docs.py
 
 data: setup
-	$(BIN)/python -m hrembed.data.hr_core data/hr-core
-	$(BIN)/python -m hrembed.data.general_core data/general-core
+	$(BIN)/python tools/build_hr_core.py data/hr-core
+	$(BIN)/python tools/build_general_core.py data/general-core
 
 # What the tests of pages need, and nothing else does: Chromium from the system's packages, axe-core from npm.
 browser:

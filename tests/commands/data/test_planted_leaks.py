@@ -7,13 +7,14 @@ import time
 from random import Random
 
 import pytest
-from hrembed.data.compose import compose_ad, compose_profile
-from hrembed.data.hr_core import read_occupations, split_occupations
 from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.near_duplicates import Near
 from hrembed.data.read import read_task
 from hrembed.types import Pair
 from places import HR_CORE as CORE
+
+from build_hr_core import read_occupations, split_occupations
+from hr_core_texts import compose_ad, compose_profile
 
 PLANTED = 500
 MARKS = ("- ", "; ", ", ", "... ", " / ")

@@ -15,13 +15,13 @@ import pytest
 from anonymising import anonymise, metrics
 from hrembed.commands.data.anonymise import scan
 from hrembed.config.data import PersonalSection
-from hrembed.data.compose import compose_profile
-from hrembed.data.hr_core import read_occupations
 from hrembed.data.personal import Finding
 from hrembed.progress import Silent
 from places import HR_CORE
 
+from build_hr_core import read_occupations
 from conftest import SHARED
+from hr_core_texts import compose_profile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from hrembed.data.hr_core import build, read_occupations, split_occupations, texts_of
 from hrembed.data.pairs import read_pairs
 from hrembed.data.read import read_names, read_task
 from hrembed.data.rows import read_jsonl
 from hrembed.text import normalise
 from places import DATA as ROOT
+
+from build_hr_core import build, read_occupations, split_occupations, texts_of
 
 if TYPE_CHECKING:
     from pathlib import Path

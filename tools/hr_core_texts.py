@@ -1,4 +1,4 @@
-"""Job ads and anonymised profiles, composed from one occupation's own sentences.
+"""Job ads and anonymised profiles of hr-core, composed from one occupation's own sentences.
 
 An ad is made of duties, skill names and the qualification; a profile of achievements and of how its
 owner describes skills. The two never share a sentence, and the sentences around them are different in
@@ -8,12 +8,12 @@ training, development and test, so that no boilerplate can be learned on one sid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from random import Random
 
-Split = Literal["train", "dev", "test"]
+    from hrembed.records.data import SplitSide
 
 
 class Skill(NamedTuple):
@@ -58,7 +58,7 @@ class Frame(NamedTuple):
     closing: str
 
 
-AD_FRAMES: dict[Split, tuple[Frame, ...]] = {
+AD_FRAMES: dict[SplitSide, tuple[Frame, ...]] = {
     "train": (
         Frame("Vacancy: {title}.", "Required skills: {skills}.", "Applications are read as they arrive."),
         Frame("We are hiring! Role: {title}", "You bring {skills}.", "Sounds like you? Send a few lines."),
@@ -98,7 +98,7 @@ AD_FRAMES: dict[Split, tuple[Frame, ...]] = {
     ),
 }
 
-PROFILE_FRAMES: dict[Split, tuple[Frame, ...]] = {
+PROFILE_FRAMES: dict[SplitSide, tuple[Frame, ...]] = {
     "train": (
         Frame("Candidate profile.", "Also experienced in {skills}.", "Available after one month's notice."),
         Frame("About me: {years} years in the job.", "What I do well: {skills}.", "Looking for a new challenge."),
@@ -120,9 +120,9 @@ PROFILE_FRAMES: dict[Split, tuple[Frame, ...]] = {
 }
 
 
-def compose_ad(occupation: Occupation, split: Split, rng: Random) -> str:
+def compose_ad(occupation: Occupation, side: SplitSide, rng: Random) -> str:
     """Write one job ad of two duties, two skill names and sometimes the qualification."""
-    frame = rng.choice(AD_FRAMES[split])
+    frame = rng.choice(AD_FRAMES[side])
     duties = rng.sample(occupation.duties, 2)
     skills = rng.sample(occupation.skills, 2)
     lines = [
@@ -135,16 +135,16 @@ def compose_ad(occupation: Occupation, split: Split, rng: Random) -> str:
     return " ".join(lines)
 
 
-def compose_profile(occupation: Occupation, split: Split, rng: Random, *, header: str = "") -> str:
+def compose_profile(occupation: Occupation, side: SplitSide, rng: Random, *, header: str = "") -> str:
     """Write one profile of two achievements and two described skills, without title, name or dates.
 
     Args:
         occupation: Whose sentences are used.
-        split: Which side of the corpus it is for.
+        side: Which side of the corpus it is for.
         rng: Decides register and sentences.
         header: Put on a line of its own in front; the name slot of an audit.
     """
-    frame = rng.choice(PROFILE_FRAMES[split])
+    frame = rng.choice(PROFILE_FRAMES[side])
     skills = rng.sample(occupation.skills, 2)
     lines = [
         frame.opening.format(years=rng.randint(2, 25)),

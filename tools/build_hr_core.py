@@ -1,4 +1,4 @@
-"""Build `data/hr-core` from its source sentences: `python -m hrembed.data.hr_core data/hr-core`.
+"""Build `data/hr-core` from its source sentences: `python tools/build_hr_core.py data/hr-core`.
 
 Everything is deterministic: the same sources give byte-equal files on every machine.
 """
@@ -10,24 +10,24 @@ import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
-
-from hrembed.data.compose import Occupation, Skill, compose_ad, compose_profile
+from hrembed.data.split import SIDES
 from hrembed.data.tasks import write_task
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl, write_text
 from hrembed.text import normalise
 from hrembed.types import Task, Text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from hr_core_texts import Occupation, Skill, compose_ad, compose_profile
 
-    from hrembed.data.compose import Split
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hrembed.records.data import SplitSide
 
 SEED = "hr-core 1"
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 ADS, PROFILES, TRAIN_PROFILE_PAIRS = 4, 5, 4
 SHARES = {"dev": 0.15, "test": 0.25}
 # One family held by women, one held by men, one of desks; each gives a pair of neighbouring occupations.
@@ -45,19 +45,19 @@ def build(folder: Path) -> dict[str, int]:
         DataError: The sources break a rule of the corpus.
     """
     occupations = read_occupations(folder / "source" / "families")
-    splits = split_occupations(occupations)
-    for old in SPLITS:
+    side_of = split_occupations(occupations)
+    for old in SIDES:
         shutil.rmtree(folder / old, ignore_errors=True)
-    rows = "".join(f"{o.id},{o.family},{o.title},{splits[o.id]}\n" for o in occupations)
+    rows = "".join(f"{o.id},{o.family},{o.title},{side_of[o.id]}\n" for o in occupations)
     write_text(folder / "occupations.csv", "id,family,title,split\n" + rows)
     counts: Counter[str] = Counter()
-    for split in SPLITS:
-        side = [o for o in occupations if splits[o.id] == split]
-        if split == "train":
-            counts += _write(folder / "pairs" / "train.jsonl", training_pairs(side))
+    for side in SIDES:
+        some = [o for o in occupations if side_of[o.id] == side]
+        if side == "train":
+            counts += _write(folder / "pairs" / "train.jsonl", training_pairs(some))
         else:
-            counts += _write_tasks(folder / split, side, split)
-    counts += _write_audit(folder / "audit", [o for o in occupations if splits[o.id] == "test"])
+            counts += _write_tasks(folder / side, some, side)
+    counts += _write_audit(folder / "audit", [o for o in occupations if side_of[o.id] == "test"])
     counts += _write_bias_language(folder)
     return dict(counts)
 
@@ -68,7 +68,7 @@ def read_occupations(folder: Path) -> list[Occupation]:
     Raises:
         DataError: A text stands twice anywhere, or a neighbour is not mutual.
     """
-    found = [
+    occupations = [
         Occupation(
             id=raw["id"],
             family=path.stem,
@@ -83,8 +83,8 @@ def read_occupations(folder: Path) -> list[Occupation]:
         for path in sorted(folder.glob("*.yaml"))
         for raw in yaml.safe_load(path.read_text(encoding="utf-8"))["occupations"]
     ]
-    _check(found)
-    return sorted(found, key=lambda o: o.id)
+    _check(occupations)
+    return sorted(occupations, key=lambda o: o.id)
 
 
 def _check(occupations: Sequence[Occupation]) -> None:
@@ -106,7 +106,7 @@ def texts_of(occupation: Occupation) -> list[str]:
     return [o.title, *o.titles, *skills, *o.duties, *o.achievements, o.qualification]
 
 
-def split_occupations(occupations: Sequence[Occupation]) -> dict[str, Split]:
+def split_occupations(occupations: Sequence[Occupation]) -> dict[str, SplitSide]:
     """Give every pair of neighbours one side, spread evenly over the families.
 
     Returns:
@@ -126,27 +126,27 @@ def split_occupations(occupations: Sequence[Occupation]) -> dict[str, Split]:
     queue = [families[name][n] for n in range(depth) for name in order if n < len(families[name])]
     test = round(SHARES["test"] * len(queue))
     dev = round(SHARES["dev"] * len(queue))
-    side: dict[int, Split] = {
+    side: dict[int, SplitSide] = {
         n: "test" if n < test else "dev" if n < test + dev else "train" for n in range(len(queue))
     }
     return {id_: side[n] for n, pair in enumerate(queue) for id_ in pair}
 
 
-def ads_of(o: Occupation, split: Split) -> list[str]:
+def ads_of(o: Occupation, side: SplitSide) -> list[str]:
     """Distinct ads of an occupation, always the same ones."""
-    return _distinct(lambda rng: compose_ad(o, split, rng), ADS, f"{SEED} ad {o.id}")
+    return _distinct(lambda rng: compose_ad(o, side, rng), ADS, f"{SEED} ad {o.id}")
 
 
-def profiles_of(o: Occupation, split: Split) -> list[str]:
+def profiles_of(o: Occupation, side: SplitSide) -> list[str]:
     """Distinct profiles of an occupation, always the same ones."""
-    return _distinct(lambda rng: compose_profile(o, split, rng), PROFILES, f"{SEED} profile {o.id}")
+    return _distinct(lambda rng: compose_profile(o, side, rng), PROFILES, f"{SEED} profile {o.id}")
 
 
-def _distinct(make: Any, count: int, seed: str) -> list[str]:
-    rng, found = Random(seed), dict[str, None]()
-    while len(found) < count:
-        found[make(rng)] = None
-    return list(found)
+def _distinct(compose: Callable[[Random], str], count: int, seed: str) -> list[str]:
+    rng, texts = Random(seed), dict[str, None]()
+    while len(texts) < count:
+        texts[compose(rng)] = None
+    return list(texts)
 
 
 def training_pairs(occupations: Sequence[Occupation]) -> list[dict[str, str]]:
@@ -181,19 +181,19 @@ def _pair(o: Occupation, kind: str, anchor: tuple[str, str], positive: tuple[str
     }
 
 
-def _write_tasks(folder: Path, side: Sequence[Occupation], split: Split) -> Counter[str]:
-    titles = {f"{o.id}": o.title for o in side}
-    title_queries = {f"{o.id}-{n}": (t, o.id) for o in side for n, t in enumerate(o.titles)}
+def _write_tasks(folder: Path, occupations: Sequence[Occupation], side: SplitSide) -> Counter[str]:
+    titles = {o.id: (o.title, o.id) for o in occupations}
+    title_queries = {f"{o.id}-{n}": (t, o.id) for o in occupations for n, t in enumerate(o.titles)}
     title_qrels = {q: {group: 1} for q, (_, group) in title_queries.items()}
-    counts = _write_task(folder / "title", split, title_queries, {k: (v, k) for k, v in titles.items()}, title_qrels)
+    counts = _write_task(folder / "title", side, title_queries, titles, title_qrels)
 
-    skills = {f"{o.id}-{n}": (s.name, o.id) for o in side for n, s in enumerate(o.skills)}
-    phrases = {f"{o.id}-{n}": (s.phrase, o.id) for o in side for n, s in enumerate(o.skills)}
-    counts += _write_task(folder / "skill", split, phrases, skills, {key: {key: 1} for key in phrases})
+    skills = {f"{o.id}-{n}": (s.name, o.id) for o in occupations for n, s in enumerate(o.skills)}
+    phrases = {f"{o.id}-{n}": (s.phrase, o.id) for o in occupations for n, s in enumerate(o.skills)}
+    counts += _write_task(folder / "skill", side, phrases, skills, {key: {key: 1} for key in phrases})
 
-    ads = {f"ad-{o.id}-{n}": (text, o.id) for o in side for n, text in enumerate(ads_of(o, split))}
-    profiles = {f"profile-{o.id}-{n}": (text, o.id) for o in side for n, text in enumerate(profiles_of(o, split))}
-    neighbour = {o.id: o.neighbour for o in side}
+    ads = {f"ad-{o.id}-{n}": (text, o.id) for o in occupations for n, text in enumerate(ads_of(o, side))}
+    profiles = {f"profile-{o.id}-{n}": (text, o.id) for o in occupations for n, text in enumerate(profiles_of(o, side))}
+    neighbour = {o.id: o.neighbour for o in occupations}
     qrels = {
         query: {
             doc: 2 if other == group else 1
@@ -202,19 +202,19 @@ def _write_tasks(folder: Path, side: Sequence[Occupation], split: Split) -> Coun
         }
         for query, (_, group) in ads.items()
     }
-    return counts + _write_task(folder / "ad-profile", split, ads, profiles, qrels)
+    return counts + _write_task(folder / "ad-profile", side, ads, profiles, qrels)
 
 
 def _write_task(
     folder: Path,
-    split: str,
+    side: SplitSide,
     queries: Mapping[str, tuple[str, str]],
     documents: Mapping[str, tuple[str, str]],
     qrels: Mapping[str, Mapping[str, int]],
 ) -> Counter[str]:
     """Write a task of id to text and group, and count its rows by file."""
-    asked, found = (tuple(Text(key, *of) for key, of in side.items()) for side in (queries, documents))
-    write_task(folder, split, Task(folder.name, asked, found, qrels))
+    texts = [tuple(Text(key, *text) for key, text in some.items()) for some in (queries, documents)]
+    write_task(folder, side, Task(folder.name, texts[0], texts[1], qrels))
     place = "/".join(folder.parts[-2:])
     return Counter({f"{place}/queries.jsonl": len(queries), f"{place}/corpus.jsonl": len(documents)})
 
@@ -237,27 +237,26 @@ def _write_audit(folder: Path, test: Sequence[Occupation]) -> Counter[str]:
 
 
 def _write_bias_language(folder: Path) -> Counter[str]:
-    sides: dict[str, list[dict[str, str]]] = {split: [] for split in SPLITS}
+    sides: dict[SplitSide, list[dict[str, str]]] = {side: [] for side in SIDES}
     for path in sorted((folder / "source" / "bias-language").glob("*.yaml")):
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         kind, pairs = raw["kind"], list(enumerate(raw["pairs"]))
         Random(f"{SEED} bias {kind}").shuffle(pairs)
         test, dev = round(SHARES["test"] * len(pairs)), round(SHARES["dev"] * len(pairs))
         for place, (n, pair) in enumerate(pairs):
-            split = "test" if place < test else "dev" if place < test + dev else "train"
+            side: SplitSide = "test" if place < test else "dev" if place < test + dev else "train"
             both = {"group": f"{kind}-{n}", "source": pair["source"], "kind": kind}
-            sides[split].append({"text": pair["biased"], "label": "biased", **both})
-            sides[split].append({"text": pair["neutral"], "label": "neutral", **both})
+            sides[side].append({"text": pair["biased"], "label": "biased", **both})
+            sides[side].append({"text": pair["neutral"], "label": "neutral", **both})
     counts: Counter[str] = Counter()
     for name, rows in sides.items():
         counts += _write(folder / "bias-language" / f"{name}.jsonl", rows)
     return counts
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    content = list(rows)
-    write_jsonl(path, content)
-    return Counter({f"{path.parent.parent.name}/{path.parent.name}/{path.name}": len(content)})
+def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> Counter[str]:
+    write_jsonl(path, rows)
+    return Counter({f"{path.parent.parent.name}/{path.parent.name}/{path.name}": len(rows)})
 
 
 if __name__ == "__main__":

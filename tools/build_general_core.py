@@ -1,4 +1,4 @@
-"""Build `data/general-core` from its source: `python -m hrembed.data.general_core data/general-core`.
+"""Build `data/general-core` from its source: `python tools/build_general_core.py data/general-core`.
 
 General English outside of hiring: what a model fine-tuned on hiring texts should not have lost. The same sources give
 byte-equal files on every machine.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-
 from hrembed.data.tasks import write_task
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl
@@ -23,7 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SCORES = range(6)
-_SENTENCES = ("sentence1", "sentence2")
+
+
+class ScoredPair(NamedTuple):
+    """A pair of sentences, and how alike people find them.
+
+    Attributes:
+        topic: What both are about.
+        first: One sentence.
+        second: The other.
+        score: 0 to 5, higher is more alike.
+    """
+
+    topic: str
+    first: str
+    second: str
+    score: int
 
 
 def build(folder: Path) -> Counter[str]:
@@ -38,9 +52,10 @@ def build(folder: Path) -> Counter[str]:
     task = read_questions(folder / "source" / "questions")
     pairs = read_pairs(folder / "source" / "similar")
     texts = [text.text for text in (*task.queries, *task.documents)]
-    _refuse_twice("text", [normalise(t) for t in [*texts, *(row[k] for row in pairs for k in _SENTENCES)]])
+    texts += [text for pair in pairs for text in (pair.first, pair.second)]
+    _refuse_twice("text", map(normalise, texts))
     write_task(folder / "questions", "test", task)
-    write_jsonl(folder / "similar" / "test.jsonl", pairs)
+    write_jsonl(folder / "similar" / "test.jsonl", _rows(pairs))
     return Counter(
         {
             "questions/queries.jsonl": len(task.queries),
@@ -74,32 +89,42 @@ def read_questions(folder: Path) -> Task:
     )
 
 
-def read_pairs(folder: Path) -> list[dict[str, Any]]:
-    """Read the scored pairs as rows of `similar/test.jsonl`, sorted by topic and then as they stand.
+def read_pairs(folder: Path) -> list[ScoredPair]:
+    """Read the scored pairs, sorted by topic and then as they stand.
 
     Raises:
         DataError: A score is not a whole number from 0 to 5.
     """
+    pairs = [
+        ScoredPair(topic, row["first"], row["second"], row["score"])
+        for topic, row in sorted(_read(folder), key=lambda of: of[0])
+    ]
+    for pair in pairs:
+        if pair.score not in SCORES:
+            raise DataError(f"{pair.topic}: the score {pair.score} of '{pair.first}' is none of 0 to 5")
+    return pairs
+
+
+def _rows(pairs: Iterable[ScoredPair]) -> list[dict[str, str | int]]:
+    """Number the pairs of each topic, as lines of `similar/test.jsonl`."""
     seen: Counter[str] = Counter()
-    rows = []
-    for topic, row in sorted(_read(folder), key=lambda of: of[0]):
-        if row["score"] not in SCORES:
-            raise DataError(f"{topic}: the score {row['score']} of '{row['first']}' is none of 0 to 5")
+    rows: list[dict[str, str | int]] = []
+    for pair in pairs:
         rows.append(
             {
-                "_id": f"{topic}-{seen[topic]}",
-                "sentence1": row["first"],
-                "sentence2": row["second"],
-                "score": row["score"],
-                "group": topic,
+                "_id": f"{pair.topic}-{seen[pair.topic]}",
+                "sentence1": pair.first,
+                "sentence2": pair.second,
+                "score": pair.score,
+                "group": pair.topic,
             }
         )
-        seen[topic] += 1
+        seen[pair.topic] += 1
     return rows
 
 
 def _read(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Every row of every file with its topic, in the order of file names."""
+    """Every row of every source file with its topic, in the order of file names; people write these files."""
     return [
         (topic, row)
         for path in sorted(folder.glob("*.yaml"))

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from bm25s.stopwords import STOPWORDS_EN_PLUS
-from hrembed.data.general_core import build
-from hrembed.data.hr_core import read_occupations
 from hrembed.data.read import read_task
 from hrembed.errors import DataError
 from hrembed.text import normalise
 from places import DATA
+
+from build_general_core import build
+from build_hr_core import read_occupations
 
 if TYPE_CHECKING:
     from pathlib import Path
