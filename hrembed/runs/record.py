@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import HrembedError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
-from hrembed.records.base import Record, write_record
+from hrembed.records.base import Record, as_json, write_record
+from hrembed.records.manifest import InputEntry, Manifest, ModelEntry
 from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.records.base import CommandRecord
+    from hrembed.records.manifest import Attribution, Status
     from hrembed.runs.past import PastRun
 
-FORMAT = 1
 _log = logging.getLogger("hrembed")
 
 
@@ -38,26 +39,26 @@ class Run(Workspace):
     """
 
     path: Path = field(kw_only=True)
-    manifest: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    manifest: Manifest = field(default_factory=Manifest, kw_only=True)
 
     def add_input(self, name: str, path: Path) -> None:
         """Record a file or folder that the run reads, with its hash; what it must be credited for is passed on."""
-        self.manifest["inputs"][name] = {"path": path.as_posix(), "sha256": sha256(path)}
+        self.manifest.inputs[name] = InputEntry(path=path.as_posix(), sha256=sha256(path))
         for attribution in _attributions_of(path):
             self.add_attribution(attribution)
 
     def add_content(self, name: str, reference: str, sha256_of_content: str) -> None:
         """Record data that came from a library, by the hash of its content."""
-        self.manifest["inputs"][name] = {"path": reference, "sha256": sha256_of_content}
+        self.manifest.inputs[name] = InputEntry(path=reference, sha256=sha256_of_content)
 
-    def add_attribution(self, attribution: Mapping[str, str]) -> None:
-        """Record whom the outputs must credit: name, licence, attribution, url."""
-        if dict(attribution) not in self.manifest["attributions"]:
-            self.manifest["attributions"].append(dict(attribution))
+    def add_attribution(self, attribution: Attribution) -> None:
+        """Record whom the outputs must credit."""
+        if attribution not in self.manifest.attributions:
+            self.manifest.attributions.append(attribution)
 
     def add_model(self, name: str, identity: str, source: str) -> None:
         """Record a model by the hash of everything that decides its vectors, and by where it was read."""
-        self.manifest["models"][name] = {"identity": identity, "source": source}
+        self.manifest.models[name] = ModelEntry(identity=identity, source=source)
 
     def write_metrics(self, metrics: CommandRecord | Mapping[str, Any]) -> None:
         """Write `metrics.json`: numbers that the same config gives again, no timings."""
@@ -107,7 +108,7 @@ def open_run(
         run = _new_run(workspace, command, config, seeds)
     else:
         run = _reopened(workspace, resumable_run(workspace.root, command, resume))
-    write_json(run.path / "manifest.json", run.manifest)
+    _write_manifest(run)
     handler = _log_file(run.path / "log.txt")
     try:
         yield run
@@ -133,29 +134,24 @@ def _new_run(workspace: Workspace, command: str, config: Mapping[str, Any], seed
 
 def _reopened(workspace: Workspace, past: PastRun) -> Run:
     """Open the folder of a run that did not end; the moments at which it went on are kept."""
-    manifest = {**past.manifest, "status": "started", "error": None}
-    run = Run(workspace.root, workspace.progress, path=past.path, manifest=manifest)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    run.manifest["resumed"] = [*run.manifest.get("resumed", []), now]
-    return run
+    resumed = [*past.manifest.resumed, _now()]
+    manifest = past.manifest.model_copy(update={"status": "started", "error": None, "resumed": resumed})
+    return Run(workspace.root, workspace.progress, path=past.path, manifest=manifest)
 
 
-def _first_manifest(command: str, seeds: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "command": command,
-        "status": "started",
-        "error": None,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seeds": dict(seeds),
-        "versions": versions(),
-        "machine": machine(),
-        "working_directory_git": git_state(),
-        "inputs": {},
-        "outputs": {},
-        "models": {},
-        "attributions": [],
-    }
+def _first_manifest(command: str, seeds: Mapping[str, int]) -> Manifest:
+    return Manifest(
+        command=command,
+        started=_now(),
+        seeds=dict(seeds),
+        versions=versions(),
+        machine=machine(),
+        working_directory_git=git_state(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _new_folder(parent: Path, digest: str) -> Path:
@@ -175,19 +171,20 @@ def _new_folder(parent: Path, digest: str) -> Path:
     raise HrembedError(f"cannot make a run folder in '{parent}'", hint="choose another one with `--runs-dir`")
 
 
-def _close(run: Run, status: str, error: str | None, started: float) -> None:
-    run.manifest.update(
-        status=status,
-        error=error,
-        seconds=round(time.monotonic() - started, 2),
-        peak_memory_mb=peak_memory_mb(),
-        outputs={
-            item.relative_to(run.path).as_posix(): sha256(item)
-            for item in sorted(run.path.rglob("*"))
-            if item.is_file() and item.name not in {"manifest.json", "log.txt"}
-        },
-    )
-    write_json(run.path / "manifest.json", run.manifest)
+def _close(run: Run, status: Status, error: str | None, started: float) -> None:
+    manifest = run.manifest
+    manifest.status, manifest.error = status, error
+    manifest.seconds, manifest.peak_memory_mb = round(time.monotonic() - started, 2), peak_memory_mb()
+    manifest.outputs = {
+        item.relative_to(run.path).as_posix(): sha256(item)
+        for item in sorted(run.path.rglob("*"))
+        if item.is_file() and item.name not in {"manifest.json", "log.txt"}
+    }
+    _write_manifest(run)
+
+
+def _write_manifest(run: Run) -> None:
+    write_json(run.path / "manifest.json", as_json(run.manifest))
 
 
 def _log_file(path: Path) -> logging.Handler:
@@ -197,11 +194,10 @@ def _log_file(path: Path) -> logging.Handler:
     return handler
 
 
-def _attributions_of(path: Path) -> list[dict[str, str]]:
+def _attributions_of(path: Path) -> list[Attribution]:
     """Credits of the run that wrote a file; a task of a run lies up to three folders below its manifest."""
     for folder in [path, *path.absolute().parents][:4]:
         if (folder / "manifest.json").is_file():
             past = read_run(folder)
-            credits = past.manifest.get("attributions", []) if past else []
-            return list(credits) if isinstance(credits, list) else []
+            return past.manifest.attributions if past else []
     return []

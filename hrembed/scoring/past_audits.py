@@ -63,7 +63,7 @@ def open_audit(root: Path, reference: str | None, side: EvaluatedModel, key: str
     if reference is None:
         raise ConfigError(f"`fairness` needs `{key}`", hint=f"hrembed bias-audit, then --set {key}=latest")
     run = finished(find_run(root, reference, "bias-audit"))
-    known = {model["identity"] for model in run.manifest["models"].values()}
+    known = {model.identity for model in run.manifest.models.values()}
     if side.identity not in known:
         raise DataError(
             f"audit '{run.path.name}' is of another model than '{side.model}' in '{side.run.name}'",

@@ -54,7 +54,7 @@ class EvaluatedModel:
     @property
     def identity(self) -> str:
         """Hash of what decides the model's scores."""
-        return str(self.run.manifest["models"][self.model]["identity"])
+        return str(self.run.manifest.models[self.model].identity)
 
     def tasks(self) -> list[str]:
         """Tasks on which the model has scores."""
@@ -139,7 +139,7 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
                 f"run '{side.run.name}' has no scores of '{side.model}' on '{task}'",
                 hint="evaluate both models on the same tasks, best in one `hrembed eval`",
             )
-    hashes = [side.run.manifest["inputs"][task]["sha256"] for side in sides]
+    hashes = [side.run.manifest.inputs[task].sha256 for side in sides]
     if hashes[0] != hashes[1]:
         raise DataError(
             f"'{task}' is not the same data in both runs: {hashes[0][:12]} in '{sides[0].run.name}', {hashes[1][:12]} "
@@ -237,7 +237,7 @@ def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
     for section in side.config["tasks"]:
         if not section["path"].startswith(MTEB) and (locate(section["path"]) / "queries.jsonl").is_file():
             folder = locate(section["path"])
-            if any(sha256(folder) == entry["sha256"] for entry in side.run.manifest["inputs"].values()):
+            if any(sha256(folder) == entry.sha256 for entry in side.run.manifest.inputs.values()):
                 task = read_task(folder, section["split"])
                 return [query.text for query in task.queries], [document.text for document in task.documents]
     raise DataError(

@@ -12,6 +12,7 @@ from hrembed.config.finetune import FinetuneConfig, LoraMethod, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.models.transformer import load_model
+from hrembed.records.manifest import Manifest, ModelEntry
 from hrembed.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ class Run(Workspace):
 
     def __init__(self, root: Path = Path("nowhere")) -> None:
         super().__init__(root)
-        self.manifest = {"models": {}}
+        self.manifest = Manifest()
 
     def add_input(self, name, path):
         pass
 
     def add_model(self, name, identity, source):
-        self.manifest["models"][name] = identity
+        self.manifest.models[name] = ModelEntry(identity=identity, source=source)
 
 
 def config_of(tiny_model: Path, task: Path, *sources: SourceSection, **train) -> FinetuneConfig:

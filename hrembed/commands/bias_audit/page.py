@@ -60,7 +60,7 @@ def write_report(run: Run, config: AuditConfig, record: BiasAuditRecord) -> None
         parts.append(Prose("Real decisions", [record.decisions.law]))
         parts += [Table(title, rows) for title, rows in decision_tables(record.decisions).items()]
     parts.append(_statement(run, config, record))
-    subtitle = f"Run {run.path.name}, started {run.manifest['started']}"
+    subtitle = f"Run {run.path.name}, started {run.manifest.started}"
     again = f"hrembed bias-audit {run.path.as_posix()}/config.yaml"
     write_page(run.path / "report.html", "Bias audit", subtitle, parts, footer=f"Repeat with: {again}")
 
@@ -352,8 +352,8 @@ def _leakage_row(row: Leakage) -> dict[str, str]:
 
 def _statement(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Prose:
     manifest = run.manifest
-    models = [f"{name}: {entry['identity'][:16]}" for name, entry in manifest["models"].items()] or ["no model"]
-    inputs = [f"{name}: {entry['path']}, SHA-256 {entry['sha256'][:16]}" for name, entry in manifest["inputs"].items()]
+    models = [f"{name}: {entry.identity[:16]}" for name, entry in manifest.models.items()] or ["no model"]
+    inputs = [f"{name}: {entry.path}, SHA-256 {entry.sha256[:16]}" for name, entry in manifest.inputs.items()]
     return Prose(
         "Statement on validation and testing",
         [
@@ -365,8 +365,8 @@ def _statement(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Prose:
             "Metrics: standardised score gaps, impact ratios over several cuts, excess flips, exposure, pairwise wins, "
             "leakage; their definitions and sources are in the documentation of hrembed.metrics.",
             "Potentially discriminatory impacts: see the verdict and the tables above. " + NOTICE,
-            f"Log: {run.path.as_posix()}/log.txt; hrembed {manifest['versions'].get('hrembed', '')}; "
-            f"started {manifest['started']}.",
+            f"Log: {run.path.as_posix()}/log.txt; hrembed {manifest.versions.get('hrembed', '')}; "
+            f"started {manifest.started}.",
             "Date: ________________   Name and role: ____________________________   Signature: ____________________",
         ],
     )

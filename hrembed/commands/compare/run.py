@@ -182,7 +182,7 @@ def _fairness(
     audits: dict[str, Audit] = {}
     for run in runs:
         if run.command == "bias-audit":
-            audited = {model["identity"] for model in run.manifest["models"].values()}
+            audited = {model.identity for model in run.manifest.models.values()}
             labels = [a.label for a in alternatives if a.side.identity in audited]
             if not labels:
                 raise DataError(f"audit '{run.name}' is of none of the models that are compared")
@@ -210,8 +210,8 @@ def _training(side: EvaluatedModel, runs_dir: Path) -> TrainingEffort | None:
     metrics = run.json("metrics.json")
     return TrainingEffort(
         run=run.name,
-        seconds=run.manifest["seconds"],
-        peak_memory_mb=run.manifest["peak_memory_mb"],
+        seconds=run.manifest.seconds,
+        peak_memory_mb=run.manifest.peak_memory_mb,
         pairs=metrics["pairs"],
         steps=metrics["steps"],
         parameters=metrics["parameters"],

@@ -23,6 +23,7 @@ from hrembed.records.data import (
     KindCounts,
     TaxonomyImportRecord,
 )
+from hrembed.records.manifest import Attribution
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
 
@@ -121,7 +122,7 @@ def _import_release(
     with open_run(workspace, record_type.command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
         release = Release(path)
         run.add_input("release", path)
-        run.add_attribution(vars(credit))
+        run.add_attribution(Attribution.model_validate(vars(credit)))
         kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), workspace.progress)
         for kind in [kind for kind, of_kind in kinds.items() if not of_kind.pairs]:
             workspace.progress.note(f"no pairs of kind '{kind}': '{path}' has nothing that they could be made of")

@@ -183,7 +183,7 @@ def write_details(
             for task in tasks
             if model in results[task.name]
         ]
-        write_task_results(run.path / "mteb", model, _safe(run.manifest["models"][model]["identity"]), rows)
+        write_task_results(run.path / "mteb", model, _safe(run.manifest.models[model].identity), rows)
 
 
 def draw(run: Run, record: EvalRecord) -> None:
@@ -206,7 +206,7 @@ def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) ->
     return task_result_json(
         task=_safe(name),
         split=split or "test",
-        data_hash=run.manifest["inputs"][task.name]["sha256"],
+        data_hash=run.manifest.inputs[task.name].sha256,
         scores={**means, **{metric: drawn.value for metric, drawn in measures.drawn.items()}},
         main="v-measure" if "v-measure" in measures.drawn else measures.headline,  # mteb's own main score
         seconds=seconds,

@@ -46,7 +46,7 @@ def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> 
         metrics=metrics,
         results=_results(metrics),
         sources=_sources(config, metrics, run),
-        credits=run.manifest["attributions"],
+        credits=run.manifest.attributions,
     )
 
 
@@ -92,7 +92,7 @@ def _sources(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> li
             "path": _inline(source.path),
             "weight": f"{source.weight:g}",
             "branch": source.branch if len(config.branches) > 1 else None,
-            "sha256": run.manifest["inputs"][f"source-{number}"]["sha256"],
+            "sha256": run.manifest.inputs[f"source-{number}"].sha256,
         }
         for number, (source, found) in enumerate(zip(config.sources, metrics["sources"], strict=True))
     ]

@@ -55,19 +55,18 @@ def one_run(processes: Processes, workspace: Workspace, opened: AbstractContextM
     """
     if processes.count == 1:
         with opened as run:
-            run.manifest["processes"] = 1
+            run.manifest.processes = 1
             yield run
         return
     with _one_interrupt():
         if processes.leads:
             with opened as run, _ending_together(processes):
-                run.manifest["processes"] = processes.count
+                run.manifest.processes = processes.count
                 processes.share(run.path.as_posix())
                 yield run
         else:
             with _ending_together(processes):
-                nobody_reads: dict[str, Any] = {"inputs": {}, "models": {}, "attributions": []}
-                yield Run(workspace.root, path=Path(processes.share(None)), manifest=nobody_reads)
+                yield Run(workspace.root, path=Path(processes.share(None)))
 
 
 def check_alike(processes: Processes, facts: Mapping[str, Any]) -> None:

@@ -161,7 +161,7 @@ def _made_of(config: FinetuneConfig, untrained: Untrained, run: Run) -> dict[str
     """Say what this phase is made of, as the losses' resume points do."""
     vocabulary = untrained.model.tokenizer.get_vocab()
     return {
-        "the training data": [v["sha256"] for k, v in run.manifest["inputs"].items() if k.startswith("source-")],
+        "the training data": [v.sha256 for k, v in run.manifest.inputs.items() if k.startswith("source-")],
         "the vocabulary": hashlib.sha256(json.dumps(vocabulary, sort_keys=True).encode()).hexdigest(),
         "the settings of `method`": untrained.method.model_dump(mode="json"),
         "the settings of `train`": config.train.model_dump(mode="json"),

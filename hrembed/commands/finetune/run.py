@@ -250,12 +250,10 @@ def _made_of(config: FinetuneConfig, ready: Prepared, run: Run) -> dict[str, Any
     """Say what a training is made of: two of one kind may go on from each other's checkpoints."""
     shapes = {name: list(value.shape) for name, value in trained(ready.model).items()}
     return {
-        "the base model": run.manifest["models"]["base"]["identity"],
-        "the training data": [v["sha256"] for k, v in run.manifest["inputs"].items() if k.startswith("source-")],
+        "the base model": run.manifest.models["base"].identity,
+        "the training data": [v.sha256 for k, v in run.manifest.inputs.items() if k.startswith("source-")],
         "the models that mine and teach": [
-            found["identity"]
-            for name, found in run.manifest["models"].items()
-            if name.startswith(("miner-", "teacher-"))
+            found.identity for name, found in run.manifest.models.items() if name.startswith(("miner-", "teacher-"))
         ],
         "the trained parameters": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         "the plan of batches": hashlib.sha256(repr(ready.plan.batches).encode()).hexdigest(),

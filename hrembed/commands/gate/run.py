@@ -97,7 +97,7 @@ def _open_sides(config: GateConfig, run: Run) -> tuple[EvaluatedModel, Evaluated
     for name, side in (("candidate", candidate), ("baseline", baseline)):
         if side is not None:
             run.add_input(f"{name} manifest", side.run.path / "manifest.json")
-            run.add_model(name, side.identity, side.run.manifest["models"][side.model]["source"])
+            run.add_model(name, side.identity, side.run.manifest.models[side.model].source)
     return candidate, baseline
 
 

@@ -207,7 +207,7 @@ def _entry(metrics: dict[str, Any], run: Run) -> dict[str, Any]:
         "continuations": metrics["continuations"],
         "retrain": run.path.name,
         "gate": Path(metrics["runs"]["gate"]).name,
-        "registered": run.manifest["started"],
+        "registered": run.manifest.started,
     }
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.runs.pages import estimates_in, verdict_of, write_run_page
 from hrembed.errors import DataError
+from hrembed.records.base import as_json
+from hrembed.records.runs import RunDifferences, RunList, RunPage, RunPages, RunRow
 from hrembed.reports.estimates import nulls_to_nan
 from hrembed.reports.page import Prose, Table, write_page
 from hrembed.runs.past import find_run, past_runs
@@ -16,31 +19,34 @@ from hrembed.types import CommandResult
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from hrembed.records.manifest import Manifest
     from hrembed.runs.past import PastRun
 
 PAGES = "reports"
 
 
-def list_runs(runs_dir: Path, command: str | None) -> CommandResult[Any]:
+def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
     """List all runs, oldest first.
 
     Args:
         runs_dir: Folder of all runs.
         command: Only runs of this command.
     """
-    rows = [_row(run) for run in past_runs(runs_dir, command)]
-    return CommandResult(str(runs_dir), f"{len(rows)} runs", {"runs": rows}, {"Runs": rows})
+    rows = tuple(_row(run) for run in past_runs(runs_dir, command))
+    tables = {"Runs": [row.model_dump() for row in rows]}
+    return CommandResult(str(runs_dir), f"{len(rows)} runs", RunList(runs=rows), tables)
 
 
-def _row(run: PastRun) -> dict[str, str]:
-    return {
-        "run": run.name,
-        "status": run.status,
-        "started": str(run.manifest.get("started", "")),
-        "seconds": str(run.manifest.get("seconds", "")),
-        "verdict": _verdict(run),
-        "models": ", ".join(run.manifest.get("models", {})),
-    }
+def _row(run: PastRun) -> RunRow:
+    seconds = run.manifest.seconds
+    return RunRow(
+        run=run.name,
+        status=run.status,
+        started=run.manifest.started,
+        seconds="" if isnan(seconds) else str(seconds),
+        verdict=_verdict(run),
+        models=", ".join(run.manifest.models),
+    )
 
 
 def _verdict(run: PastRun) -> str:
@@ -51,7 +57,7 @@ def _verdict(run: PastRun) -> str:
         return "edited"
 
 
-def show_run(runs_dir: Path, reference: str) -> CommandResult[Any]:
+def show_run(runs_dir: Path, reference: str) -> CommandResult[Manifest]:
     """Show the state, the files read and every number of a run.
 
     Raises:
@@ -59,27 +65,28 @@ def show_run(runs_dir: Path, reference: str) -> CommandResult[Any]:
     """
     run = find_run(runs_dir, reference)
     numbers = estimates_in(nulls_to_nan(run.json("metrics.json"))) if run.holds("metrics.json") else []
-    inputs = [{"input": name, **entry} for name, entry in run.manifest.get("inputs", {}).items()]
-    tables = {"Run": [_row(run)], "Inputs": inputs, "Numbers": numbers}
-    if run.manifest.get("error"):
-        tables["Error"] = [{"error": str(run.manifest["error"])}]
-    return CommandResult(str(run.path), run.status, dict(run.manifest), {k: rows for k, rows in tables.items() if rows})
+    inputs = [{"input": name, **entry.model_dump()} for name, entry in run.manifest.inputs.items()]
+    tables = {"Run": [_row(run).model_dump()], "Inputs": inputs, "Numbers": numbers}
+    if run.manifest.error:
+        tables["Error"] = [{"error": run.manifest.error}]
+    return CommandResult(str(run.path), run.status, run.manifest, {k: rows for k, rows in tables.items() if rows})
 
 
-def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[Any]:
+def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[RunDifferences]:
     """Say in what two runs differ: settings, data, models, versions, numbers.
 
     Raises:
         DataError: There is no such run, or a file was edited.
     """
     runs = [find_run(runs_dir, reference) for reference in (first, second)]
+    manifests = [as_json(run.manifest) for run in runs]
     tables = {}
     for title, sides in (
         ("Settings", [_json(run, "config.yaml") for run in runs]),
-        ("Data", [run.manifest.get("inputs", {}) for run in runs]),
-        ("Models", [run.manifest.get("models", {}) for run in runs]),
-        ("Versions", [run.manifest.get("versions", {}) for run in runs]),
-        ("Seeds", [run.manifest.get("seeds", {}) for run in runs]),
+        ("Data", [manifest["inputs"] for manifest in manifests]),
+        ("Models", [manifest["models"] for manifest in manifests]),
+        ("Versions", [manifest["versions"] for manifest in manifests]),
+        ("Seeds", [manifest["seeds"] for manifest in manifests]),
     ):
         rows = _changed(dict(_leaves(sides[0])), dict(_leaves(sides[1])), runs)
         if rows:
@@ -91,7 +98,7 @@ def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[Any]:
     if changed:
         tables["Numbers"] = changed
     status = "different" if tables else "no difference"
-    return CommandResult(" and ".join(run.name for run in runs), status, {"differences": tables}, tables)
+    return CommandResult(" and ".join(run.name for run in runs), status, RunDifferences(differences=tables), tables)
 
 
 def _json(run: PastRun, name: str) -> Any:
@@ -118,7 +125,7 @@ def _changed(first: Mapping[str, str], second: Mapping[str, str], runs: Sequence
     ]
 
 
-def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[Any]:
+def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[RunPages]:
     """Write a page for each run, and the index of all; a run that wrote a page itself is linked as it is.
 
     Args:
@@ -141,12 +148,15 @@ def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[Any]
             failed.append(str(err))
     links = [str(pages.get(run.path, "")) for run in runs]
     notes = [Prose("Not written", failed, "verdict-fail")] if failed else []
-    table = Table("All runs", [_row(run) for run in runs], links={"run": [_seen(link, folder) for link in links]})
+    table = Table(
+        "All runs", [_row(run).model_dump() for run in runs], links={"run": [_seen(link, folder) for link in links]}
+    )
     subtitle = f"{len(runs)} runs; a column is sorted by a click on its head, or with Tab and Enter"
     write_page(folder / "index.html", "Runs", subtitle, [*notes, table], footer="Written by `hrembed runs report`.")
-    rows = [{"run": run.name, "page": link} for run, link in zip(runs, links, strict=True) if link]
-    metrics = {"pages": rows, "index": str(folder / "index.html")}
-    return CommandResult(str(folder / "index.html"), "ok", metrics, {"Pages": rows})
+    written = tuple(RunPage(run=run.name, page=link) for run, link in zip(runs, links, strict=True) if link)
+    index = str(folder / "index.html")
+    tables = {"Pages": [page.model_dump() for page in written]}
+    return CommandResult(index, "ok", RunPages(pages=written, index=index), tables)
 
 
 def _page_of(run: PastRun, folder: Path) -> Path:

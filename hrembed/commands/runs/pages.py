@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,17 +54,17 @@ def write_run_page(run: PastRun, path: Path, to_run: str) -> None:
 
 def _subtitle(run: PastRun) -> str:
     manifest = run.manifest
-    version = manifest.get("versions", {}).get("hrembed", "unknown")
-    return f"{manifest.get('started', 'unknown date')}, status {run.status}, hrembed {version}"
+    version = manifest.versions.get("hrembed", "unknown")
+    return f"{manifest.started or 'unknown date'}, status {run.status}, hrembed {version}"
 
 
 def _state(run: PastRun) -> Prose:
     verdict = verdict_of(run)
     if run.status != "ok":
-        reason = run.manifest.get("error") or "it may still be running"
+        reason = run.manifest.error or "it may still be running"
         return Prose("Outcome", [f"The run did not end well: {run.status}.", str(reason)], "verdict-fail")
     kind = _KINDS.get(verdict, "verdict-inconclusive" if verdict else "")
-    facts = f"{run.manifest.get('seconds', '?')} seconds, {run.manifest.get('peak_memory_mb', '?')} MiB at the peak."
+    facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MiB at the peak."
     return Prose("Outcome", [f"Verdict: {verdict}." if verdict else "Ended well.", facts], kind)
 
 
@@ -147,7 +146,7 @@ def _cases(run: PastRun) -> Iterator[Part]:
 
 
 def _pictures(run: PastRun) -> Iterator[Part]:
-    for name in sorted(run.manifest.get("outputs", {})):
+    for name in sorted(run.manifest.outputs):
         if name.endswith((".png", ".svg")) and "/" not in name:
             yield Picture(
                 name, run.verified(name), _ALT.get(name, f"Picture {name} of the run; its numbers are above.")
@@ -156,21 +155,17 @@ def _pictures(run: PastRun) -> Iterator[Part]:
 
 def _origin(run: PastRun, to_run: str) -> Iterator[Part]:
     manifest = run.manifest
-    inputs = [
-        {"name": name, "path": entry["path"], "SHA-256": entry["sha256"]}
-        for name, entry in manifest.get("inputs", {}).items()
-    ]
+    inputs = [{"name": name, "path": entry.path, "SHA-256": entry.sha256} for name, entry in manifest.inputs.items()]
     models = [
-        {"name": name, "source": entry["source"], "identity": entry["identity"]}
-        for name, entry in manifest.get("models", {}).items()
+        {"name": name, "source": entry.source, "identity": entry.identity} for name, entry in manifest.models.items()
     ]
-    outputs = [{"file": name, "SHA-256": digest} for name, digest in manifest.get("outputs", {}).items()]
+    outputs = [{"file": name, "SHA-256": digest} for name, digest in manifest.outputs.items()]
     for title, rows in (("Inputs", inputs), ("Models", models)):
         if rows:
             yield Table(title, rows)
     if outputs:
         yield Table("Files", outputs, links={"file": [f"{to_run}/{row['file']}" for row in outputs]})
-    if manifest.get("attributions"):
-        yield Prose("Credits", [f"{credit['attribution']} {credit['url']}" for credit in manifest["attributions"]])
-    facts = {key: manifest.get(key) for key in ("versions", "machine", "seeds", "working_directory_git")}
-    yield Listing("Versions, machine, seeds", json.dumps(facts, indent=2, sort_keys=True))
+    if manifest.attributions:
+        yield Prose("Credits", [f"{credit.attribution} {credit.url}" for credit in manifest.attributions])
+    facts = manifest.model_dump(mode="json", include={"versions", "machine", "seeds", "working_directory_git"})
+    yield Listing("Versions, machine, seeds", json_text(facts))

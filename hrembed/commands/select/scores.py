@@ -73,13 +73,13 @@ def eval_rows(evaluation: PastRun) -> list[ScoreRow]:
     return [
         ScoreRow(
             model=CATALOGUE.get(model, model.removeprefix("hf:").partition("@")[0]),
-            revision=evaluation.manifest["models"][model]["identity"][:12],
+            revision=evaluation.manifest.models[model].identity[:12],
             experiment="",
             task=task,
             split="test",
             subset="default",
             score=scores[record.headlines[task]].value,
-            version=evaluation.manifest["versions"].get("mteb", ""),
+            version=evaluation.manifest.versions.get("mteb", ""),
             place=f"{evaluation.path}:1",
         )
         for task, models in record.scores.items()

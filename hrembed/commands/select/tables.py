@@ -102,7 +102,7 @@ def _mean_tokens(task: Task) -> float:
 
 def _busy_words(probe: Probe) -> str:
     """Say that the machine did other work while speeds were measured; empty when it did not."""
-    cores = int(str(machine()["cores"]))
+    cores = machine().cores or 1
     load = max((footprint.load for devices in probe.footprints.values() for footprint in devices), default=0.0)
     if load <= cores + 0.5:
         return ""

@@ -12,6 +12,7 @@ from hrembed.config.schema import FinetuneConfig
 from hrembed.data import onet
 from hrembed.data.pairs import read_pairs, read_related
 from hrembed.files import sha256
+from hrembed.records.manifest import Attribution, InputEntry, Manifest
 from hrembed.runs.record import Run
 from miniatures import CODES, esco_release, onet_release, zipped
 from miniatures import run_import as run
@@ -196,10 +197,10 @@ def test_a_failing_import_touches_nothing_that_was_there(capsys, tmp_path, relea
 
 def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release):
     folder, _, _ = run(capsys, tmp_path, "onet", str(release))
-    tuned = Run(tmp_path, path=tmp_path / "tuned", manifest={"inputs": {}, "attributions": []})
+    tuned = Run(tmp_path, path=tmp_path / "tuned")
     for name, path in {"source-0": folder / "pairs.parquet", "again": folder, "other": release}.items():
         tuned.add_input(name, path)
-    assert tuned.manifest["attributions"] == [dict(vars(onet.source("29.3")))]
+    assert tuned.manifest.attributions == [Attribution(**vars(onet.source("29.3")))]
     estimate = {"value": 0.5, "interval": [0.4, 0.6]}
     metrics = {
         "parameters": {"trainable": 1, "all": 2}, "pairs": 3, "metric": "ndcg@10", "task": "dev", "verdict": "better",
@@ -209,7 +210,7 @@ def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release)
     card = model_card(FinetuneConfig(), metrics, tuned)
     credit = f"* {onet.source('29.3').attribution} <https://www.onetcenter.org/database.html>"
     assert card.count(credit) == 1
-    bare = Run(tmp_path, path=tmp_path / "bare", manifest={"inputs": {"source-0": {"sha256": ""}}, "attributions": []})
+    bare = Run(tmp_path, path=tmp_path / "bare", manifest=Manifest(inputs={"source-0": InputEntry(path="", sha256="")}))
     assert "onetcenter" not in model_card(FinetuneConfig(), metrics, bare)
 
 

@@ -18,6 +18,7 @@ from hrembed.config.proof import ProofSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
+from hrembed.records.manifest import InputEntry, Manifest
 from hrembed.runs.record import Run
 from hrembed.runs.workspace import Workspace
 from hrembed.training.weight_interpolation import Blend
@@ -189,9 +190,7 @@ def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_pat
         }
     )
 
-    run = Run(
-        tmp_path, path=tmp_path, manifest={"inputs": {"source-0": {"path": "p", "sha256": "0"}}, "attributions": []}
-    )
+    run = Run(tmp_path, path=tmp_path, manifest=Manifest(inputs={"source-0": InputEntry(path="p", sha256="0")}))
     card = model_card(other, metrics, run)
     head, body = card.split("---\n")[1], card.split("---\n", 2)[2]
     assert yaml.safe_load(head)["library_name"] == "sentence-transformers"

@@ -87,7 +87,7 @@ def test_pages_are_written_beside_the_runs_and_linked(runs: Path):
         link = own if run.command == "bias-audit" else f"./{run.command}--{run.path.name}.html"
         assert f'href="{link}"' in index
         assert sorted(run.path.rglob("*")) == before[run.path]
-    assert len(result.metrics["pages"]) == 4
+    assert len(result.metrics.pages) == 4
     name = past_runs(runs, "eval")[0].path.name
     page = (runs / "reports" / f"eval--{name}.html").read_text(encoding="utf-8")
     assert f'href="../eval/{name}/per_query.parquet"' in page

@@ -1,0 +1,121 @@
+"""What `manifest.json` holds: what was run, on what, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from hrembed.records.base import Number, Record
+
+Status = Literal["started", "ok", "failed", "interrupted"]
+
+
+class InputEntry(Record):
+    """A file, a folder or a data set that a run read.
+
+    Attributes:
+        path: Where it was read.
+        sha256: Hash of its content.
+    """
+
+    path: str
+    sha256: str
+
+
+class ModelEntry(Record):
+    """A model that took part in a run.
+
+    Attributes:
+        identity: Hash of everything that decides its vectors.
+        source: Where it was read: a folder, or a package with its version.
+    """
+
+    identity: str
+    source: str
+
+
+class Attribution(Record):
+    """Whom the outputs of a run must credit.
+
+    Attributes:
+        name: Name of the data.
+        licence: Its licence.
+        attribution: The sentence that must go with everything made from it.
+        url: Where it comes from.
+    """
+
+    name: str
+    licence: str
+    attribution: str
+    url: str
+
+
+class Machine(Record):
+    """The machine of a run.
+
+    Attributes:
+        platform: Operating system with its version.
+        machine: Kind of processor.
+        cores: Usable cores; null where the system does not say.
+    """
+
+    platform: str = ""
+    machine: str = ""
+    cores: int | None = None
+
+
+class GitState(Record):
+    """The repository of the working directory, which is the user's project and not hrembed's own code.
+
+    Attributes:
+        commit: Commit that is checked out.
+        dirty: Whether tracked files were changed since.
+    """
+
+    commit: str
+    dirty: bool
+
+
+class Manifest(Record):
+    """The manifest of a run; it is filled in while the run is open.
+
+    Attributes:
+        format: Number of this format.
+        command: Name of the command.
+        status: `started` until the run ends.
+        error: Why it did not end well; null otherwise.
+        started: Time in UTC.
+        resumed: Times at which the run went on after it had been interrupted.
+        seeds: All seeds, by name.
+        versions: Versions of Python, hrembed and what decides its numbers.
+        machine: What it ran on.
+        working_directory_git: State of the user's repository; null outside of one.
+        processes: Processes of a distributed training; null otherwise.
+        inputs: Name -> what was read.
+        outputs: Path inside the run folder -> SHA-256 of the file.
+        models: Name -> model.
+        attributions: Credits that the outputs must carry.
+        seconds: Duration; null while the run is open.
+        peak_memory_mb: Peak memory of the process; null while the run is open.
+    """
+
+    model_config = ConfigDict(frozen=False, extra="ignore")
+
+    format: int = 1
+    command: str = ""
+    status: Status = "started"
+    error: str | None = None
+    started: str = ""
+    resumed: list[str] = Field(default_factory=list)
+    seeds: dict[str, int] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: Machine = Machine()
+    working_directory_git: GitState | None = None
+    processes: int | None = None
+    inputs: dict[str, InputEntry] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    models: dict[str, ModelEntry] = Field(default_factory=dict)
+    attributions: list[Attribution] = Field(default_factory=list)
+    seconds: Number = float("nan")
+    peak_memory_mb: Number = float("nan")
