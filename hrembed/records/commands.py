@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 RECORDS = {
     "bias-audit": "hrembed.records.bias_audit:BiasAuditRecord",
     "eval": "hrembed.records.eval:EvalRecord",
+    "gate": "hrembed.records.gate:GateRecord",
     "data-check": "hrembed.records.data:DataCheckRecord",
     "data-inspect": "hrembed.records.data:DataInspectRecord",
     "data-split": "hrembed.records.data:DataSplitRecord",

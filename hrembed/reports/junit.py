@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from xml.etree import ElementTree
 
 from hrembed.files import write_text
@@ -11,6 +11,8 @@ from hrembed.files import write_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+CaseStatus = Literal["pass", "fail", "skip"]
 
 # Characters that XML 1.0 does not allow, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,7 +30,7 @@ class Case(NamedTuple):
 
     group: str
     name: str
-    status: str
+    status: CaseStatus
     message: str
 
 
@@ -55,14 +57,14 @@ def write_junit(path: Path, suite: str, cases: Sequence[Case]) -> None:
     element = ElementTree.SubElement(root, "testsuite", {"name": _clean(suite), **counts, "skipped": skipped})
     for case in cases:
         attributes = {"classname": f"{_clean(suite)}.{_clean(case.group)}", "name": _clean(case.name), "time": "0.000"}
-        own = ElementTree.SubElement(element, "testcase", attributes)
+        entry = ElementTree.SubElement(element, "testcase", attributes)
         message = _clean(case.message)
         if case.status == "fail":
-            ElementTree.SubElement(own, "failure", {"type": "gate", "message": message}).text = message
+            ElementTree.SubElement(entry, "failure", {"type": "gate", "message": message}).text = message
         elif case.status == "skip":
-            ElementTree.SubElement(own, "skipped", {"type": "gate", "message": message})
+            ElementTree.SubElement(entry, "skipped", {"type": "gate", "message": message})
         else:
-            ElementTree.SubElement(own, "system-out").text = message
+            ElementTree.SubElement(entry, "system-out").text = message
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
     write_text(path, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')

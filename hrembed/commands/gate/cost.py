@@ -1,4 +1,4 @@
-"""The checks of a gate on latency and size; a model is opened only where something is asked of it."""
+"""The checks of a gate on latency and size; a model is opened only where a limit needs it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.commands.gate.check import Check
 from hrembed.errors import ConfigError, DataError
 from hrembed.metrics.gating import judge_limit
 from hrembed.models.refs import parse_ref
-from hrembed.reports.estimates import as_json
+from hrembed.records.gate import Check
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.latency import cycle, dimensions, milliseconds, model_bytes
@@ -27,37 +26,34 @@ if TYPE_CHECKING:
     from hrembed.types import Encoder, Floats
 
 _MB = 1_000_000
-_WIDE = 0.95  # a percentile of times has this interval, whatever the level of the quality checks
+_CONFIDENCE = 0.95  # of times, whatever the level of the quality checks
 
 
 def cost_checks(
     config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None, progress: Progress
 ) -> list[Check]:
-    """Check what the config asks of latency and size.
+    """Check the limits of the config on latency and size.
 
     Raises:
-        ConfigError: The candidate gives no vectors.
-        DataError: The model is no longer the one that was evaluated.
+        ConfigError: A model gives no vectors, and a limit needs them.
+        DataError: A model is no longer the one that was evaluated.
     """
     latency, size = config.latency, config.size
     timed = latency.p95_ms is not None or latency.ratio is not None
-    found = list(_sizes(config, root, candidate, baseline))
+    checks = list(_size_checks(config, root, candidate, baseline))
     if not timed and size.dimensions is None:
-        return found
-    encoders = [_opened(side, root, progress) for side in (candidate, baseline) if side is not None]
+        return checks
+    encoders = [_open(side, root, progress) for side in (candidate, baseline) if side is not None]
     if size.dimensions is not None:
-        length = dimensions(encoders[0])
-        outcome = "pass" if length <= size.dimensions else "fail"
-        asked = f"{size.dimensions} dimensions at most"
-        found.append(Check("size", "size dimensions", asked, outcome, str(length)))  # type: ignore[arg-type]
+        checks.append(_dimensions_check(encoders[0], size.dimensions))
     if timed:
         progress.note("timing one query at a time")
         times = milliseconds(encoders, cycle(texts_of(candidate)[0], latency.texts), "query")
-        found += _latencies(config, times)
-    return found
+        checks += _latency_checks(config, times)
+    return checks
 
 
-def _opened(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
+def _open(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
     if not parse_ref(side.section.ref).embeds_texts:
         raise ConfigError(
             f"'{side.model}' gives no vectors, so `latency` and `size.dimensions` mean nothing for it",
@@ -69,47 +65,74 @@ def _opened(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
     return encoder
 
 
-def _latencies(config: GateConfig, times: list[Floats]) -> Iterator[Check]:
+def _dimensions_check(encoder: Encoder, limit: int) -> Check:
+    length = dimensions(encoder)
+    return Check(
+        section="size",
+        name="size dimensions",
+        asked=f"{limit} dimensions at most",
+        outcome="pass" if length <= limit else "fail",
+        shown=str(length),
+    )
+
+
+def _latency_checks(config: GateConfig, times: list[Floats]) -> Iterator[Check]:
+    """Check milliseconds by query of the candidate and, where there is one, of the baseline."""
     latency, rng = config.latency, np.random.default_rng(config.bootstrap.seed)
-    places = rng.integers(0, len(times[0]), size=(config.bootstrap.resamples, len(times[0])))
+    n = len(times[0])
+    draws = rng.integers(0, n, size=(config.bootstrap.resamples, n))
     if latency.p95_ms is not None:
-        found = _estimate(
-            float(np.quantile(times[0], 0.95)), np.quantile(times[0][places], 0.95, axis=1), len(times[0])
+        p95 = _estimate(float(np.quantile(times[0], 0.95)), np.quantile(times[0][draws], 0.95, axis=1), n)
+        yield Check(
+            section="latency",
+            name="latency query p95",
+            asked=f"95 of 100 queries in {latency.p95_ms:g} ms",
+            outcome=judge_limit(p95, low=-np.inf, high=latency.p95_ms),
+            shown=f"{p95.value:.2f} ms [{p95.low:.2f}, {p95.high:.2f}]",
+            time=p95,
         )
-        outcome = judge_limit(found, low=-np.inf, high=latency.p95_ms)
-        asked = f"95 of 100 queries in {latency.p95_ms:g} ms"
-        text = f"{found.value:.2f} ms [{found.low:.2f}, {found.high:.2f}]"
-        yield Check("latency", "latency query p95", asked, outcome, text, as_json(found), timed=True)
     if latency.ratio is not None and len(times) > 1:
-        draws = np.median(times[0][places], axis=1) / np.median(times[1][places], axis=1)
-        found = _estimate(float(np.median(times[0]) / np.median(times[1])), draws, len(times[0]))
-        outcome = judge_limit(found, low=-np.inf, high=latency.ratio)
-        asked = f"{latency.ratio:g} times the baseline at most"
-        text = f"{found.value:.2f} times [{found.low:.2f}, {found.high:.2f}]"
-        yield Check("latency", "latency query ratio", asked, outcome, text, as_json(found), timed=True)
+        drawn_ratios = np.median(times[0][draws], axis=1) / np.median(times[1][draws], axis=1)
+        ratio = _estimate(float(np.median(times[0]) / np.median(times[1])), drawn_ratios, n)
+        yield Check(
+            section="latency",
+            name="latency query ratio",
+            asked=f"{latency.ratio:g} times the baseline at most",
+            outcome=judge_limit(ratio, low=-np.inf, high=latency.ratio),
+            shown=f"{ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]",
+            time=ratio,
+        )
 
 
-def _estimate(value: float, draws: Floats, n: int) -> Estimate:
-    low, high = np.quantile(draws, [(1 - _WIDE) / 2, (1 + _WIDE) / 2])
+def _estimate(value: float, resampled: Floats, n: int) -> Estimate:
+    low, high = np.quantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high), n, "queries")
 
 
-def _sizes(
+def _size_checks(
     config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None
 ) -> Iterator[Check]:
     size = config.size
     if size.model_mb is None and size.ratio is None:
         return
-    mine = model_bytes(candidate.section, root)
-    theirs = model_bytes(baseline.section, root) if baseline is not None else None
-    for key, limit, found, unit in (
-        ("model", size.model_mb, None if mine is None else mine / _MB, "MB"),
-        ("ratio", size.ratio, mine / theirs if mine and theirs else None, "times the baseline"),
-    ):
-        if limit is None:
-            continue
-        asked = f"{limit:g} {unit} at most"
-        if found is None:
-            yield Check("size", f"size {key}", asked, "inconclusive", "a model that does not lie on this machine")
-        else:
-            yield Check("size", f"size {key}", asked, "pass" if found <= limit else "fail", f"{found:.2f} {unit}")
+    own_bytes = model_bytes(candidate.section, root)
+    if size.model_mb is not None:
+        yield _size_check("size model", size.model_mb, own_bytes / _MB if own_bytes is not None else None, "MB")
+    if size.ratio is not None:
+        baseline_bytes = model_bytes(baseline.section, root) if baseline is not None else None
+        ratio = own_bytes / baseline_bytes if own_bytes and baseline_bytes else None
+        yield _size_check("size ratio", size.ratio, ratio, "times the baseline")
+
+
+def _size_check(name: str, limit: float, value: float | None, unit: str) -> Check:
+    asked = f"{limit:g} {unit} at most"
+    if value is None:
+        shown = "a model that does not lie on this machine"
+        return Check(section="size", name=name, asked=asked, outcome="inconclusive", shown=shown)
+    return Check(
+        section="size",
+        name=name,
+        asked=asked,
+        outcome="pass" if value <= limit else "fail",
+        shown=f"{value:.2f} {unit}",
+    )

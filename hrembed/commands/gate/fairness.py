@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.commands.gate.check import Check
 from hrembed.metrics.gating import judge_limit
-from hrembed.reports.estimates import as_json, format_estimate
+from hrembed.records.gate import Check
+from hrembed.reports.estimates import format_estimate
 from hrembed.scoring.past_audits import check_same_stimuli, gap_growths, open_audit
 
 if TYPE_CHECKING:
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.gate import FairnessSection, GateConfig
+    from hrembed.metrics.gating import Outcome
     from hrembed.scoring.past_audits import Audit, Growth
     from hrembed.scoring.past_evals import EvaluatedModel
 
-_RANK = {"pass": 0, "inconclusive": 1, "fail": 2}
+_SEVERITY = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 
 def fairness_checks(
     config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None
 ) -> list[Check]:
-    """Check the audits that the config asks for.
+    """Check the audits that the config names.
 
     Raises:
         ConfigError: An audit that is needed is not named.
@@ -34,39 +35,41 @@ def fairness_checks(
     section = config.fairness
     if section.verdict == "any" and section.gap_growth is None:
         return []
-    mine = open_audit(root, config.candidate.audit, candidate, "candidate.audit")
-    theirs = None
+    candidate_audit = open_audit(root, config.candidate.audit, candidate, "candidate.audit")
+    baseline_audit = None
     if baseline is not None and (section.verdict == "no-worse" or section.gap_growth is not None):
-        name = config.baseline.audit if config.baseline is not None else None
-        theirs = open_audit(root, name, baseline, "baseline.audit")
-        check_same_stimuli(mine, theirs)
-    found = list(_verdict(section, mine, theirs))
-    if section.gap_growth is not None and theirs is not None:
-        growths = gap_growths(mine, theirs, section.column, config.bootstrap)
-        found += [_growth_check(growth, section.gap_growth) for growth in growths]
-    return found
+        reference = config.baseline.audit if config.baseline is not None else None
+        baseline_audit = open_audit(root, reference, baseline, "baseline.audit")
+        check_same_stimuli(candidate_audit, baseline_audit)
+    checks = list(_verdict_checks(section, candidate_audit, baseline_audit))
+    if section.gap_growth is not None and baseline_audit is not None:
+        growths = gap_growths(candidate_audit, baseline_audit, section.column, config.bootstrap)
+        checks += [_growth_check(growth, section.gap_growth) for growth in growths]
+    return checks
 
 
-def _verdict(section: FairnessSection, mine: Audit, theirs: Audit | None) -> Iterator[Check]:
-    own = mine.record.verdict
+def _verdict_checks(section: FairnessSection, candidate: Audit, baseline: Audit | None) -> Iterator[Check]:
+    verdict = candidate.record.verdict
+    outcome: Outcome
     if section.verdict == "pass":
-        outcome = {"pass": "pass", "fail": "fail"}.get(own, "inconclusive")
-        yield Check("fairness", "fairness verdict", "the audit passes", outcome, own)  # type: ignore[arg-type]
-    elif section.verdict == "no-worse" and theirs is not None:
-        other = theirs.record.verdict
-        worse = _RANK.get(own, 2) > _RANK.get(other, 2)
-        asked = "a verdict no worse than the baseline's"
-        yield Check("fairness", "fairness verdict", asked, "fail" if worse else "pass", f"{own}, baseline {other}")
+        outcome = "inconclusive" if verdict == "ok" else verdict
+        asked = "the audit passes"
+        yield Check(section="fairness", name="fairness verdict", asked=asked, outcome=outcome, shown=verdict)
+    elif section.verdict == "no-worse" and baseline is not None:
+        reference = baseline.record.verdict
+        outcome = "fail" if _SEVERITY.get(verdict, 2) > _SEVERITY.get(reference, 2) else "pass"
+        asked, shown = "a verdict no worse than the baseline's", f"{verdict}, baseline {reference}"
+        yield Check(section="fairness", name="fairness verdict", asked=asked, outcome=outcome, shown=shown)
 
 
 def _growth_check(growth: Growth, limit: float) -> Check:
     first, second = growth.groups
-    entry = as_json(growth.estimate)
+    candidate_gap, baseline_gap = growth.gap
     return Check(
-        "fairness",
-        f"fairness {growth.attribute} {first} - {second} growth",
-        f"the gap grows by {limit:g} at most",
-        judge_limit(growth.estimate, low=-np.inf, high=limit),
-        f"{format_estimate(entry, sign=True)} (from {growth.gap[1]:.3f} to {growth.gap[0]:.3f})",
-        entry,
+        section="fairness",
+        name=f"fairness {growth.attribute} {first} - {second} growth",
+        asked=f"the gap grows by {limit:g} at most",
+        outcome=judge_limit(growth.estimate, low=-np.inf, high=limit),
+        found=growth.estimate,
+        shown=f"{format_estimate(growth.estimate, sign=True)} (from {baseline_gap:.3f} to {candidate_gap:.3f})",
     )

@@ -1,24 +1,48 @@
-"""The checks of a gate on quality, retention and fairness: from numbers of runs to pass, fail or inconclusive."""
+"""The checks of a gate on quality and retention: from numbers of runs to pass, fail or inconclusive."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from hrembed.commands.gate.check import Check
 from hrembed.errors import ConfigError
 from hrembed.metrics.gating import judge_gain, judge_limit, judge_loss, smallest_loss_seen
-from hrembed.reports.estimates import as_json, format_estimate
+from hrembed.records.gate import Check
+from hrembed.reports.estimates import format_estimate
 from hrembed.scoring.past_evals import check_same_data, paired
-from hrembed.types import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hrembed.config.gate import GateConfig, RuleSection
     from hrembed.scoring.past_evals import EvaluatedModel, Paired
+    from hrembed.types import Estimate
+
+Section = Literal["quality", "retention"]
+
+
+class _TaskRule(NamedTuple):
+    """A rule of the config on one of the tasks that it is for.
+
+    Attributes:
+        section: Section of the rule.
+        rule: What is required.
+        task: Name of the task.
+        metric: Name of the metric.
+    """
+
+    section: Section
+    rule: RuleSection
+    task: str
+    metric: str
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its checks start with."""
+        return f"{self.section} {self.task} {self.metric}"
 
 
 def rule_checks(config: GateConfig, candidate: EvaluatedModel, baseline: EvaluatedModel | None) -> list[Check]:
@@ -28,78 +52,103 @@ def rule_checks(config: GateConfig, candidate: EvaluatedModel, baseline: Evaluat
         ConfigError: A rule fits no task, or names a metric that a task does not have.
         DataError: The two runs are not on the same data.
     """
-    asked = [*_asked("quality", config.quality, candidate), *_asked("retention", config.retention, candidate)]
-    compared = sum(rule.margin is not None for _, rule, _, _ in asked)
-    found: list[Check] = []
-    for section, rule, task, metric in asked:
-        found += _absolute(section, rule, candidate, task, metric)
-        if baseline is not None and (rule.margin is not None or rule.gain is not None):
-            check_same_data(candidate, baseline, task)
-            pair = paired(candidate, baseline, task, metric, config.bootstrap, checks=max(1, compared))
-            found += _relative(section, rule, task, metric, _turned(pair, rule), config, max(1, compared))
-    return found
+    rules = [
+        *_rules_of_tasks("quality", config.quality, candidate),
+        *_rules_of_tasks("retention", config.retention, candidate),
+    ]
+    losses = max(1, sum(on_task.rule.margin is not None for on_task in rules))
+    checks: list[Check] = []
+    for on_task in rules:
+        checks += _limit_checks(on_task, candidate)
+        if baseline is not None and (on_task.rule.margin is not None or on_task.rule.gain is not None):
+            check_same_data(candidate, baseline, on_task.task)
+            pair = paired(candidate, baseline, on_task.task, on_task.metric, config.bootstrap, checks=losses)
+            checks += _difference_checks(on_task, _higher_is_better(pair, on_task.rule), config, losses)
+    return checks
 
 
-def _asked(
-    section: str, rules: Sequence[RuleSection], side: EvaluatedModel
-) -> Iterator[tuple[str, RuleSection, str, str]]:
+def _rules_of_tasks(section: Section, rules: Sequence[RuleSection], side: EvaluatedModel) -> Iterator[_TaskRule]:
     """Yield every rule with every task it is for; retention tasks and others are apart."""
-    kept = set(side.metrics.retention)
-    tasks = [task for task in side.tasks() if (task in kept) == (section == "retention")]
+    retention = set(side.metrics.retention)
+    tasks = [task for task in side.tasks() if (task in retention) == (section == "retention")]
     for rule in rules:
-        fits = [task for task in tasks if fnmatchcase(task, rule.task)]
-        if not fits and (section == "quality" or rule.task != "*"):
+        matching = [task for task in tasks if fnmatchcase(task, rule.task)]
+        if not matching and (section == "quality" or rule.task != "*"):
             raise ConfigError(
                 f"`{section}`: no task of run '{side.run.name}' fits '{rule.task}'",
                 hint=f"its tasks there: {', '.join(tasks) or 'none'}",
             )
-        for task in fits:
+        for task in matching:
             metric = rule.metric or side.headline(task)
             if metric not in side.scores(task):
                 raise ConfigError(
                     f"`{section}`: '{task}' has no metric '{metric}'", hint=f"it has {', '.join(side.scores(task))}"
                 )
-            yield section, rule, task, metric
+            yield _TaskRule(section, rule, task, metric)
 
 
-def _absolute(section: str, rule: RuleSection, side: EvaluatedModel, task: str, metric: str) -> Iterator[Check]:
-    found = side.scores(task)[metric]
-    for word, limit in (("at least", rule.at_least), ("at most", rule.at_most)):
+def _limit_checks(on_task: _TaskRule, side: EvaluatedModel) -> Iterator[Check]:
+    """Check the candidate's own score."""
+    score = side.scores(on_task.task)[on_task.metric]
+    for words, limit in (("at least", on_task.rule.at_least), ("at most", on_task.rule.at_most)):
         if limit is not None:
-            ends = (limit, np.inf) if word == "at least" else (-np.inf, limit)
-            outcome = judge_limit(found, low=ends[0], high=ends[1])
-            name, asked = f"{section} {task} {metric} {word}", f"{word} {limit:g}"
-            yield Check(section, name, asked, outcome, format_estimate(as_json(found)), as_json(found))
+            low, high = (limit, np.inf) if words == "at least" else (-np.inf, limit)
+            yield Check(
+                section=on_task.section,
+                name=f"{on_task.prefix} {words}",
+                asked=f"{words} {limit:g}",
+                outcome=judge_limit(score, low=low, high=high),
+                found=score,
+                shown=format_estimate(score),
+            )
 
 
-def _turned(pair: Paired, rule: RuleSection) -> Paired:
-    """Turn a difference around where lower is better, so that above 0 is always a gain."""
+def _higher_is_better(pair: Paired, rule: RuleSection) -> Paired:
+    """Change the sign of a difference where lower is better, so that above 0 is always a gain."""
     if rule.direction == "higher":
         return pair
-    turned = [
-        Estimate(-found.value, -found.high, -found.low, found.n, found.unit)
-        for found in (pair.estimate, pair.corrected)
-    ]
-    return pair._replace(estimate=turned[0], corrected=turned[1])
+    return pair._replace(estimate=_negated(pair.estimate), corrected=_negated(pair.corrected))
 
 
-def _relative(
-    section: str, rule: RuleSection, task: str, metric: str, pair: Paired, config: GateConfig, checks: int
-) -> Iterator[Check]:
-    entry, text = as_json(pair.estimate), format_estimate(as_json(pair.estimate), sign=True)
+def _negated(difference: Estimate) -> Estimate:
+    return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
+
+
+def _difference_checks(on_task: _TaskRule, pair: Paired, config: GateConfig, losses: int) -> Iterator[Check]:
+    """Check the candidate against the baseline.
+
+    Args:
+        on_task: What is required.
+        pair: Candidate minus baseline, above 0 for a gain.
+        config: Level and power.
+        losses: Number of checks on losses, for which intervals are corrected.
+    """
+    rule, shown = on_task.rule, format_estimate(pair.estimate, sign=True)
     if rule.margin is not None:
-        seen = smallest_loss_seen(
+        detectable = smallest_loss_seen(
             pair.error,
             pair.estimate.n,
             margin=rule.margin,
             min_effect=rule.min_effect,
             alpha=1 - config.bootstrap.confidence,
-            checks=checks,
+            checks=losses,
             power=config.power,
         )
-        outcome = judge_loss(pair.estimate, pair.corrected, margin=rule.margin, min_effect=rule.min_effect)
-        asked = f"no loss of {rule.margin:g} or more"
-        yield Check(section, f"{section} {task} {metric} loss", asked, outcome, text, entry, seen)
+        yield Check(
+            section=on_task.section,
+            name=f"{on_task.prefix} loss",
+            asked=f"no loss of {rule.margin:g} or more",
+            outcome=judge_loss(pair.estimate, pair.corrected, margin=rule.margin, min_effect=rule.min_effect),
+            found=pair.estimate,
+            shown=shown,
+            detectable=detectable,
+        )
     if rule.gain is not None:
-        outcome, asked = judge_gain(pair.estimate, gain=rule.gain), f"a gain above {rule.gain:g}"
-        yield Check(section, f"{section} {task} {metric} gain", asked, outcome, text, entry)
+        yield Check(
+            section=on_task.section,
+            name=f"{on_task.prefix} gain",
+            asked=f"a gain above {rule.gain:g}",
+            outcome=judge_gain(pair.estimate, gain=rule.gain),
+            found=pair.estimate,
+            shown=shown,
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.commands.gate.cost import cost_checks
 from hrembed.commands.gate.fairness import fairness_checks
@@ -12,6 +11,7 @@ from hrembed.commands.gate.quality import rule_checks
 from hrembed.errors import ConfigError, InconclusiveError, ThresholdError
 from hrembed.files import write_text
 from hrembed.metrics.gating import overall
+from hrembed.records.gate import GateRecord, GateTimings, JudgedModel, Waiver
 from hrembed.registry import nearest
 from hrembed.reports.junit import Case, write_junit
 from hrembed.reports.markdown import inline, markdown_table
@@ -20,19 +20,19 @@ from hrembed.scoring.past_evals import open_evaluated_model
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from hrembed.commands.gate.check import Check
     from hrembed.config.gate import GateConfig, WaiverSection
-    from hrembed.metrics.gating import Outcome
     from hrembed.progress import Progress
+    from hrembed.records.gate import Check, Status
+    from hrembed.reports.junit import CaseStatus
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.scoring.past_evals import EvaluatedModel
 
 
-def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult[Any]:
+def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult[GateRecord]:
     """Judge a candidate.
 
     Args:
@@ -58,14 +58,18 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
         ]
         if not checks:
             raise ConfigError("the gate asks for nothing", hint="add a rule to `quality`")
-        checks = _excused(checks, config.waivers, workspace.progress)
-        verdict = overall([check.outcome for check in checks if check.status != "waived"] or ["pass"])
-        metrics = _metrics(checks, verdict, candidate, baseline)
-        run.write_metrics(metrics)
-        run.write_timings({check.name: check.entry for check in checks if check.timed})
-        _write_reports(run, checks, metrics, config.inconclusive)
-    table = {"Gate": [_row(check) for check in checks]}
-    return CommandResult(str(run.path), verdict, metrics, table, _failure(checks, verdict, config))
+        checks = _apply_waivers(checks, config.waivers, workspace.progress)
+        record = GateRecord(
+            verdict=overall([check.outcome for check in checks if check.status != "waived"] or ["pass"]),
+            candidate=_judged_model(candidate),
+            baseline=None if baseline is None else _judged_model(baseline),
+            checks=tuple(checks),
+        )
+        run.write_metrics(record)
+        run.write_timings(GateTimings(latency={check.name: check.time for check in checks if check.time is not None}))
+        _write_reports(run, record, config)
+    tables = {"Gate": [_row(check) for check in checks]}
+    return CommandResult(str(run.path), record.verdict, record, tables, _failure(record, config))
 
 
 def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
@@ -101,88 +105,75 @@ def _open_sides(config: GateConfig, run: Run) -> tuple[EvaluatedModel, Evaluated
     return candidate, baseline
 
 
-def _excused(checks: Sequence[Check], waivers: Sequence[WaiverSection], progress: Progress) -> list[Check]:
+def _apply_waivers(checks: Sequence[Check], waivers: Sequence[WaiverSection], progress: Progress) -> list[Check]:
     """Put waivers on the checks that they name.
 
     Raises:
         ConfigError: One names no check.
     """
     names = [check.name for check in checks]
-    by_name = {}
+    by_name: dict[str, Waiver] = {}
     for waiver in waivers:
         if waiver.check not in names:
             raise ConfigError(
                 f"the waiver of {waiver.owner} names no check: '{waiver.check}'{nearest(waiver.check, names)}",
                 hint=f"checks of this gate: {', '.join(names)}",
             )
-        by_name[waiver.check] = waiver
-    found = [replace(check, waiver=by_name.get(check.name)) for check in checks]
-    for check in found:
+        by_name[waiver.check] = Waiver(
+            check=waiver.check, owner=waiver.owner, expires=waiver.expires, reason=waiver.reason
+        )
+    judged = [check.excused_by(by_name[check.name]) if check.name in by_name else check for check in checks]
+    for check in judged:
         if check.waiver is not None and check.outcome == "pass":
             progress.note(f"the waiver of {check.waiver.owner} for '{check.name}' is not needed any more")
-    return found
+    return judged
 
 
-def _metrics(
-    checks: Sequence[Check], verdict: Outcome, candidate: EvaluatedModel, baseline: EvaluatedModel | None
-) -> dict[str, Any]:
-    return {
-        "verdict": verdict,
-        "candidate": _of_side(candidate),
-        "baseline": None if baseline is None else _of_side(baseline),
-        "checks": [
-            {
-                "section": check.section,
-                "name": check.name,
-                "asked": check.asked,
-                "outcome": check.outcome,
-                "status": check.status,
-                "found": None if check.timed else check.entry,
-                "detectable": check.detectable,
-                "waiver": None if check.waiver is None else check.waiver.model_dump(mode="json"),
-            }
-            for check in checks
-        ],
-    }
-
-
-def _of_side(side: EvaluatedModel) -> dict[str, str]:
-    return {"run": side.run.name, "model": side.model, "identity": side.identity}
+def _judged_model(side: EvaluatedModel) -> JudgedModel:
+    return JudgedModel(run=side.run.name, model=side.model, identity=side.identity)
 
 
 def _row(check: Check) -> dict[str, str]:
-    waived = "" if check.waiver is None else f"{check.waiver.owner} until {check.waiver.expires}: {check.waiver.reason}"
-    seen = check.detectable
+    waiver = check.waiver
     return {
         "check": check.name,
         "asked": check.asked,
-        "found": check.found,
-        "smallest loss seen": "" if seen is None else f"{seen:.3f}",
+        "found": check.shown,
+        "smallest loss seen": "" if check.detectable is None else f"{check.detectable:.3f}",
         "outcome": check.status,
-        **({"waiver": waived} if waived else {}),
+        **({} if waiver is None else {"waiver": f"{waiver.owner} until {waiver.expires}: {waiver.reason}"}),
     }
 
 
-def _write_reports(run: Run, checks: Sequence[Check], metrics: dict[str, Any], inconclusive: str) -> None:
+def _write_reports(run: Run, record: GateRecord, config: GateConfig) -> None:
     """Write `junit.xml`, where an open question counts as in the exit code, and `summary.md`."""
-    cases = []
-    statuses = {"pass": "pass", "fail": "fail", "inconclusive": "fail" if inconclusive == "fail" else "skip"}
-    for check in checks:
-        status = statuses.get(check.status, "skip")
-        text = f"{check.status}: asked {check.asked}, found {check.found}"
-        cases.append(Case(check.section, check.name, status, text))
+    statuses: Mapping[Status, CaseStatus] = {
+        "pass": "pass",
+        "fail": "fail",
+        "inconclusive": "fail" if config.inconclusive == "fail" else "skip",
+        "waived": "skip",
+    }
+    cases = [
+        Case(
+            check.section,
+            check.name,
+            statuses[check.status],
+            f"{check.status}: asked {check.asked}, found {check.shown}",
+        )
+        for check in record.checks
+    ]
     write_junit(run.path / "junit.xml", "hrembed gate", cases)
-    mine, theirs = metrics["candidate"], metrics["baseline"]
-    against = "absolute limits" if theirs is None else f"{inline(theirs['model'])} ({inline(theirs['run'])})"
-    text = f"## Gate: {metrics['verdict']}\n\n{inline(mine['model'])} ({inline(mine['run'])}) against {against}.\n\n"
-    write_text(run.path / "summary.md", text + markdown_table([_row(check) for check in checks]))
+    candidate, baseline = record.candidate, record.baseline
+    against = "absolute limits" if baseline is None else f"{inline(baseline.model)} ({inline(baseline.run)})"
+    head = f"## Gate: {record.verdict}\n\n{inline(candidate.model)} ({inline(candidate.run)}) against {against}.\n\n"
+    write_text(run.path / "summary.md", head + markdown_table([_row(check) for check in record.checks]))
 
 
-def _failure(checks: Sequence[Check], verdict: Outcome, config: GateConfig) -> Exception | None:
-    names = [check.name for check in checks if check.status == verdict]
-    if verdict == "fail":
+def _failure(record: GateRecord, config: GateConfig) -> Exception | None:
+    names = [check.name for check in record.checks if check.status == record.verdict]
+    if record.verdict == "fail":
         return ThresholdError(f"the gate is closed by {', '.join(names)}")
-    if verdict == "inconclusive" and config.inconclusive == "fail":
+    if record.verdict == "inconclusive" and config.inconclusive == "fail":
         return InconclusiveError(
             f"the gate cannot decide on {', '.join(names)}",
             hint="more queries narrow the intervals; `inconclusive: pass` lets open questions through",

@@ -13,6 +13,8 @@ from hrembed.cli.app import main
 from hrembed.commands.gate.run import run_gate
 from hrembed.config.gate import GateConfig
 from hrembed.errors import ConfigError, DataError, InconclusiveError, ThresholdError
+from hrembed.records.gate import GateRecord
+from hrembed.runs.past import find_run
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 
@@ -37,14 +39,14 @@ def test_an_equal_model_passes_and_a_worse_one_fails(runs: Path, task: Path):
     eval_run(runs, {"old": values(0), "new": values(0, seed=2)}, task)
     result = gate(runs)
     assert (result.status, result.failure) == ("pass", None)
-    assert [check["outcome"] for check in result.metrics["checks"]] == ["pass"]
+    assert [check.outcome for check in result.metrics.checks] == ["pass"]
     eval_run(runs, {"old": values(0), "new": values(-0.08, seed=2)}, task)
     result = gate(runs)
     assert result.status == "fail"
     assert isinstance(result.failure, ThresholdError)
-    (check,) = result.metrics["checks"]
-    assert check["found"]["value"] == pytest.approx(-0.08, abs=0.01)
-    assert 0.01 <= check["detectable"] < 0.04
+    (check,) = result.metrics.checks
+    assert check.found.value == pytest.approx(-0.08, abs=0.01)
+    assert 0.01 <= check.detectable < 0.04
 
 
 def test_an_open_question_is_a_choice(runs: Path, task: Path):
@@ -62,13 +64,13 @@ def test_an_open_question_is_a_choice(runs: Path, task: Path):
 def test_every_kind_of_rule_is_checked(runs: Path, task: Path):
     eval_run(runs, {"old": values(0), "new": values(0.05, seed=2)}, task)
     rules = [{"gain": 0.02, "at_least": 0.5, "at_most": 0.6, "margin": 0.02, "min_effect": 0.01}]
-    checks = gate(runs, quality=rules).metrics["checks"]
-    assert {check["name"].split()[-1]: check["outcome"] for check in checks} == {
+    checks = gate(runs, quality=rules).metrics.checks
+    assert {check.name.split()[-1]: check.outcome for check in checks} == {
         "loss": "pass", "gain": "pass", "least": "pass", "most": "fail",
     }  # fmt: skip
-    turned = gate(runs, quality=[{"direction": "lower"}]).metrics["checks"]
-    assert turned[0]["outcome"] == "fail"
-    assert turned[0]["found"]["value"] < 0
+    turned = gate(runs, quality=[{"direction": "lower"}]).metrics.checks
+    assert turned[0].outcome == "fail"
+    assert turned[0].found.value < 0
 
 
 def test_two_runs_and_absolute_limits_alone(runs: Path, task: Path):
@@ -102,7 +104,7 @@ def test_a_run_that_did_not_end_well_is_refused(runs: Path, task: Path):
     folder = eval_run(runs, {"old": values(0), "new": values(0)}, task)
     with pytest.raises(KeyboardInterrupt), open_run(Workspace(runs), "eval", {}, seeds={}) as stopped:
         raise KeyboardInterrupt
-    assert gate(runs).metrics["candidate"]["run"] == f"eval/{folder.name}"  # `latest` ended well
+    assert gate(runs).metrics.candidate.run == f"eval/{folder.name}"  # `latest` ended well
     with pytest.raises(DataError, match="ended with status 'interrupted'"):
         gate(runs, candidate={"eval": stopped.path.name})
 
@@ -111,8 +113,8 @@ def test_waivers_hold_until_their_day(runs: Path, task: Path):
     eval_run(runs, {"old": values(0), "new": values(-0.08)}, task)
     result = gate(runs, waivers=[waiver()])
     assert (result.status, result.failure) == ("pass", None)
-    assert result.metrics["checks"][0]["status"] == "waived"
-    assert result.metrics["checks"][0]["outcome"] == "fail"
+    assert result.metrics.checks[0].status == "waived"
+    assert result.metrics.checks[0].outcome == "fail"
     assert result.tables["Gate"][0]["waiver"] == "Ada until 2026-06-01: until Monday"
     with pytest.raises(ConfigError, match="waiver of Ada for 'quality task/test ndcg@10 loss' expired on 2026-05-31"):
         gate(runs, waivers=[waiver(expires="2026-05-31")])
@@ -120,15 +122,24 @@ def test_waivers_hold_until_their_day(runs: Path, task: Path):
         gate(runs, waivers=[waiver(check="quality task/test ndcg@10 los")])
 
 
+def test_what_a_gate_wrote_is_read_back_as_it_was(runs: Path, task: Path):
+    eval_run(runs, {"old": values(0), "new": values(-0.08)}, task)
+    record = gate(runs, waivers=[waiver()], quality=[{"at_least": 0.1}]).metrics
+    assert find_run(runs, "gate/latest").record(GateRecord) == record
+    assert [check.status for check in record.checks] == ["pass", "waived"]
+    assert record.checks[1].waiver.expires == TODAY
+    assert record.checks[0].detectable is None
+
+
 def test_fairness_is_judged_on_the_same_stimuli(runs: Path, task: Path):
     eval_run(runs, {"old": values(0), "new": values(0, seed=2)}, task)
     before, after = audit_run(runs, "old"), audit_run(runs, "new", verdict="inconclusive", gap=0.3)
     sides = {"candidate": {"audit": after.name}, "baseline": {"audit": before.name}}
-    checks = gate(runs, **sides, fairness={"verdict": "no-worse", "gap_growth": 0.1}).metrics["checks"]
-    assert [check["outcome"] for check in checks if check["section"] == "fairness"] == ["fail", "fail"]
-    assert checks[-1]["found"]["value"] == pytest.approx(0.28, abs=0.05)
-    asked = gate(runs, **sides, fairness={"verdict": "pass"}).metrics["checks"]
-    assert asked[-1]["outcome"] == "inconclusive"
+    checks = gate(runs, **sides, fairness={"verdict": "no-worse", "gap_growth": 0.1}).metrics.checks
+    assert [check.outcome for check in checks if check.section == "fairness"] == ["fail", "fail"]
+    assert checks[-1].found.value == pytest.approx(0.28, abs=0.05)
+    asked = gate(runs, **sides, fairness={"verdict": "pass"}).metrics.checks
+    assert asked[-1].outcome == "inconclusive"
     other = audit_run(runs, "old", stimuli="s2")
     with pytest.raises(DataError, match="the audits used other stimuli: s1 in"):
         gate(runs, candidate={"audit": after.name}, baseline={"audit": other.name}, fairness={"gap_growth": 0.1})
@@ -158,11 +169,14 @@ def test_size_and_latency_are_measured_on_the_models(tiny_model: Path, task: Pat
     rules = {"baseline": None, "quality": [{"margin": None, "at_least": 0}], "retention": []}
     limits = {"latency": {"p95_ms": 1e5, "texts": 10}, "size": {"model_mb": 0.001, "dimensions": 32}}
     result = gate(runs, **rules, **limits)
-    assert {check["name"]: check["outcome"] for check in result.metrics["checks"] if check["section"] != "quality"} == {
+    assert {check.name: check.outcome for check in result.metrics.checks if check.section != "quality"} == {
         "size model": "fail", "size dimensions": "pass", "latency query p95": "pass",
     }  # fmt: skip
     timings = json.loads((Path(result.run) / "timings.json").read_text(encoding="utf-8"))
-    assert timings["latency query p95"]["value"] > 0
+    assert timings["latency"]["latency query p95"]["value"] > 0
+    written = json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))["checks"][-1]
+    assert (written["name"], written["found"], written["shown"]) == ("latency query p95", None, "")
+    assert result.tables["Gate"][-1]["found"].split()[1] == "ms"
     with pytest.raises(ConfigError, match="'tfidf' gives no vectors"):
         gate(runs, **rules, **limits, candidate={"model": "tfidf"})
 
