@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 CORE = "shipped:hr-core"
@@ -42,8 +43,11 @@ COMMANDS: dict[str, list[str]] = {
     "compare": ["compare", "eval/latest", "--set", "load=null", "--set", FEW],
 }  # fmt: skip
 
-# Place in the flattened file (a regular expression) -> why it may differ.
-EXPECTED: dict[str, str] = {}
+# Numbers that have moved: command, old place, new place (regular expressions), reason.
+MOVED: list[tuple[str, str, str, str]] = []
+
+# Numbers that may differ, come or go: command, place (regular expressions), reason.
+EXPECTED: list[tuple[str, str, str]] = []
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?")
 
@@ -53,21 +57,42 @@ def main(old: str, new: str) -> int:
     if new.endswith(".json"):
         Path(new).write_text(json.dumps(numbers(Path(old).resolve())), encoding="utf-8")
         return 0
-    kept = Path(old).is_file()
-    found = [json.loads(Path(old).read_text(encoding="utf-8")) if kept else numbers(Path(old).resolve())]
-    found.append(numbers(Path(new).resolve()))
-    unexpected = compared = 0
+    before, after = (_numbers_of(Path(source).resolve()) for source in (old, new))
+    equal, reasons, unexpected = 0, Counter[str](), []
     for name in COMMANDS:
-        before, after = (side.get(name, {}) for side in found)
-        compared += len(before)
-        for place in sorted(before.keys() | after.keys()):
-            if before.get(place) == after.get(place):
-                continue
-            reason = next((why for form, why in EXPECTED.items() if re.fullmatch(form, f"{name}: {place}")), None)
-            unexpected += reason is None
-            print(f"{name}: {place}: {before.get(place)} -> {after.get(place)}  {reason or 'NOT EXPECTED'}")
-    print(f"{compared} numbers of {len(COMMANDS)} commands compared, {unexpected} differ without a reason")
-    return int(unexpected > 0 or not compared)
+        places = {_moved(name, place): value for place, value in before.get(name, {}).items()}
+        for place in sorted(places.keys() | after[name].keys()):
+            if places.get(place) == after[name].get(place):
+                equal += 1
+            elif reason := _expected(name, place):
+                reasons[reason] += 1
+            else:
+                unexpected.append(f"{name}: {place}: {places.get(place)} -> {after[name].get(place)}")
+    for reason, count in reasons.most_common():
+        print(f"{count:6} differ: {reason}")
+    print("\n".join(unexpected[:200]))
+    print(f"{equal} numbers of {len(COMMANDS)} commands are equal, {len(unexpected)} differ without a reason")
+    return int(bool(unexpected) or not equal)
+
+
+def _numbers_of(source: Path) -> dict[str, dict[str, str]]:
+    """Run a checkout, or read the numbers that were kept of one."""
+    if source.is_dir():
+        return numbers(source)
+    kept: dict[str, dict[str, str]] = json.loads(source.read_text(encoding="utf-8"))
+    return kept
+
+
+def _moved(name: str, place: str) -> str:
+    for command, form, new, _ in MOVED:
+        if re.fullmatch(command, name):
+            place = re.sub(f"^{form}$", new, place)
+    return place
+
+
+def _expected(name: str, place: str) -> str | None:
+    forms = (why for command, form, why in EXPECTED if re.fullmatch(command, name) and re.fullmatch(form, place))
+    return next(forms, None)
 
 
 def numbers(checkout: Path) -> dict[str, dict[str, str]]:
