@@ -51,31 +51,32 @@ def read_cues(file: Path, rows: TextRows, wanted: Sequence[str]) -> dict[str, Un
     Raises:
         DataError: A cue is missing, a text is empty or stands twice, or a variant lacks a group.
     """
-    found: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    wordings: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for line, row in rows:
         if not all(row[column].strip() for column in CUE_COLUMNS):
             raise DataError(f"{file}:{line}: a cell is empty")
-        if (row["variant"], row["group"]) in found[row["cue"]]:
+        if (row["variant"], row["group"]) in wordings[row["cue"]]:
             raise DataError(f"{file}:{line}: cue '{row['cue']}' has variant '{row['variant']}' of this group twice")
-        found[row["cue"]][row["variant"], row["group"]] = row["text"]
-    unknown = [cue for cue in wanted if cue not in found]
+        wordings[row["cue"]][row["variant"], row["group"]] = row["text"]
+    unknown = [cue for cue in wanted if cue not in wordings]
     if unknown:
-        raise DataError(f"{file}: no cue '{unknown[0]}'; it has {', '.join(sorted(found))}")
-    return {cue: _units(file, cue, found[cue]) for cue in wanted}
+        raise DataError(f"{file}: no cue '{unknown[0]}'; it has {', '.join(sorted(wordings))}")
+    return {cue: _units(file, cue, wordings[cue]) for cue in wanted}
 
 
-def _units(file: Path, cue: str, found: dict[tuple[str, str], str]) -> Units:
-    variants = list(dict.fromkeys(variant for variant, _ in found))
-    groups = sorted({group for _, group in found})
-    missing = [(variant, group) for variant in variants for group in groups if (variant, group) not in found]
+def _units(file: Path, cue: str, texts: dict[tuple[str, str], str]) -> Units:
+    """Order the texts of a cue, known by variant and group, by group and then variant; variants are held constant."""
+    variants = list(dict.fromkeys(variant for variant, _ in texts))
+    groups = sorted({group for _, group in texts})
+    missing = [(variant, group) for variant in variants for group in groups if (variant, group) not in texts]
     if missing:
         raise DataError(f"{file}: cue '{cue}' has no text of group '{missing[0][1]}' for variant '{missing[0][0]}'")
     if len(groups) < 2 or len(variants) < 2:
         raise DataError(f"{file}: cue '{cue}' needs two groups and two variants or more")
-    if len(set(found.values())) < len(found):
+    if len(set(texts.values())) < len(texts):
         raise DataError(f"{file}: cue '{cue}' has the same text for two groups or variants")
     keys = [(variant, group) for group in groups for variant in variants]
-    return Units(tuple(found[key] for key in keys), {cue: tuple(group for _, group in keys)}, tuple(v for v, _ in keys))
+    return Units(tuple(texts[key] for key in keys), {cue: tuple(group for _, group in keys)}, tuple(v for v, _ in keys))
 
 
 def read_titles(file: Path, rows: TextRows) -> list[JobTitle]:

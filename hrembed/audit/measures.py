@@ -69,12 +69,12 @@ class Measurements:
 
 @dataclass
 class Meter:
-    """Takes scores job by job.
+    """Accumulates measures from scores that come job by job.
 
     Attributes:
         cuts: Selected shares of the pool.
         headline: The cut of rank measures.
-        jobs: How many will come, for the sample behind pairs.
+        jobs: Number of jobs that will be added; it decides which of them are sampled for pairs of names.
     """
 
     cuts: Sequence[float]
@@ -90,7 +90,7 @@ class Meter:
     _seen: int = 0
 
     def add(self, scores: Floats, nameless: Floats, relevant: Bools | None) -> None:
-        """Take a chunk of jobs.
+        """Add a chunk of jobs.
 
         Args:
             scores: Shape (J, R, N).
@@ -102,7 +102,7 @@ class Meter:
         self._by_resume.append(effects.sum(axis=0))
         ranks, among = pool_ranks(scores), ranks_among(scores, nameless)
         places = max(1, round(self.headline * nameless.shape[1]))
-        own = ranks_among(nameless[:, :, None], nameless)
+        nameless_ranks = ranks_among(nameless[:, :, None], nameless)
         self._mean("score", effects.mean(axis=(0, 1)), len(scores))
         for cut in self.cuts:
             self._mean(f"selected@{cut:g}", selection_rates(scores, cut), len(scores))
@@ -110,8 +110,8 @@ class Meter:
         size = scores.shape[1] * scores.shape[2]
         self._mean("attention", attention(ranks, min(0.5, 10 / size)).mean(axis=(0, 1)), len(scores))
         self._mean("wins", win_rates(scores), len(scores))
-        self._mean("rank shift", (among - own).mean(axis=(0, 1)) / nameless.shape[1], len(scores))
-        top = own[:, :, 0] <= places
+        self._mean("rank shift", (among - nameless_ranks).mean(axis=(0, 1)) / nameless.shape[1], len(scores))
+        top = nameless_ranks[:, :, 0] <= places
         self._mean("exclusion", (among[top] > places).mean(axis=0), int(top.sum()))
         if relevant is not None:
             self._known(scores, relevant, places)
@@ -134,7 +134,7 @@ class Meter:
         self._mean("ndcg@10", (gain / np.array(ideal)[:, None]).mean(axis=0), int(judged.sum()))
 
     def _sample(self, scores: Floats, effects: Floats, inside: Bools, ranks: Floats) -> None:
-        """Keep even distances of cells and rankings for what compares names two by two."""
+        """Keep an evenly spaced sample of cells and rankings, for what compares two names at a time."""
         resumes, names = scores.shape[1:]
         step, every = max(1, -(-self.jobs * resumes // _CELLS)), max(1, -(-self.jobs // _RANKINGS))
         # Counted from the first job of all, so that what is kept does not depend on how jobs come in chunks.
@@ -148,7 +148,7 @@ class Meter:
         self._seen += len(scores)
 
     def read(self) -> Measurements:
-        """Return the means over all that came."""
+        """Return the means over all jobs that were added."""
         effects, inside = (np.concatenate(parts) for parts in zip(*self._cells, strict=True))
         by_job = np.concatenate(self._by_job)
         pairs = {"shift": shifts(effects), "flip": flips(inside)}
