@@ -8,13 +8,14 @@ from pydantic import Field, model_validator
 
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.section import Section
+from hrembed.records.export import ExportFormat
 
 
 class ExportConfig(Section):
     """`hrembed export`: write a model in a form that other software reads."""
 
     model: ModelSection = ModelSection()
-    formats: tuple[Literal["legacy", "openvino", "openvino-int8", "onnx", "onnx-int8"], ...] = Field(
+    formats: tuple[ExportFormat, ...] = Field(
         default=("legacy",),
         min_length=1,
         description="`legacy`: the layout of Sentence Transformers before 5.4, for servers that misread the newer one. "

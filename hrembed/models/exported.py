@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.models.graph import Graph
+    from hrembed.records.export import ExportFormat
     from hrembed.types import Ints, Side
 
-NEEDS = {
+NEEDS: Mapping[ExportFormat, tuple[str, ...]] = {
     "legacy": (),
     "openvino": ("openvino",),
     "openvino-int8": ("openvino", "nncf"),
@@ -26,7 +27,7 @@ NEEDS = {
 }
 
 
-def check_packages(form: str) -> None:
+def check_packages(form: ExportFormat) -> None:
     """See that the packages of a format are there.
 
     Raises:
@@ -57,7 +58,7 @@ def one_side(model: Any, side: Side | None) -> Any:
     return SentenceTransformer(modules=modules, prompts=prompts, default_prompt_name=name, device="cpu")
 
 
-def write_export(model: Any, folder: Path, form: str, calibration: Sequence[Mapping[str, Ints]] = ()) -> None:
+def write_export(model: Any, folder: Path, form: ExportFormat, calibration: Sequence[Mapping[str, Ints]] = ()) -> None:
     """Write an export, whole or not at all. Nothing is compared here.
 
     A folder with a graph has no torch weights beside it: it would be twice as large or more, and a server that does
@@ -66,7 +67,7 @@ def write_export(model: Any, folder: Path, form: str, calibration: Sequence[Mapp
     Args:
         model: A Sentence Transformers model on the CPU.
         folder: Where to.
-        form: One of `NEEDS`.
+        form: Which form.
         calibration: Inputs of the transformer, for `openvino-int8`.
 
     Raises:
@@ -108,7 +109,9 @@ def open_export(folder: Path, *, threads: int) -> Any:
     return open_around(folder, open_graph(folder, threads=threads))
 
 
-def transformer_inputs(model: Any, texts: Sequence[tuple[Side, str]], prompts: Mapping[Side, str]) -> list[Any]:
+def transformer_inputs(
+    model: Any, texts: Sequence[tuple[Side, str]], prompts: Mapping[Side, str]
+) -> list[dict[str, Ints]]:
     """Record what a transformer is given for texts, one at a time, with their prompts and cut as the model cuts them.
 
     Args:
@@ -119,16 +122,16 @@ def transformer_inputs(model: Any, texts: Sequence[tuple[Side, str]], prompts: M
     Returns:
         For each text, name to array of shape (1, tokens).
     """
-    seen: list[dict[str, Ints]] = []
+    recorded: list[dict[str, Ints]] = []
 
-    def keep(_: Any, given: tuple[Any, ...]) -> None:
-        seen.append({name: tensor.numpy() for name, tensor in inputs_of(model[0], given[0]).items()})
+    def record(_: Any, arguments: tuple[Any, ...]) -> None:
+        recorded.append({name: tensor.numpy() for name, tensor in inputs_of(model[0], arguments[0]).items()})
 
     backend = TransformerBackend(lambda: model, identity="", batch_size=1)
-    hook = model[0].register_forward_pre_hook(keep)
+    hook = model[0].register_forward_pre_hook(record)
     try:
         for side, text in texts:
             backend.embed([text], side, prompts[side])
     finally:
         hook.remove()
-    return seen
+    return recorded

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 RECORDS = {
     "bias-audit": "hrembed.records.bias_audit:BiasAuditRecord",
+    "export": "hrembed.records.export:ExportRecord",
     "eval": "hrembed.records.eval:EvalRecord",
     "gate": "hrembed.records.gate:GateRecord",
     "data-check": "hrembed.records.data:DataCheckRecord",

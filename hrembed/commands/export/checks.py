@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hrembed.metrics.agreement import top_overlap
 from hrembed.models.dense import DenseEncoder, Prompts, unit_rows
 from hrembed.models.exported import transformer_inputs
 from hrembed.models.transformer import TransformerBackend
-from hrembed.reports.estimates import as_json
+from hrembed.records.export import Cosines, ExportTimings, QuantisedExport, RankingComparison, Speed
 from hrembed.scoring.retrieval import compare, estimate, groups_of, rank_task, score_ranking
 from hrembed.text import normalise
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.export import ExportConfig
+    from hrembed.records.export import ExportFormat
     from hrembed.runs.record import Run
-    from hrembed.types import Backend, Floats, Side, Task
+    from hrembed.types import Backend, Floats, Ints, Side, Task, Text
 
 METRIC = "ndcg@10"
 DEPTH = 10
@@ -118,12 +119,13 @@ class Judge:
             backend, name=backend.identity, prompts=prompts, dimensions=section.dimensions, cache=self._cache
         )
 
-    def judge(self, form: str, model: Any, expected: Probe, found: Probe) -> dict[str, Any]:
-        """Compare vectors and rankings, as it stands in `metrics.json`.
+    def judge(self, form: ExportFormat, model: Any, mb: float, expected: Probe, found: Probe) -> QuantisedExport:
+        """Compare vectors and rankings, and say whether the export is within the limits.
 
         Args:
             form: Name of the format.
             model: The export, opened.
+            mb: Its size in mebibytes.
             expected: Of the source.
             found: Of the export.
 
@@ -134,44 +136,45 @@ class Judge:
         sides = [self._whole if config.side not in (None, side) else other for side in ("query", "document")]
         export = self._encoder(Served(*sides, identity=form))
         cosines = self._cosines(export, expected, found)
-        mean, ranking = float(cosines.mean()), self._rankings(export)
-        return {
-            "cosine": {"mean": mean, "lowest": float(cosines.min()), "vectors": len(cosines)},
-            "lowest_cosine_alone_to_batch": float(_rowwise(found.alone, found.together).min()),
-            "ranking": ranking,
-            "kept": mean >= config.min_cosine and ranking["difference"]["value"] >= -config.max_loss,
-        }
+        mean, ranking = float(cosines.mean()), self._compare_rankings(export)
+        return QuantisedExport(
+            mb=mb,
+            cosine=Cosines(mean=mean, lowest=float(cosines.min()), vectors=len(cosines)),
+            lowest_cosine_alone_to_batch=float(_rowwise(found.alone, found.together).min()),
+            ranking=ranking,
+            kept=mean >= config.min_cosine and ranking.difference.value >= -config.max_loss,
+        )
 
     def _cosines(self, export: DenseEncoder, expected: Probe, found: Probe) -> Floats:
         parts = [_rowwise(np.concatenate(expected), np.concatenate(found))]
-        texts: dict[Side, Any] = {"query": self._task.queries, "document": self._task.documents}
+        texts: dict[Side, Sequence[Text]] = {"query": self._task.queries, "document": self._task.documents}
         for side, rows in texts.items():
             if self._config.side in (None, side):
                 both = (encoder.vectors([row.text for row in rows], side) for encoder in (self._source, export))
                 parts.append(_rowwise(*both))
         return np.concatenate(parts)
 
-    def _rankings(self, export: DenseEncoder) -> dict[str, Any]:
+    def _compare_rankings(self, export: DenseEncoder) -> RankingComparison:
         task, bootstrap, groups = self._task, self._config.bootstrap, groups_of(self._task)
         rankings = [rank_task(encoder, task, depth=DEPTH) for encoder in (self._source, export)]
         before, after = (score_ranking(task, ranking, [METRIC])[METRIC] for ranking in rankings)
         shared = top_overlap(rankings[0].documents, rankings[1].documents, DEPTH)
-        return {
-            "task": task.name,
-            "metric": METRIC,
-            "source": as_json(estimate(before, groups, bootstrap)),
-            "export": as_json(estimate(after, groups, bootstrap)),
-            "difference": as_json(compare(after, before, groups, bootstrap).estimate),
-            "same_top_10": float(np.nanmean(shared)),
-        }
+        return RankingComparison(
+            task=task.name,
+            metric=METRIC,
+            source=estimate(before, groups, bootstrap),
+            export=estimate(after, groups, bootstrap),
+            difference=compare(after, before, groups, bootstrap).estimate,
+            same_top_10=float(np.nanmean(shared)),
+        )
 
 
 def _rowwise(first: Floats, second: Floats) -> Floats:
     return np.asarray((unit_rows(first) * unit_rows(second)).sum(axis=1))
 
 
-def calibration(config: ExportConfig, task: Task, source: Any, run: Run) -> list[Any]:
-    """Give a seeded sample of texts to the source, and record what its transformer is given.
+def calibration(config: ExportConfig, task: Task, source: Any, run: Run) -> list[dict[str, Ints]]:
+    """Embed a seeded sample of texts with the source, and record the inputs of its transformer: name to array.
 
     Raises:
         DataError: There are no such texts, or none outside of the comparison.
@@ -204,28 +207,27 @@ def _texts(path: Path) -> list[tuple[Side, str]]:
     return [("query", pair.anchor) for pair in pairs] + [("document", pair.positive) for pair in pairs]
 
 
-def seconds(models: Mapping[str, Any], task: Task, batch_size: int) -> dict[str, dict[str, float]]:
+def measure_speed(models: Mapping[Literal["torch"] | ExportFormat, Any], task: Task, batch_size: int) -> ExportTimings:
     """Time models on the first documents of a task, in turns, so that what else the machine does meets all of them.
 
     Args:
         models: Name to model, the reference first.
         task: Whose documents are embedded.
         batch_size: Texts embedded at once.
-
-    Returns:
-        For each model `seconds_per_1000_texts`, the median of the repeats, and `share_of_reference`.
     """
     texts = [document.text for document in task.documents[:_TIMED]]
-    taken: dict[str, list[float]] = {name: [] for name in models}
+    seconds: dict[Literal["torch"] | ExportFormat, list[float]] = {name: [] for name in models}
     for repeat in range(_REPEATS + 1):
         for name, model in models.items():
             started = time.perf_counter()
             model.encode(texts, batch_size=batch_size, show_progress_bar=False)
             if repeat:  # the first warms up
-                taken[name].append(time.perf_counter() - started)
-    medians = {name: float(np.median(values)) for name, values in taken.items()}
-    first = next(iter(medians.values()))
-    return {
-        name: {"seconds_per_1000_texts": value / len(texts) * 1000, "share_of_reference": value / first}
-        for name, value in medians.items()
-    }
+                seconds[name].append(time.perf_counter() - started)
+    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+    reference = next(iter(medians.values()))
+    return ExportTimings(
+        formats={
+            name: Speed(seconds_per_1000_texts=median / len(texts) * 1000, share_of_reference=median / reference)
+            for name, median in medians.items()
+        }
+    )

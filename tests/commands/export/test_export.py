@@ -13,6 +13,8 @@ from hrembed.config.export import ExportConfig
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
+from hrembed.records.export import ExportRecord
+from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.training.methods import split_sides
 
@@ -69,3 +71,8 @@ def test_a_router_has_no_form_as_a_whole(tiny_model: Path, tmp_path: Path):
     with pytest.raises(ModelError, match="an encoder for each side, and an export holds one"):
         run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), Workspace(tmp_path))
     assert not list(tmp_path.glob("export/*/legacy*"))
+
+
+def test_what_an_export_says_is_read_back_as_it_was(config, tmp_path: Path):
+    result = run_export(config, Workspace(tmp_path))
+    assert find_run(tmp_path, "latest", "export").record(ExportRecord) == result.metrics

@@ -41,8 +41,8 @@ def test_a_router_is_exported_one_side_at_a_time(side, sided: Path, settings, tm
     for found in (served(Path(result.run) / "openvino", TEXTS), load_model(Path(result.run) / "legacy").encode(TEXTS)):
         assert np.abs(found - expected[side]).max() < 1e-5
         assert np.abs(found - expected[other]).max() > 1e-4
-    row = result.metrics["formats"]["openvino-int8"]
-    assert row["cosine"]["vectors"] == 2 * len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
+    row = result.metrics.formats["openvino-int8"]
+    assert row.cosine.vectors == 2 * len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
 
 
 class OneSided:
@@ -65,9 +65,9 @@ def test_the_side_that_is_not_exported_is_still_embedded_by_the_source(side, ask
     config = settings("onnx-int8", side=side)
     judge = Judge(config, read_task(Path(config.compare_on.path), None), OneSided("query", "document"), tmp_path)
     same = Probe(np.eye(2), np.eye(2))
-    row = judge.judge("onnx-int8", OneSided(*([side] if side else ["query", "document"])), same, same)
-    assert row["cosine"]["vectors"] == 4 + asked
-    assert row["kept"] is True
+    row = judge.judge("onnx-int8", OneSided(*([side] if side else ["query", "document"])), 1.5, same, same)
+    assert (row.mb, row.cosine.vectors) == (1.5, 4 + asked)
+    assert row.kept is True
 
 
 def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp_path: Path):
@@ -75,7 +75,7 @@ def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp
     config, both = settings("onnx-int8"), OneSided("query", "document")
     judge = Judge(config, read_task(Path(config.compare_on.path), None), both, tmp_path)
     found = Probe(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.eye(2))
-    assert judge.judge("onnx-int8", both, Probe(np.eye(2), np.eye(2)), found)["kept"] is False
+    assert judge.judge("onnx-int8", both, 1.5, Probe(np.eye(2), np.eye(2)), found).kept is False
 
 
 def test_a_router_needs_a_side_and_others_have_none(sided: Path, settings, tmp_path: Path):
