@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.commands.export.checks import Judge, calibration, difference, measure_speed, probe
 from hrembed.errors import ModelError, ThresholdError
-from hrembed.models.exported import check_packages, one_side, open_export, write_export
+from hrembed.models.exported import NEEDS, check_packages, one_side, open_export, write_export
 from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import load_model
@@ -74,6 +74,7 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         record,
         _tables(record, timings, run.path),
         _failure(config, removed),
+        notice=_other_formats(config),
     )
 
 
@@ -164,6 +165,17 @@ def _failure(config: ExportConfig, removed: Sequence[ExportFormat]) -> Threshold
     return ThresholdError(
         f"{', '.join(removed)}: beyond `max_loss: {config.max_loss:g}` or `min_cosine: {config.min_cosine:g}`, removed",
         hint="the other formats were written; openvino and onnx keep float32",
+    )
+
+
+def _other_formats(config: ExportConfig) -> str:
+    """Say which formats there are besides `legacy`, and how to get them; empty where a graph was asked for."""
+    if config.formats != ("legacy",) or config.model.dtype != "float32":
+        return ""
+    graphs = [name for name in NEEDS if name != "legacy"]
+    return (
+        "`legacy` is the older layout with torch weights. Graphs for OpenVINO and ONNX, in float32 and int8, are "
+        f"written with `--set 'formats=[{','.join(graphs)}]'` (needs `pip install 'hrembed[export]'`)."
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from hrembed.cli.app import main
 from hrembed.commands.export.run import run_export
 from hrembed.config.export import ExportConfig
+from hrembed.config.load import load_config
 from hrembed.config.parts import ModelSection
+from hrembed.data.locate import shipped_root
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
-from hrembed.records.export import ExportRecord
+from hrembed.records.export import ExportFormat, ExportRecord
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.training.methods import split_sides
@@ -71,6 +76,23 @@ def test_a_router_has_no_form_as_a_whole(tiny_model: Path, tmp_path: Path):
     with pytest.raises(ModelError, match="an encoder for each side, and an export holds one"):
         run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), Workspace(tmp_path))
     assert not list(tmp_path.glob("export/*/legacy*"))
+
+
+def test_who_asks_for_nothing_is_told_of_graphs_and_how_to_ask_for_them(tiny_model: Path, tmp_path: Path, capsys):
+    argv = ["export", "--runs-dir", str(tmp_path / "runs"), "--set", f"model.ref=path:{tiny_model}"]
+    assert main(argv) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "OpenVINO" in shown
+    assert "ONNX" in shown
+    assert "pip install 'hrembed[export]'" in shown
+    (asked,) = re.findall(r"`--set '(.+?)'`", shown)
+    config = load_config(shipped_root() / "configs" / "export.yaml", ExportConfig, [asked])
+    assert {"legacy", *config.formats} == set(get_args(ExportFormat))
+
+
+def test_who_cannot_have_a_graph_is_not_told_of_it(tiny_model: Path, tmp_path: Path):
+    half = ExportConfig(model=ModelSection(ref=f"path:{tiny_model}", dtype="bfloat16"))
+    assert run_export(half, Workspace(tmp_path)).notice == ""
 
 
 def test_what_an_export_says_is_read_back_as_it_was(config, tmp_path: Path):
