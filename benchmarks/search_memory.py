@@ -8,13 +8,13 @@ Each row is a process of its own. Without --quick the last row ranks 50,000 × 2
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
 
 import numpy as np
 from hrembed.evaluation.search import rank_all
+from hrembed.memory import MB, peak_memory_mb
 from hrembed.models.dense import DenseSimilarity, unit_rows
 
 DIMENSIONS, DEPTH = 64, 100
@@ -26,21 +26,21 @@ def one(queries: int, documents: int, memory_mb: int) -> None:
     rng = np.random.default_rng(0)
     sides = (unit_rows(rng.standard_normal((n, DIMENSIONS), dtype=np.float32)) for n in (queries, documents))
     similarity = DenseSimilarity(*sides)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_memory_mb()
     started = time.perf_counter()
     ranking = rank_all(similarity, depth=DEPTH, memory_mb=memory_mb)
     seconds = time.perf_counter() - started
     checked = np.argsort(-similarity.block(slice(0, 3), slice(None)), axis=1, kind="stable")[:, :DEPTH]
     if not (ranking.documents[:3] == checked).all():
         raise SystemExit("the ranking is not that of sorting everything")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory_mb()
     row = {
         "queries": queries,
         "documents": documents,
         "memory_mb": memory_mb,
         "added_mb": round(peak - before),
-        "ranking_mb": round((ranking.documents.nbytes + ranking.scores.nbytes) / 2**20),
-        "whole_matrix_mb": round(queries * documents * 4 / 2**20),
+        "ranking_mb": round((ranking.documents.nbytes + ranking.scores.nbytes) / MB),
+        "whole_matrix_mb": round(queries * documents * 4 / MB),
         "seconds": round(seconds, 1),
     }
     print(json.dumps(row))

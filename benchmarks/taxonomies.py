@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from hrembed.memory import MB
+
 HREMBED = Path(sys.executable).with_name("hrembed")
 
 
@@ -76,4 +78,4 @@ if __name__ == "__main__":
         made = imports(Path(sys.argv[1]), place)
         checks(Path(sys.argv[1]), place, made)
         splits(place, made)
-    print(f"\npeak memory of any command: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB")
+    print(f"\npeak memory of any command: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / MB:.0f} MB")

@@ -41,7 +41,7 @@ class LoadSection(Section):
         default=(1_000, 10_000, 100_000, 1_000_000), min_length=2, description="Index sizes for the search timings."
     )
     memory_mb: int = Field(
-        default=2048, ge=64, description="Largest index that is built; larger ones are extrapolated."
+        default=2048, ge=64, description="Largest index that is built, in MB; larger ones are extrapolated."
     )
     seconds: float = Field(default=60, gt=0, description="Longest measurement; longer ones are extrapolated.")
 

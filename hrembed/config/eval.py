@@ -43,7 +43,7 @@ class SearchSection(Section):
     memory_mb: int = Field(
         default=1024,
         ge=64,
-        description="MiB for a block of scores, and for vectors before they go to a file.",
+        description="MB for a block of scores, and for vectors before they go to a file.",
     )
 
 

@@ -98,7 +98,7 @@ class SizeSection(Section):
     """Limits of size."""
 
     model_mb: float | None = Field(
-        default=None, gt=0, description="Largest acceptable size of the model's files, in MB (10^6 bytes)."
+        default=None, gt=0, description="Largest acceptable size of the model's files, in MB."
     )
     dimensions: int | None = Field(
         default=None, ge=1, description="Largest acceptable number of dimensions, which decides the size of the index."

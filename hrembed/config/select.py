@@ -101,7 +101,7 @@ class ConstraintsSection(Section):
     max_active_parameters: int | None = Field(
         default=None, ge=1, description="Most parameters that a text passes through, without the table of tokens."
     )
-    max_memory_mb: float | None = Field(default=None, gt=0, description="Largest weights, in MiB.")
+    max_memory_mb: float | None = Field(default=None, gt=0, description="Largest weights, in MB.")
     max_dimension: int | None = Field(default=None, ge=1, description="Longest vector.")
     min_max_tokens: int | None = Field(default=None, ge=1, description="Shortest acceptable text limit, in tokens.")
     languages: tuple[str, ...] = Field(
@@ -140,7 +140,7 @@ class FactSection(Section):
 
     name: str = Field(min_length=1, description="Name in the scores.")
     parameters: int | None = Field(default=None, ge=0, description="Number of parameters.")
-    memory_mb: float | None = Field(default=None, ge=0, description="Size of the weights, in MiB.")
+    memory_mb: float | None = Field(default=None, ge=0, description="Size of the weights, in MB.")
     dimension: int | None = Field(default=None, ge=1, description="Length of a vector.")
     max_tokens: int | None = Field(default=None, ge=1, description="Longest text, in tokens.")
     licence: str | None = Field(default=None, description="Name of the licence, as `apache-2.0`.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hrembed.memory import MB
 from hrembed.metrics.ranking import Ranked
 from hrembed.types import Ranking
 
@@ -32,7 +33,7 @@ def rank_all(similarity: Similarity, *, depth: int, memory_mb: int) -> Ranking:
     Args:
         similarity: Scores, computed block by block.
         depth: Ranks that are kept, 1 or more; all documents when there are fewer.
-        memory_mb: Memory for one block of scores, in MiB; the least block is 256 queries × 1,024 documents.
+        memory_mb: Memory for one block of scores, in MB; the least block is 256 queries × 1,024 documents.
 
     Returns:
         The first `min(depth, D)` documents of each query.
@@ -58,7 +59,7 @@ def rank_all(similarity: Similarity, *, depth: int, memory_mb: int) -> Ranking:
 
 def block_width(memory_mb: int, depth: int) -> int:
     """Documents in one block of scores."""
-    return max(1024, memory_mb * 2**20 // (_BYTES_PER_SCORE * _QUERIES_AT_ONCE) - depth)
+    return max(1024, memory_mb * MB // (_BYTES_PER_SCORE * _QUERIES_AT_ONCE) - depth)
 
 
 def rank_candidates(similarity: Similarity, candidates: list[Ints], *, depth: int) -> Ranking:

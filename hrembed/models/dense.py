@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.errors import ModelError
+from hrembed.memory import MB
 from hrembed.models.cache import Shelf, text_keys
 from hrembed.models.endpoint import Endpoint
 from hrembed.progress import Silent
@@ -66,7 +67,7 @@ class DenseEncoder:
         prompts: In front of queries and of documents.
         dimensions: Keep the first so many numbers of a vector (Matryoshka); None keeps all.
         cache: Folder of the cache; None computes everything anew.
-        memory_mb: Vectors beyond this size are mapped from a file beside the cache.
+        memory_mb: Vectors beyond so many MB are mapped from a file beside the cache.
         progress: Told what advances.
     """
 
@@ -85,7 +86,7 @@ class DenseEncoder:
         self._prompts = prompts
         self._dimensions = dimensions
         self._cache = cache
-        self._memory = memory_mb * 2**20
+        self._memory = memory_mb * MB
         self._progress = progress or Silent()
         self.name = name
 

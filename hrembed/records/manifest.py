@@ -97,7 +97,7 @@ class Manifest(Record):
         models: Name -> model.
         attributions: Credits that the outputs must carry.
         seconds: Duration; null while the run is open.
-        peak_memory_mb: Peak memory of the process; null while the run is open.
+        peak_memory_mb: Peak memory of the process, MB; null while the run is open.
     """
 
     model_config = ConfigDict(frozen=False, extra="ignore")

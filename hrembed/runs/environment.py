@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from hrembed import __version__
 from hrembed.records.manifest import GitState, Machine
@@ -51,15 +48,3 @@ def git_state() -> GitState | None:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Linux's `ru_maxrss` also counts what the parent held when it started this process.
-        lines = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")]
-        if lines:
-            return round(int(lines[0].split()[1]) / 1024, 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import HrembedError, StoppedError
 from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
+from hrembed.memory import peak_memory_mb
 from hrembed.records.base import Record, as_json, write_record
 from hrembed.records.manifest import InputEntry, Manifest, ModelEntry
-from hrembed.runs.environment import git_state, machine, peak_memory_mb, versions
+from hrembed.runs.environment import git_state, machine, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
 

@@ -70,7 +70,7 @@ def open_encoder(
         section: Reference and settings.
         workspace: Where runs go, and who receives progress updates.
         cache: Folder of kept vectors; None keeps none.
-        memory_mb: Vectors beyond this size are mapped from a file.
+        memory_mb: Vectors beyond so many MB are mapped from a file.
 
     Raises:
         ConfigError: A run of rankings is no encoder.

@@ -50,7 +50,7 @@ def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: in
         encoder: Scores queries and documents.
         task: What is asked, and of what.
         depth: Ranks that are kept.
-        memory_mb: Memory for a block of scores.
+        memory_mb: Memory for a block of scores, in MB.
 
     Raises:
         ModelError: A text cannot be embedded.

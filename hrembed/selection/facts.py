@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hrembed.memory import MB
 from hrembed.selection.licences import licence_class
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Facts:
         name: Hub id, `ORG/NAME`.
         parameters: Number of parameters.
         active_parameters: Those that a text passes through; without tables of embeddings and idle experts.
-        memory_mb: Size of the weights, MiB.
+        memory_mb: Size of the weights, MB.
         dimension: Length of a vector, the longest where there are several.
         max_tokens: Longest text.
         licence: As written.
@@ -73,7 +74,8 @@ def _facts(meta: Any) -> Facts:
         name=meta.name,
         parameters=meta.n_parameters,
         active_parameters=meta.n_active_parameters,
-        memory_mb=meta.memory_usage_mb,
+        # mteb counts 2**20 bytes as one.
+        memory_mb=None if meta.memory_usage_mb is None else meta.memory_usage_mb * 2**20 / MB,
         dimension=max((number for number in dimensions if number is not None), default=None),
         max_tokens=_whole(meta.max_tokens),
         licence=str(meta.license) if meta.license else None,
@@ -136,7 +138,7 @@ class Limits:
         licences: Accepted classes.
         max_parameters: Most parameters.
         max_active_parameters: Most that a text passes through.
-        max_memory_mb: Largest weights, MiB.
+        max_memory_mb: Largest weights, MB.
         max_dimension: Longest vector.
         min_max_tokens: Shortest acceptable limit of a text.
         languages: All of these must be listed.

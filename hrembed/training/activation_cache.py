@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import HrembedError
+from hrembed.memory import MB
 from hrembed.training.by_length import ROWS, can_be_cut
 from hrembed.training.methods import blocks, transformer_of
 from hrembed.training.plan import features_of
@@ -59,7 +60,7 @@ class FrozenLayers:
             model: The model in training.
             plan: Whose texts.
             folder: For the file, which vanishes with this object: it says much about the texts.
-            limit_mb: Most MiB.
+            limit_mb: Most MB.
 
         Raises:
             HrembedError: They would take more; nothing is computed.
@@ -67,7 +68,7 @@ class FrozenLayers:
         rows, form = _token_rows(model, plan)
         dim = int(self._transformer.model.config.hidden_size)
         count = sum(len(row) // 8 for row in rows)
-        needed = count * dim * 4 / 2**20
+        needed = count * dim * 4 / MB
         if needed > limit_mb:
             raise HrembedError(f"they would take {needed:,.0f} MB, `train.keep_frozen_mb` allows {limit_mb:,}")
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +190,7 @@ def keep_frozen(
         model: The model in training, on the CPU.
         plan: Whose texts.
         folder: For the file.
-        limit_mb: Most MiB; 0 keeps nothing.
+        limit_mb: Most MB; 0 keeps nothing.
         say: Told why nothing is kept, where that was asked for.
 
     Returns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import HrembedError, ModelError
+from hrembed.memory import MB, peak_memory_mb
 from hrembed.training.methods import count_parameters
 from hrembed.training.plan import _place, _texts, batch_loss
 
@@ -83,10 +83,10 @@ def _disk(model: Any, folder: Path, trainings: int) -> int:
     needed, free = trainings * (2 * whole + 2 * 3 * trained) + 2 * whole, shutil.disk_usage(folder).free
     if needed > free:
         raise HrembedError(
-            f"the run needs about {needed // 2**20} MB below '{folder}', where {free // 2**20} MB are free",
+            f"the run needs about {needed // MB} MB below '{folder}', where {free // MB} MB are free",
             hint="free some space, or choose another folder with `--runs-dir`",
         )
-    return int(needed // 2**20)
+    return int(needed // MB)
 
 
 def _cut(model: Any, plan: TrainingPlan, seed: int) -> dict[str, dict[str, float]]:
@@ -133,7 +133,7 @@ def _probe(model: Any, plan: TrainingPlan, recipe: Recipe) -> dict[str, Any]:
     return {
         "seconds_per_batch": seconds,
         "training_seconds": seconds[recipe.precision] * len(plan.batches) / recipe.processes,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": round(peak_memory_mb()),
         "loss": float(np.mean([loss for loss, _ in runs["float32"]])),
         "ranking_loss": float(np.mean(ranked)) if ranked else float("nan"),
     }

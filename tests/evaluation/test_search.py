@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hrembed.evaluation.search import block_width, graded, rank_all, rank_candidates
+from hrembed.memory import MB
 from hrembed.models.dense import DenseSimilarity
 from hrembed.types import Ranking, Task, Text
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_a_block_stays_within_the_memory_that_is_given():
     matrix = Matrix(np.random.default_rng(0).normal(size=(300, 40_000)))
     found = rank_all(matrix, depth=10, memory_mb=64)
     assert matrix.largest == 256 * block_width(64, 10)
-    assert matrix.largest * 32 <= 64 * 2**20
+    assert matrix.largest * 32 <= 64 * MB
     assert found.documents.tolist() == sorted_whole(matrix.scores, 10).tolist()
 
 

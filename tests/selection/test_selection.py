@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hrembed.errors import DataError
 from hrembed.selection.benchmark import BenchmarkTask, Shape, like_mine
-from hrembed.selection.facts import Facts, Limits, broken_limits
+from hrembed.selection.facts import Facts, Limits, broken_limits, registry_facts
 from hrembed.selection.licences import licence_class, normalised
 from hrembed.selection.ranking import (
     borda_points,
@@ -242,3 +242,10 @@ def test_a_fact_that_is_not_known_breaks_the_limit_that_asks_for_it():
     known = Facts("m", released="2024-02-01", memory_mb=9.5, superseded_by="n")
     assert broken_limits(known, Limits(released_after="2024-01-01", max_memory_mb=10)) == []
     assert broken_limits(known, Limits(superseded=False)) == ["superseded"]
+
+
+def test_the_size_of_weights_is_in_megabytes_of_a_million_bytes():
+    """Float32 weights take four bytes a parameter; mteb itself counts in 2**20 bytes, and rounds."""
+    facts = {known.name: known for known in registry_facts()}
+    for name in ("BAAI/bge-small-en-v1.5", "intfloat/e5-large-v2"):
+        assert facts[name].memory_mb == pytest.approx(4e-6 * facts[name].parameters, rel=0.01)

@@ -12,13 +12,13 @@ import numpy as np
 
 from hrembed.config.compare import LoadSection
 from hrembed.config.parts import ModelSection
+from hrembed.memory import MB, peak_memory_mb
 from hrembed.metrics.scaling import Curve, fit_growth, transformer_flops
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
 from hrembed.models.tokenizer import open_tokenizer
 from hrembed.records.base import Record
 from hrembed.records.compare import EmbeddingTimes, ModelCost, SizeCost
-from hrembed.runs.environment import peak_memory_mb
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import model_folder, open_encoder
 from hrembed.scoring.fresh_process import run_in_fresh_process
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _PARTS = (0.25, 0.5, 1.0)
 _TOP = 10
-_MB = 1_000_000
 
 
 class CostRequest(Record):
@@ -126,7 +125,7 @@ def _dense(encoder: Encoder, queries: Sequence[str], documents: Sequence[str], l
     growth = _grow(
         load,
         lambda size: _search_ms(size, width),
-        lambda size: size * width * 4 / _MB,
+        lambda size: size * width * 4 / MB,
         lambda size: (slope * size, size <= load.batch),
     )
     embedding = EmbeddingTimes(sizes=tuple(sizes), seconds=tuple(seconds))
@@ -160,7 +159,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
         similarity: Any = encoder.similarity(asked, texts or cycle(documents, size))
         build_seconds[size] = time.perf_counter() - started
         index = similarity.documents
-        index_mb[size] = (index.data.nbytes + index.indices.nbytes + index.indptr.nbytes) / _MB
+        index_mb[size] = (index.data.nbytes + index.indices.nbytes + index.indptr.nbytes) / MB
         took = []
         for place in range(len(asked)):
             started = time.perf_counter()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.commands.export.checks import Judge, calibration, difference, measure_speed, probe
 from hrembed.errors import ModelError, ThresholdError
+from hrembed.memory import MB
 from hrembed.models.exported import NEEDS, check_packages, one_side, open_export, write_export
 from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
@@ -156,7 +157,7 @@ def _kept(export: ExactExport | QuantisedExport) -> bool:
 
 
 def _mb(folder: Path) -> float:
-    return sum(item.stat().st_size for item in folder.rglob("*") if item.is_file()) / 2**20
+    return sum(item.stat().st_size for item in folder.rglob("*") if item.is_file()) / MB
 
 
 def _failure(config: ExportConfig, removed: Sequence[ExportFormat]) -> ThresholdError | None:

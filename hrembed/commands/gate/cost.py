@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hrembed.errors import ConfigError, DataError
+from hrembed.memory import MB
 from hrembed.metrics.gating import judge_limit
 from hrembed.models.refs import parse_ref
 from hrembed.records.gate import Check
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from hrembed.scoring.past_evals import EvaluatedModel
     from hrembed.types import Encoder, Floats
 
-_MB = 1_000_000
 _CONFIDENCE = 0.95  # of times, whatever the level of the quality checks
 
 
@@ -117,7 +117,7 @@ def _size_checks(
         return
     own_bytes = model_bytes(candidate.section, root)
     if size.model_mb is not None:
-        yield _size_check("size model", size.model_mb, own_bytes / _MB if own_bytes is not None else None, "MB")
+        yield _size_check("size model", size.model_mb, own_bytes / MB if own_bytes is not None else None, "MB")
     if size.ratio is not None:
         baseline_bytes = model_bytes(baseline.section, root) if baseline is not None else None
         ratio = own_bytes / baseline_bytes if own_bytes and baseline_bytes else None

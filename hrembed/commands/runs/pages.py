@@ -64,7 +64,7 @@ def _state(run: PastRun) -> Prose:
         reason = run.manifest.error or "it may still be running"
         return Prose("Outcome", [f"The run did not end well: {run.status}.", str(reason)], "verdict-fail")
     kind = _KINDS.get(verdict, "verdict-inconclusive" if verdict else "")
-    facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MiB at the peak."
+    facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MB at the peak."
     return Prose("Outcome", [f"Verdict: {verdict}." if verdict else "Ended well.", facts], kind)
 
 

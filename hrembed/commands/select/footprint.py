@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hrembed.config.parts import ModelSection
+from hrembed.memory import peak_memory_mb
 from hrembed.records.base import Record
 from hrembed.records.select import Footprint
-from hrembed.runs.environment import peak_memory_mb
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.fresh_process import run_in_fresh_process

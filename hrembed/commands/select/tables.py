@@ -68,7 +68,7 @@ def _leaderboard_rows(shortlist: Sequence[RankedModel]) -> list[dict[str, str]]:
             "tied with first": "yes" if row.tied_with_first else "no",
             "Pareto": "front" if row.pareto_front else "",
             "parameters": "unknown" if row.parameters is None else f"{row.parameters / 1e6:,.0f} M",
-            "memory": f"{row.memory_mb:,.0f} MiB" if row.memory_mb else "unknown",
+            "memory": f"{row.memory_mb:,.0f} MB" if row.memory_mb else "unknown",
             "licence": row.licence or "unknown",
             "trained on": _trained_on(row.trained_on_these_tasks),
             "look at": _flags(row),
@@ -142,7 +142,7 @@ def _footprint_cells(devices: Sequence[Footprint], hourly: float | None) -> dict
     return {
         "texts/s": ", ".join(f"{f.texts_per_second:,.0f}{name}" for f, name in zip(devices, names, strict=True)),
         "start-up": f"{devices[0].start_seconds:.1f} s",
-        "memory": f"{devices[0].peak_memory_mb:,.0f} MiB",
+        "memory": f"{devices[0].peak_memory_mb:,.0f} MB",
         "a million texts": ", ".join(f"{cost}{name}" for cost, name in zip(costs, names, strict=True)),
     }
 
