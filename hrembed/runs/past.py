@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from hrembed.errors import DataError, HrembedError, ModelError
 from hrembed.files import sha256
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from hrembed.records.base import R
 
 LATEST = "latest"
+S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,23 @@ class PastRun:
         """
         file = self.verified("metrics.json")
         return read_record(kind, file.read_text(encoding="utf-8"), str(file))
+
+    def settings(self, kind: type[S]) -> S:
+        """Settings of the run, verified.
+
+        Raises:
+            DataError: They were edited, or are those of another version.
+        """
+        content = self.json("config.yaml")
+        try:
+            return kind.model_validate(content)
+        except ValidationError as err:
+            first = err.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise DataError(
+                f"'{self.path / 'config.yaml'}' is not a config of this version of hrembed: {place}: {first['msg']}",
+                hint="repeat the run",
+            ) from err
 
     def table(self, name: str) -> dict[str, list[Any]]:
         """Columns of `<name>.parquet` of the run, verified."""

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hrembed.metrics.intervals import clustered_error, detectable_difference, sign_flip_p
+from hrembed.metrics.intervals import detectable_difference
 from hrembed.metrics.multiplicity import holm
-from hrembed.metrics.probes import bootstrap_p, interval_of
 from hrembed.metrics.verdicts import judge
 from hrembed.records.eval import Comparison
-from hrembed.scoring.retrieval import compare, estimate, unit_of
-from hrembed.types import Estimate
+from hrembed.scoring.pairs import Counts, estimate_of_draws, pair
+from hrembed.scoring.retrieval import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hrembed.config.eval import EvalConfig
+    from hrembed.config.eval import CompareSection, EvalConfig
     from hrembed.config.parts import BootstrapSection
-    from hrembed.scoring.measures import Drawn, Measures
-    from hrembed.types import Floats
+    from hrembed.scoring.measures import Measures
+    from hrembed.scoring.pairs import PairedDraws, PairedItems
+    from hrembed.types import Estimate
 
 
 class PairedTest(NamedTuple):
@@ -35,8 +35,7 @@ class PairedTest(NamedTuple):
         difference: Candidate minus reference.
         p_value: Two-sided, not corrected; NaN where undefined.
         error: Standard error of the difference.
-        better: Items on which the candidate scored higher; None for a number that is no mean over items.
-        worse: Items on which it scored lower.
+        counts: Items on which either is better.
     """
 
     task: str
@@ -46,8 +45,14 @@ class PairedTest(NamedTuple):
     difference: Estimate
     p_value: float
     error: float
-    better: int | None = None
-    worse: int | None = None
+    counts: Counts = Counts()
+
+    @classmethod
+    def of(cls, task: str, model: str, reference: str, metric: str, paired: PairedItems | PairedDraws) -> PairedTest:
+        """Test the scores of two models."""
+        return cls(
+            task, model, reference, metric, paired.difference(), paired.p_value(), paired.error(), paired.counts()
+        )
 
 
 def estimates(measures: Measures, groups: Sequence[str], bootstrap: BootstrapSection) -> dict[str, Estimate]:
@@ -63,14 +68,8 @@ def estimates(measures: Measures, groups: Sequence[str], bootstrap: BootstrapSec
     """
     scores = {metric: estimate(values, groups, bootstrap) for metric, values in measures.items.items()}
     for metric, drawn in measures.drawn.items():
-        scores[metric] = _estimate_of_draws(drawn.value, drawn.draws, groups, bootstrap)
+        scores[metric] = estimate_of_draws(drawn, groups, bootstrap.confidence)
     return {measures.headline: scores[measures.headline], **scores}
-
-
-def _estimate_of_draws(value: float, draws: Floats, groups: Sequence[str], bootstrap: BootstrapSection) -> Estimate:
-    n = len(set(groups) - {""}) + sum(not group for group in groups)
-    low, high = interval_of(draws, n, bootstrap.confidence)
-    return Estimate(value, low, high, n, unit_of(groups))
 
 
 def paired_tests(
@@ -84,51 +83,35 @@ def paired_tests(
         groups: Group of each item.
         config: Which pairs, and how intervals are made.
     """
-    reference, *others = measures
-    pairs = combinations(measures, 2) if config.compare.pairs == "all" else ((reference, other) for other in others)
-    return [_paired_test(task, first, second, measures, groups, config.bootstrap) for first, second in pairs]
+    tests = []
+    for reference, model in pairs_of(list(measures), config.compare):
+        metric = measures[model].headline
+        scores = measures[model].scores_of(metric), measures[reference].scores_of(metric)
+        tests.append(PairedTest.of(task, model, reference, metric, pair(*scores, groups, config.bootstrap)))
+    return tests
 
 
-def _paired_test(
-    task: str,
-    reference: str,
-    model: str,
-    measures: Mapping[str, Measures],
-    groups: Sequence[str],
-    bootstrap: BootstrapSection,
-) -> PairedTest:
-    metric = measures[model].headline
-    if metric in measures[model].drawn:
-        drawn = measures[model].drawn[metric], measures[reference].drawn[metric]
-        return PairedTest(task, model, reference, metric, *_difference_of_draws(*drawn, groups, bootstrap))
-    candidate, other = measures[model].items[metric], measures[reference].items[metric]
-    difference = compare(candidate, other, groups, bootstrap)
-    p_value = sign_flip_p(candidate, other, groups, rng=np.random.default_rng(bootstrap.seed))
-    error, _ = clustered_error(candidate - other, groups)
-    return PairedTest(
-        task, model, reference, metric, difference.estimate, p_value, error, difference.better, difference.worse
-    )
+def pairs_of(models: Sequence[str], compare: CompareSection) -> list[tuple[str, str]]:
+    """List reference and candidate of every comparison of models, the first of which is the reference of all."""
+    if compare.pairs == "all":
+        return list(combinations(models, 2))
+    return [(models[0], model) for model in models[1:]]
 
 
-def _difference_of_draws(
-    candidate: Drawn, reference: Drawn, groups: Sequence[str], bootstrap: BootstrapSection
-) -> tuple[Estimate, float, float]:
-    draws = candidate.draws - reference.draws
-    difference = _estimate_of_draws(candidate.value - reference.value, draws, groups, bootstrap)
-    return difference, bootstrap_p(draws, difference.n), float(np.nanstd(draws))
-
-
-def correct_family(tests: Sequence[PairedTest], config: EvalConfig) -> list[Comparison]:
+def correct_family(
+    tests: Sequence[PairedTest], compare: CompareSection, bootstrap: BootstrapSection
+) -> list[Comparison]:
     """Correct a family of tests by Holm, and say what each of them shows.
 
     Args:
         tests: All tests of the family; those without a p-value do not count.
-        config: Level, power, and the largest difference that does not matter.
+        compare: Power, and the largest difference that does not matter.
+        bootstrap: Level of the intervals.
 
     Returns:
         One comparison for each test, in their order.
     """
-    alpha = 1 - config.bootstrap.confidence
+    alpha = 1 - bootstrap.confidence
     corrected = holm([test.p_value for test in tests])
     defined = sum(not np.isnan(test.p_value) for test in tests)
     return [
@@ -138,14 +121,14 @@ def correct_family(tests: Sequence[PairedTest], config: EvalConfig) -> list[Comp
             reference=test.reference,
             metric=test.metric,
             difference=test.difference,
-            better=test.better,
-            worse=test.worse,
+            better=test.counts.better,
+            worse=test.counts.worse,
             p_value=test.p_value,
             p_holm=p_holm,
             detectable=detectable_difference(
-                test.error, test.difference.n, alpha=alpha / max(1, defined), power=config.compare.power
+                test.error, test.difference.n, alpha=alpha / max(1, defined), power=compare.power
             ),
-            verdict=judge(test.difference, p_holm, alpha=alpha, delta=config.compare.delta),
+            verdict=judge(test.difference, p_holm, alpha=alpha, delta=compare.delta),
         )
         for test, p_holm in zip(tests, corrected, strict=True)
     ]

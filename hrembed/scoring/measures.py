@@ -13,6 +13,7 @@ from hrembed.evaluation.search import graded
 from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.metrics.ranking import first_relevant_rank
 from hrembed.records.eval import ModelFacts
+from hrembed.scoring.pairs import Drawn
 from hrembed.scoring.retrieval import score_ranking
 from hrembed.scoring.tasks import items_of
 from hrembed.types import LabelTask, PairTask
@@ -27,19 +28,6 @@ if TYPE_CHECKING:
     from hrembed.types import Encoder, Floats, Ranking, Task
 
 _FIRST_RANKS = (1, 3, 10, 100)
-
-
-class Drawn(NamedTuple):
-    """A number that is no mean over items.
-
-    Attributes:
-        value: The number.
-        draws: The same of each bootstrap resample, shape (resamples,), one seed draws alike for every model; NaN where
-            no interval can be given.
-    """
-
-    value: float
-    draws: Floats
 
 
 class Measures(NamedTuple):
@@ -60,6 +48,10 @@ class Measures(NamedTuple):
     facts: ModelFacts = ModelFacts()
     ranking: Ranking | None = None
     columns: Mapping[str, Floats] = MappingProxyType({})
+
+    def scores_of(self, metric: str) -> Floats | Drawn:
+        """A value per item, or a number that is no mean over items."""
+        return self.drawn[metric] if metric in self.drawn else self.items[metric]
 
 
 def measure(system: System, task: AnyTask, config: EvalConfig, progress: Progress) -> Measures:

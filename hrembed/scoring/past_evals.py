@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hrembed.config.eval import EvalConfig
 from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.data.read import read_task
 from hrembed.errors import ConfigError, DataError
 from hrembed.files import sha256
-from hrembed.metrics.intervals import clustered_error, paired_difference
-from hrembed.metrics.probes import interval_of, spearman, spearman_draws
+from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.models.refs import parse_ref
 from hrembed.records.eval import EvalRecord
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
-from hrembed.scoring.retrieval import unit_of
+from hrembed.scoring.pairs import Drawn, pair
 from hrembed.scoring.systems import unique
 from hrembed.scoring.tasks import MTEB
-from hrembed.types import Estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hrembed.config.parts import BootstrapSection
     from hrembed.runs.past import PastRun
-    from hrembed.types import Floats
+    from hrembed.scoring.pairs import PairedDraws, PairedItems
+    from hrembed.types import Estimate, Floats
+
+_TEXT_COLUMNS = ("task", "model", "query", "group")
+
+
+class Items(NamedTuple):
+    """What a model scored on the items of a task.
+
+    Attributes:
+        ids: Id of each item.
+        groups: Group of each item.
+        values: Metric, or another number of each item, to its values, shape (n,); NaN where undefined.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    values: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -40,16 +57,16 @@ class EvaluatedModel:
         model: Name of the model in it.
         section: How the run opened the model.
         metrics: All numbers of the run.
-        config: Content of `config.yaml`.
-        rows: Columns of `per_query.parquet`, only the rows of this model: name to array.
+        config: Settings of the run.
+        items: Task to what the model scored on its items.
     """
 
     run: PastRun
     model: str
     section: ModelSection
     metrics: EvalRecord = field(repr=False)
-    config: dict[str, Any] = field(repr=False)
-    rows: dict[str, Any] = field(repr=False)
+    config: EvalConfig = field(repr=False)
+    items: Mapping[str, Items] = field(repr=False)
 
     @property
     def identity(self) -> str:
@@ -68,11 +85,6 @@ class EvaluatedModel:
         """The metric that comparisons of this task look at."""
         return self.metrics.headlines[task]
 
-    def of_task(self, task: str) -> dict[str, Any]:
-        """Columns of one task."""
-        chosen = self.rows["task"] == task
-        return {name: values[chosen] for name, values in self.rows.items()}
-
 
 class Paired(NamedTuple):
     """A difference of two models on the same items.
@@ -88,13 +100,32 @@ class Paired(NamedTuple):
     error: float
 
 
-def sections_of(run: PastRun) -> dict[str, ModelSection]:
-    """Models of an eval run by the names that they have in it, in the order of its config, baselines last."""
-    config = run.json("config.yaml")
-    sections = [ModelSection.model_validate(entry) for entry in config["models"]]
-    sections += [ModelSection(ref=name) for name in config["baselines"]]
+def evaluated_models(run: PastRun) -> list[EvaluatedModel]:
+    """Read all models of an eval run in the order of its config, baselines last; every file by its hash.
+
+    Raises:
+        DataError: A file was edited, or written by another version.
+    """
+    config, metrics = run.settings(EvalConfig), run.record(EvalRecord)
+    sections = [*config.models, *(ModelSection(ref=name) for name in config.baselines)]
     names = unique(parse_ref(section.ref).short_name for section in sections)
-    return dict(zip(names, sections, strict=True))
+    columns = {name: np.asarray(values) for name, values in run.table("per_query").items()}
+    return [
+        EvaluatedModel(run, name, section, metrics, config, _items_of(name, columns))
+        for name, section in zip(names, sections, strict=True)
+    ]
+
+
+def _items_of(model: str, columns: Mapping[str, Floats]) -> dict[str, Items]:
+    """Rows of one model of `per_query.parquet`, by task."""
+    items = {}
+    for task in dict.fromkeys(columns["task"][columns["model"] == model].tolist()):
+        rows = (columns["model"] == model) & (columns["task"] == task)
+        values = {
+            name: column[rows].astype(np.float64) for name, column in columns.items() if name not in _TEXT_COLUMNS
+        }
+        items[task] = Items(tuple(columns["query"][rows].tolist()), tuple(columns["group"][rows].tolist()), values)
+    return items
 
 
 def open_evaluated_model(root: Path, reference: str, model: str | None, *, last: bool) -> EvaluatedModel:
@@ -111,19 +142,16 @@ def open_evaluated_model(root: Path, reference: str, model: str | None, *, last:
         ConfigError: It has no model of that name.
     """
     run = finished(find_run(root, reference, "eval"))
-    config, metrics = run.json("config.yaml"), run.record(EvalRecord)
-    by_name = sections_of(run)
-    names = list(by_name)
-    chosen = model or (names[len(config["models"]) - 1] if last else names[0])
-    if chosen not in names:
+    models = evaluated_models(run)
+    if model is None:
+        return models[len(models[0].config.models) - 1 if last else 0]
+    by_name = {each.model: each for each in models}
+    if model not in by_name:
         raise ConfigError(
-            f"eval run '{run.path.name}' has no model '{chosen}'{nearest(chosen, names)}",
-            hint=f"its models: {', '.join(names)}",
+            f"eval run '{run.path.name}' has no model '{model}'{nearest(model, list(by_name))}",
+            hint=f"its models: {', '.join(by_name)}",
         )
-    rows = {name: np.asarray(values) for name, values in run.table("per_query").items()}
-    mine = rows["model"] == chosen
-    own = {name: values[mine] for name, values in rows.items()}
-    return EvaluatedModel(run, chosen, by_name[chosen], metrics, config, own)
+    return by_name[model]
 
 
 def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: str) -> None:
@@ -146,12 +174,46 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
             f"in '{sides[1].run.name}'",
             hint="evaluate the baseline again on the data of today",
         )
-    items = [side.of_task(task)["query"].tolist() for side in sides]
-    if items[0] != items[1] or candidate.metrics.kinds[task] != baseline.metrics.kinds[task]:
+    ids = [side.items[task].ids for side in sides]
+    if ids[0] != ids[1] or candidate.metrics.kinds[task] != baseline.metrics.kinds[task]:
         raise DataError(f"the two runs scored other items of '{task}'", hint="check `split` and `kind` in both configs")
-    depths = [side.config["search"]["depth"] for side in sides]
+    depths = [side.config.search.depth for side in sides]
     if depths[0] != depths[1]:
         raise DataError(f"'{task}' was ranked to other depths: {depths[0]} and {depths[1]} (`search.depth`)")
+
+
+def pair_models(
+    candidate: EvaluatedModel, baseline: EvaluatedModel, task: str, metric: str, bootstrap: BootstrapSection
+) -> PairedItems | PairedDraws:
+    """Pair two models on the items of a task.
+
+    Args:
+        candidate: One model.
+        baseline: Another, on the same data.
+        task: Name of the task.
+        metric: Name of the metric.
+        bootstrap: How intervals are made.
+
+    Raises:
+        ConfigError: The metric has no value per item.
+    """
+    items = [side.items[task] for side in (candidate, baseline)]
+    if metric == "spearman" and "rated" in items[0].values:
+        drawn = [_rank_correlation(each, bootstrap) for each in items]
+        return pair(drawn[0], drawn[1], items[0].groups, bootstrap)
+    if any(metric not in each.values for each in items) or metric not in candidate.scores(task):
+        raise ConfigError(
+            f"'{metric}' has no value for each item of '{task}' in both runs, so there is nothing to pair",
+            hint=f"metrics of that task: {', '.join(candidate.scores(task))}",
+        )
+    return pair(items[0].values[metric], items[1].values[metric], items[0].groups, bootstrap)
+
+
+def _rank_correlation(items: Items, bootstrap: BootstrapSection) -> Drawn:
+    similarity, rated = items.values["similarity"], items.values["rated"]
+    rng = np.random.default_rng(bootstrap.seed)
+    draws = spearman_draws(similarity, rated, items.groups, rng=rng, resamples=bootstrap.resamples)
+    return Drawn(spearman(similarity, rated), draws)
 
 
 def paired(
@@ -176,56 +238,9 @@ def paired(
     Raises:
         ConfigError: The metric has no value per item.
     """
-    sides = candidate.of_task(task), baseline.of_task(task)
-    groups = sides[0]["group"].tolist()
-    levels = bootstrap.confidence, 1 - (1 - bootstrap.confidence) / checks
-    if metric == "spearman" and "rated" in sides[0]:
-        return _by_draws(sides, groups, bootstrap, levels)
-    if metric not in sides[0] or metric not in sides[1] or metric not in candidate.scores(task):
-        raise ConfigError(
-            f"'{metric}' has no value for each item of '{task}' in both runs, so there is nothing to pair",
-            hint=f"metrics of that task: {', '.join(candidate.scores(task))}",
-        )
-    values = [side[metric].astype(np.float64) for side in sides]
-    plain, corrected = (_difference(values[0], values[1], groups, bootstrap, level) for level in levels)
-    error, _ = clustered_error(values[0] - values[1], groups)
-    return Paired(plain, corrected, error)
-
-
-def _difference(
-    candidate: Floats, baseline: Floats, groups: list[str], bootstrap: BootstrapSection, level: float
-) -> Estimate:
-    rng = np.random.default_rng(bootstrap.seed)
-    found = paired_difference(
-        candidate,
-        baseline,
-        groups,
-        rng=rng,
-        confidence=level,
-        resamples=bootstrap.resamples,
-        unit=unit_of(groups),
-    )
-    return found.estimate
-
-
-def _by_draws(
-    sides: tuple[dict[str, Any], dict[str, Any]],
-    groups: list[str],
-    bootstrap: BootstrapSection,
-    levels: tuple[float, float],
-) -> Paired:
-    """The same for a rank correlation, which is no mean over items."""
-    values, draws = [], []
-    for side in sides:
-        rng = np.random.default_rng(bootstrap.seed)
-        values.append(spearman(side["similarity"], side["rated"]))
-        draws.append(spearman_draws(side["similarity"], side["rated"], groups, rng=rng, resamples=bootstrap.resamples))
-    moved = draws[0] - draws[1]
-    n = len(set(groups) - {""}) + sum(not group for group in groups)
-    plain, corrected = (
-        Estimate(values[0] - values[1], *interval_of(moved, n, level), n, unit_of(groups)) for level in levels
-    )
-    return Paired(plain, corrected, float(np.nanstd(moved)))
+    models = pair_models(candidate, baseline, task, metric, bootstrap)
+    corrected = models.difference(1 - (1 - bootstrap.confidence) / checks)
+    return Paired(models.difference(), corrected, models.error())
 
 
 def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
@@ -234,11 +249,11 @@ def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
     Raises:
         DataError: There is none.
     """
-    for section in side.config["tasks"]:
-        if not section["path"].startswith(MTEB) and (locate(section["path"]) / "queries.jsonl").is_file():
-            folder = locate(section["path"])
+    for section in side.config.tasks:
+        if not section.path.startswith(MTEB) and (locate(section.path) / "queries.jsonl").is_file():
+            folder = locate(section.path)
             if any(sha256(folder) == entry.sha256 for entry in side.run.manifest.inputs.values()):
-                task = read_task(folder, section["split"])
+                task = read_task(folder, section.split)
                 return [query.text for query in task.queries], [document.text for document in task.documents]
     raise DataError(
         f"no retrieval task of run '{side.run.name}' is here as it was, so there are no texts to time",

@@ -7,7 +7,7 @@ import pytest
 from hrembed.config.parts import BootstrapSection
 from hrembed.metrics.gating import judge_gain, judge_limit, judge_loss, overall, smallest_loss_seen
 from hrembed.metrics.intervals import clustered_error
-from hrembed.scoring.past_evals import _difference
+from hrembed.scoring.pairs import PairedItems
 from hrembed.types import Estimate
 
 MARGIN = 0.02
@@ -77,7 +77,8 @@ def judged(rng: np.random.Generator, losses: tuple[float, ...]) -> list[str]:
 
 def one_check(rng: np.random.Generator, loss: float, checks: int) -> str:
     candidate, baseline = scores(rng)
-    ends = [_difference(candidate - loss, baseline, NAMES, BOOTSTRAP, level) for level in (0.95, 1 - 0.05 / checks)]
+    pair = PairedItems(candidate - loss, baseline, NAMES, BOOTSTRAP)
+    ends = [pair.difference(level) for level in (0.95, 1 - 0.05 / checks)]
     return judge_loss(*ends, margin=MARGIN, min_effect=0)
 
 

@@ -14,6 +14,8 @@ from hrembed.scoring.measures import Measures
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hrembed.records.eval import Comparison
+
 CONFIG = EvalConfig(bootstrap=BootstrapSection(resamples=600), compare={"delta": 0.02})
 TASKS = 1000
 
@@ -36,6 +38,10 @@ def measured(values: np.ndarray) -> Measures:
     return Measures({"ndcg@10": values}, {}, "ndcg@10")
 
 
+def compared(found: dict[str, Measures], names: list[str], config: EvalConfig = CONFIG) -> list[Comparison]:
+    return correct_family(paired_tests("t", found, names, config), config.compare, config.bootstrap)
+
+
 @pytest.mark.parametrize("groups", [20, 40])
 def test_the_interval_holds_the_truth_in_93_to_97_of_100_tasks(groups: int):
     truth = scores(np.random.default_rng(0), 400_000, 1).mean()
@@ -56,7 +62,7 @@ def test_equal_models_are_called_different_in_at_most_6_of_100_tasks():
             found = {f"m{n}": measured(row) for n, row in enumerate(values)}
             rows = paired_tests("t", found, names, config)
             alone += sum(row.p_value <= 0.05 for row in rows)
-            family += any(row.p_holm <= 0.05 for row in correct_family(rows, config))
+            family += any(row.p_holm <= 0.05 for row in correct_family(rows, config.compare, config.bootstrap))
     assert 0.04 <= alone / (3 * 4 * TASKS) <= 0.06
     assert family / (4 * TASKS) <= 0.06
 
@@ -67,10 +73,10 @@ def test_a_planted_difference_of_the_detectable_size_is_found_in_three_of_four_t
     found = 0
     for values, names, rng in tasks(3, 40, 2):
         pilot = {"a": measured(values[0]), "b": measured(values[1])}
-        size = correct_family(paired_tests("t", pilot, names, CONFIG), CONFIG)[0].detectable
+        size = compared(pilot, names)[0].detectable
         fresh = scores(rng, 40, 2)
         second = {"a": measured(fresh[0]), "b": measured(fresh[1] + size)}
-        found += correct_family(paired_tests("t", second, names, CONFIG), CONFIG)[0].verdict == "better"
+        found += compared(second, names)[0].verdict == "better"
     assert 0.75 <= found / TASKS <= 0.9
 
 
@@ -82,7 +88,7 @@ def test_equality_is_claimed_only_where_the_difference_is_within_delta():
         config = EvalConfig(bootstrap=BootstrapSection(resamples=300), compare={"delta": 0.03})
         for shift in (0.03, 0.0):
             found = {"a": measured(values[0]), "b": measured(values[1] + shift)}
-            verdict = correct_family(paired_tests("t", found, names, config), config)[0].verdict
+            verdict = compared(found, names, config)[0].verdict
             claimed += shift > 0 and verdict.startswith("no difference")
             near += shift == 0 and verdict.startswith("no difference")
     assert claimed / TASKS <= 0.05

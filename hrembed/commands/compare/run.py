@@ -29,7 +29,7 @@ from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
 from hrembed.scoring.past_audits import check_same_stimuli, gap_growths, read_audit
-from hrembed.scoring.past_evals import check_same_data, open_evaluated_model, paired, sections_of, texts_of
+from hrembed.scoring.past_evals import check_same_data, evaluated_models, paired, texts_of
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Co
     config = config.model_copy(update={"runs": tuple(run.name for run in runs)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "compare", config.model_dump(mode="json"), seeds=seeds) as run:
-        alternatives = open_alternatives(config, workspace.root, runs)
+        alternatives = open_alternatives(config, runs)
         for each in runs:
             run.add_input(each.name, each.path / "manifest.json")
         for alternative in alternatives:
@@ -104,37 +104,33 @@ def _record(
     )
 
 
-def open_alternatives(config: CompareConfig, runs_dir: Path, runs: Sequence[PastRun]) -> list[Alternative]:
+def open_alternatives(config: CompareConfig, runs: Sequence[PastRun]) -> list[Alternative]:
     """Read every model of the eval runs, the reference first.
 
     Raises:
         ConfigError: There is no eval run among them, no other model, or no reference of that name.
     """
-    found: list[Alternative] = []
+    alternatives: list[Alternative] = []
     for run in runs:
         if run.command not in {"eval", "bias-audit"}:
             raise ConfigError(
                 f"'{run.name}' is no eval run", hint="name eval runs, and bias-audit runs of their models"
             )
-        if run.command == "eval":
-            for model in sections_of(run):
-                side = open_evaluated_model(runs_dir, str(run.path), model, last=False)
-                found.append(_alternative(config, side, [other.label for other in found]))
-    names = [alternative.side.model for alternative in found]
-    if len(found) < 2:
+        for side in evaluated_models(run) if run.command == "eval" else ():
+            alternatives.append(_alternative(config, side, [other.label for other in alternatives]))
+    names = [alternative.side.model for alternative in alternatives]
+    if len(alternatives) < 2:
         raise ConfigError("a comparison needs two models or more", hint="name eval runs with several models")
-    wanted = config.reference or names[0]
-    if wanted not in names:
-        raise ConfigError(
-            f"no model is called '{wanted}'{nearest(wanted, names)}", hint=f"there are {', '.join(names)}"
-        )
-    first = found[names.index(wanted)]
-    return [first, *(alternative for alternative in found if alternative is not first)]
+    name = config.reference or names[0]
+    if name not in names:
+        raise ConfigError(f"no model is called '{name}'{nearest(name, names)}", hint=f"there are {', '.join(names)}")
+    reference = alternatives[names.index(name)]
+    return [reference, *(alternative for alternative in alternatives if alternative is not reference)]
 
 
 def _alternative(config: CompareConfig, side: EvaluatedModel, taken: Sequence[str]) -> Alternative:
-    fits = [entry for entry in config.prices.alternatives if fnmatchcase(side.model, entry.model)]
-    prices = fits[0] if fits else AlternativeSection(model=side.model)
+    entries = (entry for entry in config.prices.alternatives if fnmatchcase(side.model, entry.model))
+    prices = next(entries, AlternativeSection(model=side.model))
     label = prices.label or side.model
     if label in taken:
         label = f"{label} ({side.run.path.name})"

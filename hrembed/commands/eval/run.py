@@ -124,7 +124,11 @@ def _record(
             for task in every
         },
         facts={task.name: {model: measures.facts for model, measures in results[task.name].items()} for task in every},
-        differences=tuple(comparison for tests in families.values() for comparison in correct_family(tests, config)),
+        differences=tuple(
+            comparison
+            for tests in families.values()
+            for comparison in correct_family(tests, config.compare, config.bootstrap)
+        ),
         families={name: len(tests) for name, tests in families.items()},
         slices=behind.slices,
         robustness=behind.robustness,

@@ -145,7 +145,7 @@ def compared(
     tests = [test for name, found in results.items() for test in paired_tests(name, found, groups[name], settings)]
     return [
         {**nulls_to_nan(records.as_json(row)), **_scores(results[row.task], groups[row.task], settings)}
-        for row in correct_family(tests, settings)
+        for row in correct_family(tests, settings.compare, settings.bootstrap)
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from hrembed.commands.eval.tables import tables_of
 from hrembed.config.eval import EvalConfig
@@ -95,10 +94,10 @@ def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
 
 def _eval_tables(run: PastRun) -> Mapping[str, list[dict[str, str]]]:
     run.verified("metrics.json")
-    settings = run.json("config.yaml")
+    run.verified("config.yaml")
     try:
-        return tables_of(run.record(EvalRecord), EvalConfig.model_validate(settings))
-    except (DataError, ValidationError):  # written by another version of hrembed
+        return tables_of(run.record(EvalRecord), run.settings(EvalConfig))
+    except DataError:  # written by another version of hrembed
         return {}
 
 
