@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hrembed.metrics.verdicts import Verdict
 from hrembed.records.base import CommandRecord, Measured, Number, Record
+from hrembed.records.eval import Comparison
 
 
 class ComparedModel(Record):
@@ -32,27 +32,15 @@ class HeadlineScore(Record):
     score: Measured
 
 
-class AlternativeDifference(Record):
+class AlternativeDifference(Comparison):
     """A model against the reference on the headline metric of one task.
 
     Attributes:
-        task: Name of the task.
-        metric: The headline.
-        model: The model.
-        reference: What it is compared with.
-        difference: Model minus reference.
-        corrected: The same with an interval that is wide enough for all differences together.
-        verdict: What may be said.
+        corrected: The difference with an interval that is wide enough for all comparisons of its family together.
         retention: Whether the task is outside of hiring.
     """
 
-    task: str
-    metric: str
-    model: str
-    reference: str
-    difference: Measured
     corrected: Measured
-    verdict: Verdict
     retention: bool
 
 

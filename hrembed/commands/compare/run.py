@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.commands.compare.costs import CostRequest, measure_cost
 from hrembed.commands.compare.page import write_report
 from hrembed.commands.compare.tables import tables_of, trade_offs
 from hrembed.config.compare import AlternativeSection
+from hrembed.config.eval import CompareSection
 from hrembed.errors import ConfigError, DataError
-from hrembed.metrics.verdicts import judge
 from hrembed.models.refs import parse_ref
 from hrembed.plots.compare import draw_growth
 from hrembed.records.base import write_record
@@ -28,18 +28,21 @@ from hrembed.records.compare import (
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
+from hrembed.scoring.comparisons import PairedTest, correct_family, pairs_of
 from hrembed.scoring.past_audits import check_same_stimuli, gap_growths, read_audit
-from hrembed.scoring.past_evals import check_same_data, evaluated_models, paired, texts_of
+from hrembed.scoring.past_evals import check_same_data, evaluated_models, pair_models, texts_of
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import Literal
 
     from hrembed.config.compare import CompareConfig
     from hrembed.records.compare import ModelCost
     from hrembed.runs.past import PastRun
     from hrembed.runs.workspace import Workspace
+    from hrembed.scoring.pairs import PairedDraws, PairedItems
     from hrembed.scoring.past_audits import Audit
     from hrembed.scoring.past_evals import EvaluatedModel
 
@@ -144,31 +147,59 @@ def _accuracy(side: EvaluatedModel) -> dict[str, HeadlineScore]:
 
 
 def _differences(config: CompareConfig, alternatives: Sequence[Alternative]) -> list[AlternativeDifference]:
-    """Every model against the reference on every task that both have; intervals are corrected for their number."""
+    """Every model against the reference on every task that both have, corrected for its family."""
     reference = alternatives[0]
-    pairs = [(a, task) for a in alternatives[1:] for task in a.side.tasks() if task in reference.side.tasks()]
-    rows = []
-    for alternative, task in pairs:
-        check_same_data(alternative.side, reference.side, task)
-        metric = alternative.side.headline(task)
-        pair = paired(alternative.side, reference.side, task, metric, config.bootstrap, checks=len(pairs))
-        excludes = pair.corrected.low > 0 or pair.corrected.high < 0
-        verdict = judge(
-            pair.corrected, 0.0 if excludes else 1.0, alpha=1 - config.bootstrap.confidence, delta=config.delta
-        )
-        rows.append(
-            AlternativeDifference(
-                task=task,
-                metric=metric,
-                model=alternative.label,
-                reference=reference.label,
-                difference=pair.estimate,
-                corrected=pair.corrected,
-                verdict=verdict,
-                retention=task in alternative.side.metrics.retention,
-            )
-        )
-    return rows
+    retention = set(reference.side.metrics.retention)
+    tasks = reference.side.tasks()
+    compare = _comparison_rule(config, alternatives)
+    rows = {}
+    for family in ([task for task in tasks if task not in retention], [task for task in tasks if task in retention]):
+        pairs = [pair for task in family for pair in _pairs(task, alternatives, compare, config)]
+        level = 1 - (1 - config.bootstrap.confidence) / max(1, len(pairs))
+        comparisons = correct_family([pair.test for pair in pairs], compare, config.bootstrap)
+        for pair, comparison in zip(pairs, comparisons, strict=True):
+            if comparison.reference == reference.label:
+                rows[comparison.model, comparison.task] = AlternativeDifference(
+                    **dict(comparison),
+                    corrected=pair.models.difference(level),
+                    retention=comparison.task in retention,
+                )
+    return [rows[a.label, task] for a in alternatives[1:] for task in a.side.tasks() if task in tasks]
+
+
+class _Pair(NamedTuple):
+    """Two models on a task, and the test of their difference."""
+
+    models: PairedItems | PairedDraws
+    test: PairedTest
+
+
+def _comparison_rule(config: CompareConfig, alternatives: Sequence[Alternative]) -> CompareSection:
+    """Take the rule by which `eval` compared these models: every two of them, where any of the runs asked for that."""
+    rules = [alternative.side.config.compare for alternative in alternatives]
+    pairs: Literal["all", "reference"] = "all" if any(rule.pairs == "all" for rule in rules) else "reference"
+    return CompareSection(pairs=pairs, delta=config.delta, power=rules[0].power)
+
+
+def _pairs(
+    task: str, alternatives: Sequence[Alternative], compare: CompareSection, config: CompareConfig
+) -> Iterator[_Pair]:
+    """Pair the models on one task of the reference.
+
+    Models whose runs look at other metrics are paired with the reference alone.
+
+    Raises:
+        DataError: A model was scored on other data than the reference.
+    """
+    sides = {a.label: a.side for a in alternatives if task in a.side.tasks()}
+    reference = alternatives[0]
+    for side in sides.values():
+        check_same_data(side, reference.side, task)
+    for first, second in pairs_of(list(sides), compare):
+        metric = sides[second].headline(task)
+        if first == reference.label or metric == sides[first].headline(task):
+            models = pair_models(sides[second], sides[first], task, metric, config.bootstrap)
+            yield _Pair(models, PairedTest.of(task, second, first, metric, models))
 
 
 def _fairness(

@@ -56,6 +56,7 @@ def tables_of(config: CompareConfig, record: CompareRecord, costs: Costs, prices
             "metric": row.metric,
             "difference": format_estimate(row.difference, sign=True),
             "corrected for all": format_estimate(row.corrected, sign=True),
+            "p (Holm)": f"{row.p_holm:.4f}",
             "verdict": verdict_words(row.verdict, record.delta),
         }
         for row in record.differences

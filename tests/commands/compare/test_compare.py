@@ -21,6 +21,8 @@ from hrembed.records.compare import CompareRecord, ModelCost, TrainingEffort
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 
+from conftest import jsonl
+
 LOAD = LoadSection(texts=10, batch=40, sizes=(10, 100, 1000, 100_000), memory_mb=64, seconds=5)
 
 
@@ -136,3 +138,54 @@ def test_a_model_that_cannot_be_measured_says_why(tmp_path: Path):
                 load=LOAD,
             )
         )
+
+
+def ranked_apart(tmp_path: Path, shifts: dict[str, list[int]]) -> tuple[Path, dict[str, Path]]:
+    """Make a task of 200 queries, and rankings in which the relevant document stands first, or as far below as told."""
+    task, count = tmp_path / "apart", 200
+    (task / "qrels").mkdir(parents=True)
+    jsonl(task / "corpus.jsonl", [{"_id": f"d{n}", "text": f"document {n}"} for n in range(count)])
+    jsonl(task / "queries.jsonl", [{"_id": f"q{n}", "text": f"query {n}"} for n in range(count)])
+    lines = "".join(f"q{n}\td{n}\t1\n" for n in range(count))
+    (task / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + lines, encoding="utf-8")
+    rankings = {}
+    for name, below in shifts.items():
+        ranks = [[*(m for m in range(n + 1, n + 1 + below[n])), n] for n in range(count)]
+        rows = [
+            f"q{n} Q0 d{document % count} {rank} {1 / rank} x\n"
+            for n, documents in enumerate(ranks)
+            for rank, document in enumerate(documents, start=1)
+        ]
+        rankings[name] = tmp_path / f"{name}.run"
+        rankings[name].write_text("".join(rows), encoding="utf-8")
+    return task, rankings
+
+
+@pytest.mark.parametrize("pairs", ["all", "reference"])
+def test_eval_and_compare_say_the_same_of_the_same_pair(pairs: str, tmp_path: Path, capsys):
+    """Two models that differ by less than δ, and a third that is worse; with every verdict, p-value and interval."""
+    same = [0] * 200
+    alike = [1 if n < 7 else 0 for n in range(200)]  # seven queries lost, seven won
+    base = [1 if 7 <= n < 14 else 0 for n in range(200)]
+    worse = [1 if n % 4 == 0 else 0 for n in range(200)]
+    task, rankings = ranked_apart(tmp_path, {"base": base, "alike": alike, "worse": worse, "best": same})
+    models = ", ".join(f"{{ref: 'trec:{file}'}}" for file in rankings.values())
+    runs = ["--runs-dir", str(tmp_path / "runs"), "--quiet"]
+    sets = {"models": f"[{models}]", "baselines": "[]", "metrics": "[mrr@10]", "slices.by": "[]", "worst": "0",
+            "tasks": f"[{{path: '{task}'}}]", "retention": f"[{{path: '{task}'}}]", "compare.pairs": pairs}  # fmt: skip
+    assert main(["eval", *runs, *(part for key, value in sets.items() for part in ("--set", f"{key}={value}"))]) == 0
+    assert main(["compare", "eval/latest", *runs, "--set", "load=null"]) == 0
+    of_eval, of_compare = (
+        json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))["differences"]
+        for folder in capsys.readouterr().out.split()
+    )
+    by_eval = {(row["task"], row["model"], row["reference"]): row for row in of_eval}
+    assert len(of_compare) == 6
+    for row in of_compare:
+        other = by_eval[row["task"], row["model"], row["reference"]]
+        assert row["verdict"] == other["verdict"]
+        assert row["difference"] == other["difference"]
+        assert (row["p_value"], row["p_holm"]) == (other["p_value"], other["p_holm"])
+    verdicts = {row["model"].rpartition("/")[2]: row["verdict"] for row in of_compare}
+    assert verdicts["alike.run"] == "no difference larger than δ"
+    assert verdicts["worse.run"] == "worse"
