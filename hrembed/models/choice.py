@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hrembed.files import write_json
 from hrembed.models.dense import unit_rows
 from hrembed.models.graph_backend import VARIED
+from hrembed.records.base import Number, Record, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,22 +32,25 @@ _TEXTS = sorted(
 )
 
 
-@dataclass(frozen=True)
-class Choice:
+Way = Literal["torch", "float32", "bfloat16"]
+"""How a model is run: by torch in float32, or by OpenVINO in one of two number formats."""
+
+
+class Choice(Record):
     """How a model is run, and why.
 
     Attributes:
-        way: `torch` in float32, or the arithmetic of OpenVINO, `float32` or `bfloat16`.
-        speed: Median of how many times faster than torch each way is.
-        cosine: Lowest cosine of a vector of each way to torch's in float32.
+        way: The way that was chosen.
+        speed: Way -> median of how many times as fast as torch it is.
+        cosine: Way -> lowest cosine of a vector to torch's in float32.
     """
 
-    way: Literal["torch", "float32", "bfloat16"]
-    speed: Mapping[str, float]
-    cosine: Mapping[str, float]
+    way: Way
+    speed: dict[Way, Number]
+    cosine: dict[Way, Number]
 
 
-def choose(backends: Mapping[str, Backend]) -> Choice:
+def choose(backends: Mapping[Way, Backend]) -> Choice:
     """Take the fastest of those whose vectors agree with torch's.
 
     They take turns, so that what else the machine does meets all of them.
@@ -60,16 +62,15 @@ def choose(backends: Mapping[str, Backend]) -> Choice:
         ModelError: One does not run.
     """
     vectors = {way: _embedded(backend)[0] for way, backend in backends.items()}  # warms up as well
-    seconds: dict[str, list[float]] = {way: [] for way in backends}
+    seconds: dict[Way, list[float]] = {way: [] for way in backends}
     for _ in range(_REPEATS):
         for way, backend in backends.items():
             seconds[way].append(_embedded(backend)[1])
     torch = np.array(seconds["torch"])
     speed = {way: float(np.median(torch / np.array(taken))) for way, taken in seconds.items()}
-    cosine = {way: float((found * vectors["torch"]).sum(axis=1).min()) for way, found in vectors.items()}
+    cosine = {way: float((rows * vectors["torch"]).sum(axis=1).min()) for way, rows in vectors.items()}
     agreeing = [way for way in backends if way == "torch" or cosine[way] >= MIN_COSINE]
-    fastest: Any = max(agreeing, key=lambda way: speed[way])
-    return Choice(fastest, speed, cosine)
+    return Choice(way=max(agreeing, key=lambda way: speed[way]), speed=speed, cosine=cosine)
 
 
 def _embedded(backend: Backend) -> tuple[Floats, float]:
@@ -82,8 +83,8 @@ def _embedded(backend: Backend) -> tuple[Floats, float]:
 def read_choice(file: Path) -> Choice | None:
     """Read what was chosen before; None when there is nothing that can be read."""
     try:
-        return Choice(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return Choice.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -93,4 +94,4 @@ def write_choice(file: Path, choice: Choice) -> None:
     Raises:
         HrembedError: The file cannot be written.
     """
-    write_json(file, asdict(choice))
+    write_json(file, as_json(choice))

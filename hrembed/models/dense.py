@@ -32,6 +32,10 @@ class Prompts(NamedTuple):
     query: str = ""
     document: str = ""
 
+    def of(self, side: Side) -> str:
+        """What is put in front of the texts of one side."""
+        return self.query if side == "query" else self.document
+
 
 NO_PROMPTS = Prompts()
 
@@ -68,7 +72,7 @@ class DenseEncoder:
         dimensions: Keep the first so many numbers of a vector (Matryoshka); None keeps all.
         cache: Folder of the cache; None computes everything anew.
         memory_mb: Vectors beyond so many MB are mapped from a file beside the cache.
-        progress: Told what advances.
+        progress: Receives progress updates.
     """
 
     def __init__(
@@ -125,7 +129,7 @@ class DenseEncoder:
         Raises:
             ModelError: A vector cannot be had, is not finite, or is shorter than `dimensions`.
         """
-        prompt = getattr(self._prompts, side).replace("{instruction}", instruction)
+        prompt = self._prompts.of(side).replace("{instruction}", instruction)
         number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
         distinct = list(number)
         order = np.array([number[text] for text in texts], dtype=np.int64)

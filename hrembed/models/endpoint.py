@@ -64,7 +64,7 @@ class Endpoint:
         attempts: Most requests for a batch, 1 or more.
         requests_per_minute: Requests are at least 60 / this many seconds apart; None for no limit.
         price_per_million_tokens: For `usage`, in any currency.
-        progress: Told of every repetition.
+        progress: Receives a note about every repeated request.
         clock: Seconds that never run backwards.
         sleep: Waits so many seconds.
 

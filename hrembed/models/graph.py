@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from hrembed.types import Floats, Ints
 
+    Tensors = Mapping[str, Any]
+    """Name of an input to a torch tensor, in the order of the inputs; torch has no types here."""
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 PACKED_INPUTS = ("input_ids", "positions", "segments", "places", "mask", "token_type_ids")
 OUTPUT = "last_hidden_state"
@@ -90,7 +93,7 @@ def explained(what: str) -> Iterator[None]:
         raise ModelError(f"{what}: {type(err).__name__}: {reason}") from err
 
 
-def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
+def traceable(model: Any) -> tuple[Any, Tensors]:
     """Give the transformer of a model as a module from tensors to a tensor, with inputs to trace it.
 
     Args:
@@ -112,9 +115,9 @@ def traceable(model: Any) -> tuple[Any, dict[str, Any]]:
             self.body = body
 
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
-            given = dict(zip(INPUTS, (input_ids, attention_mask, token_type_ids), strict=True))
-            kept = {name: tensor for name, tensor in given.items() if tensor is not None}
-            return self.body(**kept, return_dict=True).last_hidden_state
+            tensors = dict(zip(INPUTS, (input_ids, attention_mask, token_type_ids), strict=True))
+            given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+            return self.body(**given, return_dict=True).last_hidden_state
 
     return Bare(first.model).eval(), example
 
@@ -170,8 +173,8 @@ def whole_packed(model: Any) -> Any:
             # Yes or no, not a number to add: int8 would have one range for it and the scores, and lose the scores.
             same = (segments.unsqueeze(2) == segments.unsqueeze(1)).unsqueeze(1)
             kinds = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-            found = self.body(input_ids, attention_mask=same, position_ids=positions, **kinds, return_dict=True)
-            hidden = found.last_hidden_state
+            output = self.body(input_ids, attention_mask=same, position_ids=positions, **kinds, return_dict=True)
+            hidden = output.last_hidden_state
             return _vectors(
                 self.rest, input_ids.reshape(-1)[places], mask, hidden.reshape(-1, hidden.shape[-1])[places]
             )
@@ -186,14 +189,14 @@ def _vectors(modules: Any, input_ids: Any, mask: Any, hidden: Any) -> Any:
     return features["sentence_embedding"]
 
 
-def _traced(model: Any) -> tuple[Any, dict[str, Any]]:
-    """The first module, and inputs to trace it."""
+def _traced(model: Any) -> tuple[Any, Tensors]:
+    """Return the first module of a model, and inputs to trace it."""
     first = model[0]
     _check(first)
     return first, inputs_of(first, model.preprocess(_EXAMPLE))
 
 
-def inputs_of(first: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_of(first: Any, features: Tensors) -> Tensors:
     """Choose what a transformer takes of the features that its tokenizer makes, in the order of `INPUTS`."""
     known = first.model_forward_params
     return {name: features[name] for name in INPUTS if name in features and (known is None or name in known)}
@@ -223,15 +226,16 @@ def open_around(folder: Path, graph: Graph) -> Any:
         def _load_model(self, name: str, task: str, config: Any, *_: Any, **__: Any) -> Any:
             return _body(graph, config)
 
+    # Both files are those of Sentence Transformers.
     entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     settings = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
-    found = []
+    modules = []
     for entry in entries:
         name = entry["type"].rpartition(".")[2]
         kind = GraphTransformer if name == "Transformer" else getattr(kinds, name)
-        found.append(kind.load(str(folder), subfolder=entry["path"], local_files_only=True))
+        modules.append(kind.load(str(folder), subfolder=entry["path"], local_files_only=True))
     prompts, default = settings.get("prompts"), settings.get("default_prompt_name")
-    return SentenceTransformer(modules=found, prompts=prompts, default_prompt_name=default, device="cpu")
+    return SentenceTransformer(modules=modules, prompts=prompts, default_prompt_name=default, device="cpu")
 
 
 def _body(graph: Graph, config: Any) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,18 +16,20 @@ from hrembed.models.graph import explained, require, whole, whole_packed
 from hrembed.models.inputs import Tokens
 from hrembed.models.legacy import remove
 from hrembed.models.transformer import TransformerBackend
+from hrembed.records.base import Record, as_json
+from hrembed.types import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hrembed.types import Floats, Side
+    from hrembed.models.graph import Tensors
+    from hrembed.types import Floats
 
     Precision = Literal["float32", "bfloat16", "int8"]
 
 TOLERANCE = 1e-5
 _GRAPH, _TOKENIZER, _FACTS = "graph.xml", "tokenizer.json", "facts.json"
-_STATED = ("inputs", "pad", "first_position", "prompts")
 VERSION = 2  # of the form of these graphs
 _TEXTS_AT_ONCE = 1024
 # Tokens of a batch whose activations stay near a core: the best, by a little, of 256 to 4,096 on MiniLM. float32 takes
@@ -46,6 +47,24 @@ VARIED = (
     "C++ / C# / .NET 8",
 )
 _WAYS: tuple[tuple[Side, str], ...] = (("query", ""), ("document", ""), ("query", "Find what fits: "))
+
+
+class GraphFacts(Record):
+    """What must be known to run a graph, the content of `facts.json` beside it.
+
+    Attributes:
+        inputs: Names of the inputs that it takes.
+        pad: Number of the token that fills rows.
+        first_position: Where positions of a text start when texts share rows; null gives each text a row.
+        prompts: Side -> what the model itself puts in front of a text.
+        sha256: File of the folder -> its hash.
+    """
+
+    inputs: tuple[str, ...]
+    pad: int
+    first_position: int | None
+    prompts: dict[Side, str]
+    sha256: dict[str, str]
 
 
 class FastBackend:
@@ -82,7 +101,7 @@ class FastBackend:
 
 class _Opened:
     def __init__(self, folder: Path, precision: Precision, threads: int) -> None:
-        facts = _facts(folder)
+        facts = _read_facts(folder)
         if facts is None:
             raise ModelError(f"the graph in '{folder}' is not whole", hint="remove that folder; it is made anew")
         quantised = precision == "int8"
@@ -91,7 +110,7 @@ class _Opened:
             arithmetic = "float32"
         self._streams = openvino.Streams(folder / _GRAPH, precision=arithmetic, threads=threads)
         self._tokens = _tokens(folder, facts, precision)
-        self.prompts: Mapping[Side, str] = facts["prompts"]
+        self.prompts: Mapping[Side, str] = facts.prompts
 
     def embed(self, texts: Sequence[str], prompt: str) -> Floats:
         return self._streams.run(self._tokens.batches([prompt + text for text in texts]), len(texts))
@@ -99,15 +118,16 @@ class _Opened:
 
 def is_whole(folder: Path) -> bool:
     """Whether a folder holds a graph, complete and unchanged."""
-    return _facts(folder) is not None
+    return _read_facts(folder) is not None
 
 
-def _facts(folder: Path) -> dict[str, Any] | None:
+def _read_facts(folder: Path) -> GraphFacts | None:
+    """Read the facts of a graph; None when a file is missing, damaged or changed."""
     try:
-        facts: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        if all(sha256(folder / name) == sha for name, sha in facts["sha256"].items()):
+        facts = GraphFacts.model_validate_json((folder / _FACTS).read_bytes())
+        if all(sha256(folder / name) == expected for name, expected in facts.sha256.items()):
             return facts
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         pass
     return None
 
@@ -129,22 +149,37 @@ def write_whole(model: Any, folder: Path) -> float:
     with _settled(folder) as part:
         with explained("the model has no form as an OpenVINO graph"):
             (part / _TOKENIZER).write_text(_tokenizer_json(model), encoding="utf-8")
-            module, tokens, example = _form(model, part / _TOKENIZER)
-            openvino.write_graph(module, example, part / _GRAPH, output="sentence_embedding")
-        stated = (list(example), _pad(model), tokens.first_position, dict(_prompts(model)))
-        _write_facts(part, dict(zip(_STATED, stated, strict=True)))
+            form = _choose_form(model, part / _TOKENIZER)
+            openvino.write_graph(form.module, form.example, part / _GRAPH, output="sentence_embedding")
+        _write_facts(
+            part,
+            inputs=tuple(form.example),
+            pad=_pad(model),
+            first_position=form.tokens.first_position,
+            prompts=_prompts(model),
+        )
         gap = _gap(model, part)
         if not gap <= TOLERANCE:
             raise ModelError(f"OpenVINO's graph gives other vectors than the model (largest difference {gap:.2g})")
     return gap
 
 
-def _form(model: Any, file: Path) -> tuple[Any, Tokens, dict[str, Any]]:
-    """Choose between several texts in a row, where torch then gives the same vectors, and one text in each.
+class _Form(NamedTuple):
+    """A model as a torch module that can be traced.
 
-    Returns:
-        A module, what makes its inputs, and some to trace it.
+    Attributes:
+        module: From the tensors of `inputs` to vectors.
+        tokens: Makes its inputs.
+        example: Inputs to trace it.
     """
+
+    module: Any
+    tokens: Tokens
+    example: Tensors
+
+
+def _choose_form(model: Any, file: Path) -> _Form:
+    """Choose several texts in a row, where torch gives the same vectors that way, else one text in each."""
     source = TransformerBackend(lambda: model, identity="", batch_size=len(VARIED))
     expected = unit_rows(source.embed(VARIED, "query", ""))
     pad = _pad(model)
@@ -152,17 +187,17 @@ def _form(model: Any, file: Path) -> tuple[Any, Tokens, dict[str, Any]]:
         tokens = Tokens(file, pad=pad, first_position=first, budget=_BUDGETS["float32"])
         try:
             module = whole_packed(model)
-            found, example = _by_torch(module, tokens, [_prompts(model)["query"] + text for text in VARIED])
+            vectors, example = _by_torch(module, tokens, [_prompts(model)["query"] + text for text in VARIED])
         except Exception:  # each architecture refuses positions or a mask in its own way
             continue
-        if np.abs(unit_rows(found) - expected).max() <= TOLERANCE:
-            return module, tokens, example
+        if np.abs(unit_rows(vectors) - expected).max() <= TOLERANCE:
+            return _Form(module, tokens, example)
     tokens = Tokens(file, pad=pad, first_position=None, budget=_BUDGETS["float32"])
     module = whole(model)
-    return module, tokens, _by_torch(module, tokens, VARIED)[1]
+    return _Form(module, tokens, _by_torch(module, tokens, VARIED)[1])
 
 
-def _by_torch(module: Any, tokens: Tokens, texts: Sequence[str]) -> tuple[Floats, dict[str, Any]]:
+def _by_torch(module: Any, tokens: Tokens, texts: Sequence[str]) -> tuple[Floats, Tensors]:
     """Vectors of texts, and the inputs of the batch with the most texts."""
     import torch
 
@@ -171,8 +206,9 @@ def _by_torch(module: Any, tokens: Tokens, texts: Sequence[str]) -> tuple[Floats
         for places, inputs in tokens.batches(texts):
             batches.append({name: torch.from_numpy(inputs[name]) for name in module.inputs})
             parts.append((places, module(**batches[-1]).numpy()))
-    found = np.concatenate([vectors for _, vectors in parts])[np.argsort(np.concatenate([p for p, _ in parts]))]
-    return found, max(batches, key=lambda batch: len(batch["input_ids"]))
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
+    vectors = np.concatenate([vectors for _, vectors in parts])[order]
+    return vectors, max(batches, key=lambda batch: len(batch["input_ids"]))
 
 
 def write_int8(source: Path, folder: Path, texts: Sequence[str], *, portable: bool) -> None:
@@ -188,14 +224,16 @@ def write_int8(source: Path, folder: Path, texts: Sequence[str], *, portable: bo
         ModelError: NNCF is not installed, or cannot quantise it.
     """
     require("openvino", "nncf")
-    facts = json.loads((source / _FACTS).read_text(encoding="utf-8"))
+    facts = GraphFacts.model_validate_json((source / _FACTS).read_bytes())
     with _settled(folder) as part, explained("the graph cannot be quantised"):
         (part / _TOKENIZER).write_bytes((source / _TOKENIZER).read_bytes())
         tokens = _tokens(source, facts, "int8")
         # In batches, not one by one: a mask that was never seen at work would be quantised to nothing.
-        used = [{name: inputs[name] for name in facts["inputs"]} for _, inputs in tokens.batches(texts)]
+        used = [{name: inputs[name] for name in facts.inputs} for _, inputs in tokens.batches(texts)]
         openvino.write_quantised(source / _GRAPH, part / _GRAPH, used, portable=portable)
-        _write_facts(part, {name: facts[name] for name in _STATED})
+        _write_facts(
+            part, inputs=facts.inputs, pad=facts.pad, first_position=facts.first_position, prompts=facts.prompts
+        )
 
 
 @contextmanager
@@ -213,18 +251,22 @@ def _settled(folder: Path) -> Iterator[Path]:
         remove(own)
 
 
-def _write_facts(folder: Path, stated: Mapping[str, Any]) -> None:
+def _write_facts(
+    folder: Path, *, inputs: tuple[str, ...], pad: int, first_position: int | None, prompts: dict[Side, str]
+) -> None:
+    """Write the facts of a graph, with the hashes of its files."""
     files = [_GRAPH, _GRAPH.replace(".xml", ".bin"), _TOKENIZER]
-    write_json(folder / _FACTS, {**stated, "sha256": {name: sha256(folder / name) for name in files}})
+    hashes = {name: sha256(folder / name) for name in files}
+    facts = GraphFacts(inputs=inputs, pad=pad, first_position=first_position, prompts=prompts, sha256=hashes)
+    write_json(folder / _FACTS, as_json(facts))
 
 
-def _tokens(folder: Path, facts: Mapping[str, Any], precision: Precision) -> Tokens:
-    first, budget = facts["first_position"], _BUDGETS[precision]
-    return Tokens(folder / _TOKENIZER, pad=facts["pad"], first_position=first, budget=budget)
+def _tokens(folder: Path, facts: GraphFacts, precision: Precision) -> Tokens:
+    return Tokens(folder / _TOKENIZER, pad=facts.pad, first_position=facts.first_position, budget=_BUDGETS[precision])
 
 
 def _pad(model: Any) -> int:
-    return model.tokenizer.pad_token_id or 0
+    return int(model.tokenizer.pad_token_id or 0)
 
 
 def _tokenizer_json(model: Any) -> str:
@@ -241,21 +283,22 @@ def _tokenizer_json(model: Any) -> str:
 
 def _prompts(model: Any) -> dict[Side, str]:
     """What the model puts in front itself; Sentence Transformers looks for the names in this order."""
-    own, default = model.prompts, model.prompts.get(model.default_prompt_name)
+    prompts, default = model.prompts, model.prompts.get(model.default_prompt_name)
     names: dict[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
     return {
-        side: next((own[n] for n in known if own.get(n) is not None), default) or "" for side, known in names.items()
+        side: next((prompts[name] for name in known if prompts.get(name) is not None), default) or ""
+        for side, known in names.items()
     }
 
 
 def _gap(model: Any, folder: Path) -> float:
     """Largest difference of two unit vectors of varied texts, on both sides, with and without a prompt."""
     source = TransformerBackend(lambda: model, identity="", batch_size=len(VARIED))
-    found = _Opened(folder, "float32", 1)
+    graph = _Opened(folder, "float32", 1)
     gaps = [
         np.abs(
             unit_rows(source.embed(VARIED, side, prompt))
-            - unit_rows(found.embed(VARIED, prompt or found.prompts[side]))
+            - unit_rows(graph.embed(VARIED, prompt or graph.prompts[side]))
         ).max()
         for side, prompt in _WAYS
     ]

@@ -60,7 +60,8 @@ def write_legacy(model: Any, folder: Path, graph: Callable[[Path], None] | None 
             graph(part)
 
 
-def _pooling(module: Any) -> dict[str, Any]:
+def _pooling(module: Any) -> dict[str, bool | int]:
+    """Settings of a pooling with the keys of Sentence Transformers before 5.4."""
     modes = (module.pooling_mode,) if isinstance(module.pooling_mode, str) else module.pooling_mode
     unknown = sorted(set(modes) - _FLAGS.keys())
     if unknown:

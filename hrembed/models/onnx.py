@@ -14,6 +14,7 @@ from hrembed.models.graph import AXES, OUTPUT, Graph, quiet, traceable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hrembed.models.graph import Tensors
     from hrembed.types import Floats, Ints
 
 # Where Sentence Transformers (`backend="onnx"`) and text-embeddings-inference look.
@@ -49,7 +50,7 @@ def write_onnx(model: Any, file: Path, *, int8: bool = False) -> None:
         _quantise(whole, file)
 
 
-def _export(module: Any, example: Mapping[str, Any], file: Path) -> None:
+def _export(module: Any, example: Tensors, file: Path) -> None:
     import torch
 
     with quiet():

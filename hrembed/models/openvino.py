@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.models.graph import Tensors
     from hrembed.types import Floats, Ints
 
 # Where Sentence Transformers (`backend="openvino"`) looks; the weights lie beside it as `.bin`.
@@ -52,7 +53,7 @@ def write_openvino(model: Any, file: Path, calibration: Sequence[Mapping[str, In
 @signal_stack_kept()
 def write_graph(
     module: Any,
-    example: Mapping[str, Any],
+    example: Tensors,
     file: Path,
     *,
     output: str,
@@ -102,15 +103,15 @@ def _quantised(graph: Any, calibration: Sequence[Mapping[str, Ints]], *, portabl
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     fix = OverflowFix.ENABLE if portable else OverflowFix.DISABLE
-    found = nncf.quantize(
+    quantised = nncf.quantize(
         graph,
         nncf.Dataset(list(calibration)),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(calibration),
         advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix),
     )
-    _name_steadily(found)
-    return found
+    _name_steadily(quantised)
+    return quantised
 
 
 def _name_steadily(graph: Any) -> None:
@@ -154,7 +155,7 @@ class Streams:
         Returns:
             Shape (count, dim), float32.
         """
-        found = np.empty((count, self.dim), dtype=np.float32)
+        vectors = np.empty((count, self.dim), dtype=np.float32)
         # Not `AsyncInferQueue`: its callbacks need Python's lock, and a graph that is closed while one ends waits for
         # that thread with the lock in its hand, for ever.
         requests: deque[tuple[Any, Ints]] = deque(
@@ -162,23 +163,23 @@ class Streams:
         )
         try:
             for rows, inputs in batches:
-                request = _collect(found, *requests.popleft())
+                request = _collect(vectors, *requests.popleft())
                 request.start_async({name: inputs[name] for name in self.inputs})
                 requests.append((request, rows))
         finally:
             for request, rows in requests:
-                _collect(found, request, rows)
-        return found
+                _collect(vectors, request, rows)
+        return vectors
 
 
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
-def _collect(found: Floats, request: Any, rows: Ints) -> Any:
-    """Wait for a request that computes these rows, none if it has not been started, and keep them."""
+def _collect(vectors: Floats, request: Any, rows: Ints) -> Any:
+    """Wait for a request that computes these rows, none if it has not been started, and copy them."""
     if len(rows):
         request.wait()
-        found[rows] = request.get_output_tensor(0).data
+        vectors[rows] = request.get_output_tensor(0).data
     return request
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from hrembed.types import Ints
 
-    Given = TypeVar("Given")
-    Made = TypeVar("Made")
+    Item = TypeVar("Item")
+    Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Layout:
         mask: Shape (texts, longest), 1 where a text has a token.
         offsets: Shape (texts, longest), place of a token in its text.
         places: Shape (texts, longest), place of a token in the rows laid end to end; any place where there is none.
-        numbers: Shape (texts,), the how-manieth of its row a text is, from 1.
+        numbers: Shape (texts,), the place of a text in its row, from 1.
     """
 
     texts: Ints
@@ -39,9 +39,9 @@ class Layout:
 
     def rows(self, values: Ints, fill: int) -> Ints:
         """Lay values of all tokens, text after text, into rows, shape `shape`; `fill` where there is no token."""
-        found = np.full(self.shape[0] * self.shape[1], fill, dtype=np.int64)
-        found[self.places[self.mask == 1]] = values
-        return found.reshape(self.shape)
+        laid = np.full(self.shape[0] * self.shape[1], fill, dtype=np.int64)
+        laid[self.places[self.mask == 1]] = values
+        return laid.reshape(self.shape)
 
     def segments(self) -> Ints:
         """Which text of its row each token belongs to, from 1, 0 for none; shape `shape`."""
@@ -65,17 +65,17 @@ def pack(lengths: Sequence[int], *, budget: int, row: int = 1) -> list[Layout]:
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     rooms = np.maximum(sizes, 1)  # a text without a token has a place all the same
-    found: list[Layout] = []
+    batches: list[Layout] = []
     batch: list[list[int]] = []
     width = 0
     for texts in _rows(rooms, row):
         filled = int(rooms[texts].sum())
         if batch and (len(batch) + 1) * max(width, filled) > budget:
-            found.append(_laid(batch, sizes, rooms, width))
+            batches.append(_lay_out(batch, sizes, rooms, width))
             batch, width = [], 0
         batch.append(texts)
         width = max(width, filled)
-    return [*found, _laid(batch, sizes, rooms, width)] if batch else found
+    return [*batches, _lay_out(batch, sizes, rooms, width)] if batch else batches
 
 
 def _rows(rooms: Ints, row: int) -> Iterator[list[int]]:
@@ -93,7 +93,7 @@ def _rows(rooms: Ints, row: int) -> Iterator[list[int]]:
         yield texts
 
 
-def _laid(batch: Sequence[Sequence[int]], sizes: Ints, rooms: Ints, width: int) -> Layout:
+def _lay_out(batch: Sequence[Sequence[int]], sizes: Ints, rooms: Ints, width: int) -> Layout:
     texts = np.concatenate([np.array(row, dtype=np.int64) for row in batch])
     starts = np.concatenate([n * width + np.cumsum(rooms[row]) - rooms[row] for n, row in enumerate(batch)])
     numbers = np.concatenate([np.arange(1, len(row) + 1) for row in batch])
@@ -103,14 +103,14 @@ def _laid(batch: Sequence[Sequence[int]], sizes: Ints, rooms: Ints, width: int) 
     return Layout(texts, (len(batch), width), mask, offsets, np.where(mask, starts[:, None] + offsets, 0), numbers)
 
 
-def ahead(make: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
-    """Yield `make(item)` for every item, in order; the next is made in a thread while the caller works on this one."""
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `function(item)` for every item, in order; a thread computes the next one while the caller uses one."""
     with ThreadPoolExecutor(1) as pool:
-        waiting = None
-        for item in given:
-            coming = pool.submit(make, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+        pending = None
+        for item in items:
+            following = pool.submit(function, item)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()

@@ -29,9 +29,12 @@ from hrembed.files import sha256
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
     from tokenizers import Tokenizer
 
     from hrembed.types import Floats, Ints, Side
+
+    Tensor = npt.NDArray[Any]  # of any number format, before it is checked
 
 WORDLLAMA_FILES = {
     "weights/l2_supercat_256.safetensors": "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
@@ -229,7 +232,7 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
     return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
 
 
-def _read_tensors(file: Path) -> dict[str, Any]:
+def _read_tensors(file: Path) -> dict[str, Tensor]:
     from safetensors.numpy import load_file
 
     try:
@@ -243,7 +246,7 @@ def _unreadable(file: Path, err: Exception) -> ModelError:
     return ModelError(f"'{file}' does not load: {type(err).__name__}: {lines[0][:200] if lines else 'no message'}")
 
 
-def _floats(tensors: Mapping[str, Any], name: str, file: Path, *, dimensions: int) -> Floats:
+def _floats(tensors: Mapping[str, Tensor], name: str, file: Path, *, dimensions: int) -> Floats:
     """Take a tensor of finite numbers, in single precision; whole numbers are quantised vectors."""
     if name not in tensors:
         raise ModelError(f"'{file}' holds no tensor `{name}`, only {', '.join(sorted(tensors)) or 'nothing'}")
@@ -260,7 +263,7 @@ def _floats(tensors: Mapping[str, Any], name: str, file: Path, *, dimensions: in
     return single
 
 
-def _row_numbers(mapping: Any, rows: int, file: Path) -> Ints:
+def _row_numbers(mapping: Tensor, rows: int, file: Path) -> Ints:
     if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
         raise ModelError(
             f"'{file}': tensor `mapping` is {mapping.dtype} of shape {mapping.shape}, "

@@ -29,6 +29,7 @@ def open_tokenizer(folder: Path) -> tuple[Any, int | None, Path]:
     from transformers import AutoTokenizer
 
     try:
+        # These files are those of Sentence Transformers and transformers; any of their keys may be missing.
         modules = _json(folder / "modules.json", [{"path": ""}])
         body = folder / modules[0]["path"]
         tokenizer = AutoTokenizer.from_pretrained(str(body), local_files_only=True, trust_remote_code=False)
@@ -46,6 +47,7 @@ def open_tokenizer(folder: Path) -> tuple[Any, int | None, Path]:
 
 
 def _json(file: Path, missing: Any) -> Any:
+    """Read a JSON file of a library; `missing` where it is not there."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else missing
 
 

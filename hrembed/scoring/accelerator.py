@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.parts import ModelSection
-    from hrembed.models.choice import Choice
+    from hrembed.models.choice import Choice, Way
     from hrembed.models.graph_backend import Precision
     from hrembed.progress import Progress
     from hrembed.types import Backend
@@ -44,7 +44,7 @@ class Accelerator:
         identity: Hash of weights and length limit, in float32.
         source: Folder of the model.
         load: Loads it with torch.
-        progress: Told what is made and chosen.
+        progress: Receives notes about what is written and chosen.
     """
 
     def __init__(
@@ -139,18 +139,22 @@ class Accelerator:
         if known is not None:
             return known
         self._progress.note(f"{self._section.ref}: measuring which arithmetic is fast and agrees with float32, once")
-        graphs = {"float32": self._graph("float32"), "bfloat16": self._graph("bfloat16")}
-        found = choose({"torch": self._by_torch(), **graphs})
-        write_choice(file, found)
-        self._progress.note(f"{self._section.ref}: {_said(found)}")
-        return found
+        ways: dict[Way, Backend] = {
+            "torch": self._by_torch(),
+            "float32": self._graph("float32"),
+            "bfloat16": self._graph("bfloat16"),
+        }
+        choice = choose(ways)
+        write_choice(file, choice)
+        self._progress.note(f"{self._section.ref}: {_explain(choice)}")
+        return choice
 
     def _loaded(self) -> Any:
         self._model = self._model or self._load()
         return self._model
 
 
-def _said(choice: Choice) -> str:
+def _explain(choice: Choice) -> str:
     if choice.way == "torch":
         return "torch in float32, as nothing that agrees with it is faster"
     cosine, speed = choice.cosine[choice.way], choice.speed[choice.way]

@@ -283,7 +283,9 @@ def test_the_fastest_that_agrees_is_chosen(
 
 def test_a_choice_is_kept(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        accelerating, "choose", lambda backends: Choice("bfloat16", {"bfloat16": 2.0}, {"bfloat16": 1.0})
+        accelerating,
+        "choose",
+        lambda backends: Choice(way="bfloat16", speed={"bfloat16": 2.0}, cosine={"bfloat16": 1.0}),
     )
     notes = Notes()
     first = encoder(tiny_model, tmp_path, notes, precision="auto")
@@ -294,7 +296,7 @@ def test_a_choice_is_kept(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_choice_comes_back_from_its_file(tmp_path: Path) -> None:
-    made = Choice("float32", {"torch": 1.0, "float32": 1.5}, {"torch": 1.0, "float32": 0.99999})
+    made = Choice(way="float32", speed={"torch": 1.0, "float32": 1.5}, cosine={"torch": 1.0, "float32": 0.99999})
     write_choice(tmp_path / "choice.json", made)
     assert read_choice(tmp_path / "choice.json") == made
     (tmp_path / "choice.json").write_text("{}")
