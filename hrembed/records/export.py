@@ -13,7 +13,7 @@ class ExactExport(Record):
     """An export that gives the vectors of its source.
 
     Attributes:
-        mb: Size of the folder in mebibytes.
+        mb: Size of the folder, MB.
         difference: Largest difference of two vectors in any place.
     """
 
@@ -59,7 +59,7 @@ class QuantisedExport(Record):
     """An int8 export, whose vectors are near those of its source.
 
     Attributes:
-        mb: Size of the folder in mebibytes.
+        mb: Size of the folder, MB.
         cosine: How close the vectors are.
         lowest_cosine_alone_to_batch: Lowest cosine of a text embedded alone to the same text in a batch.
         ranking: How it ranks.

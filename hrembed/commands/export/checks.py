@@ -125,7 +125,7 @@ class Judge:
         Args:
             form: Name of the format.
             model: The export, opened.
-            mb: Its size in mebibytes.
+            mb: Its size, MB.
             expected: Of the source.
             found: Of the export.
 
