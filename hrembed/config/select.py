@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -21,39 +20,33 @@ class ScoresSection(Section):
 
     path: str | None = Field(
         default=None,
-        description="Parquet or CSV with model, revision, task, split, subset, main_score, mteb_version, and "
-        "experiment where a model was measured under several settings.",
+        description="Parquet or CSV file with the columns model, revision, task, split, subset, main_score, "
+        "mteb_version, and experiment where a model was measured under several settings.",
     )
-    results_dir: str | None = Field(default=None, description="A local mteb results folder.")
+    results_dir: str | None = Field(default=None, description="Folder of results that mteb wrote.")
     runs: tuple[str, ...] = Field(
         default=(),
-        description="Ids (or `latest`, or folders) of earlier `eval` runs; all of their tasks count as well.",
+        description="Finished `eval` runs: ids, folders or `latest`; all of their tasks count as well.",
     )
-    unit: Literal["fraction", "percent"] = Field(default="fraction", description="What 57.3 in `path` means.")
+    unit: Literal["fraction", "percent"] = Field(default="fraction", description="Unit of the scores in `path`.")
     benchmark: str = Field(default="MTEB(eng, v2)", description="Benchmark whose tasks count.")
-    tasks: tuple[str, ...] = Field(default=(), description="Tasks that count, by name; empty means by type.")
+    tasks: tuple[str, ...] = Field(default=(), description="Names of the tasks that count; empty takes `task_types`.")
     task_types: tuple[str, ...] = Field(
-        default=("Retrieval",), description="mteb task types that count when `tasks` is empty; empty means all."
+        default=("Retrieval",), description="mteb task types that count when `tasks` is empty; empty takes all."
     )
     missing: Literal["leave-out", "worst"] = Field(
         default="leave-out",
-        description="A model without a score on a task that counts: named and not ranked, or given the lowest score "
-        "that any model has there.",
+        description="A model without a score on a task that counts: listed but not ranked, or given the lowest score "
+        "of any model there.",
     )
     trained_on: Literal["mark", "discount", "exclude"] = Field(
         default="mark",
-        description="A model that was trained on a task that counts: said so, its score there lowered by `discount`, "
-        "or not ranked.",
+        description="A model trained on a task that counts: marked, its score there lowered by a tenth, or not ranked.",
     )
-    discount: float = Field(default=0.1, gt=0, lt=1, description="Share that a score on a task trained on loses.")
-    undisclosed: Keep = Field(default="keep", description="Models that do not say what they were trained on.")
-    incomparable: Keep = Field(
-        default="keep",
-        description="Scores of versions of mteb that are known to be wrong for the task; flagged, or taken as missing.",
-    )
+    undisclosed: Keep = Field(default="keep", description="Models that do not disclose their training data.")
     outliers: Keep = Field(
         default="keep",
-        description="Scores that fit neither the model nor the task; flagged, or taken as missing.",
+        description="Scores that fit neither the model nor the task: flagged, or treated as missing.",
     )
 
     @model_validator(mode="after")
@@ -72,11 +65,11 @@ class WeightsSection(Section):
 
     scheme: Scheme = Field(
         default="equal",
-        description="Every task alike, every type of task alike, or by how similar the lengths and the shape of its "
-        "texts are to those of the probe.",
+        description="Equal weight for each task, equal weight for each type of task, or more weight for tasks whose "
+        "texts resemble those of the probe in length and number of relevant documents.",
     )
-    tasks: dict[str, float] = Field(default={}, description="Factor for single tasks, by name; 0 leaves one out.")
-    types: dict[str, float] = Field(default={}, description="Factor for types of tasks, by mteb's name.")
+    tasks: dict[str, float] = Field(default={}, description="Factor for each named task; 0 leaves it out.")
+    types: dict[str, float] = Field(default={}, description="Factor for each named mteb task type.")
 
     @model_validator(mode="before")
     @classmethod
@@ -97,117 +90,94 @@ class ConstraintsSection(Section):
     licences: tuple[LicenceClass, ...] = Field(
         default=("permissive",), description="Accepted licence classes; empty accepts all."
     )
-    max_parameters: int | None = Field(default=None, ge=1, description="Most parameters.")
-    max_active_parameters: int | None = Field(
-        default=None, ge=1, description="Most parameters that a text passes through, without the table of tokens."
+    max_parameters: int | None = Field(default=None, ge=1, description="Largest number of parameters.")
+    max_memory_mb: float | None = Field(default=None, gt=0, description="Largest size of the weights, in MB.")
+    max_dimension: int | None = Field(default=None, ge=1, description="Largest dimension of the vectors.")
+    min_max_tokens: int | None = Field(
+        default=None, ge=1, description="Smallest acceptable maximum text length, in tokens."
     )
-    max_memory_mb: float | None = Field(default=None, gt=0, description="Largest weights, in MB.")
-    max_dimension: int | None = Field(default=None, ge=1, description="Longest vector.")
-    min_max_tokens: int | None = Field(default=None, ge=1, description="Shortest acceptable text limit, in tokens.")
     languages: tuple[str, ...] = Field(
-        default=("eng-Latn",), description="Languages that must be listed, as `eng-Latn`."
+        default=("eng-Latn",), description="Languages that the model must list, as `eng-Latn`."
     )
-    open_weights: bool | None = Field(default=True, description="Whether weights must be public; null does not ask.")
-    released_after: str | None = Field(default=None, description="First acceptable release date, as `2024-01-31`.")
-    frameworks: tuple[str, ...] = Field(
-        default=(), description="One of these must load it, as mteb calls them: `Sentence Transformers`, `API`."
+    open_weights: bool | None = Field(
+        default=True, description="Whether the weights must be public; null accepts both."
     )
-    kinds: tuple[str, ...] = Field(
-        default=("dense",),
-        description="Accepted kinds: `dense`, `sparse`, `late-interaction`, `cross-encoder`; empty accepts all, also "
-        "models that take no text.",
-    )
-    superseded: bool = Field(default=True, description="Whether a model that its makers replaced may stay.")
     max_ms_per_text: float | None = Field(
         default=None,
         gt=0,
-        description="Most milliseconds for a text on this processor; only models measured here can be held to it.",
+        description="Longest time for a text on this processor, in milliseconds; applies to models measured here.",
     )
-
-    @field_validator("released_after")
-    @classmethod
-    def _a_date(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                date.fromisoformat(value)
-            except ValueError:
-                raise ValueError(f"'{value}' is no date; write it as `2024-01-31`") from None
-        return value
 
 
 class FactSection(Section):
-    """A model of yours, or a correction to what mteb says of one; what is not given here stays as it is."""
+    """Facts of a model that mteb does not know, or corrections of what mteb says; null keeps what mteb says."""
 
-    name: str = Field(min_length=1, description="Name in the scores.")
+    name: str = Field(min_length=1, description="Name of the model in the scores.")
     parameters: int | None = Field(default=None, ge=0, description="Number of parameters.")
     memory_mb: float | None = Field(default=None, ge=0, description="Size of the weights, in MB.")
-    dimension: int | None = Field(default=None, ge=1, description="Length of a vector.")
-    max_tokens: int | None = Field(default=None, ge=1, description="Longest text, in tokens.")
+    dimension: int | None = Field(default=None, ge=1, description="Dimension of the vectors.")
+    max_tokens: int | None = Field(default=None, ge=1, description="Maximum text length, in tokens.")
     licence: str | None = Field(default=None, description="Name of the licence, as `apache-2.0`.")
-    open_weights: bool | None = Field(default=None, description="Whether weights are public.")
+    open_weights: bool | None = Field(default=None, description="Whether the weights are public.")
     languages: tuple[str, ...] | None = Field(default=None, description="Languages, as `eng-Latn`.")
-    released: str | None = Field(default=None, description="Release date, as `2024-01-31`.")
-    frameworks: tuple[str, ...] | None = Field(default=None, description="What loads it.")
-    kinds: tuple[str, ...] | None = Field(default=None, description="`dense`, `cross-encoder`, ...")
-    trained_on: tuple[str, ...] | None = Field(default=None, description="Tasks it was trained on.")
+    trained_on: tuple[str, ...] | None = Field(default=None, description="Tasks that the model was trained on.")
 
 
 class PairsSection(Section):
-    """Pairs of your own, made into a search: anchors ask, positives are found."""
+    """Your own pairs as a retrieval task: anchors are the queries, positives the documents."""
 
     path: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",
         description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`; or the folder of a `data` "
         "run.",
     )
-    kind: str | None = Field(default=None, description="Kind of the pairs; needed where there are several.")
-    max_queries: int = Field(default=300, ge=10, description="Most queries; groups take turns.")
+    kind: str | None = Field(default=None, description="Kind of the pairs to use; required where there are several.")
+    max_queries: int = Field(default=300, ge=10, description="Maximum number of queries, drawn evenly from the groups.")
 
 
 class HalvingSection(Section):
-    """Models that are clearly behind on a part of the task are not measured on the rest."""
+    """Successive halving: models that are clearly behind on a part of the task are not measured on the rest."""
 
-    rounds: int = Field(default=3, ge=1, le=6, description="Rounds; each takes twice the part of the one before.")
-    finalists: int = Field(default=3, ge=1, description="At least so many models reach the last round.")
-    min_queries: int = Field(default=20, ge=2, description="Fewest queries of a round.")
-    seed: int = Field(default=13, ge=0, description="Seed of the parts.")
+    rounds: int = Field(
+        default=3, ge=1, le=6, description="Number of rounds; each uses twice as much of the task as the one before."
+    )
+    finalists: int = Field(default=3, ge=1, description="Smallest number of models in the last round.")
 
 
 class PriceSection(Section):
-    """What a provider asks for a model of the leaderboard."""
+    """Price of a service on the leaderboard."""
 
-    model: str = Field(min_length=1, description="Name on the leaderboard.")
+    model: str = Field(min_length=1, description="Name of the model on the leaderboard.")
     per_million_tokens: float = Field(ge=0, description="Price, in any currency.")
 
 
 class CostSection(Section):
-    """What texts cost."""
+    """Speed, memory and cost of the finalists."""
 
     measure: bool = Field(
         default=True,
-        description="Start each model in a process of its own: start-up time, memory, texts per second. Some ten "
-        "seconds a model.",
+        description="Measure start-up time, memory and texts per second of each model in a process of its own; takes "
+        "about ten seconds for each model.",
     )
-    texts: int = Field(default=200, ge=8, description="Texts of the probe that are timed.")
     machine_per_hour: float | None = Field(
-        default=None, ge=0, description="Price of a machine like this one, in any currency; null gives no cost."
+        default=None, ge=0, description="Price of this machine for an hour, in any currency; null shows hours."
     )
-    prices: tuple[PriceSection, ...] = Field(default=(), description="Price table of models behind an API.")
+    prices: tuple[PriceSection, ...] = Field(default=(), description="Prices of services on the shortlist.")
 
 
 class ProbeSection(Section):
-    """Measuring models on this machine, on the user's own task."""
+    """Measuring models on this machine, on your own task."""
 
     models: tuple[ModelSection, ...] = Field(
         default=(ModelSection(), ModelSection(ref="bm25"), ModelSection(ref="tfidf")),
         description="Models to measure.",
     )
     shortlisted: bool = Field(
-        default=True, description="Measure also those of the shortlist whose weights are on this machine."
+        default=True, description="Also measure shortlisted models whose weights are on this machine."
     )
     task: TaskSection = DEV
-    pairs: PairsSection | None = Field(default=None, description="Pairs in place of `task`; null takes `task`.")
-    metric: str = Field(default="ndcg@10", description="What is measured.")
+    pairs: PairsSection | None = Field(default=None, description="Pairs to use in place of `task`.")
+    metric: str = Field(default="ndcg@10", description="Metric that decides.")
     halving: HalvingSection = HalvingSection()
     cost: CostSection = CostSection()
 
@@ -217,23 +187,26 @@ class ProbeSection(Section):
 class TransferSection(Section):
     """The best models, fine-tuned briefly: the best base is not always the best after tuning."""
 
-    finalists: int = Field(default=0, ge=0, description="How many are tuned; 0 tunes none.")
+    finalists: int = Field(default=0, ge=0, description="Number of models to fine-tune for one epoch; 0 for none.")
     config: str | None = Field(
-        default=None, description="Config of `finetune` that says with what and how; null takes the shipped one."
+        default=None, description="`finetune` config with the data and the method; null takes the shipped one."
     )
-    pairs: int = Field(default=1000, ge=2, description="Most rows of each source.")
-    epochs: int = Field(default=1, ge=1, description="Passes over them.")
+    pairs: int = Field(default=1000, ge=2, description="Maximum number of rows of each source.")
 
 
 class SelectConfig(Section):
     """`hrembed select`: from the leaderboard to the model that fits."""
 
     scores: ScoresSection = ScoresSection()
-    rank_by: RankBy = Field(default="mean", description="Mean score, or points for every model beaten on a task.")
+    rank_by: RankBy = Field(
+        default="mean", description="Mean score, or Borda count: points for each model beaten on a task."
+    )
     weights: WeightsSection = WeightsSection()
     constraints: ConstraintsSection = ConstraintsSection(max_parameters=150_000_000)
-    facts: tuple[FactSection, ...] = Field(default=(), description="Models that mteb does not know, and corrections.")
-    shortlist: int = Field(default=10, ge=1, description="Length of the ranked list.")
+    facts: tuple[FactSection, ...] = Field(
+        default=(), description="Facts of models that mteb does not know, and corrections."
+    )
+    shortlist: int = Field(default=10, ge=1, description="Number of models on the shortlist.")
     probe: ProbeSection = ProbeSection()
     transfer: TransferSection = TransferSection()
     bootstrap: BootstrapSection = BootstrapSection()

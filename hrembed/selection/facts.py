@@ -33,8 +33,7 @@ class Facts:
         revision: Commit of the weights.
         released: Date, `2024-02-29`.
         instructions: Whether queries are to be put behind an instruction.
-        frameworks: What loads it, for example `Sentence Transformers`; `API` for a service.
-        kinds: `dense`, `cross-encoder`, `late-interaction`, `sparse`, ...
+        dense: Whether it makes one vector of a text, which every command needs.
         adapted_from: Model that it was made of.
         superseded_by: Model that its makers recommend instead.
     """
@@ -51,14 +50,13 @@ class Facts:
     revision: str | None = None
     released: str | None = None
     instructions: bool | None = None
-    frameworks: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
+    dense: bool = True
     adapted_from: str | None = None
     superseded_by: str | None = None
 
 
 def registry_facts() -> list[Facts]:
-    """Facts of every model in the installed mteb registry, sorted by name; those that take no text have no kind."""
+    """Facts of every model in the installed mteb registry, sorted by name."""
     import mteb
 
     return sorted(
@@ -69,7 +67,6 @@ def registry_facts() -> list[Facts]:
 def _facts(meta: Any) -> Facts:
     """Facts in a `ModelMeta` of mteb."""
     dimensions = meta.embed_dim if isinstance(meta.embed_dim, list) else [meta.embed_dim]
-    text = "text" in (meta.modalities or ["text"])
     return Facts(
         name=meta.name,
         parameters=meta.n_parameters,
@@ -84,8 +81,7 @@ def _facts(meta: Any) -> Facts:
         revision=meta.revision,
         released=str(meta.release_date) if meta.release_date else None,
         instructions=meta.use_instructions,
-        frameworks=tuple(str(name) for name in meta.framework or ()),
-        kinds=tuple(str(kind) for kind in meta.model_type or ()) if text else (),
+        dense="text" in (meta.modalities or ["text"]) and "dense" in map(str, meta.model_type or ()),
         adapted_from=str(meta.adapted_from) if meta.adapted_from else None,
         superseded_by=str(meta.superseded_by) if meta.superseded_by else None,
     )
@@ -137,49 +133,37 @@ class Limits:
     Attributes:
         licences: Accepted classes.
         max_parameters: Most parameters.
-        max_active_parameters: Most that a text passes through.
         max_memory_mb: Largest weights, MB.
         max_dimension: Longest vector.
         min_max_tokens: Shortest acceptable limit of a text.
         languages: All of these must be listed.
         open_weights: Whether weights must be public.
-        released_after: First acceptable date, `2024-01-01`.
-        frameworks: One of these must load it.
-        kinds: One of these it must be.
-        superseded: Whether a model that its makers replaced may stay.
     """
 
     licences: tuple[LicenceClass, ...] = ()
     max_parameters: int | None = None
-    max_active_parameters: int | None = None
     max_memory_mb: float | None = None
     max_dimension: int | None = None
     min_max_tokens: int | None = None
     languages: tuple[str, ...] = ()
     open_weights: bool | None = None
-    released_after: str | None = None
-    frameworks: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    superseded: bool = True
 
 
 def broken_limits(facts: Facts, limits: Limits) -> list[str]:
-    """Name every limit that a model breaks; a fact that is not known breaks the limit that asks for it."""
+    """Name every limit that a model breaks; a fact that is not known breaks the limit that asks for it.
+
+    A model that is not dense breaks the limit `kind`, which always holds.
+    """
     checks = {
         "licence": not limits.licences or licence_class(facts.licence) in limits.licences,
         "parameters": _at_most(facts.parameters, limits.max_parameters),
-        "active parameters": _at_most(facts.active_parameters, limits.max_active_parameters),
         "memory": _at_most(facts.memory_mb, limits.max_memory_mb),
         "dimension": _at_most(facts.dimension, limits.max_dimension),
         "max tokens": limits.min_max_tokens is None
         or (facts.max_tokens is not None and facts.max_tokens >= limits.min_max_tokens),
         "languages": set(limits.languages) <= facts.languages,
         "open weights": limits.open_weights is None or facts.open_weights == limits.open_weights,
-        "release date": limits.released_after is None
-        or (facts.released is not None and facts.released >= limits.released_after),
-        "framework": not limits.frameworks or bool(set(limits.frameworks) & set(facts.frameworks)),
-        "kind": not limits.kinds or bool(set(limits.kinds) & set(facts.kinds)),
-        "superseded": limits.superseded or facts.superseded_by is None,
+        "kind": facts.dense,
     }
     return [name for name, holds in checks.items() if not holds]
 

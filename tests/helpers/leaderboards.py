@@ -26,7 +26,7 @@ TASKS = ("ArguAna", "FiQA2018", "SCIDOCS", "TRECCOVID", "STSBenchmark")
 # Names no task of these itself; the model that it was made of was trained on two of them.
 ADAPTED = "GreenNode/GreenNode-Embedding-KaLM-Mini-Instruct-VN-V1"
 NOTHING = ProbeSection(models=(), shortlisted=False)
-ANY = ConstraintsSection(licences=(), languages=(), open_weights=None, kinds=())
+ANY = ConstraintsSection(licences=(), languages=(), open_weights=None)
 
 
 def own(name: str, **facts: Any) -> FactSection:
@@ -58,7 +58,7 @@ def run_planted(
     scores = ScoresSection(path=file, tasks=TASKS, **other.pop("scores", {}))
     named = {section.name for section in facts}
     rest = tuple(own(name) for name in MEANS if name not in named)
-    given = {"constraints": ConstraintsSection(languages=(), open_weights=None, kinds=()), "probe": NOTHING, **other}
+    given = {"constraints": ConstraintsSection(languages=(), open_weights=None), "probe": NOTHING, **other}
     config = SelectConfig(scores=scores, facts=(*facts, *rest), **given)
     return run_select(config, Workspace(tmp_path / "runs"))
 

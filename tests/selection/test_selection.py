@@ -224,24 +224,25 @@ def test_a_fact_that_is_not_known_breaks_the_limit_that_asks_for_it():
     strict = Limits(
         licences=("permissive",),
         max_parameters=10,
-        max_active_parameters=10,
         max_memory_mb=10,
         max_dimension=10,
         min_max_tokens=10,
         languages=("eng-Latn",),
         open_weights=True,
-        released_after="2024-01-01",
-        frameworks=("API",),
-        kinds=("dense",),
     )
     assert broken_limits(Facts("m"), strict) == [
-        "licence", "parameters", "active parameters", "memory", "dimension", "max tokens", "languages", "open weights",
-        "release date", "framework", "kind",
+        "licence", "parameters", "memory", "dimension", "max tokens", "languages", "open weights",
     ]  # fmt: skip
     assert broken_limits(Facts("m"), Limits()) == []
-    known = Facts("m", released="2024-02-01", memory_mb=9.5, superseded_by="n")
-    assert broken_limits(known, Limits(released_after="2024-01-01", max_memory_mb=10)) == []
-    assert broken_limits(known, Limits(superseded=False)) == ["superseded"]
+    assert broken_limits(Facts("m", memory_mb=9.5), Limits(max_memory_mb=10)) == []
+
+
+def test_a_model_that_is_not_dense_fits_no_command():
+    assert broken_limits(Facts("m", dense=False), Limits()) == ["kind"]
+    dense = {known.name: known.dense for known in registry_facts()}
+    assert dense["BAAI/bge-small-en-v1.5"]
+    assert not dense["BAAI/bge-reranker-v2-m3"]  # a cross-encoder
+    assert not dense["colbert-ir/colbertv2.0"]  # late interaction
 
 
 def test_the_size_of_weights_is_in_megabytes_of_a_million_bytes():

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_DISCOUNT = 0.1  # share that a score on a task trained on loses; how much such a task flatters, nobody knows
+
 
 class Catalogue(NamedTuple):
     """Models and what they fulfil.
@@ -95,9 +97,6 @@ def _corrected(facts: Facts, section: FactSection) -> Facts:
         licence=_stated(section.licence, facts.licence),
         open_weights=_stated(section.open_weights, facts.open_weights),
         languages=facts.languages if section.languages is None else frozenset(section.languages),
-        released=_stated(section.released, facts.released),
-        frameworks=facts.frameworks if section.frameworks is None else section.frameworks,
-        kinds=facts.kinds if section.kinds is None else section.kinds,
     )
 
 
@@ -110,16 +109,11 @@ def _limits(section: ConstraintsSection) -> Limits:
     return Limits(
         licences=section.licences,
         max_parameters=section.max_parameters,
-        max_active_parameters=section.max_active_parameters,
         max_memory_mb=section.max_memory_mb,
         max_dimension=section.max_dimension,
         min_max_tokens=section.min_max_tokens,
         languages=section.languages,
         open_weights=section.open_weights,
-        released_after=section.released_after,
-        frameworks=section.frameworks,
-        kinds=section.kinds,
-        superseded=section.superseded,
     )
 
 
@@ -179,7 +173,7 @@ def rank(
     fitting = {facts.name for facts in catalogue.fitting}
     present = [n for n, model in enumerate(table.models) if model in fitting]
     trained_on = _trained_on(config, [table.models[n] for n in present], table.tasks)
-    scores = _adjusted(config, table, suspicious, incomparable, trained_on)[:, counted]
+    scores = _adjusted(config, table, suspicious, trained_on)[:, counted]
     reasons = {table.models[n]: _reason(config, scores[n], trained_on[table.models[n]]) for n in present}
     rows = np.array([n for n in present if not reasons[table.models[n]]], dtype=np.int64)
     if not len(rows):
@@ -234,19 +228,16 @@ def _adjusted(
     config: SelectConfig,
     table: ScoreTable,
     suspicious: Bools,
-    incomparable: Bools,
     trained_on: Mapping[str, frozenset[str] | None],
 ) -> Floats:
     """Take out or lower the scores that the config does not trust, shape (models, tasks)."""
     scores = table.scores.copy()
     if config.scores.outliers == "drop":
         scores[suspicious] = np.nan
-    if config.scores.incomparable == "drop":
-        scores[incomparable] = np.nan
     if config.scores.trained_on == "discount":
         for n, model in enumerate(table.models):
             trained = [task in (trained_on.get(model) or ()) for task in table.tasks]
-            scores[n, trained] *= 1 - config.scores.discount
+            scores[n, trained] *= 1 - _DISCOUNT
     return scores
 
 

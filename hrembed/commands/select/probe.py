@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from hrembed.selection.facts import Facts
     from hrembed.types import Encoder, Estimate, Floats, Task
 
+_TIMED_TEXTS = 200  # half queries, half documents: a second on a small model
+_MIN_QUERIES = 20  # fewest queries of a round; fewer give no interval that is worth anything
+
 
 class Candidate(NamedTuple):
     """A model that is to be measured.
@@ -189,7 +192,7 @@ def _footprints(
     measured = {}
     with workspace.progress.bar("start-up, memory and speed", len(local)) as advance:
         for candidate in local:
-            measured[candidate.name] = footprints(candidate.section, task, workspace.root, config.probe.cost.texts)
+            measured[candidate.name] = footprints(candidate.section, task, workspace.root, _TIMED_TEXTS)
             advance(1, candidate.name)
     return measured
 
@@ -206,13 +209,13 @@ def successive_halving(
     Returns:
         Those measured on the whole task, best first, and those dropped, the last ones first.
     """
-    section = config.probe.halving
+    section, seed = config.probe.halving, config.bootstrap.seed
     rounds = section.rounds if len(candidates) > section.finalists else 1
     left, dropped = list(candidates), list[Probed]()
     measured: list[Probed] = []
     for number in range(1, rounds + 1):
         share = 0.5 ** (rounds - number)
-        part = subtask(task, share, min_queries=section.min_queries, seed=section.seed)
+        part = subtask(task, share, min_queries=_MIN_QUERIES, seed=seed)
         if len(part.queries) == len(task.queries) and number < rounds:
             continue
         measured = _round(config, left, part, number, progress)

@@ -73,7 +73,7 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
         update={"models": tuple(pinned(model, workspace.root) for model in config.probe.models)}
     )
     config = config.model_copy(update={"probe": probe_section})
-    seeds = {"bootstrap": config.bootstrap.seed, "probe": config.probe.halving.seed}
+    seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds) as run:
         workspace.progress.note("reading model facts from the installed mteb")
         catalogue = open_catalogue(config)

@@ -79,12 +79,12 @@ def _plan(section: TransferSection, run: Run) -> FinetuneConfig:
 
 
 def brief(plan: FinetuneConfig, section: TransferSection, model: ModelSection) -> FinetuneConfig:
-    """The same training for every model, on few rows, without the proof that a model to be shipped needs."""
+    """The same training for every model, one pass over few rows, without the proof that a model to be shipped needs."""
     values = plan.model_dump()
     values["model"] = model.model_dump()
     for source in values["sources"]:
         source["limit"] = min(source["limit"] or section.pairs, section.pairs)
-    values["train"] |= {"epochs": section.epochs, "evaluations": 1, "patience": None, "saves": 0}
+    values["train"] |= {"epochs": 1, "evaluations": 1, "patience": None, "saves": 0}
     values["proof"] |= {"tests": (), "retention": (), "strengths": (), "strength": 1.0}
     return FinetuneConfig.model_validate(values)
 
