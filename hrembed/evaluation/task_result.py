@@ -6,12 +6,12 @@ import json
 import re
 import time
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _DECIMALS = 6  # as mteb rounds what it writes
@@ -42,19 +42,10 @@ def content_subset(data_hash: str) -> str:
     return f"sha256-{data_hash[:16]}"
 
 
-def task_result_json(
-    *,
-    task: str,
-    split: str,
-    data_hash: str,
-    scores: Mapping[str, float],
-    main: str,
-    seconds: float,
-    subset: str = "default",
-) -> dict[str, Any]:
-    """Write the scores of one split as mteb's `TaskResult.to_disk` does (2.26).
+class SplitScores(NamedTuple):
+    """Scores of a model on one split of a task.
 
-    Args:
+    Attributes:
         task: The name that mteb knows the task by.
         split: Split that was scored.
         data_hash: SHA-256 of the data, or mteb's own revision for a task of mteb.
@@ -62,36 +53,15 @@ def task_result_json(
         main: The metric among them that is mteb's main score.
         seconds: Time of the evaluation.
         subset: mteb's name of the subset; for tasks of `hrembed.mteb`, `content_subset` of the task's revision.
-
-    Returns:
-        Content of `<task>.json`. NaN stays a float NaN: mteb writes it as the word `NaN`, and reads it back.
-
-    Raises:
-        ValueError: `main` is not among the scores.
     """
-    if main not in scores:
-        raise ValueError(f"main metric '{main}' is not among {', '.join(scores)}")
-    return {
-        "dataset_revision": data_hash,
-        "task_name": task,
-        "mteb_version": version("mteb"),
-        "scores": {split: [_entry(scores, main, subset)]},
-        "evaluation_time": seconds,
-        "kg_co2_emissions": None,
-        "date": round(time.time(), 3),
-        "evaluation_phases": None,
-    }
 
-
-def _entry(scores: Mapping[str, float], main: str, subset: str) -> dict[str, Any]:
-    rounded = {name: round(float(value), _DECIMALS) for name, value in scores.items()}
-    return {key: value for name, value in rounded.items() for key in mteb_names(name)} | {
-        "main_score": rounded[main],
-        "hf_subset": subset,
-        "languages": ["eng-Latn"],
-        "mteb_version": version("mteb"),
-        "hrembed_version": version("hrembed"),  # whose numbers they are
-    }
+    task: str
+    split: str
+    data_hash: str
+    scores: Mapping[str, float]
+    main: str
+    seconds: float
+    subset: str = "default"
 
 
 def mteb_names(metric: str) -> tuple[str, ...]:
@@ -105,8 +75,8 @@ def mteb_names(metric: str) -> tuple[str, ...]:
     return tuple(key + cut for key in _RENAMED.get(name, (name.replace("-", "_"),)))
 
 
-def write_task_results(folder: Path, model_name: str, revision: str, results: Iterable[Mapping[str, Any]]) -> Path:
-    """Write results where `mteb.ResultCache(folder).load_results()` finds them.
+def write_task_results(folder: Path, model_name: str, revision: str, results: Iterable[SplitScores]) -> Path:
+    """Write results where `mteb.ResultCache(folder).load_results()` finds them, as mteb 2.26 writes its own.
 
     The layout is `results/<model>/<revision>/<task>.json` beside a `model_meta.json`. mteb knows a model by its name:
     its tables join the revisions of one name. So the name holds the start of the revision, and two checkpoints that
@@ -116,55 +86,72 @@ def write_task_results(folder: Path, model_name: str, revision: str, results: It
         folder: What mteb calls the cache path.
         model_name: Short name for people.
         revision: The encoder's identity: a hash of everything that decides the scores.
-        results: Of `task_result_json`; those of one task are joined in one file.
+        results: The splits; those of one task are joined in one file.
 
     Returns:
         The folder of this model and revision.
 
     Raises:
         HrembedError: A file cannot be written.
-        ValueError: One task has results on different data, or a name that is no file name.
+        ValueError: A main metric is not among the scores, one task has results on different data, or a name is no file
+            name.
     """
     readable = re.sub(r"[^A-Za-z0-9.-]+", "-", model_name).strip("-.") or "model"
     name = f"hrembed/{readable}-{revision[:12]}"
     place = folder / "results" / name.replace("/", "__") / revision
-    for task, result in _by_task(results).items():
-        _write(place / f"{task}.json", result)
-    meta = dict.fromkeys(_UNKNOWN)
-    _write(
-        place / "model_meta.json",
-        {
-            "name": name,
-            "revision": revision,
-            "loader_kwargs": {},
-            "framework": [],
-            "modalities": ["text"],
-            "model_type": ["dense"],
-            **meta,
-        },
-    )
+    by_task: dict[str, list[SplitScores]] = {}
+    for result in results:
+        by_task.setdefault(result.task, []).append(result)
+    for task, splits in by_task.items():
+        if "/" in task or not task.strip("."):
+            raise ValueError(f"'{task}' cannot name a file")
+        _write(place / f"{task}.json", _task_result(task, splits))
+    meta = {
+        "name": name,
+        "revision": revision,
+        "loader_kwargs": {},
+        "framework": [],
+        "modalities": ["text"],
+        "model_type": ["dense"],
+    }
+    _write(place / "model_meta.json", {**meta, **dict.fromkeys(_UNKNOWN)})
     return place
 
 
-def _by_task(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for result in results:
-        task = result["task_name"]
-        if "/" in task or not task.strip("."):
-            raise ValueError(f"'{task}' cannot name a file")
-        if task not in found:
-            found[task] = {**result, "scores": {split: list(rows) for split, rows in result["scores"].items()}}
-            continue
-        joined = found[task]
-        if joined["dataset_revision"] != result["dataset_revision"]:
-            raise ValueError(f"task '{task}' has results on two revisions of its data")
-        for split, rows in result["scores"].items():
-            joined["scores"].setdefault(split, []).extend(rows)
-        joined["evaluation_time"] += result["evaluation_time"]
-        joined["date"] = max(joined["date"], result["date"])
-    return found
+def _task_result(task: str, splits: Sequence[SplitScores]) -> dict[str, object]:
+    """Content of a file of one task; the keys are those of mteb's `TaskResult`."""
+    revisions = {split.data_hash for split in splits}
+    if len(revisions) > 1:
+        raise ValueError(f"task '{task}' has results on two revisions of its data")
+    scores: dict[str, list[dict[str, object]]] = {}
+    for split in splits:
+        scores.setdefault(split.split, []).append(_entry(split))
+    return {
+        "dataset_revision": revisions.pop(),
+        "task_name": task,
+        "mteb_version": version("mteb"),
+        "scores": scores,
+        "evaluation_time": sum(split.seconds for split in splits),
+        "kg_co2_emissions": None,
+        "date": round(time.time(), 3),
+        "evaluation_phases": None,
+    }
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def _entry(split: SplitScores) -> dict[str, object]:
+    """Scores of one split under mteb's names."""
+    if split.main not in split.scores:
+        raise ValueError(f"main metric '{split.main}' is not among {', '.join(split.scores)}")
+    rounded = {name: round(float(value), _DECIMALS) for name, value in split.scores.items()}
+    return {key: value for name, value in rounded.items() for key in mteb_names(name)} | {
+        "main_score": rounded[split.main],
+        "hf_subset": split.subset,
+        "languages": ["eng-Latn"],
+        "mteb_version": version("mteb"),
+        "hrembed_version": version("hrembed"),  # whose numbers they are
+    }
+
+
+def _write(path: Path, content: Mapping[str, object]) -> None:
     """Write JSON as mteb does, with the word `NaN` for what is undefined: its reader takes no null for a score."""
     write_text(path, json.dumps(content, indent=2) + "\n")

@@ -107,6 +107,7 @@ class CommandRecord(Record):
 
 
 R = TypeVar("R", bound=CommandRecord)
+M = TypeVar("M", bound=BaseModel)
 
 
 def as_json(record: Record | Mapping[str, Record]) -> dict[str, object]:
@@ -144,9 +145,23 @@ def read_record(kind: type[R], text: str, where: str) -> R:
             f"'{where}' was written {written}; this version of hrembed reads schema {SCHEMA}",
             hint=f"repeat the run with its `config.yaml`: hrembed {kind.command.replace('data-', 'data ')} CONFIG",
         )
+    return validated(kind, content, f"'{where}' is not what `{kind.command}` writes")
+
+
+def validated(kind: type[M], content: object, failure: str) -> M:
+    """Turn plain JSON values into what they should be.
+
+    Args:
+        kind: A record, or settings.
+        content: What was read.
+        failure: Begins the message when it is something else.
+
+    Raises:
+        DataError: It is; the message names the first field that does not fit.
+    """
     try:
         return kind.model_validate(content)
     except ValidationError as err:
         first = err.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise DataError(f"'{where}' is not what `{kind.command}` writes: {place}: {first['msg']}") from err
+        raise DataError(f"{failure}: {place}: {first['msg']}") from err

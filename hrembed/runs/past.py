@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import DataError, HrembedError, ModelError
 from hrembed.files import sha256
-from hrembed.records.base import read_record
+from hrembed.records.base import read_record, validated
 from hrembed.records.manifest import Manifest
 
 if TYPE_CHECKING:
-    from hrembed.records.base import R
+    from hrembed.records.base import M, R
 
 LATEST = "latest"
-S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -83,22 +80,23 @@ class PastRun:
         file = self.verified("metrics.json")
         return read_record(kind, file.read_text(encoding="utf-8"), str(file))
 
-    def settings(self, kind: type[S]) -> S:
+    def settings(self, kind: type[M]) -> M:
         """Settings of the run, verified.
 
         Raises:
             DataError: They were edited, or are those of another version.
         """
-        content = self.json("config.yaml")
-        try:
-            return kind.model_validate(content)
-        except ValidationError as err:
-            first = err.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise DataError(
-                f"'{self.path / 'config.yaml'}' is not a config of this version of hrembed: {place}: {first['msg']}",
-                hint="repeat the run",
-            ) from err
+        failure = f"'{self.path / 'config.yaml'}' is not a config of this version of hrembed"
+        return validated(kind, self.json("config.yaml"), failure)
+
+    def records(self, name: str, kind: type[M]) -> dict[str, M]:
+        """Records by name from a JSON file that the run wrote beside its metrics, verified.
+
+        Raises:
+            DataError: The file was edited, or written by a version whose records have another shape.
+        """
+        failure = f"'{self.path / name}' is not what this version of hrembed writes"
+        return {key: validated(kind, content, failure) for key, content in self.json(name).items()}
 
     def table(self, name: str) -> dict[str, list[Any]]:
         """Columns of `<name>.parquet` of the run, verified."""

@@ -14,7 +14,7 @@ from hrembed.data.from_mteb import read_mteb
 from hrembed.data.locate import shipped_root
 from hrembed.data.read import read_task
 from hrembed.errors import DataError
-from hrembed.evaluation.task_result import content_subset, task_result_json, write_task_results
+from hrembed.evaluation.task_result import SplitScores, content_subset, write_task_results
 from hrembed.progress import Silent
 from hrembed.types import LabelTask, PairTask, Task
 from mteb_tasks import Oracle, scores
@@ -238,7 +238,7 @@ def test_mteb_reads_our_results_and_tells_checkpoints_apart(tmp_path: Path):
 
     def of(split, value, name="HrCoreTitle"):
         revision = mteb.get_task(name).metadata.revision
-        return task_result_json(
+        return SplitScores(
             task=name, split=split, data_hash=revision, scores={"ndcg@10": value, "map": math.nan}, main="ndcg@10",
             seconds=1.5, subset=content_subset(revision),
         )  # fmt: skip
@@ -283,7 +283,7 @@ def test_a_score_that_we_wrote_has_the_names_of_mteb(tiny_model: Path, task: Pat
     """The keys of a real run, for every metric of ours."""
     found = scores(tiny(tiny_model), registry.retrieval_task(task, "Mine")())["test"]
     names = ["ndcg@10", "map", "map@10", "mrr@10", "recall@100", "precision@5", "hit@10"]
-    written = task_result_json(
-        task="Mine", split="test", data_hash="0", scores=dict.fromkeys(names, 0.5), main="map", seconds=0.0
-    )["scores"]["test"][0]
+    result = SplitScores("Mine", "test", "0", dict.fromkeys(names, 0.5), "map", seconds=0.0)
+    place = write_task_results(task.parent, "tiny", "0", [result])
+    (written,) = json.loads((place / "Mine.json").read_text(encoding="utf-8"))["scores"]["test"]
     assert set(written) - {"hrembed_version"} <= set(found)

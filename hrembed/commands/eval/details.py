@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from hrembed.errors import DataError
 from hrembed.evaluation.cases import won_lost, worst_cases
 from hrembed.evaluation.perturb import perturb
 from hrembed.evaluation.slices import SliceSettings, score_slices, slice_labels
-from hrembed.evaluation.task_result import task_result_json, write_task_results
+from hrembed.evaluation.task_result import SplitScores, write_task_results
 from hrembed.evaluation.trec import write_run
-from hrembed.files import write_json
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
 from hrembed.plots.eval import Dot, draw_scores
+from hrembed.records.base import write_record
+from hrembed.records.cases import TaskCases
 from hrembed.records.eval import Moved, Slices
 from hrembed.scoring.retrieval import compare, groups_of, score_ranking, unit_of
 from hrembed.scoring.systems import run_file
@@ -45,12 +46,12 @@ class Details(NamedTuple):
     Attributes:
         slices: Task -> what divides -> its slices.
         robustness: Task -> model -> change -> how far metric and ranking move.
-        cases: Task -> worst queries of each model, and won and lost ones of each model against the reference.
+        cases: Task -> worst queries of each model, and won and lost ones of each model against the first.
     """
 
     slices: dict[str, dict[str, Slices]]
     robustness: dict[str, dict[str, dict[str, Moved]]]
-    cases: dict[str, dict[str, Any]]
+    cases: dict[str, TaskCases]
 
 
 def details(
@@ -144,22 +145,22 @@ def _moved(task: Task, plain: Measures, ranking: Ranking, changed: Bools, config
     )
 
 
-def _cases(task: Task, found: Mapping[str, Measures], config: EvalConfig) -> dict[str, Any]:
-    values = {model: measures.items[measures.headline] for model, measures in found.items()}
-    rankings = {model: measures.ranking for model, measures in found.items() if measures.ranking is not None}
-    reference = next(iter(found))
-    return {
-        "worst": {
-            model: worst_cases(task, ranking, values[model], n=config.worst) for model, ranking in rankings.items()
+def _cases(task: Task, measures: Mapping[str, Measures], config: EvalConfig) -> TaskCases:
+    values = {model: each.items[each.headline] for model, each in measures.items()}
+    rankings = {model: each.ranking for model, each in measures.items() if each.ranking is not None}
+    first, *others = rankings
+    return TaskCases(
+        worst={
+            model: tuple(worst_cases(task, ranking, values[model], n=config.worst))
+            for model, ranking in rankings.items()
         },
-        "won_and_lost": {
-            f"{model} against {reference}": won_lost(
-                task, values[model], values[reference], rankings[model], rankings[reference], n=config.worst
+        won_and_lost={
+            f"{model} against {first}": won_lost(
+                task, values[model], values[first], rankings[model], rankings[first], n=config.worst
             )
-            for model in rankings
-            if model != reference
+            for model in others
         },
-    }
+    )
 
 
 def write_details(
@@ -171,7 +172,7 @@ def write_details(
         HrembedError: A file cannot be written.
     """
     if found.cases:
-        write_json(run.path / "cases.json", found.cases)
+        write_record(run.path / "cases.json", found.cases)
     for task in tasks:
         for model, measures in results[task.name].items():
             if isinstance(task, Task) and measures.ranking is not None:
@@ -179,7 +180,7 @@ def write_details(
                 write_run(place, task, measures.ranking, _safe(model))
     for model in dict.fromkeys(model for found_of in results.values() for model in found_of):
         rows = [
-            _task_result(task, results[task.name][model], run, seconds[task.name][model])
+            _split_scores(task, results[task.name][model], run, seconds[task.name][model])
             for task in tasks
             if model in results[task.name]
         ]
@@ -200,10 +201,10 @@ def draw(run: Run, record: EvalRecord) -> None:
     draw_scores(run.path / "scores.png", dots, f"Headline metrics with {record.confidence:.0%} intervals")
 
 
-def _task_result(task: AnyTask, measures: Measures, run: Run, seconds: float) -> dict[str, Any]:
+def _split_scores(task: AnyTask, measures: Measures, run: Run, seconds: float) -> SplitScores:
     name, _, split = task.name.partition("/")
     means = {metric: _mean(values) for metric, values in measures.items.items()}
-    return task_result_json(
+    return SplitScores(
         task=_safe(name),
         split=split or "test",
         data_hash=run.manifest.inputs[task.name].sha256,

@@ -10,6 +10,7 @@ from hrembed.commands.eval.tables import tables_of
 from hrembed.config.eval import EvalConfig
 from hrembed.errors import DataError
 from hrembed.files import json_text
+from hrembed.records.cases import TaskCases
 from hrembed.records.eval import EvalRecord
 from hrembed.reports.estimates import format_estimate, nulls_to_nan
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
@@ -127,17 +128,17 @@ def _cases(run: PastRun) -> Iterator[Part]:
     """The queries where models fail most, with what they ranked first; texts are those of the task."""
     if not run.holds("cases.json"):
         return
-    for task, found in run.json("cases.json").items():
+    for task, found in run.records("cases.json", TaskCases).items():
         rows = [
             {
                 "model": model,
-                "query": case["query"],
-                "text": case["text"],
-                "value": f"{case['value']:.3f}",
-                "ranked first": "; ".join(document["text"] for document in case["ranked_first"]),
-                "should have been": "; ".join(document["text"] for document in case["should_have"]),
+                "query": case.query,
+                "text": case.text,
+                "value": f"{case.value:.3f}",
+                "ranked first": "; ".join(document.text for document in case.ranked_first),
+                "should have been": "; ".join(document.text for document in case.should_have),
             }
-            for model, cases in found["worst"].items()
+            for model, cases in found.worst.items()
             for case in cases[:_EXAMPLES]
         ]
         if rows:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from gates import eval_run, values
 from hrembed.commands.runs.browse import report_runs
-from hrembed.files import write_json
+from hrembed.records.base import write_record
+from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -120,8 +121,9 @@ def test_the_pages_of_runs_and_their_index_are_clean(tmp_path: Path, task: Path)
     with open_run(Workspace(runs), "eval", {"text": EVIL}, seeds={}) as run:
         run.add_model(EVIL, EVIL, EVIL)
         run.write_metrics({EVIL: {"value": 1.0, "interval": [0.5, 1.0], "n": 3, "unit": EVIL}})
-        case = {"query": EVIL, "text": EVIL, "value": 0.0, "ranked_first": [{"text": EVIL}], "should_have": []}
-        write_json(run.path / "cases.json", {EVIL: {"worst": {EVIL: [case]}}})
+        first = RankedDocument(id=EVIL, text=EVIL, score=0.5, grade=None)
+        case = WorstCase(value=0.0, query=EVIL, text=EVIL, ranked_first=(first,), relevant=0, should_have=())
+        write_record(run.path / "cases.json", {EVIL: TaskCases(worst={EVIL: (case,)}, won_and_lost={})})
     report_runs(runs, [])
     for file in sorted((runs / "reports").glob("*.html")):
         found = probe(file, tmp_path / "home")

@@ -10,7 +10,8 @@ from gates import eval_run, values
 from hrembed.cli.app import main
 from hrembed.commands.runs.browse import diff_runs, list_runs, report_runs, show_run
 from hrembed.errors import DataError
-from hrembed.files import write_json
+from hrembed.records.base import write_record
+from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -97,8 +98,9 @@ def test_what_a_user_wrote_stays_text(runs: Path):
     with open_run(Workspace(runs), "eval", {"text": EVIL}, seeds={}) as run:
         run.add_model(EVIL, EVIL, EVIL)
         run.write_metrics({EVIL: {"value": 1.0, "interval": [0.5, 1.0], "n": 3, "unit": EVIL}})
-        case = {"query": EVIL, "text": EVIL, "value": 0.0, "ranked_first": [{"text": EVIL}], "should_have": []}
-        write_json(run.path / "cases.json", {EVIL: {"worst": {EVIL: [case]}}})
+        first = RankedDocument(id=EVIL, text=EVIL, score=0.5, grade=None)
+        case = WorstCase(value=0.0, query=EVIL, text=EVIL, ranked_first=(first,), relevant=0, should_have=())
+        write_record(run.path / "cases.json", {EVIL: TaskCases(worst={EVIL: (case,)}, won_and_lost={})})
         (run.path / 'evil"><b>.txt').write_text("x", encoding="utf-8")
     report_runs(runs, [])
     for page in (runs / "reports").glob("*.html"):
