@@ -159,7 +159,6 @@ class CommandResult(Generic[R_co]):
         metrics: Record of the command: what it says, the content of `metrics.json`.
         tables: What a person wants to read: title to rows of named cells.
         failure: Raised by the command line after the result was shown; None when all limits hold.
-        follows: This process only helped another one, which shows the result.
         notice: A sentence that belongs below the tables; empty for none.
     """
 
@@ -168,7 +167,6 @@ class CommandResult(Generic[R_co]):
     metrics: R_co
     tables: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     failure: Exception | None = None
-    follows: bool = False
     notice: str = ""
 
 

@@ -52,7 +52,8 @@ def run_command(
     module, _, name = function.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
     result = getattr(import_module(module), name)(settings, Workspace(runs_dir, terminal), **options)
-    if not result.follows:
-        terminal.show(result)
+    if result is None:  # a process of a launch in which another one has the result
+        return
+    terminal.show(result)
     if result.failure is not None:
         raise result.failure

@@ -46,14 +46,6 @@ def _finetune(
             raise ConfigError("a resumed run goes on with its own config", hint="give `--resume` and `--runs-dir` only")
         run = resumable_run(runs_dir, "finetune", resume)
         config, resume = run.path / "config.yaml", run.path.name
-    run_command(
-        "finetune",
-        "hrembed.commands.finetune.run:run_finetune",
-        config,
-        overrides or [],
-        runs_dir,
-        as_json=as_json,
-        quiet=quiet,
-        resume=resume,
-        dry_run=dry_run,
-    )
+    entry, options = ("launch_preflight", {}) if dry_run else ("launch_finetune", {"resume": resume})
+    function = f"hrembed.commands.finetune.run:{entry}"
+    run_command("finetune", function, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet, **options)

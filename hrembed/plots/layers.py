@@ -9,26 +9,26 @@ import numpy as np
 from hrembed.files import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from hrembed.records.finetune import LayerChoice, LayerRule
 
 # Of Okabe & Ito's palette, as in the other pictures; hatching tells chosen layers apart without colour.
 _CHOSEN, _OTHER = "#0072B2", "#bbbbbb"
-_TITLES = {
+_TITLES: dict[LayerRule, str] = {
     "fisher": "fisher\nsquared gradients of the loss",
     "snr": "snr\nsignal in the weights",
     "change": "change\nadded by a short training",
 }
 
 
-def draw_layers(path: Path, scores: Mapping[str, Sequence[float]], chosen: Sequence[int], by: str) -> None:
+def draw_layers(path: Path, choice: LayerChoice) -> None:
     """Draw a panel of bars for each rule into a PNG file, the lowest layer at the bottom; chosen ones are marked.
 
     Args:
         path: The file.
-        scores: Rule to one score per layer; NaN is not drawn.
-        chosen: Layers that are trained, 0 the lowest.
-        by: The rule that chose.
+        choice: The scores of all layers, which NaN leaves out, and the chosen ones.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -36,12 +36,12 @@ def draw_layers(path: Path, scores: Mapping[str, Sequence[float]], chosen: Seque
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    depth = len(scores[by])
+    depth = len(choice.rank)
     figure = Figure(figsize=(9, 1.9 + 0.28 * depth), dpi=120, layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(scores), sharey=True))
-    for axes, (name, values) in zip(panels, scores.items(), strict=True):
-        _draw_rule(axes, values, chosen)
-        axes.set_title(_TITLES[name] + ("\n(chose the layers)" if name == by else "\n"), fontsize=10)
+    panels = np.atleast_1d(figure.subplots(1, len(choice.scores), sharey=True))
+    for axes, (rule, scores) in zip(panels, choice.scores.items(), strict=True):
+        _draw_rule(axes, scores, choice.chosen)
+        axes.set_title(_TITLES[rule] + ("\n(chose the layers)" if rule == choice.by else "\n"), fontsize=10)
     panels[0].set_yticks(range(depth))
     panels[0].set_ylim(-0.6, depth - 0.4)
     panels[0].set_ylabel("layer, 0 is the lowest")

@@ -23,6 +23,8 @@ RECORDS = {
     "data-restore": "hrembed.records.data:DataRestoreRecord",
     "select": "hrembed.records.select:SelectRecord",
     "compare": "hrembed.records.compare:CompareRecord",
+    "finetune": "hrembed.records.finetune:FinetuneRecord",
+    "finetune-preflight": "hrembed.records.finetune:PreflightRecord",
 }
 """Command, as its folder of runs is called, to its record as `module:class`."""
 

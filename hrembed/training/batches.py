@@ -26,11 +26,11 @@ class _Keys(NamedTuple):
     """What decides whether two pairs may meet.
 
     Attributes:
-        own: What anchor and positive are relevant to.
+        pair: What anchor and positive are relevant to.
         negatives: What the hard negatives are relevant to: they are negatives of every anchor of the batch.
     """
 
-    own: frozenset[str]
+    pair: frozenset[str]
     negatives: frozenset[str]
 
 
@@ -51,7 +51,7 @@ def schedule(
 
     Args:
         pairs: Training pairs.
-        batch_size: Most pairs in a batch, 2 or more.
+        batch_size: Largest number of pairs in a batch, 2 or more.
         epochs: Passes over the pairs.
         rng: Shuffles pairs and batches, differently in every epoch.
         grouped: The loss knows what is relevant to what: only equal pairs may not meet.
@@ -60,7 +60,7 @@ def schedule(
     Returns:
         Positions into `pairs`, one list per step.
     """
-    keys, kinds = _own_keys(pairs) if grouped else _keys(pairs), [pair.kind for pair in pairs]
+    keys, kinds = _distinct_keys(pairs) if grouped else _keys(pairs), [pair.kind for pair in pairs]
     passes = np.ones(len(pairs)) if weights is None else np.asarray(weights, dtype=float)
     return [batch for _ in range(epochs) for batch in _epoch(keys, kinds, passes, batch_size, rng)]
 
@@ -90,21 +90,21 @@ def _drawn(passes: Floats, rng: np.random.Generator) -> Ints:
 
 
 def _fill(keys: Sequence[_Keys], positions: Batch, batch_size: int) -> list[Batch]:
-    """Take pairs in order; whoever clashes with the open batch waits for the next one."""
+    """Take pairs in order; one that clashes with the open batch waits for the next one."""
     batches: list[Batch] = []
     waiting = deque(positions)
     while waiting:
         batch: Batch = []
-        taken: set[str] = set()
-        pushed: set[str] = set()
+        in_batch: set[str] = set()
+        negatives_in_batch: set[str] = set()
         clashing: Batch = []
         while waiting and len(batch) < batch_size:
             position = waiting.popleft()
-            own, negatives = keys[position]
-            if taken.isdisjoint(own) and taken.isdisjoint(negatives) and pushed.isdisjoint(own):
+            pair, negatives = keys[position]
+            if in_batch.isdisjoint(pair) and in_batch.isdisjoint(negatives) and negatives_in_batch.isdisjoint(pair):
                 batch.append(position)
-                taken |= own
-                pushed |= negatives
+                in_batch |= pair
+                negatives_in_batch |= negatives
             else:
                 clashing.append(position)
         waiting.extendleft(reversed(clashing))
@@ -113,13 +113,13 @@ def _fill(keys: Sequence[_Keys], positions: Batch, batch_size: int) -> list[Batc
     return batches
 
 
-def _own_keys(pairs: Sequence[Pair]) -> list[_Keys]:
-    """For each pair, only itself."""
+def _distinct_keys(pairs: Sequence[Pair]) -> list[_Keys]:
+    """Give each pair a key that only equal pairs share."""
     return [_Keys(frozenset({f"{normalise(pair.anchor)}\n{normalise(pair.positive)}"}), frozenset()) for pair in pairs]
 
 
 def _keys(pairs: Sequence[Pair]) -> list[_Keys]:
-    """For each pair, what it is relevant to, and what its hard negatives are relevant to.
+    """Return for each pair what it is relevant to, and what its hard negatives are relevant to.
 
     A text that stands in several groups ("Team leader") brings all of them: it is relevant to each.
     """

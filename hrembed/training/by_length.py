@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from hrembed.training.plan import Features
 
 ROWS = 64  # texts of one forward pass: fewer waste less on padding, more fill the matrix products better
 
 
-def embed_by_length(model: Any, columns: Sequence[Mapping[str, Any]], *, rows: int = ROWS) -> list[Any]:
+def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = ROWS) -> list[Any]:
     """Embed every column of a batch, with gradients, as one call of the model for each would.
 
     Titles have 4 to 40 tokens: padded to the longest of a batch, most of the work is on padding. Here equal texts are
@@ -20,20 +22,20 @@ def embed_by_length(model: Any, columns: Sequence[Mapping[str, Any]], *, rows: i
     Args:
         model: A Sentence Transformers model.
         columns: What its `preprocess` gave for each column. Columns of another side or prompt are embedded apart;
-            inputs that are no rows of token numbers, padded at their end, by plain calls.
+            inputs that are no rows of token ids, padded at their end, by plain calls.
         rows: Most texts in one forward pass.
 
     Returns:
         One tensor of shape (n, dim) a column.
     """
-    found: list[Any] = [None] * len(columns)
+    embedded: list[Any] = [None] * len(columns)
     for places in _alike(columns):
         for place, vectors in zip(places, _embed(model, [columns[n] for n in places], rows), strict=True):
-            found[place] = vectors
-    return found
+            embedded[place] = vectors
+    return embedded
 
 
-def _alike(columns: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+def _alike(columns: Sequence[Features]) -> list[list[int]]:
     """Places of columns that differ in nothing but their rows: same side, same prompt, same kinds of input."""
     groups: dict[str, list[int]] = {}
     for place, column in enumerate(columns):
@@ -47,7 +49,7 @@ def _by_token(value: Any) -> bool:
     return getattr(value, "ndim", 0) == 2
 
 
-def _embed(model: Any, columns: Sequence[Mapping[str, Any]], rows: int) -> list[Any]:
+def _embed(model: Any, columns: Sequence[Features], rows: int) -> list[Any]:
     import torch
 
     if not all(can_be_cut(column) for column in columns):
@@ -61,14 +63,14 @@ def _embed(model: Any, columns: Sequence[Mapping[str, Any]], rows: int) -> list[
     return list(vectors[order.argsort()[inverse]].split([len(column["input_ids"]) for column in columns]))
 
 
-def can_be_cut(column: Mapping[str, Any]) -> bool:
-    """Whether an input is rows of token numbers, padded at their end."""
+def can_be_cut(column: Features) -> bool:
+    """Whether an input is rows of token ids, padded at their end."""
     tokens, mask = column.get("input_ids"), column.get("attention_mask")
     return mask is not None and _by_token(tokens) and _by_token(mask) and bool((mask.diff(dim=1) <= 0).all())
 
 
-def _stacked(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All columns below each other, padded to one width; the padding is never attended to."""
+def _stacked(columns: Sequence[Features]) -> Features:
+    """Stack all columns, padded to one width; the padding is never attended to."""
     import torch
     from torch.nn.functional import pad
 
@@ -92,5 +94,5 @@ def _distinct(ids: Any, lengths: Any) -> tuple[Any, Any]:
     return torch.tensor([firsts[number] for number in range(len(numbers))]), torch.tensor(inverse)
 
 
-def _cut(whole: Mapping[str, Any], places: Any, width: int) -> dict[str, Any]:
+def _cut(whole: Features, places: Any, width: int) -> Features:
     return {key: value[places, :width] if _by_token(value) else value for key, value in whole.items()}

@@ -10,18 +10,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.training.checkpoints import random_numbers, sample_vectors, save, save_adapter, write_resume_point
+from hrembed.records.base import Number
+from hrembed.training.checkpoints import (
+    TrainingNotes,
+    random_state,
+    sample_vectors,
+    save,
+    save_adapter,
+    write_resume_point,
+)
 from hrembed.training.methods import plain_copy
 from hrembed.training.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hrembed.training.checkpoints import TrainingParts
+    from hrembed.progress import Advance
+    from hrembed.training.checkpoints import Fingerprint, Tensors, TrainingParts
     from hrembed.types import Floats
 
 _log = logging.getLogger("hrembed")
+
+
+class HistoryNotes(TrainingNotes):
+    """A `History` in a resume point.
+
+    Attributes:
+        losses: As there.
+        dev: As there.
+        best_step: As there.
+        best_vectors: As there, a row each.
+    """
+
+    losses: tuple[float, ...]
+    dev: tuple[tuple[int, Number], ...]
+    best_step: int
+    best_vectors: tuple[tuple[float, ...], ...]
 
 
 @dataclass
@@ -44,34 +69,35 @@ class History:
     best_vectors: Floats = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
     stopped_early: bool = False
 
-    def notes(self) -> dict[str, Any]:
+    def notes(self, fingerprint: Fingerprint) -> HistoryNotes:
         """Write it for a resume point."""
-        return {
-            "losses": self.losses,
-            "dev": [list(entry) for entry in self.dev],
-            "best_step": self.best_step,
-            "best_vectors": self.best_vectors.tolist(),
-        }
+        return HistoryNotes(
+            fingerprint=dict(fingerprint),
+            losses=tuple(self.losses),
+            dev=tuple(self.dev),
+            best_step=self.best_step,
+            best_vectors=tuple(map(tuple, self.best_vectors.tolist())),
+        )
 
-    def restore(self, notes: Mapping[str, Any]) -> None:
+    def restore(self, notes: HistoryNotes) -> None:
         """Read it from a resume point."""
-        self.losses = list(notes["losses"])
-        self.dev = [(int(step), float(score)) for step, score in notes["dev"]]
-        self.best_step = int(notes["best_step"])
-        self.best_vectors = np.array(notes["best_vectors"], dtype=np.float32)
+        self.losses = list(notes.losses)
+        self.dev = list(notes.dev)
+        self.best_step = notes.best_step
+        self.best_vectors = np.array(notes.best_vectors, dtype=np.float32)
 
 
 def joined(histories: Sequence[History]) -> History:
-    """Put trainings one behind the other, the mean of which is kept: one of its own is itself.
+    """Put trainings whose weights are averaged one behind the other; a single one is itself.
 
     The kept step is the last; the base stands once among the dev scores.
     """
     if len(histories) == 1:
         return histories[0]
-    whole = History(sum(own.steps for own in histories), dev=histories[0].dev[:1])
-    for own in histories:
-        whole.dev += [(len(whole.losses) + step, score) for step, score in own.dev[1:]]
-        whole.losses += own.losses
+    whole = History(sum(history.steps for history in histories), dev=histories[0].dev[:1])
+    for history in histories:
+        whole.dev += [(len(whole.losses) + step, score) for step, score in history.dev[1:]]
+        whole.losses += history.losses
     whole.best_step = len(whole.losses)
     return whole
 
@@ -89,12 +115,12 @@ class Watch:
         score_dev: Scores a plain model on the dev task.
         stop_requested: Says whether somebody asked to stop.
         checkpoints: Folder of what is written.
-        advance: Told about every step.
+        advance: Receives progress updates.
         sample: A few texts whose vectors tell whether a saved model is the trained one.
-        made_of: What a resumed training must have in common with this one.
+        fingerprint: What a resumed training must have in common with this one.
         batch_size: Rows of a step, for the speed shown.
         processes: Who takes part.
-        of_losses: What losses learn beside the model.
+        loss_parameters: What losses learn beside the model, by name.
     """
 
     model: Any
@@ -105,19 +131,19 @@ class Watch:
     score_dev: Callable[[Any], float]
     stop_requested: Callable[[], bool]
     checkpoints: Path
-    advance: Callable[[int, str], None]
+    advance: Advance
     sample: Sequence[str]
-    made_of: Mapping[str, Any]
+    fingerprint: Fingerprint
     batch_size: int
     processes: Processes = field(default_factory=Processes)
-    of_losses: Mapping[str, Any] = field(default_factory=dict)
+    loss_parameters: Tensors = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
         self._before = len(self.history.losses)
 
     def step_done(self, step: int, loss: float, parts: TrainingParts) -> bool:
-        """Take note of a step; score and save where that is due; return whether to stop now, the same in every process.
+        """Note a step; score and save where that is due; return whether to stop now, the same in every process.
 
         Raises:
             ModelError: The loss, a mean over all processes, is not finite.
@@ -129,7 +155,7 @@ class Watch:
         stopping = any(self.processes.gather(self.stop_requested()))
         saving = self.saves > 0 and (stopping or step in spread(self.history.steps, self.saves))
         if saving:
-            parts = parts._replace(random=self.processes.gather(random_numbers()))
+            parts = parts._replace(random_states=self.processes.gather(random_state()))
         over = self.processes.leads and self._write(step, parts, stopping=stopping, saving=saving)
         return self.processes.share(over)
 
@@ -139,8 +165,7 @@ class Watch:
         if stopping:
             save(plain_copy(self.model), self.checkpoints / "last")
         if saving:
-            notes = {**self.history.notes(), "made_of": self.made_of}
-            write_resume_point(self.checkpoints / "resume", step, notes, parts)
+            write_resume_point(self.checkpoints / "resume", step, self.history.notes(self.fingerprint), parts)
         return stopping or self._patience_over()
 
     def _note(self, loss: float) -> str:

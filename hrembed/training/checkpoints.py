@@ -1,22 +1,32 @@
-"""What a training leaves on disk: models that any tool loads, and points from which it goes on."""
+"""What a training leaves on disk: models that any tool loads, and points from which it resumes."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.files import write_json, writing
+from hrembed.records.base import Record, as_json
 from hrembed.training.methods import transformer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hrembed.types import Floats
+
+Fingerprint = Mapping[str, str]
+"""Ingredient of a training, as a message calls it (`the training data`), to a hash or number that stands for it."""
+
+Tensors = Mapping[str, Any]
+"""Tensors of torch by name."""
 
 _STATE = "state.json"
 _TENSORS = "state.safetensors"
@@ -43,35 +53,50 @@ def sample_vectors(model: Any, texts: Sequence[str]) -> Floats:
     return np.concatenate(sides).astype(np.float32)
 
 
-def check_saved(expected: Floats, found: Floats, *, tolerance: float = 1e-5) -> None:
+def check_saved(expected: Floats, loaded: Floats, *, tolerance: float = 1e-5) -> None:
     """Compare the embeddings of the trained model with those of what was saved and loaded again.
 
     Raises:
         ModelError: A coordinate differs by more than the tolerance, so the file is not the model.
     """
-    gap = float(np.abs(expected - found).max(initial=0))
+    gap = float(np.abs(expected - loaded).max(initial=0))
     if not gap <= tolerance:
         raise ModelError(f"the saved model gives other vectors than the trained one (largest difference {gap:.2g})")
 
 
-class ResumePoint(NamedTuple):
+class TrainingNotes(Record):
+    """What a training loop has to remember beside its tensors.
+
+    Attributes:
+        fingerprint: What the training is made of.
+    """
+
+    fingerprint: dict[str, str]
+
+
+N = TypeVar("N", bound=TrainingNotes)
+N_co = TypeVar("N_co", bound=TrainingNotes, covariant=True)
+
+
+@dataclass(frozen=True)
+class ResumePoint(Generic[N_co]):
     """A moment of a training from which it goes on as if it had never stopped.
 
     Attributes:
         step: Steps done.
-        notes: What the loop knows: losses, dev scores, what the training is made of.
-        scheduler: State of the learning-rate schedule.
+        notes: What the loop has to remember.
+        scheduler: State of the learning-rate schedule, as torch writes it.
         tensors: Trained parameters (`parameter.NAME`), those of losses (`loss.NAME`), optimizer state
-            (`optimizer.N.KEY`) and the random numbers of each process (`random.RANK.NAME`).
+            (`optimizer.N.KEY`) and the random state of each process (`random.RANK.DEVICE`).
     """
 
     step: int
-    notes: Mapping[str, Any]
+    notes: N_co
     scheduler: Mapping[str, Any]
-    tensors: Mapping[str, Any]
+    tensors: Tensors
 
 
-def write_resume_point(folder: Path, step: int, notes: Mapping[str, Any], parts: TrainingParts) -> None:
+def write_resume_point(folder: Path, step: int, notes: TrainingNotes, parts: TrainingParts) -> None:
     """Write a point; the older ones go when it is whole, so a kill at any moment leaves one.
 
     Only what is trained is written, with its optimizer state: the frozen rest is in the base model.
@@ -81,15 +106,20 @@ def write_resume_point(folder: Path, step: int, notes: Mapping[str, Any], parts:
     target = folder / f"step-{step:08d}"
     with writing(target) as part:
         part.mkdir(parents=True, exist_ok=True)
-        save_file(parts.tensors(), str(part / _TENSORS))
-        write_json(part / _STATE, {"step": step, "notes": notes, "scheduler": parts.scheduler.state_dict()})
+        save_file(dict(parts.tensors()), str(part / _TENSORS))
+        state = {"step": step, "notes": as_json(notes), "scheduler": parts.scheduler.state_dict()}
+        write_json(part / _STATE, state)
     for older in folder.glob("step-*"):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)
 
 
-def read_resume_point(folder: Path) -> ResumePoint | None:
+def read_resume_point(folder: Path, notes: type[N]) -> ResumePoint[N] | None:
     """Read the newest whole point below a folder; None where there is none.
+
+    Args:
+        folder: Where points were written.
+        notes: What the loop wrote into them.
 
     Raises:
         ModelError: It is damaged.
@@ -97,18 +127,19 @@ def read_resume_point(folder: Path) -> ResumePoint | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    found = sorted(path for path in folder.glob("step-*") if path.suffix != ".part")
-    if not found:
+    points = sorted(path for path in folder.glob("step-*") if path.suffix != ".part")
+    if not points:
         return None
+    newest = points[-1]
     try:
-        state = json.loads((found[-1] / _STATE).read_text(encoding="utf-8"))
-        tensors = load_file(str(found[-1] / _TENSORS))
-        return ResumePoint(int(state["step"]), state["notes"], state["scheduler"], tensors)
+        state = json.loads((newest / _STATE).read_text(encoding="utf-8"))
+        tensors = load_file(str(newest / _TENSORS))
+        return ResumePoint(int(state["step"]), notes.model_validate(state["notes"]), state["scheduler"], tensors)
     except (OSError, ValueError, KeyError, SafetensorError) as err:
-        raise ModelError(f"'{found[-1]}' is damaged: {err}", hint="start the training anew") from err
+        raise ModelError(f"'{newest}' is damaged: {err}", hint="start the training anew") from err
 
 
-def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same(before: Fingerprint, now: Fingerprint) -> None:
     """Compare what two trainings are made of: only the same may go on from the other's checkpoints.
 
     Raises:
@@ -129,34 +160,35 @@ class TrainingParts(NamedTuple):
         model: The model in training, not wrapped; equal in all processes, as optimizer and schedule are.
         optimizer: Its optimizer.
         scheduler: Schedule of the learning rate.
-        random: Random numbers of each process, by rank.
+        loss_parameters: What losses learn beside the model, by name.
+        random_states: Random state of each process, by rank.
     """
 
     model: Any
     optimizer: Any
     scheduler: Any
-    random: Sequence[Mapping[str, Any]] = ()
-    of_losses: Mapping[str, Any] = {}
+    loss_parameters: Tensors = MappingProxyType({})
+    random_states: Sequence[Tensors] = ()
 
-    def tensors(self) -> dict[str, Any]:
-        """Collect trained parameters, optimizer state and random numbers as named tensors."""
+    def tensors(self) -> Tensors:
+        """Collect trained parameters, optimizer state and random states as named tensors."""
         import torch
 
-        found = {f"parameter.{name}": value.detach().contiguous() for name, value in trained(self.model).items()}
-        found |= {f"loss.{name}": value.detach().contiguous() for name, value in self.of_losses.items()}
+        named = {f"parameter.{name}": value.detach() for name, value in trainable_parameters(self.model).items()}
+        named |= {f"loss.{name}": value.detach() for name, value in self.loss_parameters.items()}
         for number, state in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
-        for rank, states in enumerate(self.random):
-            found |= {f"random.{rank}.{name}": state for name, state in states.items()}
-        return {name: value.clone() for name, value in found.items()}
+            named |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+        for rank, states in enumerate(self.random_states):
+            named |= {f"random.{rank}.{device}": state for device, state in states.items()}
+        return {name: value.contiguous().clone() for name, value in named.items()}
 
-    def restore(self, point: ResumePoint) -> None:
+    def restore(self, point: ResumePoint[TrainingNotes]) -> None:
         """Put optimizer and schedule back to a point.
 
         Loading by name is left to the optimizer, which checks the sizes; a reload through the model's own files would
         start DoRA's magnitudes anew (its keys do not match).
         """
-        state: dict[int, dict[str, Any]] = {}
+        state: dict[int, dict[str, Any]] = {}  # as torch's optimizers take it: parameter's number to its tensors
         for name, value in point.tensors.items():
             kind, _, rest = name.partition(".")
             if kind == "optimizer":
@@ -168,28 +200,28 @@ class TrainingParts(NamedTuple):
             group["lr"] = rate  # the schedule writes it when it steps, not when it is loaded
 
 
-def trained(model: Any) -> dict[str, Any]:
+def trainable_parameters(model: Any) -> Tensors:
     """Return the parameters that are trained, by name."""
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def restore_parameters(model: Any, point: ResumePoint, of_losses: Mapping[str, Any]) -> None:
+def restore_parameters(model: Any, point: ResumePoint[TrainingNotes], loss_parameters: Tensors) -> None:
     """Put the trained parameters back to a point, in place.
 
     Args:
         model: The model in training.
         point: The point.
-        of_losses: What losses learn beside the model.
+        loss_parameters: What losses learn beside the model, by name.
 
     Raises:
         ModelError: The point is of a training with other parameters.
     """
     import torch
 
-    now = {f"parameter.{name}": value for name, value in trained(model).items()}
-    now |= {f"loss.{name}": value for name, value in of_losses.items()}
-    held = {name: v for name, v in point.tensors.items() if name.partition(".")[0] in {"parameter", "loss"}}
-    different = sorted(now.keys() ^ held.keys()) or [n for n in now if now[n].shape != held[n].shape]
+    now = {f"parameter.{name}": value for name, value in trainable_parameters(model).items()}
+    now |= {f"loss.{name}": value for name, value in loss_parameters.items()}
+    before = {name: v for name, v in point.tensors.items() if name.partition(".")[0] in {"parameter", "loss"}}
+    different = sorted(now.keys() ^ before.keys()) or [n for n in now if now[n].shape != before[n].shape]
     if different:
         raise ModelError(
             f"the checkpoint was made while training other parameters, for example '{different[0].partition('.')[2]}'",
@@ -197,10 +229,10 @@ def restore_parameters(model: Any, point: ResumePoint, of_losses: Mapping[str, A
         )
     with torch.no_grad():
         for name, value in now.items():
-            value.copy_(held[name])
+            value.copy_(before[name])
 
 
-def random_numbers() -> dict[str, Any]:
+def random_state() -> Tensors:
     """Take the state of torch's random numbers in this process, by device."""
     import torch
 
@@ -210,7 +242,7 @@ def random_numbers() -> dict[str, Any]:
     return states
 
 
-def restore_random_numbers(point: ResumePoint, rank: int) -> None:
+def restore_random_state(point: ResumePoint[TrainingNotes], rank: int) -> None:
     """Put torch's random numbers of a process back to a point."""
     import torch
 

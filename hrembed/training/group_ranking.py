@@ -48,9 +48,10 @@ class Relevance:
         anchors = [relatives.groups(pair.anchor) for pair in pairs]
         positives = [relatives.groups(pair.positive) for pair in pairs]
         every = [relatives.keys(pair.anchor) | relatives.keys(pair.positive) for pair in pairs]
-        # All rows have as many negatives: the plan sees to it.
+        # All rows have equally many negatives: reading and mining see to it.
         hard = [[relatives.keys(pair.negatives[n]) for pair in pairs] for n in range(len(pairs[0].negatives))]
-        number = {key: n for n, key in enumerate(sorted(frozenset().union(*every, *(k for own in hard for k in own))))}
+        distinct = frozenset().union(*every, *(keys for column in hard for keys in column))
+        number = {key: n for n, key in enumerate(sorted(distinct))}
         self._anchors, self._positives, self._all = (_matrix(side, number) for side in (anchors, positives, every))
         self._hard = [_matrix(side, number) for side in hard]
 
@@ -67,8 +68,8 @@ def _matrix(keys: Sequence[frozenset[str]], number: dict[str, int]) -> csr_array
     """One row a pair, one column a key, 1 where it has it."""
     from scipy.sparse import csr_array
 
-    columns = np.array([number[key] for own in keys for key in sorted(own)], dtype=np.int64)
-    ends = np.cumsum([0, *(len(own) for own in keys)])
+    columns = np.array([number[key] for row in keys for key in sorted(row)], dtype=np.int64)
+    ends = np.cumsum([0, *(len(row) for row in keys)])
     return csr_array((np.ones(len(columns), dtype=np.int32), columns, ends), shape=(len(keys), len(number)))
 
 

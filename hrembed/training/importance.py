@@ -83,11 +83,11 @@ def weight_signal(model: Any) -> Floats:
     Returns:
         One score per layer, 0 the lowest, shape (layers,), 0 or more; NaN where a matrix has no noise.
     """
-    found = []
+    scores = []
     for block in stack_of(model):
         matrices = [p.detach().cpu().float().numpy() for p in block.parameters() if p.ndim == 2]
-        found.append(np.mean([signal_to_noise(matrix) for matrix in matrices]) if matrices else np.nan)
-    return np.array(found)
+        scores.append(np.mean([signal_to_noise(matrix) for matrix in matrices]) if matrices else np.nan)
+    return np.array(scores)
 
 
 def signal_to_noise(matrix: Floats) -> float:
@@ -238,8 +238,8 @@ def _mean(hidden: Any) -> Any:
 def _sample(plan: TrainingPlan, seed: int) -> list[tuple[str, str]]:
     """Draw (column, text) of what the trained side embeds."""
     columns = [item for columns in plan.columns.values() for item in columns.items()]
-    sides = {name for name, _ in columns if name != "label" and plan.routes.get(name) != "document"}
-    pool = sorted({(name, text) for name, texts in columns if name in sides for text in texts})
+    trained = {name for name, _ in columns if plan.routes.get(name) != "document"}
+    pool = sorted({(name, text) for name, texts in columns if name in trained for text in texts})
     chosen = np.random.default_rng(seed).choice(len(pool), min(_SAMPLE, len(pool)), replace=False)
     return [pool[n] for n in sorted(chosen)]
 
@@ -267,8 +267,8 @@ def _restored(model: Any, plan: TrainingPlan, *, seed: int) -> Iterator[None]:
             for part in (model, *plan.losses.values()):  # a loss may have a projection of its own
                 part.zero_grad(set_to_none=True)
             with torch.no_grad():
-                for value, kept in tensors:
-                    value.copy_(kept)
+                for value, before in tensors:
+                    value.copy_(before)
             for parameter, flag in flags:
                 parameter.requires_grad_(flag)
             for module, mode in modes:

@@ -11,7 +11,7 @@ from hrembed.training.plan import features_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hrembed.types import Ints, Pair
+    from hrembed.types import Ints, Pair, Side
 
 
 def group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool) -> Any:
@@ -78,8 +78,8 @@ def gist(model: Any, pairs: Sequence[Pair], *, temperature: float, guide: Callab
     from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss
 
     # The library gives a guide's parameters to the optimizer, and resume points hold what a loss learns.
-    frozen = guide().requires_grad_(False)
-    return GISTEmbedLoss(model, frozen, temperature=temperature, margin_strategy="absolute", margin=margin)
+    frozen_guide = guide().requires_grad_(False)
+    return GISTEmbedLoss(model, frozen_guide, temperature=temperature, margin_strategy="absolute", margin=margin)
 
 
 def invariance(model: Any, pairs: Sequence[Pair], *, temperature: float) -> Any:
@@ -111,7 +111,7 @@ def invariance(model: Any, pairs: Sequence[Pair], *, temperature: float) -> Any:
 
 
 def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:
-    """Train the first so many numbers of a vector to be useful on their own, for each of several lengths.
+    """Train the first numbers of a vector to be useful without the others, for each of several lengths.
 
     Source:
         Kusupati et al. (2022), arXiv:2205.13147.
@@ -133,57 +133,57 @@ def scaled(loss: Any, factor: float) -> Any:
             self.loss = loss
 
         def forward(self, sentence_features: Any, labels: Any) -> Any:
-            found = self.loss(sentence_features, labels)
-            if isinstance(found, dict):
-                return {name: factor * value for name, value in found.items()}
-            return factor * found
+            value = self.loss(sentence_features, labels)
+            if isinstance(value, dict):
+                return {name: factor * part for name, part in value.items()}
+            return factor * value
 
     return Scaled()
 
 
-def beside(
+def with_auxiliary(
     model: Any,
     loss: Any,
-    other: Any,
+    auxiliary: Any,
     draw: Callable[[Sequence[int]], tuple[Mapping[str, Sequence[str]], Ints]],
     prompts: Mapping[str, str],
-    routes: Mapping[str, str],
+    routes: Mapping[str, Side],
 ) -> Any:
-    """Add to every step of a loss another one, on rows of its own.
+    """Add an auxiliary loss to every batch of a loss, on rows of its own.
 
-    In batches of its own the other would pull back only after the model has moved; here each step weighs both.
+    In batches of its own it would pull back only after the model has moved; here each step weighs both.
 
     Args:
         model: The model in training.
         loss: The loss of the batch.
-        other: The loss that is added.
-        draw: From the labels of a batch to the texts of the rows that accompany it, by column, and their numbers. It
-            must depend on nothing else, so that a resumed training draws the same.
+        auxiliary: The loss that is added.
+        draw: From the labels of a batch to the texts of the auxiliary rows, by column, and the positions of these rows.
+            It must depend on nothing else, so that a resumed training draws the same.
         prompts: As in `TrainingPlan`.
         routes: As in `TrainingPlan`.
     """
     import torch
     from torch import nn
 
-    class Beside(nn.Module):
+    class WithAuxiliary(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.loss = loss
-            self.other = other
+            self.auxiliary = auxiliary
 
         def forward(self, sentence_features: Any, labels: Any) -> Any:
-            found = self.loss(sentence_features, labels)
+            value = self.loss(sentence_features, labels)
             columns, rows = draw(labels.tolist())
             features = [
                 features_of(model, texts, prompts.get(name), routes.get(name)) for name, texts in columns.items()
             ]
-            added = self.other(features, torch.as_tensor(rows, device=labels.device))
-            return {**found, "beside": added} if isinstance(found, dict) else found + added
+            added = self.auxiliary(features, torch.as_tensor(rows, device=labels.device))
+            return {**value, "auxiliary": added} if isinstance(value, dict) else value + added
 
-    return Beside()
+    return WithAuxiliary()
 
 
-def _directions(symmetric: bool) -> dict[str, Any]:
+def _directions(symmetric: bool) -> dict[str, str | tuple[str, ...]]:
     if not symmetric:
         return {}
     return {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hrembed.errors import DataError, ModelError, StoppedError
 from hrembed.training.callbacks import spread
 from hrembed.training.checkpoints import (
+    TrainingNotes,
     TrainingParts,
-    random_numbers,
+    random_state,
     restore_parameters,
-    restore_random_numbers,
+    restore_random_state,
     save,
     write_resume_point,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
-    from hrembed.training.checkpoints import ResumePoint
+    from hrembed.records.finetune import Precision
+    from hrembed.training.checkpoints import Fingerprint, ResumePoint, Tensors
 
 _HELD_OUT = 0.02
 _EVALUATIONS = 10
 _WINDOW = 50  # batches among which texts are sorted by length
 _PROBES = 4
+_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 Tokens = dict[str, list[int]]
+"""A tokenised text, as Transformers' collators take it: `input_ids` and `special_tokens_mask`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class MaskedRecipe:
     mask: float
     warmup: float
     weight_decay: float
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     saves: int
     seed: int
 
@@ -53,8 +57,8 @@ class Corpus(NamedTuple):
     """Tokenised texts.
 
     Attributes:
-        training: `input_ids` and `special_tokens_mask` of each text.
-        held_out: The same, of texts that are only measured on.
+        training: Texts that are trained on.
+        held_out: Texts that are only measured on.
     """
 
     training: list[Tokens]
@@ -68,16 +72,28 @@ class MaskedContext:
     Attributes:
         stop_requested: Asked after every step; True saves and stops.
         checkpoints: Folder for `last`, when stopped, and `masked`, from which it goes on.
-        progress: Told about every step.
+        progress: Receives progress updates.
         resume: Where to go on; None starts.
-        made_of: Kept in the resume points, to be compared by who resumes.
+        fingerprint: What the training is made of; kept in the resume points, to be compared by who resumes.
     """
 
     stop_requested: Callable[[], bool]
     checkpoints: Path
     progress: Progress
-    resume: ResumePoint | None = None
-    made_of: Mapping[str, Any] = field(default_factory=dict)
+    resume: ResumePoint[MaskedNotes] | None = None
+    fingerprint: Fingerprint = field(default_factory=dict)
+
+
+class MaskedNotes(TrainingNotes):
+    """A `MaskedHistory` in a resume point.
+
+    Attributes:
+        losses: As there.
+        held_out: As there.
+    """
+
+    losses: tuple[float, ...]
+    held_out: tuple[tuple[int, float], ...]
 
 
 @dataclass
@@ -94,14 +110,29 @@ class MaskedHistory:
     losses: list[float] = field(default_factory=list)
     held_out: list[tuple[int, float]] = field(default_factory=list)
 
-    def notes(self) -> dict[str, Any]:
+    def notes(self, fingerprint: Fingerprint) -> MaskedNotes:
         """Write it for a resume point."""
-        return {"losses": self.losses, "held_out": [list(entry) for entry in self.held_out]}
+        return MaskedNotes(fingerprint=dict(fingerprint), losses=tuple(self.losses), held_out=tuple(self.held_out))
 
-    def restore(self, notes: Mapping[str, Any]) -> None:
+    def restore(self, notes: MaskedNotes) -> None:
         """Read it from a resume point."""
-        self.losses = list(notes["losses"])
-        self.held_out = [(int(step), float(loss)) for step, loss in notes["held_out"]]
+        self.losses = list(notes.losses)
+        self.held_out = list(notes.held_out)
+
+
+@dataclass(frozen=True)
+class MaskedEstimate:
+    """What a training will take.
+
+    Attributes:
+        steps: Planned steps.
+        seconds_per_batch: Number format to the mean seconds of a batch.
+        training_seconds: Seconds of all steps.
+    """
+
+    steps: int
+    seconds_per_batch: dict[Precision, float]
+    training_seconds: float
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], *, max_tokens: int, seed: int) -> Corpus:
@@ -111,9 +142,9 @@ def tokenise(tokenizer: Any, texts: Sequence[str], *, max_tokens: int, seed: int
         DataError: Fewer than two texts hold a token.
     """
     options = {"truncation": True, "max_length": max_tokens, "return_special_tokens_mask": True}
-    found = tokenizer(list(texts), **options)
+    encoded = tokenizer(list(texts), **options)
     keys = ("input_ids", "special_tokens_mask")
-    rows = [dict(zip(keys, row, strict=True)) for row in zip(*(found[key] for key in keys), strict=True)]
+    rows = [dict(zip(keys, row, strict=True)) for row in zip(*(encoded[key] for key in keys), strict=True)]
     rows = [row for row in rows if not all(row["special_tokens_mask"])]
     if len(rows) < 2:
         raise DataError(f"training from random weights needs two texts or more, found {len(rows)}")
@@ -138,9 +169,9 @@ def plan(lengths: Sequence[int], *, batch_size: int, epochs: int, rng: np.random
     for _ in range(epochs):
         order = rng.permutation(len(lengths))
         windows = [order[n : n + _WINDOW * batch_size] for n in range(0, len(order), _WINDOW * batch_size)]
-        alike = [sorted(window.tolist(), key=lambda position: lengths[position]) for window in windows]
-        found = [part[n : n + batch_size] for part in alike for n in range(0, len(part), batch_size)]
-        batches += [found[n] for n in rng.permutation(len(found))]
+        by_length = [sorted(window.tolist(), key=lambda position: lengths[position]) for window in windows]
+        epoch = [window[n : n + batch_size] for window in by_length for n in range(0, len(window), batch_size)]
+        batches += [epoch[n] for n in rng.permutation(len(epoch))]
     return batches
 
 
@@ -153,8 +184,8 @@ def train_masked(model: Any, corpus: Corpus, recipe: MaskedRecipe, context: Mask
     Args:
         model: A Sentence Transformers model that starts with a BERT.
         corpus: Texts, tokenised by the model's tokenizer.
-        recipe: How.
-        context: Where, and who is told.
+        recipe: How to train.
+        context: Where checkpoints go, and who receives progress updates.
 
     Raises:
         StoppedError: Somebody asked to stop.
@@ -170,7 +201,7 @@ def train_masked(model: Any, corpus: Corpus, recipe: MaskedRecipe, context: Mask
         history.restore(context.resume.notes)
         restore_parameters(network, context.resume, {})
         parts.restore(context.resume)
-        restore_random_numbers(context.resume, rank=0)
+        restore_random_state(context.resume, rank=0)
     else:
         history.held_out.append((0, held_out_loss(network, model.tokenizer, corpus.held_out, recipe)))
     with context.progress.bar("masked language modelling", len(batches)) as advance:
@@ -187,7 +218,7 @@ def _batches(corpus: Corpus, recipe: MaskedRecipe) -> list[list[int]]:
 
 
 def _with_head(model: Any, seed: int) -> Any:
-    """Put BERT's guessing head on the encoder of a model, which is shared and not copied."""
+    """Put BERT's language-modelling head on the encoder of a model, which is shared and not copied."""
     from transformers import BertForMaskedLM, set_seed
 
     set_seed(seed)
@@ -230,7 +261,7 @@ class _Loop(NamedTuple):
             if self._between(step):
                 raise StoppedError(f"stopped after {step} of {len(batches)} steps of masked language modelling")
 
-    def _step(self, step: int, batch: Mapping[str, Any]) -> None:
+    def _step(self, step: int, batch: Tensors) -> None:
         from torch.nn.utils import clip_grad_norm_
 
         network, optimizer, scheduler = self.parts[:3]
@@ -257,10 +288,9 @@ class _Loop(NamedTuple):
         if stopping:
             save(self.model, self.context.checkpoints / "last")
         if self.recipe.saves and (stopping or step in spread(steps, self.recipe.saves)):
-            notes = {**self.history.notes(), "made_of": self.context.made_of}
-            write_resume_point(
-                self.context.checkpoints / "masked", step, notes, self.parts._replace(random=[random_numbers()])
-            )
+            notes = self.history.notes(self.context.fingerprint)
+            parts = self.parts._replace(random_states=[random_state()])
+            write_resume_point(self.context.checkpoints / "masked", step, notes, parts)
         return stopping
 
     def _note(self, speed: float) -> str:
@@ -268,13 +298,13 @@ class _Loop(NamedTuple):
 
 
 def collator(tokenizer: Any, mask: float) -> Any:
-    """Return what makes a padded batch of rows, and hides tokens in it with torch's random numbers."""
+    """Return Transformers' collator, which pads rows to a batch and hides tokens with torch's random numbers."""
     from transformers import DataCollatorForLanguageModeling
 
     return DataCollatorForLanguageModeling(tokenizer, mlm_probability=mask)
 
 
-def masked_loss(network: Any, batch: Mapping[str, Any], precision: str = "float32") -> Any:
+def masked_loss(network: Any, batch: Tensors, precision: Precision = "float32") -> Any:
     """Mean cross-entropy of the hidden tokens in nats, a scalar tensor; 0 where none is hidden.
 
     Args:
@@ -289,10 +319,9 @@ def masked_loss(network: Any, batch: Mapping[str, Any], precision: str = "float3
     hidden = labels != -100
     with torch.autocast(network.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
         states = network.bert(input_ids=ids, attention_mask=attended).last_hidden_state
-        guesses = network.cls(
-            states[hidden]
-        )  # most tokens need no guess, and a guess costs almost as much as the encoder
-    return cross_entropy(guesses.float(), labels[hidden], reduction="sum") / hidden.sum().clamp(min=1)
+        # Only for hidden tokens: the head costs almost as much as the encoder.
+        logits = network.cls(states[hidden])
+    return cross_entropy(logits.float(), labels[hidden], reduction="sum") / hidden.sum().clamp(min=1)
 
 
 def held_out_loss(network: Any, tokenizer: Any, rows: Sequence[Tokens], recipe: MaskedRecipe) -> float:
@@ -324,14 +353,14 @@ def held_out_loss(network: Any, tokenizer: Any, rows: Sequence[Tokens], recipe: 
     return total / count
 
 
-def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe) -> dict[str, Any]:
+def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe) -> MaskedEstimate:
     """Run forward and backward on a few batches, from the smallest to the largest, and go by their time per token.
 
     Weights and random numbers are left as they were.
     """
     import torch
 
-    batches, random = _batches(corpus, recipe), torch.get_rng_state()
+    batches, state = _batches(corpus, recipe), torch.get_rng_state()
     lengths = [len(row["input_ids"]) for row in corpus.training]
     sizes = np.array([len(batch) * max(lengths[n] for n in batch) for batch in batches])
     network, collate = _with_head(model, recipe.seed).train(), collator(model.tokenizer, recipe.mask)
@@ -339,19 +368,16 @@ def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe) -> dict[str, Any]
     probes = [collate([corpus.training[row] for row in batches[n]]) for n in places]
     _probe(network, probes[0], "float32")  # warms up
     seconds = {}
-    for kind in ("float32", "bfloat16"):
-        took = sum(_probe(network, batch, kind) for batch in probes)
-        seconds[kind] = float(took / sizes[places].sum() * sizes.mean())
-    torch.set_rng_state(random)
+    for precision in _PRECISIONS:
+        took = sum(_probe(network, batch, precision) for batch in probes)
+        seconds[precision] = float(took / sizes[places].sum() * sizes.mean())
+    torch.set_rng_state(state)
     model.eval()
-    return {
-        "steps": len(batches),
-        "seconds_per_batch": seconds,
-        "training_seconds": seconds[recipe.precision] * len(batches),
-    }
+    return MaskedEstimate(len(batches), seconds, seconds[recipe.precision] * len(batches))
 
 
-def _probe(network: Any, batch: Mapping[str, Any], precision: str) -> float:
+def _probe(network: Any, batch: Tensors, precision: Precision) -> float:
+    """Return the seconds of forward and backward on a batch, and throw the gradients away."""
     started = time.perf_counter()
     masked_loss(network, batch, precision).backward()
     network.zero_grad(set_to_none=True)

@@ -7,12 +7,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ConfigError, ModelError
+from hrembed.records.finetune import ParameterCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Layers = int | tuple[int, ...] | None
-"""The last so many layers, or these (0 is the first), or all."""
+"""How many of the last layers, or which ones (0 is the first), or None for all."""
 
 _ATTENTION = {"query", "key", "value", "q_proj", "k_proj", "v_proj", "q", "k", "v", "qkv", "Wqkv"}
 
@@ -72,16 +73,16 @@ def _linear_names(backbone: Any, targets: str, layers: Layers) -> list[str]:
     from torch.nn import Linear
 
     chosen = {id(part) for block in pick(blocks(backbone), layers) for part in block.modules()}
-    found = [
+    names = [
         name
         for name, part in backbone.named_modules()
         if isinstance(part, Linear)
         and id(part) in chosen
         and (targets == "all-linear" or name.rpartition(".")[2] in _ATTENTION)
     ]
-    if not found:
+    if not names:
         raise ConfigError(f"`method.targets: {targets}` finds no such layers in this model; use all-linear")
-    return found
+    return names
 
 
 def apply_partial(
@@ -131,18 +132,18 @@ def apply_full(model: Any) -> None:
 
 
 def split_sides(model: Any) -> Any:
-    """Give queries an encoder of their own, a copy that can be trained; documents keep theirs, frozen.
+    """Give queries an encoder of their own: a copy that can be trained, while that of documents is frozen.
 
-    An index of documents stays valid, whatever the queries learn.
+    An index of documents stays valid, whatever the queries' encoder learns.
 
     Args:
-        model: A Sentence Transformers model without sides of its own.
+        model: A Sentence Transformers model with one encoder for both sides.
 
     Returns:
         A model with a router in front; both sides give the vectors they gave before.
 
     Raises:
-        ModelError: It has sides already.
+        ModelError: It has one encoder for each side already.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Router
@@ -174,7 +175,7 @@ def blocks(backbone: Any) -> list[Any]:
     from torch.nn import ModuleList
 
     lists = [list(part) for part in backbone.modules() if isinstance(part, ModuleList)]
-    stack = max((found for found in lists if len({type(b) for b in found}) == 1), key=len, default=[])
+    stack = max((layers for layers in lists if len({type(layer) for layer in layers}) == 1), key=len, default=[])
     if not stack:
         raise ConfigError("this model has no stack of layers that hrembed could train; name a transformer")
     return stack
@@ -199,10 +200,12 @@ def pick(stack: Sequence[Any], layers: Layers) -> list[Any]:
     return [stack[layer] for layer in sorted(set(layers))]
 
 
-def count_parameters(model: Any) -> tuple[int, int]:
-    """Return (trainable, all) parameters."""
+def count_parameters(model: Any) -> ParameterCounts:
+    """Count the parameters of a model."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
+    return ParameterCounts(
+        trainable=sum(size for size, trained in sizes if trained), all=sum(size for size, _ in sizes)
+    )
 
 
 def plain_copy(model: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from hrembed.records.finetune import MiningFacts
 from hrembed.relevance import Relatives
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
     Embed = Callable[[Sequence[str], Side], Floats]
 
-_FIRST = 10  # candidates looked at for each negative asked for, as the library does
-_WIDEST = 1000  # candidates after which an anchor has none
-_AT_ONCE = 2000  # anchors whose candidates are in memory
-_SCORED = 256  # anchors whose cosines to all texts are in memory
+_FIRST_WINDOW = 10  # candidates looked at first for each negative asked for, as the library does
+_WIDEST_WINDOW = 1000  # candidates after which an anchor has none
+_ANCHORS_AT_ONCE = 2000  # anchors whose candidates are in memory
+_SCORED_AT_ONCE = 256  # anchors whose cosines to all texts are in memory
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,19 @@ class MiningRule:
 
 
 class Mined(NamedTuple):
-    """What was found.
+    """Hard negatives, and how they were found.
 
     Attributes:
-        negatives: For each pair `count` texts, a shorter find repeated; none where nothing was found.
-        facts: `anchors` (distinct, by kind), `relevant` and `margin` (candidates dropped for that), `rows_repeating`
-            (those with fewer negatives than asked for), `rows_without`, and the mean cosines of the positives and of
-            the negatives (`positive_cosine`, `negative_cosine`; NaN without any).
+        negatives: For each pair `count` texts, repeated where there are fewer; none where there is not one.
+        facts: What was dropped and what is left.
     """
 
     negatives: list[tuple[str, ...]]
-    facts: dict[str, float]
+    facts: MiningFacts
 
 
 class _Candidates(NamedTuple):
-    """The closest texts to an anchor, the closest first, its own positives left out.
+    """The texts that are closest to an anchor, the closest first, without its positives.
 
     Attributes:
         positives: Cosines of its positives; empty when there was no candidate.
@@ -69,7 +68,14 @@ class _Candidates(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """What is left of the candidates of an anchor, and how many went for which reason."""
+    """What is left of the candidates of an anchor, and how many were dropped.
+
+    Attributes:
+        positives: Cosines of its positives.
+        left: Candidates that may be negatives, with their cosines.
+        relevant: Candidates that were dropped because they are relevant.
+        margin: Candidates that were dropped because they are not far enough below the positive.
+    """
 
     positives: Sequence[float]
     left: Sequence[tuple[str, float]]
@@ -92,17 +98,17 @@ def mine(pairs: Sequence[Pair], embed: Embed, rule: MiningRule) -> Mined:
     Source:
         de Souza Moreira et al. (2024), NV-Retriever, arXiv:2407.15831, for the margin (TopK-PercPos).
     """
-    known = _Known(pairs)
+    relevance = _AnchorRelevance(pairs)
     rows_of: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, pair in enumerate(pairs):
         rows_of[pair.kind, pair.anchor].append(row)
     negatives: list[tuple[str, ...]] = [()] * len(pairs)
-    rng, tally = np.random.default_rng(rule.seed), _Tally()
+    rng, tally = np.random.default_rng(rule.seed), _Tally(rule.count)
     for kind in sorted({kind for kind, _ in rows_of}):
         pool = _Pool([pair for pair in pairs if pair.kind == kind], embed)
-        for anchor, judged in _judged(pool, known, rule):
+        for anchor, judged in _judged(pool, relevance, rule):
             chosen, rows = _choose(judged.left, rule, rng), rows_of[kind, anchor]
-            tally.add(judged, chosen, len(rows), rule.count)
+            tally.add(judged, chosen, len(rows))
             texts = [text for text, _ in chosen]
             filled = tuple(texts[n % len(texts)] for n in range(rule.count)) if texts else ()
             for row in rows:
@@ -110,29 +116,29 @@ def mine(pairs: Sequence[Pair], embed: Embed, rule: MiningRule) -> Mined:
     return Mined(negatives, tally.facts())
 
 
-class _Known:
-    """What is relevant to an anchor, by everything that the pairs say."""
+class _AnchorRelevance:
+    """Knows which texts are relevant to an anchor or to one of its positives."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self._relatives = Relatives(pairs)
-        self._own: dict[str, set[str]] = defaultdict(set)
+        self._keys: dict[str, set[str]] = defaultdict(set)
         for pair in pairs:
             keys = self._relatives.keys(pair.anchor) | self._relatives.keys(pair.positive)
-            self._own[self._relatives.item(pair.anchor)] |= keys
+            self._keys[self._relatives.item(pair.anchor)] |= keys
 
     def relevant(self, anchor: str, text: str) -> bool:
-        return not self._own[self._relatives.item(anchor)].isdisjoint(self._relatives.keys(text))
+        return not self._keys[self._relatives.item(anchor)].isdisjoint(self._relatives.keys(text))
 
 
-def _judged(pool: _Pool, known: _Known, rule: MiningRule) -> Iterator[tuple[str, _Judged]]:
+def _judged(pool: _Pool, relevance: _AnchorRelevance, rule: MiningRule) -> Iterator[tuple[str, _Judged]]:
     """Yield every anchor with what may be its negatives; those with too few are asked for again, more widely."""
-    window = rule.range_max or rule.range_min + _FIRST * rule.count
-    last = rule.range_max or min(rule.range_min + max(_WIDEST, window), pool.size)
+    window = rule.range_max or rule.range_min + _FIRST_WINDOW * rule.count
+    last = rule.range_max or min(rule.range_min + max(_WIDEST_WINDOW, window), pool.size)
     waiting = pool.anchors
     while waiting:
         short = []
-        for anchor, found in pool.closest(waiting, rule.range_min, window):
-            judged = _judge(anchor, found, known, rule.margin)
+        for anchor, candidates in pool.closest(waiting, rule.range_min, window):
+            judged = _judge(anchor, candidates, relevance, rule.margin)
             if len(judged.left) < rule.count and window < last:
                 short.append(anchor)
             else:
@@ -140,13 +146,16 @@ def _judged(pool: _Pool, known: _Known, rule: MiningRule) -> Iterator[tuple[str,
         waiting, window = short, min(4 * window, last)
 
 
-def _judge(anchor: str, found: _Candidates, known: _Known, margin: float) -> _Judged:
-    others = [
-        (text, score) for text, score in zip(found.texts, found.scores, strict=True) if not known.relevant(anchor, text)
+def _judge(anchor: str, candidates: _Candidates, relevance: _AnchorRelevance, margin: float) -> _Judged:
+    irrelevant = [
+        (text, score)
+        for text, score in zip(candidates.texts, candidates.scores, strict=True)
+        if not relevance.relevant(anchor, text)
     ]
-    positive = min(found.positives, default=0.0)
-    left = [(text, score) for text, score in others if score <= positive - abs(positive) * margin]
-    return _Judged(found.positives, left, len(found.texts) - len(others), len(others) - len(left))
+    positive = min(candidates.positives, default=0.0)
+    left = [(text, score) for text, score in irrelevant if score <= positive - abs(positive) * margin]
+    dropped = len(candidates.texts) - len(irrelevant), len(irrelevant) - len(left)
+    return _Judged(candidates.positives, left, *dropped)
 
 
 def _choose(
@@ -172,11 +181,11 @@ class _Pool:
 
     def closest(self, anchors: Sequence[str], first: int, last: int) -> Iterator[tuple[str, _Candidates]]:
         """Yield each anchor with its candidates between two ranks."""
-        for start in range(0, len(anchors), _AT_ONCE):
-            part = anchors[start : start + _AT_ONCE]
-            found = self._mined(part, first, last)
+        for start in range(0, len(anchors), _ANCHORS_AT_ONCE):
+            part = anchors[start : start + _ANCHORS_AT_ONCE]
+            candidates = self._mined(part, first, last)
             for anchor in part:
-                yield anchor, found.get(anchor, _Candidates((), (), ()))
+                yield anchor, candidates.get(anchor, _Candidates((), (), ()))
 
     def _mined(self, anchors: Sequence[str], first: int, last: int) -> Mapping[str, _Candidates]:
         from datasets import Dataset
@@ -194,18 +203,18 @@ class _Pool:
                 num_negatives=last - first,
                 output_format="labeled-list",
                 output_scores=True,
-                faiss_batch_size=_SCORED,
+                faiss_batch_size=_SCORED_AT_ONCE,
                 verbose=False,
             ).to_dict()
-        found: dict[str, _Candidates] = {}
+        candidates: dict[str, _Candidates] = {}
         for anchor, texts, scores in zip(answer["anchor"], answer["positive"], answer["scores"], strict=True):
-            before = found[anchor].positives if anchor in found else ()
-            found[anchor] = _Candidates((*before, scores[0]), texts[1:], scores[1:])
-        return found
+            before = candidates[anchor].positives if anchor in candidates else ()
+            candidates[anchor] = _Candidates((*before, scores[0]), texts[1:], scores[1:])
+        return candidates
 
 
 class _Embedded:
-    """Vectors at hand in the form of a model, as far as the miner asks one."""
+    """A model that knows the vectors of some texts: as much of a model as the miner needs."""
 
     def __init__(self, queries: Sequence[str], documents: Sequence[str], embed: Embed) -> None:
         import torch
@@ -224,22 +233,31 @@ class _Embedded:
 
 
 class _Tally:
-    """Counts for the report."""
+    """Counts what happens to candidates and rows."""
 
-    def __init__(self) -> None:
-        self._counts = dict.fromkeys(("anchors", "relevant", "margin", "rows_repeating", "rows_without"), 0)
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._anchors = self._relevant = self._margin = self._rows_repeating = self._rows_without = 0
         self._positives: list[float] = []
         self._negatives: list[float] = []
 
-    def add(self, judged: _Judged, chosen: Sequence[tuple[str, float]], rows: int, count: int) -> None:
-        self._counts["anchors"] += 1
-        self._counts["relevant"] += judged.relevant
-        self._counts["margin"] += judged.margin
-        self._counts["rows_repeating"] += rows * (0 < len(chosen) < count)
-        self._counts["rows_without"] += rows * (not chosen)
+    def add(self, judged: _Judged, chosen: Sequence[tuple[str, float]], rows: int) -> None:
+        self._anchors += 1
+        self._relevant += judged.relevant
+        self._margin += judged.margin
+        self._rows_repeating += rows * (0 < len(chosen) < self._count)
+        self._rows_without += rows * (not chosen)
         self._positives += judged.positives
         self._negatives += [score for _, score in chosen]
 
-    def facts(self) -> dict[str, float]:
-        means = {"positive_cosine": self._positives, "negative_cosine": self._negatives}
-        return {**self._counts, **{key: float(np.mean(own)) if own else float("nan") for key, own in means.items()}}
+    def facts(self) -> MiningFacts:
+        return MiningFacts(
+            count=self._count,
+            anchors=self._anchors,
+            relevant=self._relevant,
+            margin=self._margin,
+            rows_repeating=self._rows_repeating,
+            rows_without=self._rows_without,
+            positive_cosine=float(np.mean(self._positives)) if self._positives else float("nan"),
+            negative_cosine=float(np.mean(self._negatives)) if self._negatives else float("nan"),
+        )

@@ -1,51 +1,23 @@
-"""What is trained on, and one planned batch of it."""
+"""What is trained on, how, and the loss of one planned batch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
+    from typing import Literal
 
+    from hrembed.records.finetune import Precision
+    from hrembed.types import Side
 
-def batch_loss(model: Any, plan: TrainingPlan, batch: Sequence[int]) -> Any:
-    """Compute the loss of one planned batch as the trainer does, a scalar tensor."""
-    import torch
-
-    name, rows = _place(plan, batch)
-    columns = plan.columns[name]
-    features = [
-        features_of(model, [texts[row] for row in rows], plan.prompts.get(column), plan.routes.get(column))
-        for column, texts in columns.items()
-        if column != "label"
-    ]
-    losses = plan.losses[name](features, torch.tensor([columns["label"][row] for row in rows]))
-    return sum(losses.values()) if isinstance(losses, dict) else losses
-
-
-def features_of(model: Any, texts: Sequence[str], prompt: str | None, route: str | None) -> dict[str, Any]:
-    """Prepare texts for the model as the trainer does, with prompt and route."""
-    found = model.preprocess(list(texts), prompt=prompt or None, task=route)
-    return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in found.items()}
-
-
-def _texts(plan: TrainingPlan, batch: Sequence[int]) -> list[str]:
-    name, rows = _place(plan, batch)
-    return [column[row] for key, column in plan.columns[name].items() if key != "label" for row in rows]
-
-
-def _place(plan: TrainingPlan, batch: Sequence[int]) -> tuple[str, list[int]]:
-    """Name of the data set in which a batch lies, and its rows there."""
-    start = 0
-    for name, columns in plan.columns.items():
-        if batch[0] < start + len(columns["label"]):
-            return name, [row - start for row in batch]
-        start += len(columns["label"])
-    raise IndexError(batch[0])
+Features = Mapping[str, Any]
+"""Texts as Sentence Transformers prepares them for a model: tensors by name, and settings such as the side."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +31,7 @@ class Recipe:
     warmup: float
     schedule: Literal["linear", "cosine", "constant"]
     weight_decay: float
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     accumulate: int
     evaluations: int
     saves: int
@@ -79,21 +51,61 @@ class Recipe:
 class TrainingPlan:
     """What is trained on.
 
+    A loss gets the positions of a batch's rows in their data set as labels, and looks up what it needs by them.
+
     Attributes:
-        columns: Name of a data set to its columns; the column `label` holds the position of each row.
-        losses: Name of a data set to its loss.
-        batches: Rows of each step, counted through all data sets in their order; each batch in one data set.
+        columns: Name of a data set to its columns of texts, all of one length.
+        losses: Name of a data set to its loss, a module of torch.
+        batches: Rows of each batch, counted through all data sets in their order; each batch in one data set.
         prompts: Name of a column to what is put in front of its texts.
         routes: Name of a column to the side of a router that embeds it; empty without a router.
-        given: Data sets whose loss compares with given numbers, so that a small one says nothing about negatives.
+        without_batch_negatives: Data sets whose loss takes no negatives from the batch, so that a small one says
+            nothing about them.
     """
 
-    columns: Mapping[str, Mapping[str, Sequence[Any]]]
+    columns: Mapping[str, Mapping[str, Sequence[str]]]
     losses: Mapping[str, Any]
     batches: Sequence[Sequence[int]]
     prompts: Mapping[str, str]
-    routes: Mapping[str, str]
-    given: AbstractSet[str] = frozenset()
+    routes: Mapping[str, Side]
+    without_batch_negatives: AbstractSet[str] = field(default_factory=frozenset)
+
+    def sizes(self) -> dict[str, int]:
+        """Count the rows of each data set."""
+        return {name: len(next(iter(columns.values()))) for name, columns in self.columns.items()}
+
+    def locate(self, batch: Sequence[int]) -> tuple[str, list[int]]:
+        """Return the data set of a batch, and its rows there."""
+        start = 0
+        for name, size in self.sizes().items():
+            if batch[0] < start + size:
+                return name, [row - start for row in batch]
+            start += size
+        raise IndexError(batch[0])
+
+    def texts(self, batch: Sequence[int]) -> list[str]:
+        """Return all texts of a batch."""
+        name, rows = self.locate(batch)
+        return [column[row] for column in self.columns[name].values() for row in rows]
+
+
+def batch_loss(model: Any, plan: TrainingPlan, batch: Sequence[int]) -> Any:
+    """Compute the loss of one planned batch as the trainer does, a scalar tensor."""
+    import torch
+
+    name, rows = plan.locate(batch)
+    features = [
+        features_of(model, [texts[row] for row in rows], plan.prompts.get(column), plan.routes.get(column))
+        for column, texts in plan.columns[name].items()
+    ]
+    loss = plan.losses[name](features, torch.tensor(rows))
+    return sum(loss.values()) if isinstance(loss, dict) else loss
+
+
+def features_of(model: Any, texts: Sequence[str], prompt: str | None, route: Side | None) -> Features:
+    """Prepare texts for the model as the trainer does, with prompt and route."""
+    prepared = model.preprocess(list(texts), prompt=prompt or None, task=route)
+    return {key: value.to(model.device) if hasattr(value, "to") else value for key, value in prepared.items()}
 
 
 def whole_rounds(plan: TrainingPlan, processes: int) -> TrainingPlan:

@@ -1,41 +1,30 @@
-"""What is said before a long training: what it will take, and what looks wrong."""
+"""What a long training will take, and what looks wrong with it, before its first step."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hrembed.errors import HrembedError, ModelError
 from hrembed.memory import MB, peak_memory_mb
+from hrembed.records.finetune import Preflight, Probe, Truncation
 from hrembed.training.methods import count_parameters
-from hrembed.training.plan import _place, _texts, batch_loss
+from hrembed.training.plan import batch_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hrembed.records.finetune import Precision
     from hrembed.training.plan import Recipe, TrainingPlan
 
 EASY_LOSS = 0.05
 _TEXTS = 20_000  # texts whose tokens are counted
 _PROBES = 4
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """Facts and warnings.
-
-    Attributes:
-        facts: What was found, for `metrics.json`.
-        warnings: One sentence each; empty when nothing looks wrong.
-    """
-
-    facts: dict[str, Any]
-    warnings: tuple[str, ...]
+_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def check(
@@ -46,31 +35,37 @@ def check(
     Args:
         model: What is trained, adapters and frozen parts in place.
         plan: Rows, batches and losses.
-        recipe: How.
+        recipe: How to train.
         folder: Where checkpoints will go.
         probe: Also run a few steps, for time, memory and loss.
-        trainings: How many such trainings there will be, while the files of all are there.
+        trainings: How many such trainings there will be, the files of all kept at once.
 
     Raises:
         ModelError: Nothing would be trained.
         HrembedError: The disk is too small.
     """
-    trainable, total = count_parameters(model)
-    if not trainable:
+    parameters = count_parameters(model)
+    if not parameters.trainable:
         raise ModelError(
             "no parameter would be trained",
             hint="an adapter that was loaded as a model is frozen; fine-tune its base, or the merged model",
         )
-    facts: dict[str, Any] = {
-        "parameters": {"trainable": trainable, "all": total},
-        "steps": -(-len(plan.batches) // recipe.batches_per_step),
-        "rows_per_batch": float(np.mean([len(batch) for batch in plan.batches])) if plan.batches else 0.0,
-        "disk_mb": _disk(model, folder, trainings),
-        "cut": _cut(model, plan, recipe.seed),
-    }
-    if probe and plan.batches:
-        facts["probe"] = _probe(model, plan, recipe)
-    return Preflight(facts, tuple(_warnings(facts, plan, recipe)))
+    disk_mb = _disk(model, folder, trainings)
+    cut = _truncation(model, plan, recipe.seed)
+    probed = _probe(model, plan, recipe) if probe and plan.batches else None
+    return Preflight(
+        parameters=parameters,
+        steps=-(-len(plan.batches) // recipe.batches_per_step),
+        rows_per_batch=float(np.mean([len(batch) for batch in plan.batches])) if plan.batches else 0.0,
+        disk_mb=disk_mb,
+        cut=cut,
+        probe=probed,
+        warnings=(
+            *_truncation_warnings(cut),
+            *_batch_warnings(plan, recipe),
+            *(_probe_warnings(probed, recipe) if probed else ()),
+        ),
+    )
 
 
 def _disk(model: Any, folder: Path, trainings: int) -> int:
@@ -89,57 +84,57 @@ def _disk(model: Any, folder: Path, trainings: int) -> int:
     return int(needed // MB)
 
 
-def _cut(model: Any, plan: TrainingPlan, seed: int) -> dict[str, dict[str, float]]:
-    """For each column: the share of the texts that are too long, and of the tokens that are lost."""
-    limit, found = model.max_seq_length, {}
+def _truncation(model: Any, plan: TrainingPlan, seed: int) -> dict[str, Truncation]:
+    """Count for each column what is cut off; nothing for a model without a limit."""
+    limit, cut = model.max_seq_length, {}
     if limit is None:
         return {}
-    for name in sorted({column for columns in plan.columns.values() for column in columns} - {"label"}):
+    for name in sorted({column for columns in plan.columns.values() for column in columns}):
         texts = sorted({text for columns in plan.columns.values() for text in columns.get(name, ())})
         if len(texts) > _TEXTS:
             chosen = np.random.default_rng(seed).choice(len(texts), _TEXTS, replace=False)
             texts = [texts[n] for n in sorted(chosen)]
         prompt = plan.prompts.get(name, "")
         tokens = np.array([len(ids) for ids in _token_ids(model, [prompt + text for text in texts])])
-        found[name] = {
-            "limit": limit,
-            "texts": float((tokens > limit).mean()),
-            "tokens": float(np.maximum(tokens - limit, 0).sum() / tokens.sum()),
-        }
-    return found
+        cut[name] = Truncation(
+            limit=limit,
+            texts=float((tokens > limit).mean()),
+            tokens=float(np.maximum(tokens - limit, 0).sum() / tokens.sum()),
+        )
+    return cut
 
 
 def _token_ids(model: Any, texts: Sequence[str]) -> list[list[int]]:
     return list(model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"])
 
 
-def _probe(model: Any, plan: TrainingPlan, recipe: Recipe) -> dict[str, Any]:
+def _probe(model: Any, plan: TrainingPlan, recipe: Recipe) -> Probe:
     """Run forward and backward on the largest batch and on some at even distances."""
     import torch
 
-    size = [sum(len(text) for text in _texts(plan, batch)) for batch in plan.batches]
+    sizes = [sum(len(text) for text in plan.texts(batch)) for batch in plan.batches]
     places = np.linspace(0, len(plan.batches) - 1, min(_PROBES, len(plan.batches))).astype(int)
     random = torch.get_rng_state()
     model.train()
-    _step(model, plan, plan.batches[int(np.argmax(size))], recipe.precision)  # the first step also warms up
-    runs = {kind: [_step(model, plan, plan.batches[n], kind) for n in places] for kind in ("float32", "bfloat16")}
+    _step(model, plan, plan.batches[int(np.argmax(sizes))], recipe.precision)  # the first step also warms up
+    runs = {precision: [_step(model, plan, plan.batches[n], precision) for n in places] for precision in _PRECISIONS}
     torch.set_rng_state(random)
     ranked = [
         loss
         for n, (loss, _) in zip(places, runs["float32"], strict=True)
-        if _place(plan, plan.batches[n])[0] not in plan.given
+        if plan.locate(plan.batches[n])[0] not in plan.without_batch_negatives
     ]
-    seconds = {kind: float(np.median([took for _, took in steps])) for kind, steps in runs.items()}
-    return {
-        "seconds_per_batch": seconds,
-        "training_seconds": seconds[recipe.precision] * len(plan.batches) / recipe.processes,
-        "peak_memory_mb": round(peak_memory_mb()),
-        "loss": float(np.mean([loss for loss, _ in runs["float32"]])),
-        "ranking_loss": float(np.mean(ranked)) if ranked else float("nan"),
-    }
+    seconds = {precision: float(np.median([took for _, took in steps])) for precision, steps in runs.items()}
+    return Probe(
+        seconds_per_batch=seconds,
+        training_seconds=seconds[recipe.precision] * len(plan.batches) / recipe.processes,
+        peak_memory_mb=round(peak_memory_mb()),
+        loss=float(np.mean([loss for loss, _ in runs["float32"]])),
+        ranking_loss=float(np.mean(ranked)) if ranked else float("nan"),
+    )
 
 
-def _step(model: Any, plan: TrainingPlan, batch: Sequence[int], precision: str) -> tuple[float, float]:
+def _step(model: Any, plan: TrainingPlan, batch: Sequence[int], precision: Precision) -> tuple[float, float]:
     """Return loss and seconds of one batch, and throw the gradients away."""
     import torch
 
@@ -151,33 +146,38 @@ def _step(model: Any, plan: TrainingPlan, batch: Sequence[int], precision: str) 
     return float(loss.detach()), time.perf_counter() - started
 
 
-def _warnings(facts: dict[str, Any], plan: TrainingPlan, recipe: Recipe) -> list[str]:
-    found = []
-    for column, cut in facts["cut"].items():
-        if cut["texts"] > 0.05:
-            found.append(
-                f"{cut['texts']:.0%} of the texts in `{column}` are longer than {cut['limit']} tokens; "
-                f"{cut['tokens']:.0%} of all tokens there are cut off (`train.max_tokens`)"
-            )
+def _truncation_warnings(cut: dict[str, Truncation]) -> list[str]:
+    return [
+        f"{lost.texts:.0%} of the texts in `{column}` are longer than {lost.limit} tokens; "
+        f"{lost.tokens:.0%} of all tokens there are cut off (`train.max_tokens`)"
+        for column, lost in cut.items()
+        if lost.texts > 0.05
+    ]
+
+
+def _batch_warnings(plan: TrainingPlan, recipe: Recipe) -> list[str]:
+    warnings = []
     small = float(np.mean([len(batch) < 4 for batch in plan.batches])) if plan.batches else 0.0
     if small > 0.1:
-        found.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
+        warnings.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
     if recipe.batches_per_step > 1:
         who = f", one of each of {recipe.processes} processes," if recipe.processes > 1 else ""
-        found.append(
+        warnings.append(
             f"gradients of {recipe.batches_per_step} batches{who} are added up, which does not give a row more "
             "negatives; a larger `train.batch_size` with the loss `cached-ranking` does"
         )
-    probe = facts.get("probe")
-    if probe and probe["ranking_loss"] < EASY_LOSS:
-        found.append(
-            f"the loss is {probe['ranking_loss']:.3f} before training: the negatives are too easy to learn from; use a "
+    return warnings
+
+
+def _probe_warnings(probe: Probe, recipe: Recipe) -> list[str]:
+    warnings = []
+    if probe.ranking_loss < EASY_LOSS:
+        warnings.append(
+            f"the loss is {probe.ranking_loss:.3f} before training: the negatives are too easy to learn from; use a "
             "larger batch or closer negatives (`mine`)"
         )
-    if probe:
-        seconds = probe["seconds_per_batch"]
-        other = "bfloat16" if recipe.precision == "float32" else "float32"
-        ratio = seconds[recipe.precision] / seconds[other]
-        if ratio > 1.2:
-            found.append(f"`train.precision: {other}` is {ratio:.1f} times faster on this machine")
-    return found
+    other: Precision = "bfloat16" if recipe.precision == "float32" else "float32"
+    ratio = probe.seconds_per_batch[recipe.precision] / probe.seconds_per_batch[other]
+    if ratio > 1.2:
+        warnings.append(f"`train.precision: {other}` is {ratio:.1f} times faster on this machine")
+    return warnings

@@ -16,10 +16,10 @@ from hrembed.errors import ConfigError, HrembedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Held = TypeVar("Held")
+T = TypeVar("T")
 
-# Who follows waits while a large dev task is scored; who dies breaks the connection, which is noticed at once.
-_PATIENCE = timedelta(days=7)
+# The others wait while a large dev task is scored; one that dies breaks the connection, which is noticed at once.
+_TIMEOUT = timedelta(days=7)
 _COUNTS = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # those that accelerate reads
 _FAILED = "hrembed-failed"
 
@@ -29,8 +29,8 @@ class Failure(NamedTuple):
 
     Attributes:
         rank: Process that failed first.
-        message: What it said.
-        exit_code: With what it ended.
+        message: Its error.
+        exit_code: Status with which it ended.
     """
 
     rank: int
@@ -57,25 +57,25 @@ class Processes:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
-    def share(self, value: Held | None) -> Held:
-        """Give every process what the first one holds; the others wait for it, and their value does not matter."""
-        held: list[Any] = [value]
+    def share(self, value: T | None) -> T:
+        """Give every process the value of the first one; the others wait for it, and theirs does not matter."""
+        values: list[Any] = [value]
         if self.count > 1:
             from torch.distributed import broadcast_object_list
 
-            broadcast_object_list(held, src=0, group=self.group)
-        shared: Held = held[0]
+            broadcast_object_list(values, src=0, group=self.group)
+        shared: T = values[0]
         return shared
 
-    def gather(self, value: Held) -> list[Held]:
+    def gather(self, value: T) -> list[T]:
         """Collect the value of every process, by rank; all wait for the last one."""
-        held: list[Any] = [value]
+        values: list[Any] = [value]
         if self.count > 1:
             from torch.distributed import all_gather_object
 
-            held = [None] * self.count
-            all_gather_object(held, value, group=self.group)
-        return held
+            values = [None] * self.count
+            all_gather_object(values, value, group=self.group)
+        return values
 
     def equalise(self, parameters: Iterable[Any]) -> None:
         """Give the parameters of every process the values of the first one's, in place."""
@@ -96,10 +96,10 @@ class Processes:
         import torch
         from torch.distributed import ReduceOp, all_reduce
 
-        held = list(parameters)
-        used = torch.tensor([parameter.grad is not None for parameter in held], dtype=torch.int32)
+        every = list(parameters)
+        used = torch.tensor([parameter.grad is not None for parameter in every], dtype=torch.int32)
         all_reduce(used, op=ReduceOp.MAX, group=self.group)
-        chosen = [parameter for parameter, anywhere in zip(held, used.tolist(), strict=True) if anywhere]
+        chosen = [parameter for parameter, anywhere in zip(every, used.tolist(), strict=True) if anywhere]
         for parameter in chosen:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.contiguous()
         for work in [all_reduce(parameter.grad, async_op=True) for parameter in chosen]:
@@ -118,19 +118,19 @@ class Processes:
     def failure_elsewhere(self) -> Failure | None:
         """Read the note of another process; None where none failed, or where the one that kept the notes is gone."""
         try:
-            found = Failure(*json.loads(_store().get(_FAILED))) if _store().check([_FAILED]) else None
+            failure = Failure(*json.loads(_store().get(_FAILED))) if _store().check([_FAILED]) else None
         except RuntimeError:
             return None
-        return found if found and found.rank != self.rank else None
+        return failure if failure and failure.rank != self.rank else None
 
 
 def join(environment: Mapping[str, str] = os.environ) -> Processes:
-    """Meet the other processes of a launch. Without a launch nothing is imported, and nothing is opened.
+    """Join the other processes of a launch. Without a launch nothing is imported, and nothing is opened.
 
     Raises:
         ConfigError: The launch would spread one model over the processes.
     """
-    if all(int(environment.get(name) or 1) == 1 for name in _COUNTS):
+    if not launched(environment):
         return Processes()
     for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if environment.get(f"ACCELERATE_USE_{kind}", "false").lower() == "true":
@@ -142,8 +142,13 @@ def join(environment: Mapping[str, str] = os.environ) -> Processes:
     from sentence_transformers.util import get_device_name
     from torch.distributed import new_group
 
-    state = PartialState(cpu=get_device_name() == "cpu", timeout=_PATIENCE)
-    return Processes(state.process_index, state.num_processes, new_group(backend="gloo", timeout=_PATIENCE))
+    state = PartialState(cpu=get_device_name() == "cpu", timeout=_TIMEOUT)
+    return Processes(state.process_index, state.num_processes, new_group(backend="gloo", timeout=_TIMEOUT))
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is one of several processes that a launcher started."""
+    return any(int(environment.get(name) or 1) > 1 for name in _COUNTS)
 
 
 def is_broken(error: BaseException) -> bool:
@@ -155,8 +160,8 @@ def is_broken(error: BaseException) -> bool:
 
 def launch_lost(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether `accelerate launch` was asked for several processes and started one: `--cpu` does that without a word."""
-    launched = "ACCELERATE_MIXED_PRECISION" in environment and "MASTER_ADDR" in environment
-    return launched and not any(name in environment for name in _COUNTS)
+    by_accelerate = "ACCELERATE_MIXED_PRECISION" in environment and "MASTER_ADDR" in environment
+    return by_accelerate and not any(name in environment for name in _COUNTS)
 
 
 def _store() -> Any:

@@ -1,4 +1,4 @@
-"""Batches of rows that need no care for false negatives: single rows, and labelled texts."""
+"""Batches of rows that cannot be false negatives of each other: single rows, and labelled texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def schedule_rows(count: int, *, batch_size: int, epochs: int, weight: float, rn
 
     Args:
         count: Rows.
-        batch_size: Most rows in a batch.
+        batch_size: Largest number of rows in a batch.
         epochs: Passes over the rows.
         weight: Passes over the rows in an epoch; of 0.5, another random half each time.
         rng: Shuffles.
@@ -30,10 +30,10 @@ def schedule_rows(count: int, *, batch_size: int, epochs: int, weight: float, rn
     Returns:
         Positions of rows, one list per step.
     """
-    found: list[Batch] = []
-    for rows in _rounds(count, epochs, weight, rng):
-        found += [part.tolist() for part in np.array_split(rows, -(-len(rows) // batch_size)) if len(part)]
-    return found
+    batches: list[Batch] = []
+    for rows in _passes(count, epochs, weight, rng):
+        batches += [part.tolist() for part in np.array_split(rows, -(-len(rows) // batch_size)) if len(part)]
+    return batches
 
 
 def schedule_labels(
@@ -46,7 +46,7 @@ def schedule_labels(
 
     Args:
         labels: One for each text.
-        batch_size: Most texts in a batch, 4 or more.
+        batch_size: Largest number of texts in a batch, 4 or more.
         epochs: Passes over the texts.
         weight: Passes over the texts in an epoch; of 0.5, another random half each time.
         rng: Draws.
@@ -54,14 +54,14 @@ def schedule_labels(
     Returns:
         Positions of texts, one list per step; empty without two labels of two texts.
     """
-    found: list[Batch] = []
-    for rows in _rounds(len(labels), epochs, weight, rng):
+    batches: list[Batch] = []
+    for rows in _passes(len(labels), epochs, weight, rng):
         left: dict[str, Batch] = defaultdict(list)
         for row in rows:
             left[labels[row]].append(int(row))
-        while len(names := sorted(name for name, own in left.items() if len(own) > 1)) > 1:
-            found.append(_take(left, names, batch_size, rng))
-    return found
+        while len(names := sorted(name for name, texts in left.items() if len(texts) > 1)) > 1:
+            batches.append(_take(left, names, batch_size, rng))
+    return batches
 
 
 def _take(left: dict[str, Batch], names: Sequence[str], batch_size: int, rng: np.random.Generator) -> Batch:
@@ -75,13 +75,13 @@ def _take(left: dict[str, Batch], names: Sequence[str], batch_size: int, rng: np
         shares[np.argmax(shares)] -= 1
     batch: Batch = []
     for place, share in zip(chosen, shares, strict=True):
-        own = left[names[place]]
-        batch += own[:share]
-        del own[:share]
+        texts = left[names[place]]
+        batch += texts[:share]
+        del texts[:share]
     return batch
 
 
-def _rounds(count: int, epochs: int, weight: float, rng: np.random.Generator) -> Iterator[Ints]:
+def _passes(count: int, epochs: int, weight: float, rng: np.random.Generator) -> Iterator[Ints]:
     """Yield shuffled rows: whole passes, none with a row twice, and the part of a pass that a weight asks for."""
     for _ in range(epochs):
         for _ in range(int(weight)):

@@ -1,6 +1,6 @@
-"""Losses that compare with something given for each row: a label, a score, what a teacher says.
+"""Losses that compare each row with a target: a label, a score, a teacher's numbers.
 
-The label column of a `TrainingPlan` holds positions of rows, by which these losses look up their own targets.
+A loss gets the positions of the rows of a batch as labels, by which these losses look up their targets.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hrembed.training.by_length import embed_by_length
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hrembed.training.checkpoints import Tensors
     from hrembed.types import Floats, Ints
 
 
@@ -104,10 +105,8 @@ def embedding_distillation(model: Any, rows: Any, *, temperature: float, targets
             return self.compute_loss_from_embeddings(columns, list(labels.unbind(dim=1)))
 
     width = targets[0].shape[1]
-    own = model.get_embedding_dimension()
-    return _by_row(
-        model, ByLength(model, distance_metric="cosine", projection_dim=None if width == own else width), targets
-    )
+    projection = None if width == model.get_embedding_dimension() else width
+    return _by_row(model, ByLength(model, distance_metric="cosine", projection_dim=projection), targets)
 
 
 def _by_row(model: Any, loss: Any, targets: Any) -> Any:
@@ -128,19 +127,19 @@ def _by_row(model: Any, loss: Any, targets: Any) -> Any:
             self.loss = loss
 
         def forward(self, sentence_features: Any, labels: Any) -> Any:
-            found = torch.as_tensor(look_up(labels.cpu().numpy()), device=labels.device)
-            return self.loss(sentence_features, found)
+            looked_up = torch.as_tensor(look_up(labels.cpu().numpy()), device=labels.device)
+            return self.loss(sentence_features, looked_up)
 
     return ByRow()
 
 
-def own_parameters(losses: Sequence[Any], model: Any) -> dict[str, Any]:
+def loss_parameters(losses: Sequence[Any], model: Any) -> Tensors:
     """Return what losses learn beside the model, by the position of the loss and a name."""
-    held = {id(parameter) for parameter in model.parameters()}
-    found = {}
+    seen = {id(parameter) for parameter in model.parameters()}
+    learned = {}
     for number, loss in enumerate(losses):
         for name, value in loss.named_parameters():
-            if value.requires_grad and id(value) not in held:
-                held.add(id(value))  # several losses may share one that accompanies them
-                found[f"{number}.{name}"] = value
-    return found
+            if value.requires_grad and id(value) not in seen:
+                seen.add(id(value))  # several losses may share one that accompanies them
+                learned[f"{number}.{name}"] = value
+    return learned

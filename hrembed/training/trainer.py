@@ -1,7 +1,7 @@
 """The training loop: planned batches through `SentenceTransformerTrainer`.
 
 What the trainer leaves to chance is decided before it starts: which rows meet in a batch, and in which order. What
-happens between its steps is in `watch`.
+happens between its steps is in `Watch`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from hrembed.training.callbacks import History, Watch
 from hrembed.training.checkpoints import (
     TrainingParts,
     restore_parameters,
-    restore_random_numbers,
-    trained,
+    restore_random_state,
+    trainable_parameters,
 )
 from hrembed.training.plan import require_batches, sample_texts
 from hrembed.training.processes import Processes
-from hrembed.training.targets import own_parameters
+from hrembed.training.targets import loss_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from hrembed.progress import Advance, Progress
+    from hrembed.progress import Progress
     from hrembed.training.activation_cache import FrozenLayers
-    from hrembed.training.checkpoints import (
-        ResumePoint,
-    )
+    from hrembed.training.callbacks import HistoryNotes
+    from hrembed.training.checkpoints import Fingerprint, ResumePoint
     from hrembed.training.plan import Recipe, TrainingPlan
 
 
@@ -45,9 +44,9 @@ class Context:
         score_dev: Scores a model on the dev task; higher is better.
         stop_requested: Asked after every step; True saves and stops.
         checkpoints: Folder for the checkpoints.
-        progress: Told about every step.
+        progress: Receives progress updates.
         resume: Where to go on; None starts.
-        made_of: Kept in the resume points, to be compared by who resumes.
+        fingerprint: What the training is made of; kept in the resume points, to be compared by who resumes.
         processes: Who takes part.
     """
 
@@ -56,8 +55,8 @@ class Context:
     stop_requested: Callable[[], bool]
     checkpoints: Path
     progress: Progress
-    resume: ResumePoint | None = None
-    made_of: Mapping[str, Any] = field(default_factory=dict)
+    resume: ResumePoint[HistoryNotes] | None = None
+    fingerprint: Fingerprint = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
 
 
@@ -70,8 +69,8 @@ def train(model: Any, plan: TrainingPlan, recipe: Recipe, context: Context) -> H
     Args:
         model: A Sentence Transformers model whose trainable parameters are already chosen.
         plan: Rows, batches and losses.
-        recipe: How.
-        context: Where, and who is told.
+        recipe: How to train.
+        context: Where checkpoints go, and who receives progress updates.
 
     Raises:
         StoppedError: Somebody asked to stop.
@@ -80,40 +79,34 @@ def train(model: Any, plan: TrainingPlan, recipe: Recipe, context: Context) -> H
     require_batches(plan)
     steps = -(-len(plan.batches) // recipe.batches_per_step)
     history = History(steps, dev=[(0, context.base_score)])
-    of_losses = own_parameters([*plan.losses.values()], model)
+    learned_by_losses = loss_parameters([*plan.losses.values()], model)
     if context.resume is not None:
         history.restore(context.resume.notes)
-        restore_parameters(model, context.resume, of_losses)
-    context.processes.equalise([*trained(model).values(), *of_losses.values()])
+        restore_parameters(model, context.resume, learned_by_losses)
+    context.processes.equalise([*trainable_parameters(model).values(), *learned_by_losses.values()])
     frozen = keep_frozen(model, plan, context.checkpoints, recipe.keep_frozen_mb, context.progress.note)
     with context.progress.bar("training", steps) as advance:
         advance(len(history.losses), "")
-        watch = _watch(model, plan, recipe, context, history, advance)
+        watch = Watch(
+            model=model,
+            history=history,
+            evaluations=recipe.evaluations,
+            saves=recipe.saves,
+            patience=recipe.patience,
+            score_dev=context.score_dev,
+            stop_requested=context.stop_requested,
+            checkpoints=context.checkpoints,
+            advance=advance,
+            sample=sample_texts(plan),
+            fingerprint=context.fingerprint,
+            batch_size=recipe.batches_per_step * max(len(batch) for batch in plan.batches),
+            processes=context.processes,
+            loss_parameters=learned_by_losses,
+        )
         _trainer(model, plan, recipe, steps, watch, context.resume, frozen).train()
     if any(context.processes.gather(context.stop_requested())) and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
-
-
-def _watch(
-    model: Any, plan: TrainingPlan, recipe: Recipe, context: Context, history: History, advance: Advance
-) -> Watch:
-    return Watch(
-        model=model,
-        history=history,
-        evaluations=recipe.evaluations,
-        saves=recipe.saves,
-        patience=recipe.patience,
-        score_dev=context.score_dev,
-        stop_requested=context.stop_requested,
-        checkpoints=context.checkpoints,
-        advance=advance,
-        sample=sample_texts(plan),
-        of_losses=own_parameters([*plan.losses.values()], model),
-        made_of=context.made_of,
-        batch_size=recipe.batches_per_step * max(len(batch) for batch in plan.batches),
-        processes=context.processes,
-    )
 
 
 def _trainer_class(model: Any, watch: Watch, done: int, frozen: FrozenLayers | None) -> Any:
@@ -133,7 +126,8 @@ def _trainer_class(model: Any, watch: Watch, done: int, frozen: FrozenLayers | N
             with frozen.in_place() if frozen else nullcontext():
                 loss = super().training_step(*args, **kwargs)
             if self.accelerator.sync_gradients:
-                watch.processes.average_gradients([*trained(model).values(), *watch.of_losses.values()])
+                parameters = [*trainable_parameters(model).values(), *watch.loss_parameters.values()]
+                watch.processes.average_gradients(parameters)
             return loss
 
     return Trainer
@@ -145,17 +139,16 @@ def _trainer(
     recipe: Recipe,
     steps: int,
     watch: Watch,
-    resume: ResumePoint | None,
+    resume: ResumePoint[HistoryNotes] | None,
     frozen: FrozenLayers | None,
 ) -> Any:
-    from datasets import Dataset, DatasetDict
     from transformers import PrinterCallback
 
     done = resume.step if resume else 0
     trainer = _trainer_class(model, watch, done, frozen)(
         model=model,
         args=_arguments(model, plan, recipe, steps, watch.checkpoints, done),
-        train_dataset=DatasetDict({name: Dataset.from_dict(dict(rows)) for name, rows in plan.columns.items()}),
+        train_dataset=_data_sets(plan),
         loss=dict(plan.losses),
         callbacks=[_callback(watch, recipe, resume)],
     )
@@ -164,6 +157,18 @@ def _trainer(
     # where gradients are accumulated.
     trainer.accelerator.prepare_model = partial(trainer.accelerator.prepare_model, evaluation_mode=True)
     return trainer
+
+
+def _data_sets(plan: TrainingPlan) -> Any:
+    """Write the rows as the trainer takes them; the label of a row is its position."""
+    from datasets import Dataset, DatasetDict
+
+    return DatasetDict(
+        {
+            name: Dataset.from_dict({**plan.columns[name], "label": list(range(size))})
+            for name, size in plan.sizes().items()
+        }
+    )
 
 
 def _arguments(model: Any, plan: TrainingPlan, recipe: Recipe, steps: int, folder: Path, done: int) -> Any:
@@ -198,8 +203,8 @@ def _arguments(model: Any, plan: TrainingPlan, recipe: Recipe, steps: int, folde
 def _planned(batches: Sequence[Sequence[int]]) -> Any:
     """Wrap the plan in the form that the trainer asks for; its epochs are part of the plan.
 
-    Of several processes each takes every so-manieth batch. They must not be told a batch size: accelerate then drops
-    rounds that end with a smaller batch, without a word.
+    Each process takes every n-th batch, n being the number of processes. They must not be told a batch size:
+    accelerate then drops rounds that end with a smaller batch, without a word.
     """
     from sentence_transformers.base.sampler import MultiDatasetDefaultBatchSampler
 
@@ -217,7 +222,7 @@ def _planned(batches: Sequence[Sequence[int]]) -> Any:
     return Planned
 
 
-def _callback(watch: Watch, recipe: Recipe, resume: ResumePoint | None) -> Any:
+def _callback(watch: Watch, recipe: Recipe, resume: ResumePoint[HistoryNotes] | None) -> Any:
     """Connect a `Watch` to the trainer."""
     import torch
     from transformers import TrainerCallback
@@ -235,7 +240,7 @@ def _callback(watch: Watch, recipe: Recipe, resume: ResumePoint | None) -> Any:
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             # Not earlier: opening the data loader draws a random number.
             if self.waiting is not None:
-                restore_random_numbers(self.waiting, rank)
+                restore_random_state(self.waiting, rank)
                 self.waiting = None
             if self.fresh:
                 torch.manual_seed(recipe.seed + rank)  # or all processes would draw the same dropout
@@ -244,7 +249,7 @@ def _callback(watch: Watch, recipe: Recipe, resume: ResumePoint | None) -> Any:
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **now: Any) -> None:
             if "loss" not in logs:
                 return
-            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"], of_losses=watch.of_losses)
+            parts = TrainingParts(watch.model, now["optimizer"], now["lr_scheduler"], watch.loss_parameters)
             if watch.step_done(state.global_step, float(logs["loss"]), parts):
                 control.should_training_stop = True
 

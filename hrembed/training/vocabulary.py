@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary of one's own: learnt from texts, without a chance in it, and without holes."""
+"""A WordPiece vocabulary that is learnt from texts: the same one each time, and without unknown characters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def train_tokenizer(texts: Sequence[str], *, size: int, max_tokens: int) -> Any:
     reader = BertTokenizerFast().backend_tokenizer
     draft = Tokenizer(WordPiece(unk_token="[UNK]"))
     draft.normalizer, draft.pre_tokenizer = reader.normalizer, reader.pre_tokenizer
-    # Not by file: since transformers 5 `vocab_file` is ignored without a word, and every token is unknown.
+    # Not by file: transformers 5 ignores `vocab_file` without a word, and every token is unknown.
     return BertTokenizerFast(vocab=_learn(draft, texts, size), model_max_length=max_tokens)
 
 
@@ -69,10 +69,10 @@ def _learn(draft: Any, texts: Sequence[str], size: int) -> dict[str, int]:
 
 def _characters(draft: Any, texts: Sequence[str]) -> list[str]:
     """Characters of the texts as the tokenizer reads them, and of ASCII; sorted."""
-    found = set(_ALWAYS)
+    characters = set(_ALWAYS)
     for text in texts:
-        found.update(draft.normalizer.normalize_str(text))
-    return sorted(character for character in found if not character.isspace())
+        characters.update(draft.normalizer.normalize_str(text))
+    return sorted(character for character in characters if not character.isspace())
 
 
 def _joins(draft: Any, character: str) -> bool:
@@ -84,7 +84,8 @@ def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float:
     """Share of the tokens of some texts that are `[UNK]`, special tokens left out; 0 without any token."""
     unknown = total = 0
     for start in range(0, len(texts), _AT_ONCE):
-        found = tokenizer(list(texts[start : start + _AT_ONCE]), add_special_tokens=False, verbose=False)["input_ids"]
-        total += sum(len(ids) for ids in found)
-        unknown += sum(ids.count(tokenizer.unk_token_id) for ids in found)
+        part = list(texts[start : start + _AT_ONCE])
+        tokens = tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
+        total += sum(len(ids) for ids in tokens)
+        unknown += sum(ids.count(tokenizer.unk_token_id) for ids in tokens)
     return unknown / max(total, 1)

@@ -1,4 +1,4 @@
-"""Between models: the mean of several, and how much of a training is kept."""
+"""Models between models: the mean of several, and points on the line from the base to a tuned model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from hrembed.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from hrembed.training.checkpoints import Tensors
 
 
 def average(models: Sequence[Any]) -> Any:
     """Mean of the weights of models that were trained from one base; the first of them becomes it.
 
-    Numbers that are no weights (positions, say) stay those of the first.
+    Whole numbers (positions, say) stay those of the first.
 
     Raises:
-        ModelError: They have other weights.
+        ModelError: Their weights have different names or shapes.
 
     Source:
         Wortsman et al. (2022), Model soups, arXiv:2203.05482.
@@ -36,22 +38,22 @@ def average(models: Sequence[Any]) -> Any:
 class Blend:
     """A model whose weights are base + strength · (tuned - base).
 
-    For merged adapters this is the same as scaling the adapter (with DoRA it is not: that is no sum). One working model
-    is overwritten again and again.
+    For merged adapters this is the same as scaling the adapter, except for DoRA, which is not a sum. One model is
+    overwritten at each call.
 
     Args:
         base: A Sentence Transformers model.
-        tuned: The same architecture; becomes the working model.
+        tuned: The same architecture; this object is the one that is overwritten.
 
     Raises:
-        ModelError: The two have other weights, so nothing lies between them.
+        ModelError: Their weights have different names or shapes, so that nothing lies between them.
 
     Source:
         Wortsman et al. (2022), Robust fine-tuning of zero-shot models (WiSE-FT), arXiv:2109.01903.
     """
 
     def __init__(self, base: Any, tuned: Any) -> None:
-        self._base: Mapping[str, Any] = base.state_dict()
+        self._base: Tensors = base.state_dict()
         self._tuned = {name: value.clone() for name, value in tuned.state_dict().items()}
         self._model = tuned
         shapes = [{name: value.shape for name, value in side.items()} for side in (self._base, self._tuned)]
@@ -59,7 +61,7 @@ class Blend:
             raise ModelError("base and tuned model have other weights, so there is no strength between them")
 
     def at(self, strength: float) -> Any:
-        """Return the working model at a strength: 0 is the base, 1 the tuned model, both to the bit."""
+        """Overwrite the model with that of a strength, and return it; 0 is the base, 1 the tuned model, to the bit."""
         import torch
 
         with torch.no_grad():

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from hrembed.cli.app import entry_point
-from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.run import launch_finetune
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.errors import ModelError
 from hrembed.runs.workspace import Workspace
@@ -21,7 +21,7 @@ from hrembed.training.callbacks import Watch
 
 def train(plan: str) -> None:
     for name, settings in json.loads(Path(plan).read_text(encoding="utf-8")).items():
-        run_finetune(FinetuneConfig.model_validate(settings), Workspace(Path(plan).parent / name))
+        launch_finetune(FinetuneConfig.model_validate(settings), Workspace(Path(plan).parent / name))
 
 
 def fail(rank: str, step: str, *arguments: str) -> None:

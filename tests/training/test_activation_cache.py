@@ -31,7 +31,7 @@ def model(tiny_model: Path):
 
 
 def plan(prompt: str = "") -> TrainingPlan:
-    columns = {"source-0": {"anchor": ANCHORS, "positive": POSITIVES, "label": list(range(5))}}
+    columns = {"source-0": {"anchor": ANCHORS, "positive": POSITIVES}}
     return TrainingPlan(columns, {}, [], {"anchor": prompt, "positive": ""}, {})
 
 
@@ -96,9 +96,7 @@ def test_depth_is_that_of_the_lowest_trained_layer(tiny_model: Path) -> None:
 def test_what_would_be_too_large_is_not_computed(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FrozenLayers, "_activations", lambda *_: pytest.fail("computed"))
     said: list[str] = []
-    many = TrainingPlan(
-        {"s": {"anchor": [f"text {n}" for n in range(2000)], "label": list(range(2000))}}, {}, [], {}, {}
-    )
+    many = TrainingPlan({"s": {"anchor": [f"text {n}" for n in range(2000)]}}, {}, [], {}, {})
     assert keep_frozen(model, many, tmp_path, 1, said.append) is None
     assert "would take" in said[0]
     assert "`train.keep_frozen_mb` allows 1" in said[0]

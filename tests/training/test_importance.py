@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 def plan(model, *, routes: dict[str, str] | None = None, loss=ranking, **settings) -> TrainingPlan:
     pairs = [Pair(f"word {n}", f"text {n * 7 + 1}") for n in range(16)]
-    columns = {
-        "anchor": [pair.anchor for pair in pairs],
-        "positive": [pair.positive for pair in pairs],
-        "label": [*range(len(pairs))],
-    }
+    columns = {"anchor": [pair.anchor for pair in pairs], "positive": [pair.positive for pair in pairs]}
     settings = settings or {"hardness": 0}
     losses = {"s": loss(model, pairs, temperature=0.05, symmetric=False, **settings)}
     return TrainingPlan({"s": columns}, losses, [[*range(8)], [*range(8, 16)]], {"anchor": "find: "}, routes or {})

@@ -172,7 +172,7 @@ def test_every_loss_learns_the_pairs(config, tmp_path: Path, loss, tiny_model):
     if isinstance(loss, GistLoss):
         loss = loss.model_copy(update={"guide": ModelSection(ref=f"path:{tiny_model}")})
     source = config.sources[0].model_copy(update={"loss": loss})
-    found = run_finetune(config.model_copy(update={"sources": (source,)}), Workspace(tmp_path)).metrics["loss_history"]
+    found = run_finetune(config.model_copy(update={"sources": (source,)}), Workspace(tmp_path)).metrics.loss_history
     assert np.mean(found[-5:]) < 0.9 * np.mean(found[:5])
 
 
@@ -187,5 +187,5 @@ def test_sources_have_losses_of_their_own_and_weights(config, tmp_path: Path):
     second = first.model_copy(update={"weight": 0.5, "loss": GroupRankingLoss(name="group-ranking")})
     alone = run_finetune(config, Workspace(tmp_path)).metrics
     metrics = run_finetune(config.model_copy(update={"sources": (first, second)}), Workspace(tmp_path)).metrics
-    assert metrics["steps"] - alone["steps"] == 4 * 3  # half of 48 pairs, in batches of 8, in each of 4 epochs
-    assert metrics["pairs"] == 96
+    assert metrics.steps - alone.steps == 4 * 3  # half of 48 pairs, in batches of 8, in each of 4 epochs
+    assert metrics.pairs == 96

@@ -54,7 +54,7 @@ def test_the_plain_miner_returns_texts_of_the_anchor_s_group_and_ours_never_does
     wrong = [row for row in naive if groups[row["anchor"]] == groups[row["negative"]]]
     assert len(wrong) > 0.2 * len(naive)  # a fifth of what it finds is relevant
     found = mine(pairs, embed, RULE)
-    assert found.facts["relevant"] > 0
+    assert found.facts.relevant > 0
     assert sum(map(len, found.negatives)) == 80
     assert all(groups[text] != pair.group for pair, own in zip(pairs, found.negatives, strict=True) for text in own)
 
@@ -129,7 +129,7 @@ def test_more_candidates_are_asked_for_where_all_near_ones_are_relevant(monkeypa
     windows.clear()
     bounded = mine(pairs, embed, rule(count=1, margin=0.0, range_max=10))
     assert windows == [10]
-    assert bounded.facts["rows_without"] > found.facts["rows_without"]
+    assert bounded.facts.rows_without > found.facts.rows_without
 
 
 def test_a_short_find_is_repeated_and_a_row_without_any_has_none():
@@ -140,11 +140,11 @@ def test_a_short_find_is_repeated_and_a_row_without_any_has_none():
     ]
     found = mine(pairs, embed, rule(count=3, margin=0.0))
     assert found.negatives[0] == ("baker title",) * 3
-    assert found.facts["rows_repeating"] == 3
+    assert found.facts.rows_repeating == 3
     alone = mine(pairs[:2], embed, rule(count=3, margin=0.0))
     assert alone.negatives == [(), ()]
-    assert alone.facts["rows_without"] == 2
-    assert np.isnan(alone.facts["negative_cosine"])
+    assert alone.facts.rows_without == 2
+    assert np.isnan(alone.facts.negative_cosine)
 
 
 def test_kinds_are_not_mixed():
@@ -161,12 +161,12 @@ def test_counts_and_means_are_those_of_the_choice():
     groups = np.array([p.group for p in pairs])
     same = groups[:, None] == groups[None, :]
     others = ~same & (cosines > (own - np.abs(own) * 0.05)[:, None])
-    assert found.facts["anchors"] == 20
-    assert found.facts["relevant"] == int(same.sum()) - 20
-    assert found.facts["margin"] == int(others.sum())
-    assert found.facts["positive_cosine"] == pytest.approx(float(own.mean()), abs=1e-5)
+    assert found.facts.anchors == 20
+    assert found.facts.relevant == int(same.sum()) - 20
+    assert found.facts.margin == int(others.sum())
+    assert found.facts.positive_cosine == pytest.approx(float(own.mean()), abs=1e-5)
     left = np.where(~same & ~others, cosines, -2).max(axis=1)
-    assert found.facts["negative_cosine"] == pytest.approx(float(left[left > -2].mean()), abs=1e-5)
+    assert found.facts.negative_cosine == pytest.approx(float(left[left > -2].mean()), abs=1e-5)
 
 
 def test_a_random_choice_repeats_with_its_seed_and_respects_the_skipped_ones():

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hrembed.training.targets import batch_hard, cosent, embedding_distillation, margin_mse, own_parameters
+from hrembed.training.targets import batch_hard, cosent, embedding_distillation, loss_parameters, margin_mse
 from torch import nn
 
 
@@ -94,13 +94,13 @@ def test_embedding_distillation(sides):
     loss = embedding_distillation(Given(), None, temperature=0.05, targets=teacher)
     away = [1 - float(unit(side)[row] @ own[row]) for side, own in zip(sides, teacher, strict=False) for row in ROWS]
     assert run(loss, sides[:2], ROWS) == pytest.approx(np.mean(away), abs=1e-6)
-    assert own_parameters([loss], loss.model) == {}
+    assert loss_parameters([loss], loss.model) == {}
 
 
 def test_a_wider_teacher_is_compared_through_a_map_that_is_learned(sides):
     teacher = tuple(unit(np.random.default_rng(n).normal(size=(6, 5))) for n in (7, 8))
     loss = embedding_distillation(Given(), None, temperature=0.05, targets=teacher)
-    learned = own_parameters([nn.Linear(2, 2).requires_grad_(False), loss], loss.model)
+    learned = loss_parameters([nn.Linear(2, 2).requires_grad_(False), loss], loss.model)
     assert {name: tuple(value.shape) for name, value in learned.items()} == {
         "1.loss.projection.weight": (5, 3),
         "1.loss.projection.bias": (5,),

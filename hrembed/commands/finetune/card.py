@@ -2,99 +2,129 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from hrembed.commands.finetune.layers import draw_choice
+from hrembed.config.section import Section
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.plots.finetune import draw_pretraining, draw_strengths, draw_training
+from hrembed.plots.layers import draw_layers
 from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from hrembed.config.finetune import FinetuneConfig
+    from hrembed.records.finetune import FinetuneRecord, LayerChoice, TunedComparison
     from hrembed.runs.record import Run
 
 
-def draw(run: Run, metrics: Mapping[str, Any]) -> None:
+class _TrainedOn(NamedTuple):
+    """A source of training data, as the card lists it.
+
+    Attributes:
+        path: As in the config.
+        rows: Rows that were trained on.
+        kind: What they are.
+        loss: Name of the loss.
+        weight: Passes over the rows in an epoch.
+        branch: Where there are several.
+        sha256: Hash of the file.
+    """
+
+    path: str
+    rows: int
+    kind: str
+    loss: str
+    weight: str
+    branch: int | None
+    sha256: str
+
+
+def draw(folder: Path, record: FinetuneRecord) -> None:
     """Draw the training, the strengths where there are several, and the scores of layers where they were measured."""
-    draw_choice(run, metrics)
-    dev = [(entry["step"], entry["score"]) for entry in metrics["dev_history"]]
-    base, best = metrics["base"]["value"], metrics["best_step"]
-    draw_training(run.path / "training.png", metrics["loss_history"], dev, base, best, metrics["metric"])
-    if "pretraining" in metrics:
-        found = metrics["pretraining"]
-        draw_pretraining(run.path / "pretraining.png", found["loss_history"], found["held_out"])
-    if metrics["strengths"]:
-        name = f"{metrics['task']}, {metrics['metric']} (dev)"
-        draw_strengths(run.path / "strengths.png", metrics["strengths"], metrics["strength"], name)
+    draw_layer_scores(folder, record.layers)
+    draw_training(folder / "training.png", record)
+    if record.pretraining is not None:
+        draw_pretraining(folder / "pretraining.png", record.pretraining)
+    if record.strengths:
+        draw_strengths(folder / "strengths.png", record)
 
 
-def model_card(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> str:
+def draw_layer_scores(folder: Path, layers: LayerChoice | None) -> None:
+    """Draw the scores of all layers, where there are any, into `layers.png`."""
+    if layers is not None and layers.scores:
+        draw_layers(folder / "layers.png", layers)
+
+
+def model_card(config: FinetuneConfig, record: FinetuneRecord, run: Run) -> str:
     """Write the card of the model: how it was made, what was measured, what it must not be taken for."""
     return render(
         "card.md.j2",
         run=run.path.name,
         ref=_inline(config.model.ref),
         sides=config.sides,
-        method=_inline(_listed(config.method.model_dump(exclude={"choice"}))),
-        train=_listed(config.train.model_dump()),
-        pretraining=metrics.get("pretraining"),
-        layers=metrics.get("layers"),
-        control=_control_rows(metrics),
-        metrics=metrics,
-        results=_results(metrics),
-        sources=_sources(config, metrics, run),
+        method=_inline(_listed(config.method, without="choice")),
+        train=_listed(config.train),
+        record=record,
+        control=_control_rows(record),
+        results=_results(record),
+        sources=_sources(config, record, run),
         credits=run.manifest.attributions,
     )
 
 
-def _listed(settings: Mapping[str, Any]) -> str:
-    """Write settings as one line; those of a section carry its name."""
+def _listed(section: Section, prefix: str = "", without: str = "") -> str:
+    """Write the settings of a section as one line; those of an inner section carry its name."""
     return ", ".join(
-        _listed({f"{key} {inner}": v for inner, v in value.items()}) if isinstance(value, dict) else f"{key} {value}"
-        for key, value in settings.items()
+        _listed(value, f"{prefix}{name} ") if isinstance(value, Section) else f"{prefix}{name} {value}"
+        for name, value in section
+        if name != without
     )
 
 
-def _control_rows(metrics: Mapping[str, Any]) -> list[str]:
+def _control_rows(record: FinetuneRecord) -> list[str]:
     """What the chosen layers gained over a random choice, a task each; empty without such a control."""
-    if "control" not in metrics:
+    if record.control is None:
         return []
-    rows = metrics["control"]["dev"], *metrics["control"]["tests"]
-    return [f"{_inline(row['task'])} {format_estimate(row['difference'], sign=True)}" for row in rows]
+    rows = record.control.dev, *record.control.tests
+    return [f"{_inline(row.task)} {format_estimate(row.difference, sign=True)}" for row in rows]
 
 
-def _results(metrics: Mapping[str, Any]) -> list[list[str]]:
+def _results(record: FinetuneRecord) -> list[list[str]]:
     """Cells of the table of results, a task each."""
-    dev = {key: metrics[key] for key in ("task", "metric", "base", "tuned", "difference", "verdict")}
-    rows = [("dev", dev), *(("test", e) for e in metrics["tests"]), *(("outside", e) for e in metrics["retention"])]
+    rows: list[tuple[Literal["dev", "test", "outside"], FinetuneRecord | TunedComparison]] = [
+        ("dev", record),
+        *(("test", row) for row in record.tests),
+        *(("outside", row) for row in record.retention),
+    ]
     return [
         [
-            _inline(row["task"]),
+            _inline(row.task),
             kind,
-            row["metric"],
-            format_estimate(row["base"]),
-            format_estimate(row["tuned"]),
-            format_estimate(row["difference"], sign=True),
-            verdict_words(row["verdict"], metrics["delta"]),
+            row.metric,
+            format_estimate(row.base),
+            format_estimate(row.tuned),
+            format_estimate(row.difference, sign=True),
+            verdict_words(row.verdict, record.delta),
         ]
         for kind, row in rows
     ]
 
 
-def _sources(config: FinetuneConfig, metrics: Mapping[str, Any], run: Run) -> list[dict[str, Any]]:
+def _sources(config: FinetuneConfig, record: FinetuneRecord, run: Run) -> list[_TrainedOn]:
     """Files with their hashes."""
     return [
-        {
-            **found,
-            "path": _inline(source.path),
-            "weight": f"{source.weight:g}",
-            "branch": source.branch if len(config.branches) > 1 else None,
-            "sha256": run.manifest.inputs[f"source-{number}"].sha256,
-        }
-        for number, (source, found) in enumerate(zip(config.sources, metrics["sources"], strict=True))
+        _TrainedOn(
+            path=_inline(section.path),
+            rows=source.rows,
+            kind=source.kind,
+            loss=source.loss,
+            weight=f"{section.weight:g}",
+            branch=section.branch if len(config.branches) > 1 else None,
+            sha256=run.manifest.inputs[f"source-{number}"].sha256,
+        )
+        for number, (section, source) in enumerate(zip(config.sources, record.sources, strict=True))
     ]
 
 

@@ -6,26 +6,26 @@ import signal
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hrembed.errors import HrembedError, ModelError, StoppedError
+from hrembed.errors import ConfigError, HrembedError, ModelError, StoppedError
 from hrembed.runs.record import Run
-from hrembed.training.processes import is_broken, join, launch_lost
+from hrembed.training.processes import Processes, is_broken, join, launch_lost, launched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import FrameType
 
     from hrembed.progress import Progress
     from hrembed.runs.workspace import Workspace
-    from hrembed.training.processes import Processes
+    from hrembed.training.checkpoints import Fingerprint
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def meet(progress: Progress) -> Processes:
-    """Meet the other processes of a launch, and say so where the launcher lost them.
+def join_launch(progress: Progress) -> Processes:
+    """Join the other processes of a launch, and say so where the launcher lost them.
 
     Raises:
         ConfigError: The launch would spread one model over the processes.
@@ -38,11 +38,25 @@ def meet(progress: Progress) -> Processes:
     return join()
 
 
-@contextmanager
-def one_run(processes: Processes, workspace: Workspace, opened: AbstractContextManager[Run]) -> Iterator[Run]:
-    """Open a run in the first process; the others get its path, and a manifest that nobody reads.
+def only_process() -> Processes:
+    """Return this process as the only one.
 
-    Whoever fails tells the others. They end with its exit code, and the manifest says what it said.
+    Raises:
+        ConfigError: It is one of several that a launcher started, each of which would do all the work.
+    """
+    if launched():
+        raise ConfigError(
+            "several processes were launched, of which each would do all the work",
+            hint="launch `hrembed finetune`, which shares it; start other commands without a launcher",
+        )
+    return Processes()
+
+
+@contextmanager
+def shared_run(processes: Processes, workspace: Workspace, opened: AbstractContextManager[Run]) -> Iterator[Run]:
+    """Open a run in the first process; the others get its path, silence, and a manifest that nobody reads.
+
+    A process that fails tells the others. They end with its exit code, and the manifest says what it said.
 
     Args:
         processes: Who takes part.
@@ -69,14 +83,14 @@ def one_run(processes: Processes, workspace: Workspace, opened: AbstractContextM
                 yield Run(workspace.root, path=Path(processes.share(None)))
 
 
-def check_alike(processes: Processes, facts: Mapping[str, Any]) -> None:
+def check_alike(processes: Processes, fingerprint: Fingerprint) -> None:
     """Compare what every process read; the first one judges.
 
     Raises:
         ModelError: Another process has something else, for example an older copy of the data.
     """
-    for rank, other in enumerate(processes.gather(dict(facts))):
-        different = [name for name in facts if other.get(name) != facts[name]]
+    for rank, other in enumerate(processes.gather(dict(fingerprint))):
+        different = [name for name in fingerprint if other.get(name) != fingerprint[name]]
         if different and processes.leads:
             raise ModelError(
                 f"process {rank} does not have {' and '.join(different)} of process 0",
@@ -85,7 +99,7 @@ def check_alike(processes: Processes, facts: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def in_turn(processes: Processes) -> Iterator[None]:
+def leader_first(processes: Processes) -> Iterator[None]:
     """Let the others begin when the first process has ended well: what is wrong with a config is said once."""
     if not processes.leads:
         processes.share(None)
@@ -102,7 +116,7 @@ def _ending_together(processes: Processes) -> Iterator[None]:
         _ignore_signals()  # the launcher sends them to whoever is left when one ends, and the run must be closed
         ending = _of_leader(processes, err) if processes.leads else _of_follower(processes, err)
         if ending is err:
-            with suppress(RuntimeError):  # whoever keeps the notes may be gone already
+            with suppress(RuntimeError):  # the process that keeps the notes may be gone already
                 processes.tell_failure(err)
             raise
         raise ending from None
@@ -121,7 +135,7 @@ def _of_leader(processes: Processes, error: BaseException) -> BaseException:
 
 
 def _of_follower(processes: Processes, error: BaseException) -> BaseException:
-    """End without a word where the first process says it; an error of one's own is said."""
+    """End without a word where the first process says why; an error of this process is said."""
     if isinstance(error, KeyboardInterrupt | StoppedError):
         return _ended("", StoppedError.exit_code)
     elsewhere = processes.failure_elsewhere()
@@ -138,7 +152,7 @@ def _ended(message: str, exit_code: int) -> HrembedError:
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Act on the first Ctrl-C or SIGTERM alone: a terminal sends it to every process, and the launcher once more."""
+    """Act on the first Ctrl-C or SIGTERM alone: a terminal sends it to every process, and the launcher again."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

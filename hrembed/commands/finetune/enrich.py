@@ -1,7 +1,7 @@
-"""What models add to the rows of a source before the training: hard negatives, and what a teacher says.
+"""What models add to the rows of a source before the training: hard negatives, and the targets of a teacher.
 
-Both are kept below `.cache/sources` of the runs folder by the content of the rows. Other texts do not share that place:
-which texts are embedded together moves the last digits of a vector, and a run must repeat to the last digit.
+Both are cached below `.cache/sources` of the runs folder by the content of the rows. Other texts do not share that
+folder: which texts are embedded together changes the last digits of a vector, and a run must repeat to the last digit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from hrembed.config.losses import EmbeddingDistillationLoss, MarginMseLoss
 from hrembed.data.pairs import pair_row
 from hrembed.errors import DataError
 from hrembed.files import write_json
+from hrembed.records.base import Record, as_json
+from hrembed.records.finetune import MiningFacts
 from hrembed.scoring.encoders import open_encoder, pinned
 from hrembed.training.mining import Mined, MiningRule, mine
+from hrembed.types import LabelTask, PairTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +34,19 @@ if TYPE_CHECKING:
     from hrembed.runs.record import Run
     from hrembed.types import Encoder, Floats, Pair, Side
 
-_VERSION = "1"  # of what is kept
+_VERSION = "1"  # of what is cached
+
+
+class _CachedNegatives(Record):
+    """Mined negatives on disk.
+
+    Attributes:
+        rows: For each pair the rows in whose `positive` its negatives stand: the user's file holds the texts already.
+        facts: How they were found.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    facts: MiningFacts
 
 
 def enrich(config: FinetuneConfig, sources: Sequence[Source], run: Run, instruction: str) -> list[Source]:
@@ -47,15 +62,15 @@ def enrich(config: FinetuneConfig, sources: Sequence[Source], run: Run, instruct
         ModelError: A model cannot be loaded, or gives no vectors.
         DataError: Nothing is left.
     """
-    helper = _Helper(config, run, instruction)
+    models = _SourceModels(config, run, instruction)
     return [
-        helper.enriched(section, number, source)
+        models.enriched(section, number, source)
         for number, (section, source) in enumerate(zip(config.sources, sources, strict=True))
     ]
 
 
-class _Helper:
-    """Opens the models of sources, and keeps what they say."""
+class _SourceModels:
+    """Opens the models that mine and teach, and caches what they give."""
 
     def __init__(self, config: FinetuneConfig, run: Run, instruction: str) -> None:
         self._config = config
@@ -98,10 +113,10 @@ class _Helper:
     def _differences(self, encoder: Encoder, pairs: Sequence[Pair]) -> Floats:
         """Cosine of the positive less that of each negative, shape (n, k)."""
         anchors, positives = self._vectors(encoder, pairs)
-        own = (anchors * positives).sum(axis=1)
+        of_positive = (anchors * positives).sum(axis=1)
         columns = zip(*(pair.negatives for pair in pairs), strict=True)
-        others = [(anchors * self._embed(encoder, texts, "document")).sum(axis=1) for texts in columns]
-        return np.stack([own - other for other in others], axis=1)
+        of_negatives = [(anchors * self._embed(encoder, texts, "document")).sum(axis=1) for texts in columns]
+        return np.stack([of_positive - of_negative for of_negative in of_negatives], axis=1)
 
     def _vectors(self, encoder: Encoder, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
         """Unit rows of anchors and of positives."""
@@ -119,48 +134,48 @@ class _Helper:
         rule = MiningRule(**settings, seed=self._config.train.seed)
         key = repr((_VERSION, encoder.identity, self._instruction, sorted(asdict(rule).items())))
         file = folder / f"mined-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
-        found = _read(file, pairs)
-        if found is None:
+        mined = _read(file, pairs)
+        if mined is None:
             self._run.progress.note(f"looking for hard negatives of {len(pairs):,} pairs")
-            found = mine(pairs, lambda texts, side: self._embed(encoder, texts, side), rule)
-            _write(file, pairs, found)
-        return self._with(source, pairs, found, section.count)
+            mined = mine(pairs, lambda texts, side: self._embed(encoder, texts, side), rule)
+            _write(file, pairs, mined)
+        return self._with_negatives(source, pairs, mined)
 
-    def _with(self, source: Source, pairs: Sequence[Pair], found: Mined, count: int) -> Source:
-        """Add the mined negatives behind the given ones; a row without any is left out."""
-        kept = [
-            replace(pair, negatives=(*pair.negatives, *mined))
-            for pair, mined in zip(pairs, found.negatives, strict=True)
-            if mined
+    def _with_negatives(self, source: Source, pairs: Sequence[Pair], mined: Mined) -> Source:
+        """Add the mined negatives after those of the file; a row without any is left out."""
+        rows = [
+            replace(pair, negatives=(*pair.negatives, *negatives))
+            for pair, negatives in zip(pairs, mined.negatives, strict=True)
+            if negatives
         ]
-        if len(kept) < 2:
+        if len(rows) < 2:
             raise DataError(
-                f"mining found negatives for {len(kept)} of {len(pairs)} pairs: {found.facts['relevant']:,} candidates "
-                f"were relevant by group, text or id, {found.facts['margin']:,} not far enough below the positive",
+                f"mining found negatives for {len(rows)} of {len(pairs)} pairs: {mined.facts.relevant:,} candidates "
+                f"were relevant by group, text or id, {mined.facts.margin:,} not far enough below the positive",
                 hint="lower `mine.margin` or `mine.range_min`, or use more pairs: negatives are their positives",
             )
-        if len(kept) < len(pairs):
-            self._run.progress.note(f"{len(pairs) - len(kept):,} pairs are left out: mining found no negative for them")
-        return replace(source, rows=kept, facts={**source.facts, "mined": {"count": count, **found.facts}})
+        if len(rows) < len(pairs):
+            self._run.progress.note(f"{len(pairs) - len(rows):,} pairs are left out: mining found no negative for them")
+        return replace(source, rows=rows, mined=mined.facts)
 
 
 def _pairs_of(source: Source) -> Sequence[Pair]:
-    return cast("Sequence[Pair]", source.rows)  # the config lets no others be mined or taught
+    if isinstance(source.rows, LabelTask | PairTask):
+        raise TypeError("only pairs are mined or taught, which the config has checked")
+    return source.rows
 
 
-def _write(file: Path, pairs: Sequence[Pair], found: Mined) -> None:
-    """Keep negatives as rows in whose `positive` they stand: texts are in the user's file already."""
+def _write(file: Path, pairs: Sequence[Pair], mined: Mined) -> None:
     row_of = {pair.positive: row for row, pair in reversed(list(enumerate(pairs)))}
-    rows = [[row_of[text] for text in own] for own in found.negatives]
-    write_json(file, {"rows": rows, "facts": found.facts})
+    rows = tuple(tuple(row_of[text] for text in negatives) for negatives in mined.negatives)
+    write_json(file, as_json(_CachedNegatives(rows=rows, facts=mined.facts)))
 
 
 def _read(file: Path, pairs: Sequence[Pair]) -> Mined | None:
-    """Read what was kept; None where there is nothing, or nothing whole."""
+    """Read cached negatives; None where there are none, or where the file is damaged."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        negatives = [tuple(pairs[row].positive for row in own) for own in held["rows"]]
-        facts = {key: float("nan") if value is None else value for key, value in held["facts"].items()}
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        cached = _CachedNegatives.model_validate_json(file.read_text(encoding="utf-8"))
+        negatives = [tuple(pairs[row].positive for row in rows) for rows in cached.rows]
+    except (OSError, ValueError, IndexError):
         return None
-    return Mined(negatives, facts) if len(negatives) == len(pairs) else None
+    return Mined(negatives, cached.facts) if len(negatives) == len(pairs) else None

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.config.eval import CompareSection, EvalConfig
-from hrembed.metrics.verdicts import verdict_words
 from hrembed.progress import Silent
-from hrembed.records import base as records
-from hrembed.reports.estimates import as_json, format_estimate, nulls_to_nan
+from hrembed.records.finetune import ControlComparison, StrengthPoint, TunedComparison
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.measures import measure
 from hrembed.scoring.systems import System
 from hrembed.scoring.tasks import items_of, open_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.config.proof import ProofSection
     from hrembed.progress import Advance, Progress
+    from hrembed.records.eval import Comparison
     from hrembed.runs.record import Run
     from hrembed.scoring.measures import Measures
     from hrembed.scoring.tasks import AnyTask
-    from hrembed.types import Encoder, Task
+    from hrembed.types import Encoder, Estimate, Task
 
 
 class Tasks(NamedTuple):
@@ -42,20 +39,30 @@ class Tasks(NamedTuple):
     retention: Sequence[AnyTask]
 
 
-class Point(NamedTuple):
-    """One strength.
+class Proof(NamedTuple):
+    """Tuned model against base, two families of comparisons.
 
     Attributes:
-        strength: 0 is the base, 1 the tuned model.
-        dev: Score on the dev task, an entry of `metrics.json`.
-        retention: Task to its score.
-        lost: Task to how much lower the score is than the base's; negative where it rose.
+        tests: On each test task.
+        retention: On each task outside of hiring.
     """
 
-    strength: float
-    dev: Mapping[str, Any]
-    retention: Mapping[str, Mapping[str, Any]]
-    lost: Mapping[str, float]
+    tests: tuple[TunedComparison, ...]
+    retention: tuple[TunedComparison, ...]
+
+
+class Compared(NamedTuple):
+    """Two models on one task.
+
+    Attributes:
+        comparison: The second against the first.
+        first: Score of the first.
+        second: Score of the second.
+    """
+
+    comparison: Comparison
+    first: Estimate
+    second: Estimate
 
 
 def open_proof(config: FinetuneConfig, dev: Task, run: Run) -> Tasks:
@@ -71,31 +78,31 @@ def open_proof(config: FinetuneConfig, dev: Task, run: Run) -> Tasks:
 
 def sweep(
     config: FinetuneConfig, tasks: Tasks, encoder_at: Callable[[float], Encoder], progress: Progress
-) -> list[Point]:
+) -> list[StrengthPoint]:
     """Score dev task and retention at every strength of the config, at 0 and at 1; none where the config has none.
 
     Args:
         config: Strengths, and how intervals are made.
         tasks: What is measured on.
         encoder_at: Gives the model at a strength; only the one given last is used.
-        progress: Told what advances.
+        progress: Receives progress updates.
     """
     settings = as_eval(config)
-    points: list[Point] = []
+    points: list[StrengthPoint] = []
     strengths = sorted({0.0, *config.proof.strengths, 1.0}) if config.proof.strengths else []
     with progress.bar("strengths", len(strengths)) as advance:
         for strength in strengths:
             system = System(f"strength {strength:g}", encoder_at(strength))
             dev = _headline(system, tasks.dev, settings)
-            kept = {task.name: _headline(system, task, settings) for task in tasks.retention}
-            base = points[0].retention if points else kept
-            lost = {name: base[name]["value"] - entry["value"] for name, entry in kept.items()}
-            points.append(Point(strength, dev, kept, lost))
+            retention = {task.name: _headline(system, task, settings) for task in tasks.retention}
+            base = points[0].retention if points else retention
+            lost = {name: base[name].value - score.value for name, score in retention.items()}
+            points.append(StrengthPoint(strength=strength, dev=dev, retention=retention, lost=lost))
             advance(1, system.name)
     return points
 
 
-def choose_strength(points: Sequence[Point], proof: ProofSection) -> float:
+def choose_strength(points: Sequence[StrengthPoint], proof: ProofSection) -> float:
     """Choose what becomes the model.
 
     The rule of `auto` looks at the mean loss, not at the end of its interval: with a small probe that end lies beyond
@@ -111,53 +118,80 @@ def choose_strength(points: Sequence[Point], proof: ProofSection) -> float:
     return max(within, default=above[0].strength)
 
 
-def prove(config: FinetuneConfig, tasks: Tasks, base: Encoder, tuned: Encoder, progress: Progress) -> dict[str, Any]:
-    """Compare base and tuned model on the test tasks and on the retention tasks, two families of comparisons.
+def prove(config: FinetuneConfig, tasks: Tasks, base: Encoder, tuned: Encoder, progress: Progress) -> Proof:
+    """Compare base and tuned model on the test tasks and on the retention tasks, two families of comparisons."""
+    settings, models = as_eval(config), (System("base", base), System("tuned", tuned))
+
+    def compare_family(family: Sequence[AnyTask], advance: Advance) -> tuple[TunedComparison, ...]:
+        rows = compare_on(family, *models, settings, advance)
+        return tuple(TunedComparison(**dict(row.comparison), base=row.first, tuned=row.second) for row in rows)
+
+    with progress.bar("proof", len(tasks.tests) + len(tasks.retention)) as advance:
+        return Proof(compare_family(tasks.tests, advance), compare_family(tasks.retention, advance))
+
+
+def compare_layers(
+    config: FinetuneConfig, tasks: Tasks, chosen: Encoder, control: Encoder, progress: Progress
+) -> tuple[ControlComparison, tuple[ControlComparison, ...]]:
+    """Compare the chosen layers with the random ones, chosen - control, on the dev task and on the test tasks.
+
+    Args:
+        config: Metric, and how intervals are made.
+        tasks: What is measured on; the dev task chose the checkpoint of both.
+        chosen: The model of the run.
+        control: The same recipe on other layers.
+        progress: Receives progress updates.
 
     Returns:
-        `tests` and `retention`: rows of paired differences, with both scores; empty without tasks.
+        The dev task, and each test task with p-values corrected for their number.
     """
-    settings, sides = as_eval(config), {"base": base, "tuned": tuned}
-    with progress.bar("proof", len(tasks.tests) + len(tasks.retention)) as advance:
-        families = (("tests", tasks.tests), ("retention", tasks.retention))
-        return {family: compared(side, sides, settings, advance) for family, side in families}
+    settings, models = as_eval(config), (System("control", control), System("chosen", chosen))
+
+    def compare_family(family: Sequence[AnyTask], advance: Advance) -> tuple[ControlComparison, ...]:
+        rows = compare_on(family, *models, settings, advance)
+        return tuple(ControlComparison(**dict(row.comparison), control=row.first, chosen=row.second) for row in rows)
+
+    with progress.bar("control", 1 + len(tasks.tests)) as advance:
+        (dev,) = compare_family([tasks.dev], advance)
+        return dev, compare_family(tasks.tests, advance)
 
 
-def compared(
-    tasks: Sequence[AnyTask], sides: Mapping[str, Encoder], settings: EvalConfig, advance: Advance
-) -> list[dict[str, Any]]:
-    """Compare the second model with the first on every task, one family of comparisons.
+def compare_on(
+    tasks: Sequence[AnyTask], first: System, second: System, settings: EvalConfig, advance: Advance
+) -> list[Compared]:
+    """Compare two models on every task, one family of comparisons.
 
     Args:
         tasks: What is measured on.
-        sides: Two models by name; the scores of a row stand under these names.
+        first: The reference.
+        second: The candidate.
         settings: Metric, and how intervals are made.
-        advance: Told about every task.
+        advance: Receives progress updates.
 
     Returns:
         One row per task: the paired difference, second - first, with both scores.
     """
-    results, groups = {}, {task.name: _groups(task) for task in tasks}
+    measures: dict[str, dict[str, Measures]] = {}
+    groups = {task.name: _groups(task) for task in tasks}
     for task in tasks:
-        systems = [System(name, encoder) for name, encoder in sides.items()]
-        results[task.name] = {system.name: measure(system, task, settings, Silent()) for system in systems}
+        measures[task.name] = {model.name: measure(model, task, settings, Silent()) for model in (first, second)}
         advance(1, task.name)
-    tests = [test for name, found in results.items() for test in paired_tests(name, found, groups[name], settings)]
+    tests = [test for name, both in measures.items() for test in paired_tests(name, both, groups[name], settings)]
     return [
-        {**nulls_to_nan(records.as_json(row)), **_scores(results[row.task], groups[row.task], settings)}
-        for row in correct_family(tests, settings.compare, settings.bootstrap)
+        Compared(
+            comparison,
+            *(
+                estimates(measured, groups[comparison.task], settings.bootstrap)[measured.headline]
+                for measured in measures[comparison.task].values()
+            ),
+        )
+        for comparison in correct_family(tests, settings.compare, settings.bootstrap)
     ]
 
 
-def _scores(results: Mapping[str, Measures], groups: Sequence[str], settings: EvalConfig) -> dict[str, Any]:
-    return {
-        name: as_json(estimates(found, groups, settings.bootstrap)[found.headline]) for name, found in results.items()
-    }
-
-
-def _headline(system: System, task: AnyTask, settings: EvalConfig) -> dict[str, Any]:
-    found = measure(system, task, settings, Silent())
-    return as_json(estimates(found, _groups(task), settings.bootstrap)[found.headline])
+def _headline(system: System, task: AnyTask, settings: EvalConfig) -> Estimate:
+    measures = measure(system, task, settings, Silent())
+    return estimates(measures, _groups(task), settings.bootstrap)[measures.headline]
 
 
 def _groups(task: AnyTask) -> list[str]:
@@ -168,41 +202,3 @@ def as_eval(config: FinetuneConfig) -> EvalConfig:
     """Settings under which `eval` would measure the same."""
     compare = CompareSection(pairs="reference", delta=config.delta)
     return EvalConfig(models=(config.model,), metrics=(config.metric,), compare=compare, bootstrap=config.bootstrap)
-
-
-def points_json(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Write a sweep as it stands in `metrics.json`."""
-    return [{**point._asdict(), "lost": dict(point.lost)} for point in points]
-
-
-def proof_tables(metrics: Mapping[str, Any], delta: float) -> dict[str, list[dict[str, str]]]:
-    """What a person reads: tests, what was lost, the strengths."""
-    tables = {}
-    for title, family in (("Test tasks, base against tuned", "tests"), ("Outside of hiring", "retention")):
-        if metrics[family]:
-            tables[title] = [comparison_row(entry, delta) for entry in metrics[family]]
-    if metrics["strengths"]:
-        chosen = metrics["strength"]
-        tables[f"How much of the training is kept (chosen: {chosen:g})"] = [
-            {
-                "strength": f"{point['strength']:g}",
-                "dev": format_estimate(point["dev"]),
-                **{name: format_estimate(entry) for name, entry in point["retention"].items()},
-            }
-            for point in metrics["strengths"]
-        ]
-    return tables
-
-
-def comparison_row(
-    entry: Mapping[str, Any], delta: float, sides: tuple[str, str] = ("base", "tuned")
-) -> dict[str, str]:
-    """Write a row of `compared` for a table, the scores of both sides under their names."""
-    return {
-        "task": entry["task"],
-        "metric": entry["metric"],
-        **{side: format_estimate(entry[side]) for side in sides},
-        "difference": format_estimate(entry["difference"], sign=True),
-        "p (Holm)": "" if np.isnan(entry["p_holm"]) else f"{entry['p_holm']:.4f}",
-        "verdict": verdict_words(entry["verdict"], delta),
-    }

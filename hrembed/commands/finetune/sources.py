@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.audit.stimuli import NAME_SLOT, fill, half_of
-from hrembed.config.losses import TAKE_NEGATIVES
+from hrembed.config.losses import TAKE_NEGATIVES, BatchHardLoss, CosentLoss, InvarianceLoss
 from hrembed.data.labelled import TRAIN, pair_columns, read_label_task, read_pair_task
 from hrembed.data.locate import locate
 from hrembed.data.pairs import NEGATIVE, pairs_file, read_numbered_pairs
 from hrembed.data.read import read_names, read_records
 from hrembed.errors import DataError
+from hrembed.records.finetune import ScoreRange, SourceFacts
 from hrembed.text import normalise
 from hrembed.types import LabelTask, Pair, PairTask
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.finetune import FinetuneConfig, SourceSection
-    from hrembed.config.losses import InvarianceLoss
+    from hrembed.records.finetune import MiningFacts
     from hrembed.runs.record import Run
     from hrembed.types import Floats, Ints
 
     Rows = Sequence[Pair] | LabelTask | PairTask
+
+PLAIN_PAIRS = SourceFacts(kind="pairs")
 
 
 @dataclass(frozen=True)
@@ -36,132 +39,144 @@ class Source:
 
     Attributes:
         rows: Pairs, labelled texts or scored pairs.
+        facts: What was found in them.
         targets: What the loss compares each row with: its label's number or its score, shape (n,); a teacher's
             differences, shape (n, k); its vectors, one array of shape (n, width) for anchors and one for positives.
             None for losses that rank.
         columns: Of scored pairs, the names of the texts.
-        facts: For `metrics.json`.
+        mined: How hard negatives were found; None where none were mined.
     """
 
     rows: Rows
+    facts: SourceFacts = PLAIN_PAIRS
     targets: Floats | Ints | tuple[Floats, ...] | None = None
     columns: tuple[str, str] = ("anchor", "positive")
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    mined: MiningFacts | None = None
 
-
-def count(rows: Rows) -> int:
-    """Rows of a source."""
-    if isinstance(rows, LabelTask):
-        return len(rows.texts)
-    return len(rows.first) if isinstance(rows, PairTask) else len(rows)
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        if isinstance(self.rows, LabelTask):
+            return len(self.rows.texts)
+        return len(self.rows.first) if isinstance(self.rows, PairTask) else len(self.rows)
 
 
 def open_sources(config: FinetuneConfig, run: Run) -> list[Source]:
     """Read the rows of every source, and record them in the run.
 
     Raises:
-        DataError: A source is missing, malformed, too small, or has not what its loss needs.
+        DataError: A source is missing, malformed, too small, or lacks what its loss needs.
     """
     return [_open(section, number, config, run) for number, section in enumerate(config.sources)]
 
 
 def _open(section: SourceSection, number: int, config: FinetuneConfig, run: Run) -> Source:
     path = _file(locate(section.path), section)
-    read = {"batch-hard": _labelled, "cosent": _scored, "invariance": _swapped}.get(section.loss.name, _pairs)
-    source = read(path, section, np.random.default_rng(config.train.seed))
+    rng = np.random.default_rng(config.train.seed)
+    if isinstance(section.loss, BatchHardLoss):
+        source = _labelled(path, section.limit, rng)
+    elif isinstance(section.loss, CosentLoss):
+        source = _scored(path, section.limit, rng)
+    elif isinstance(section.loss, InvarianceLoss):
+        source = _swapped(path, section.loss, section.limit, rng)
+    else:
+        source = _pairs(path, section, rng)
     run.add_input(f"source-{number}", path)
     return source
 
 
 def _file(path: Path, section: SourceSection) -> Path:
-    if section.loss.name == "batch-hard" and path.is_dir() and (path / f"{TRAIN}.jsonl").exists():
+    if isinstance(section.loss, BatchHardLoss) and path.is_dir() and (path / f"{TRAIN}.jsonl").exists():
         return path / f"{TRAIN}.jsonl"
     return pairs_file(path)
 
 
-def _drawn(rows: int, limit: int | None, rng: np.random.Generator) -> list[int]:
+def _sample(rows: int, limit: int | None, rng: np.random.Generator) -> list[int]:
+    """Positions of the rows that are used, in their order."""
     if limit is None or limit >= rows:
         return list(range(rows))
     return [int(n) for n in sorted(rng.choice(rows, limit, replace=False))]
 
 
-def _labelled(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
+def _labelled(path: Path, limit: int | None, rng: np.random.Generator) -> Source:
     """Read texts with labels, of which two or more must stand for two texts or more."""
     task = read_label_task(path, path.stem, "clustering")
-    kept = _drawn(len(task.texts), section.limit, rng)
-    labels = tuple(task.labels[n] for n in kept)
+    sample = _sample(len(task.texts), limit, rng)
+    labels = tuple(task.labels[n] for n in sample)
     counts = Counter(labels)
     if sum(number > 1 for number in counts.values()) < 2:
         raise DataError(f"{path}: the loss `batch-hard` needs two labels of two texts or more, found {dict(counts)}")
     numbers = {label: n for n, label in enumerate(sorted(counts))}
-    rows = replace(task, texts=tuple(task.texts[n] for n in kept), labels=labels)
-    facts = {"kind": "labelled texts", "labels": dict(sorted(counts.items()))}
-    return Source(rows, np.array([numbers[label] for label in labels]), facts=facts)
+    rows = replace(task, texts=tuple(task.texts[n] for n in sample), labels=labels)
+    facts = SourceFacts(kind="labelled texts", labels=dict(sorted(counts.items())))
+    return Source(rows, facts, np.array([numbers[label] for label in labels]))
 
 
-def _swapped(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
+def _swapped(path: Path, loss: InvarianceLoss, limit: int | None, rng: np.random.Generator) -> Source:
     """Write every résumé under pairs of names that differ in a group."""
-    loss = cast("InvarianceLoss", section.loss)
     resumes = read_records(path, NAME_SLOT)
-    rows = half_of(read_names(locate(loss.names), loss.attributes), loss.attributes, loss.half)
-    groups = [tuple(row[attribute] for attribute in loss.attributes) for row in rows]
+    names = half_of(read_names(locate(loss.names), loss.attributes), loss.attributes, loss.half)
+    groups = [tuple(row[attribute] for attribute in loss.attributes) for row in names]
     if len(set(groups)) < 2:
         raise DataError(f"{locate(loss.names)}: `invariance` needs names of two groups or more")
     pairs = []
     for resume in resumes:
         for _ in range(loss.swaps):
-            first = int(rng.integers(len(rows)))
+            first = int(rng.integers(len(names)))
             others = [n for n, group in enumerate(groups) if group != groups[first]]
-            chosen = [rows[n]["name"] for n in (first, int(rng.choice(others)))]
+            chosen = [names[n]["name"] for n in (first, int(rng.choice(others)))]
             one, two = fill([resume], chosen)
             pairs.append(Pair(one, two, group=resume.id, kind="swap"))
-    kept = [pairs[n] for n in _drawn(len(pairs), section.limit, rng)]
-    return Source(kept, facts={"kind": "swapped names", "names": len(rows), "resumes": len(resumes)})
+    rows = [pairs[n] for n in _sample(len(pairs), limit, rng)]
+    return Source(rows, SourceFacts(kind="swapped names", names=len(names), resumes=len(resumes)))
 
 
-def _scored(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
+def _scored(path: Path, limit: int | None, rng: np.random.Generator) -> Source:
     columns = pair_columns(path)
     task = read_pair_task(path, path.stem, columns)
-    kept = _drawn(len(task.first), section.limit, rng)
-    scores = task.scores[kept]
+    sample = _sample(len(task.first), limit, rng)
+    scores = task.scores[sample]
     if len(set(scores.tolist())) < 2:
         raise DataError(f"{path}: all scores of the sample are equal", hint="raise `limit`")
     rows = replace(
-        task, first=tuple(task.first[n] for n in kept), second=tuple(task.second[n] for n in kept), scores=scores
+        task, first=tuple(task.first[n] for n in sample), second=tuple(task.second[n] for n in sample), scores=scores
     )
-    facts = {"kind": "scored pairs", "scores": {"low": float(scores.min()), "high": float(scores.max())}}
-    return Source(rows, scores, columns, facts)
+    score_range = ScoreRange(low=float(scores.min()), high=float(scores.max()))
+    return Source(rows, SourceFacts(kind="scored pairs", scores=score_range), scores, columns)
 
 
 def _pairs(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
     numbered = list(read_numbered_pairs(path, section.kinds).items())
-    numbered = [numbered[n] for n in _drawn(len(numbered), section.limit, rng)]
+    numbered = [numbered[n] for n in _sample(len(numbered), section.limit, rng)]
     if len(numbered) < 2:
         raise DataError(f"{path}: training needs two pairs or more, found {len(numbered)}")
     if section.loss.name not in TAKE_NEGATIVES:
-        return Source([replace(pair, negatives=()) for _, pair in numbered], facts={"kind": "pairs"})
-    pairs, facts = _even(path, dict(numbered))
-    _check_negatives(path, len(pairs[0].negatives), section)
-    return Source(pairs, facts={"kind": "pairs", **facts})
+        return Source([replace(pair, negatives=()) for _, pair in numbered])
+    source = _with_equal_negatives(path, dict(numbered))
+    _check_negatives(path, source.facts.negatives or 0, section)
+    return source
 
 
-def _even(path: Path, numbered: Mapping[int, Pair]) -> tuple[list[Pair], dict[str, Any]]:
-    """Give every row as many negatives: the first ones of each, as many as the row with the fewest has."""
+def _with_equal_negatives(path: Path, numbered: Mapping[int, Pair]) -> Source:
+    """Give every row equally many negatives: its first ones, as many as the row with the fewest has."""
     for number, pair in numbered.items():
         if normalise(pair.positive) in map(normalise, pair.negatives):
             raise DataError(f"{path}:{number}: column '{NEGATIVE}': holds the positive of the row")
     counts = {number: len(pair.negatives) for number, pair in numbered.items()}
     if not any(counts.values()):
-        return list(numbered.values()), {}
+        return Source(list(numbered.values()))
     fewest = min(counts.values())
     if not fewest:
-        without = [number for number, own in counts.items() if not own]
+        without = [number for number, count in counts.items() if not count]
         raise DataError(
             f"{path}:{without[0]}: column '{NEGATIVE}': is empty, but other rows have one ({len(without)} such)",
             hint="give every row a negative, or leave the column out",
         )
-    facts = {"negatives": fewest, "negatives_unused": sum(counts.values()) - fewest * len(counts)}
-    return [replace(pair, negatives=pair.negatives[:fewest]) for pair in numbered.values()], facts
+    unused = sum(counts.values()) - fewest * len(counts)
+    return Source(
+        [replace(pair, negatives=pair.negatives[:fewest]) for pair in numbered.values()],
+        SourceFacts(kind="pairs", negatives=fewest, negatives_unused=unused),
+    )
 
 
 def _check_negatives(path: Path, given: int, section: SourceSection) -> None:

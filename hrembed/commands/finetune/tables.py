@@ -1,97 +1,182 @@
-"""What a fine-tuning leaves for people: numbers, tables, pictures, the model card."""
+"""What a person reads of a fine-tuning, and of its dry run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hrembed.commands.finetune.layers import layer_tables
-from hrembed.commands.finetune.proof import proof_tables
+import numpy as np
+
+from hrembed.commands.finetune.layers import listed
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.estimates import format_estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from hrembed.training.preflight import Preflight
+    from hrembed.records.eval import Comparison
+    from hrembed.records.finetune import (
+        FinetuneRecord,
+        LayerChoice,
+        PreflightRecord,
+        Pretraining,
+        PretrainingEstimate,
+        TunedComparison,
+    )
+    from hrembed.types import Estimate
+
+    Row = dict[str, str]
 
 
-def tables_of(metrics: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+def finetune_tables(record: FinetuneRecord) -> dict[str, list[Row]]:
     """What is shown when the command ends."""
-    dev = {
-        "task": metrics["task"],
-        "metric": metrics["metric"],
-        "base": format_estimate(metrics["base"]),
-        "tuned": format_estimate(metrics["tuned"]),
-        "difference": format_estimate(metrics["difference"], sign=True),
-        "verdict": verdict_words(metrics["verdict"], metrics["delta"]),
-        "kept step": f"{metrics['best_step']} of {metrics['steps']}",
+    tables = {
+        "Branches": _branches(record),
+        "Masked language modelling, from random weights": _pretraining(record.pretraining),
+        "Dev task, base against tuned": [_dev(record)],
+        "Test tasks, base against tuned": _tuned(record.tests, record.delta),
+        "Outside of hiring": _tuned(record.retention, record.delta),
+        f"How much of the training is kept (chosen: {record.strength:g})": _strengths(record),
+        **_layer_scores(record.layers),
+        **_control(record),
     }
-    tables = {}
-    if "branches" in metrics:
-        dev["kept step"] = f"the mean of {len(metrics['branches'])} branches"
-        tables["Branches"] = _branches(metrics)
-    if "pretraining" in metrics:
-        tables["Masked language modelling, from random weights"] = [_pretraining(metrics["pretraining"])]
-    proof = proof_tables(metrics, metrics["delta"])
-    return {**tables, "Dev task, base against tuned": [dev], **proof, **layer_tables(metrics)}
+    return {title: rows for title, rows in tables.items() if rows}
 
 
-def _branches(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Dev score of each branch, and of their mean, which may be kept in part only."""
+def _dev(record: FinetuneRecord) -> Row:
+    step = f"{record.best_step} of {record.steps}"
+    return {
+        "task": record.task,
+        "metric": record.metric,
+        "base": format_estimate(record.base),
+        "tuned": format_estimate(record.tuned),
+        "difference": format_estimate(record.difference, sign=True),
+        "verdict": verdict_words(record.verdict, record.delta),
+        "kept step": f"the mean of {len(record.branches)} branches" if record.branches else step,
+    }
+
+
+def _branches(record: FinetuneRecord) -> list[Row]:
+    """Dev score of each branch, and of their mean, which may be kept in part only; nothing for a single one."""
+    if not record.branches:
+        return []
+    column = f"dev {record.metric}"
     rows = [
         {
-            "branch": str(own["branch"]),
-            "sources": ", ".join(map(str, own["sources"])),
-            "kept step": f"{own['best_step']} of {own['steps']}",
-            f"dev {metrics['metric']}": f"{own['dev']:.3f}",
+            "branch": str(branch.branch),
+            "sources": ", ".join(map(str, branch.sources)),
+            "kept step": f"{branch.best_step} of {branch.steps}",
+            column: f"{branch.dev:.3f}",
         }
-        for own in metrics["branches"]
+        for branch in record.branches
     ]
-    mean = {"branch": f"mean, strength {metrics['strength']:g}", "sources": "", "kept step": ""}
-    return [*rows, {**mean, f"dev {metrics['metric']}": f"{metrics['tuned']['value']:.3f}"}]
+    mean = {"branch": f"mean, strength {record.strength:g}", "sources": "", "kept step": ""}
+    return [*rows, {**mean, column: f"{record.tuned.value:.3f}"}]
 
 
-def _pretraining(found: Mapping[str, Any]) -> dict[str, str]:
-    losses = [found["held_out"][n]["loss"] for n in (0, -1)]
+def _pretraining(pretraining: Pretraining | None) -> list[Row]:
+    if pretraining is None:
+        return []
+    first, last = pretraining.held_out[0].loss, pretraining.held_out[-1].loss
+    return [
+        {
+            "texts": f"{pretraining.texts:,}",
+            "held out": f"{pretraining.texts_held_out:,}",
+            "vocabulary": f"{pretraining.vocabulary:,}",
+            "unknown tokens": f"{pretraining.unknown_share:.2%}",
+            "loss held out": f"{first:.2f} to {last:.2f}",
+            "perplexity": f"{pretraining.perplexity.before:,.0f} to {pretraining.perplexity.after:,.1f}",
+        }
+    ]
+
+
+def _tuned(comparisons: Sequence[TunedComparison], delta: float) -> list[Row]:
+    return [_comparison(row, {"base": row.base, "tuned": row.tuned}, delta) for row in comparisons]
+
+
+def _comparison(comparison: Comparison, scores: Mapping[str, Estimate], delta: float) -> Row:
+    """Write a comparison, with the scores of both models under their names."""
     return {
-        "texts": f"{found['texts']:,}",
-        "held out": f"{found['texts_held_out']:,}",
-        "vocabulary": f"{found['vocabulary']:,}",
-        "unknown tokens": f"{found['unknown_share']:.2%}",
-        "loss held out": f"{losses[0]:.2f} to {losses[1]:.2f}",
-        "perplexity": f"{found['perplexity']['before']:,.0f} to {found['perplexity']['after']:,.1f}",
+        "task": comparison.task,
+        "metric": comparison.metric,
+        **{name: format_estimate(score) for name, score in scores.items()},
+        "difference": format_estimate(comparison.difference, sign=True),
+        "p (Holm)": "" if np.isnan(comparison.p_holm) else f"{comparison.p_holm:.4f}",
+        "verdict": verdict_words(comparison.verdict, delta),
     }
 
 
-def preflight_tables(found: Preflight) -> dict[str, list[dict[str, str]]]:
+def _strengths(record: FinetuneRecord) -> list[Row]:
+    return [
+        {
+            "strength": f"{point.strength:g}",
+            "dev": format_estimate(point.dev),
+            **{task: format_estimate(score) for task, score in point.retention.items()},
+        }
+        for point in record.strengths
+    ]
+
+
+def _layer_scores(layers: LayerChoice | None) -> dict[str, list[Row]]:
+    """Scores of all layers, the best first; nothing where they were not measured."""
+    if layers is None:
+        return {}
+    rows = [
+        {
+            "rank": str(place),
+            "layer": str(layer),
+            **{rule: f"{scores[layer]:.3g}" for rule, scores in layers.scores.items()},
+            "trained": "yes" if layer in layers.chosen else "",
+        }
+        for place, layer in enumerate(layers.rank, start=1)
+    ]
+    return {f"Layers by {layers.by} (trained: {listed(layers.chosen)})": rows}
+
+
+def _control(record: FinetuneRecord) -> dict[str, list[Row]]:
+    if record.control is None:
+        return {}
+    rows = [
+        _comparison(row, {"control": row.control, "chosen": row.chosen}, record.delta)
+        for row in (record.control.dev, *record.control.tests)
+    ]
+    return {f"Chosen layers against random ones ({listed(record.control.layers)})": rows}
+
+
+def preflight_tables(record: PreflightRecord) -> dict[str, list[Row]]:
     """What `--dry-run` shows."""
-    facts, probe = found.facts, found.facts["probe"]
-    parameters, seconds = facts["parameters"], probe["seconds_per_batch"]
+    parameters, probe = record.parameters, record.probe
     rows = {
-        "parameters trained": f"{parameters['trainable']:,} of {parameters['all']:,}",
-        "steps": f"{facts['steps']:,} of {facts['rows_per_batch']:.1f} rows on average",
-        "seconds per batch": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
-        "training without dev scores": f"about {probe['training_seconds'] / 60:.1f} minutes",
-        "memory at its peak": f"{probe['peak_memory_mb']:,} MB",
-        "disk": f"up to {facts['disk_mb']:,} MB",
-        "loss before training": f"{probe['loss']:.3f}",
+        "parameters trained": f"{parameters.trainable:,} of {parameters.all:,}",
+        "steps": f"{record.steps:,} of {record.rows_per_batch:.1f} rows on average",
     }
-    if "pretraining" in facts:
-        rows |= _ahead(facts["pretraining"])
-    for column, cut in facts["cut"].items():
-        rows[f"texts cut in `{column}`"] = f"{cut['texts']:.1%}, with {cut['tokens']:.1%} of the tokens"
-    tables = {"Before the training": [{"what": key, "found": value} for key, value in rows.items()]}
-    if found.warnings:
-        tables["Warnings"] = [{"warning": warning} for warning in found.warnings]
-    return tables
+    if probe is not None:
+        seconds = probe.seconds_per_batch
+        rows |= {
+            "seconds per batch": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
+            "training without dev scores": f"about {probe.training_seconds / 60:.1f} minutes",
+            "memory at its peak": f"{probe.peak_memory_mb:,} MB",
+        }
+    rows["disk"] = f"up to {record.disk_mb:,} MB"
+    if probe is not None:
+        rows["loss before training"] = f"{probe.loss:.3f}"
+    if record.pretraining is not None:
+        rows |= _pretraining_estimate(record.pretraining)
+    for column, cut in record.cut.items():
+        rows[f"texts cut in `{column}`"] = f"{cut.texts:.1%}, with {cut.tokens:.1%} of the tokens"
+    tables = {
+        **_layer_scores(record.layers),
+        "Before the training": [{"what": key, "found": value} for key, value in rows.items()],
+        "Warnings": [{"warning": warning} for warning in record.warnings],
+    }
+    return {title: rows for title, rows in tables.items() if rows}
 
 
-def _ahead(found: Mapping[str, Any]) -> dict[str, str]:
-    seconds = found["seconds_per_batch"]
+def _pretraining_estimate(estimate: PretrainingEstimate) -> Row:
+    seconds = estimate.seconds_per_batch
     return {
-        "texts for masked language modelling": f"{found['texts']:,}, and {found['texts_held_out']:,} held out",
-        "vocabulary": f"{found['vocabulary']:,} tokens, {found['unknown_share']:.2%} of the texts unknown",
-        "its steps": f"{found['steps']:,}",
+        "texts for masked language modelling": f"{estimate.texts:,}, and {estimate.texts_held_out:,} held out",
+        "vocabulary": f"{estimate.vocabulary:,} tokens, {estimate.unknown_share:.2%} of the texts unknown",
+        "its steps": f"{estimate.steps:,}",
         "seconds per step there": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
-        "masked language modelling": f"about {found['training_seconds'] / 60:.1f} minutes",
+        "masked language modelling": f"about {estimate.training_seconds / 60:.1f} minutes",
     }

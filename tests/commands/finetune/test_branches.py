@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.prepare import prepare
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import (
@@ -71,11 +72,9 @@ def test_two_branches_give_the_mean_of_two_trainings(alone: FinetuneConfig, pair
         np.testing.assert_allclose(values, (one[name] + other[name]) / 2, atol=1e-6)
     metrics = json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))
     assert [(own["branch"], own["sources"]) for own in metrics["branches"]] == [(1, [0]), (2, [1])]
-    assert [own["dev"] for own in metrics["branches"]] == pytest.approx(
-        [own.metrics["tuned"]["value"] for own in separate]
-    )
-    assert metrics["steps"] == metrics["steps_done"] == sum(own.metrics["steps"] for own in separate)
-    assert [source["batches"] for source in metrics["sources"]] == [own.metrics["steps"] for own in separate]
+    assert [own["dev"] for own in metrics["branches"]] == pytest.approx([own.metrics.tuned.value for own in separate])
+    assert metrics["steps"] == metrics["steps_done"] == sum(own.metrics.steps for own in separate)
+    assert [source["batches"] for source in metrics["sources"]] == [own.metrics.steps for own in separate]
     assert [row["branch"] for row in result.tables["Branches"]] == ["1", "2", "mean, strength 1"]
     card = (Path(result.run) / "model" / "README.md").read_text(encoding="utf-8")
     assert "the mean of the weights of 2 models, trained apart" in card
@@ -102,12 +101,12 @@ def test_company_keeps_to_its_branch(alone: FinetuneConfig, pairs: Path, tmp_pat
     config = branched(alone, pairs)
     config = with_sources(config, *config.sources, SourceSection(path=str(pairs), branch=2, loss=held))
     with open_run(Workspace(tmp_path), "finetune", config.model_dump(mode="json"), seeds={}) as run:
-        ready = prepare(config, run, Processes())
-    losses = ready.plan.losses
+        prepared = prepare(config, run, Processes())
+    losses, sources = prepared.plan.losses, source_records(config, prepared.sources, prepared.plan)
     assert type(losses["source-1"]) is not type(losses["source-0"])
-    assert ready.sources[2]["batches"] == ready.sources[1]["batches"] < len(ready.plan.batches)
-    assert {*ready.plan_for(ready.model, 1).columns} == {"source-0"}
-    assert {*ready.plan_for(ready.model, 2).columns} == {"source-1"}
+    assert sources[2].batches == sources[1].batches < len(prepared.plan.batches)
+    assert {*prepared.plan_for(prepared.model, 1).columns} == {"source-0"}
+    assert {*prepared.plan_for(prepared.model, 2).columns} == {"source-1"}
 
 
 def test_adapters_are_averaged_as_whole_models(alone: FinetuneConfig, pairs: Path, tiny_model: Path, tmp_path: Path):

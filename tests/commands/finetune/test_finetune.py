@@ -143,7 +143,7 @@ def test_a_learning_rate_that_destroys_the_model_is_not_called_a_success(tiny_co
     train = tiny_config.train.model_copy(update={"learning_rate": 0.9})
     config = tiny_config.model_copy(update={"train": train, "method": PartialMethod(name="partial", layers=4)})
     result = run_finetune(config, Workspace(tmp_path))
-    assert result.metrics["tuned"]["value"] < result.metrics["base"]["value"]
+    assert result.metrics.tuned.value < result.metrics.base.value
     assert result.status != "better"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import yaml
-from hrembed.commands.finetune.distributed import _of_follower, _of_leader, check_alike
+from hrembed.commands.finetune.distributed import _of_follower, _of_leader, check_alike, only_process
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig, FullMethod, LoraMethod, SourceSection, TrainSection
 from hrembed.config.layers import ChoiceSection
@@ -322,6 +322,14 @@ def test_without_a_launch_nothing_is_opened():
     assert not torch.distributed.is_initialized()
     with pytest.raises(ConfigError, match="the launch asks for FSDP"):
         join({"WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"})
+
+
+def test_a_call_that_cannot_share_its_work_refuses_a_launch(tiny_model, pairs, task, tmp_path, monkeypatch):
+    assert only_process() == Processes(0, 1, None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="several processes were launched, of which each would do all the work"):
+        run_finetune(long_config(tiny_model, pairs, task), Workspace(tmp_path / "r"))
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_launcher_that_started_one_process_of_two_is_noticed(tmp_path):

@@ -8,19 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hrembed.cli.app import main
-from hrembed.commands.finetune import run as finetune
+from hrembed.commands.finetune import finish, train
 from hrembed.commands.finetune.layers import random_layers, rank
-from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.run import run_finetune, run_preflight
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, PartialMethod, SourceSection, TrainSection
 from hrembed.config.layers import ChoiceSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.errors import ConfigError, ModelError
 from hrembed.models.transformer import load_model
+from hrembed.records.base import as_json
+from hrembed.records.finetune import LayerChoice
 from hrembed.runs.workspace import Workspace
 from hrembed.training import importance
 from hrembed.training.callbacks import Watch
-from hrembed.training.checkpoints import trained
+from hrembed.training.checkpoints import trainable_parameters
 from killing import KilledError, killed_at, run_id
 from safetensors.numpy import load_file
 
@@ -50,14 +52,14 @@ def with_method(config: FinetuneConfig, name: str, layers: str, **choice) -> Fin
 
 def seen_training(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     """Layers with trained parameters, of every training."""
-    found, whole = [], finetune.train
+    found, whole = [], train.train
 
     def watched(model, *rest):
-        names = trained(model)
+        names = trainable_parameters(model)
         found.append({int(name.split("encoder.layer.")[1].split(".")[0]) for name in names})
         return whole(model, *rest)
 
-    monkeypatch.setattr(finetune, "train", watched)
+    monkeypatch.setattr(train, "train", watched)
     return found
 
 
@@ -92,31 +94,31 @@ def test_the_scores_are_those_of_the_planned_training(config, tiny_model, pairs,
     from hrembed.data.pairs import read_pairs
 
     config = with_method(config, "lora", "auto")
-    found = run_finetune(config, Workspace(tmp_path)).metrics["layers"]["scores"]
+    found = run_finetune(config, Workspace(tmp_path)).metrics.layers.scores
     model = load_model(tiny_model, max_tokens=32)
     planned = build_plan(config, [Source(read_pairs(pairs))], model, tmp_path, "")
-    assert found["fisher"] == importance.gradient_fisher(model, planned, batches=2).tolist()
-    assert found["snr"] == importance.weight_signal(model).tolist()
-    assert found["change"] == importance.representation_change(model, planned, steps=2, seed=13).tolist()
+    assert found["fisher"] == tuple(importance.gradient_fisher(model, planned, batches=2))
+    assert found["snr"] == tuple(importance.weight_signal(model))
+    assert found["change"] == tuple(importance.representation_change(model, planned, steps=2, seed=13))
 
 
 def test_choosing_the_layers_trains_what_naming_them_trains(config, tmp_path):
     """Scoring leaves no trace in the training."""
     auto = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path)).metrics
-    named = LoraMethod(rank=4, layers=tuple(auto["layers"]["chosen"]))
+    named = LoraMethod(rank=4, layers=auto.layers.chosen)
     plain = run_finetune(config.model_copy(update={"method": named}), Workspace(tmp_path)).metrics
-    assert plain["loss_history"] == auto["loss_history"]
+    assert plain.loss_history == auto.loss_history
 
 
 def test_random_layers_are_seeded_and_as_many(config, tmp_path, monkeypatch):
     seen = seen_training(monkeypatch)
     chosen = []
     for seed in (1, 1, 3):
-        train = config.train.model_copy(update={"seed": seed, "epochs": 1, "evaluations": 1})
-        asked = with_method(config.model_copy(update={"train": train}), "partial", "random")
+        section = config.train.model_copy(update={"seed": seed, "epochs": 1, "evaluations": 1})
+        asked = with_method(config.model_copy(update={"train": section}), "partial", "random")
         metrics = run_finetune(asked, Workspace(tmp_path)).metrics
-        assert metrics["layers"] == {"by": "random", "chosen": list(random_layers(2, 4, seed))}
-        chosen.append(tuple(metrics["layers"]["chosen"]))
+        assert metrics.layers == LayerChoice(by="random", chosen=random_layers(2, 4, seed), scores={}, rank=())
+        chosen.append(metrics.layers.chosen)
     assert chosen[0] == chosen[1]
     assert len(set(chosen)) > 1
     assert [tuple(sorted(layers)) for layers in seen] == chosen
@@ -137,13 +139,13 @@ def test_queries_alone_can_train_chosen_layers(config, tmp_path, monkeypatch):
     seen = seen_training(monkeypatch)
     asked = with_method(config, "partial", "auto").model_copy(update={"sides": "query"})
     metrics = run_finetune(asked, Workspace(tmp_path)).metrics
-    assert seen == [set(metrics["layers"]["chosen"])]
+    assert seen == [set(metrics.layers.chosen)]
 
 
 def test_a_dry_run_shows_the_ranking(config, tmp_path):
-    result = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path), dry_run=True)
+    result = run_preflight(with_method(config, "lora", "auto"), Workspace(tmp_path))
     metrics = json.loads((Path(result.run) / "metrics.json").read_text())
-    assert metrics["layers"] == result.metrics["layers"]
+    assert metrics["layers"] == as_json(result.metrics.layers)
     assert len(metrics["layers"]["rank"]) == 4
     assert next(iter(result.tables)).startswith("Layers by fisher (trained: ")
     assert (Path(result.run) / "layers.png").is_file()
@@ -184,7 +186,7 @@ def test_scores_that_are_not_finite_choose_nothing(config, tmp_path, monkeypatch
     with pytest.raises(ModelError, match="no finite scores by `snr`"):
         run_finetune(with_method(config, "lora", "auto", by="snr"), Workspace(tmp_path))
     metrics = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path)).metrics
-    assert len(metrics["layers"]["chosen"]) == 2
+    assert len(metrics.layers.chosen) == 2
 
 
 def controlled(config: FinetuneConfig, task: Path, method: str = "partial", **proof) -> FinetuneConfig:
@@ -205,7 +207,7 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
     assert changed_layers(tiny_model, run / "model") == set(metrics["layers"]["chosen"])
     named = PartialMethod(name="partial", layers=tuple(control["layers"]))
     apart = run_finetune(config.model_copy(update={"method": named}), Workspace(tmp_path / "b")).metrics
-    assert control["dev"]["control"]["value"] == pytest.approx(apart["tuned"]["value"], abs=1e-9)
+    assert control["dev"]["control"]["value"] == pytest.approx(apart.tuned.value, abs=1e-9)
     assert control["dev"]["chosen"]["value"] == pytest.approx(metrics["tuned"]["value"], abs=1e-9)
     assert control["dev"]["difference"]["value"] != 0  # else the sides could be swapped
     for row in (control["dev"], *control["tests"]):
@@ -222,12 +224,12 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
 
 def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, tmp_path):
     weak = run_finetune(controlled(config, task, strength=0.5), Workspace(tmp_path / "a"))
-    half = weak.metrics["control"]
-    named = PartialMethod(name="partial", layers=tuple(half["layers"]))
+    half = weak.metrics.control
+    named = PartialMethod(name="partial", layers=half.layers)
     proof = ProofSection(tests=(), retention=(), strengths=(), strength=0.5)
     apart = run_finetune(config.model_copy(update={"method": named, "proof": proof}), Workspace(tmp_path / "b")).metrics
-    assert half["dev"]["control"]["value"] == pytest.approx(apart["tuned"]["value"], abs=1e-9)
-    assert half["dev"]["chosen"]["value"] == pytest.approx(weak.metrics["tuned"]["value"], abs=1e-9)
+    assert half.dev.control.value == pytest.approx(apart.tuned.value, abs=1e-9)
+    assert half.dev.chosen.value == pytest.approx(weak.metrics.tuned.value, abs=1e-9)
 
 
 @pytest.mark.parametrize("method", ["lora", "partial"])
@@ -256,7 +258,7 @@ def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(config
     assert not (resumed / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("where", ["_prove", "compare_control", "model_card"])
+@pytest.mark.parametrize("where", ["prove", "compare_layers", "model_card"])
 def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, tmp_path, monkeypatch, where):
     config = controlled(config, task, strength=0.5)
     straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
@@ -265,7 +267,7 @@ def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, 
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune, where, killed)
+        patch.setattr(finish, where, killed)
         with pytest.raises(KilledError):
             run_finetune(config, Workspace(tmp_path / "b"))
     resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)

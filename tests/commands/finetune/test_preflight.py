@@ -17,7 +17,10 @@ from hrembed.data.pairs import read_pairs
 from hrembed.errors import HrembedError, ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
+from hrembed.records.base import as_json
+from hrembed.records.finetune import PreflightRecord
 from hrembed.registry import resolve
+from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.training import preflight
 from hrembed.training.losses import ranking
@@ -33,11 +36,7 @@ def recipe() -> Recipe:
 
 
 def plan(model, pairs: list[Pair], batches: list[list[int]]) -> TrainingPlan:
-    columns = {
-        "anchor": [p.anchor for p in pairs],
-        "positive": [p.positive for p in pairs],
-        "label": [*range(len(pairs))],
-    }
+    columns = {"anchor": [p.anchor for p in pairs], "positive": [p.positive for p in pairs]}
     loss = ranking(model, pairs, temperature=0.05, symmetric=False, hardness=0)
     return TrainingPlan({"s": columns}, {"s": loss}, batches, {}, {})
 
@@ -50,11 +49,10 @@ def test_a_clean_training_has_no_warning(tiny_model: Path, recipe: Recipe, tmp_p
     model = load_model(tiny_model)
     found = preflight.check(model, plan(model, some(16), [[*range(8)], [*range(8, 16)]]), recipe, tmp_path, probe=True)
     assert [w for w in found.warnings if "times faster" not in w] == []
-    assert found.facts["steps"] == 2
-    assert found.facts["cut"]["anchor"]["texts"] == 0
-    probe = found.facts["probe"]
-    assert probe["loss"] > 0.5
-    assert probe["training_seconds"] == pytest.approx(2 * probe["seconds_per_batch"]["float32"])
+    assert found.steps == 2
+    assert found.cut["anchor"].texts == 0
+    assert found.probe.loss > 0.5
+    assert found.probe.training_seconds == pytest.approx(2 * found.probe.seconds_per_batch["float32"])
 
 
 def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Recipe, tmp_path: Path):
@@ -62,8 +60,9 @@ def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Reci
     pairs = [Pair("abc", "x" * 30) if n < 4 else Pair("abc", "xyz") for n in range(8)]
     found = preflight.check(model, plan(model, pairs, [[*range(8)]]), recipe, tmp_path, probe=False)
     # Two distinct positives: 30 letters and 3, one token each, and two special tokens.
-    assert found.facts["cut"]["positive"] == {"limit": 12, "texts": 0.5, "tokens": pytest.approx(20 / 37)}
-    assert found.facts["cut"]["anchor"]["texts"] == 0
+    cut = found.cut["positive"]
+    assert (cut.limit, cut.texts, cut.tokens) == (12, 0.5, pytest.approx(20 / 37))
+    assert found.cut["anchor"].texts == 0
     assert any("50% of the texts in `positive` are longer than 12 tokens" in warning for warning in found.warnings)
 
 
@@ -79,7 +78,7 @@ def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, 
     easy = plan(model, pairs, [[0, 1]])
     easy.losses["s"].scale = 2000.0
     found = preflight.check(model, easy, recipe, tmp_path, probe=True)
-    assert found.facts["probe"]["loss"] < 0.05
+    assert found.probe.loss < 0.05
     assert any("the negatives are too easy" in warning for warning in found.warnings)
 
 
@@ -124,7 +123,7 @@ def test_a_batch_is_scored_as_the_trainer_scores_it(tiny_model: Path, pairs: Pat
     planned = build_plan(config, [Source(read_pairs(pairs))], model, tmp_path, "")
     bare = build_plan(unprompted(config), [Source(read_pairs(pairs))], model, tmp_path, "")
     expected, other = (float(preflight.batch_loss(model, f, f.batches[0]).detach()) for f in (planned, bare))
-    assert run_finetune(config, Workspace(tmp_path)).metrics["loss_history"][0] == pytest.approx(expected, abs=1e-5)
+    assert run_finetune(config, Workspace(tmp_path)).metrics.loss_history[0] == pytest.approx(expected, abs=1e-5)
     assert abs(other - expected) > 1e-3  # the prompts matter
 
 
@@ -138,6 +137,7 @@ def test_a_dry_run_trains_nothing_and_is_no_model(task: Path, pairs: Path, tiny_
     assert main(["finetune", "--dry-run", "--json", "--runs-dir", str(tmp_path / "r"), *overrides]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["metrics"]["parameters"]["trainable"] > 0
+    assert as_json(find_run(tmp_path / "r", content["run"]).record(PreflightRecord)) == content["metrics"]
     assert Path(content["run"]).parent.name == "finetune-preflight"
     assert not (Path(content["run"]) / "model").exists()
     assert not (tmp_path / "r" / "finetune").exists()

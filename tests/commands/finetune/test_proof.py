@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 import yaml
 from hrembed.commands.finetune.card import model_card
-from hrembed.commands.finetune.proof import Point, choose_strength
-from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.proof import choose_strength
+from hrembed.commands.finetune.run import run_finetune, run_preflight
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, SourceSection, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
+from hrembed.records.finetune import FinetuneRecord, StrengthPoint
 from hrembed.records.manifest import InputEntry, Manifest
+from hrembed.runs.past import find_run
 from hrembed.runs.record import Run
 from hrembed.runs.workspace import Workspace
 from hrembed.training.weight_interpolation import Blend
+from hrembed.types import Estimate
 
 from conftest import jsonl
 
@@ -120,17 +123,18 @@ def test_models_of_other_shapes_have_nothing_between_them(tiny_model: Path):
     ids=["a limit between", "nothing lost", "all lose too much", "not monotone"],
 )
 def test_auto_takes_the_largest_strength_within_the_limit(lost, chosen):
-    points = [Point(0.0, {}, {}, {"general": 0.0}), *(Point(s, {}, {}, {"general": loss}) for s, loss in lost.items())]
+    points = [point(strength, general=loss) for strength, loss in {0.0: 0.0, **lost}.items()]
     assert choose_strength(points, ProofSection(strength="auto", max_loss=0.01)) == chosen
 
 
 def test_a_loss_on_any_retention_task_counts():
-    points = [
-        Point(0.0, {}, {}, {"a": 0, "b": 0}),
-        Point(0.5, {}, {}, {"a": 0, "b": 0}),
-        Point(1.0, {}, {}, {"a": 0, "b": 0.02}),
-    ]
+    points = [point(0.0, a=0, b=0), point(0.5, a=0, b=0), point(1.0, a=0, b=0.02)]
     assert choose_strength(points, ProofSection(strength="auto")) == 0.5
+
+
+def point(strength: float, **lost: float) -> StrengthPoint:
+    """A strength of which only the losses matter."""
+    return StrengthPoint(strength=strength, dev=Estimate(0, 0, 0, 1, "items"), retention={}, lost=lost)
 
 
 class Told(Silent):
@@ -146,7 +150,7 @@ def test_a_limit_that_no_strength_keeps_is_told(config: FinetuneConfig, tmp_path
     proof = config.proof.model_copy(update={"strength": "auto", "max_loss": max_loss, "strengths": (0.9,)})
     progress = Told()
     metrics = run_finetune(config.model_copy(update={"proof": proof}), Workspace(tmp_path, progress)).metrics
-    loses = all(lost > 0 for point in metrics["strengths"][1:] for lost in point["lost"].values())
+    loses = all(lost > 0 for strength in metrics.strengths[1:] for lost in strength.lost.values())
     assert loses, "the toy training must lose something, or nothing is tested here"
     assert any("every strength tried loses more" in note for note in progress.notes) is warned
 
@@ -155,33 +159,35 @@ def test_a_limit_that_no_strength_keeps_is_told(config: FinetuneConfig, tmp_path
 def test_a_dev_task_too_small_to_choose_a_checkpoint_is_told(config, tmp_path: Path, evaluations, warned):
     train = config.train.model_copy(update={"evaluations": evaluations})
     progress = Told()
-    run_finetune(config.model_copy(update={"train": train}), Workspace(tmp_path, progress), dry_run=True)
+    run_preflight(config.model_copy(update={"train": train}), Workspace(tmp_path, progress))
     assert any("chosen largely by chance" in note for note in progress.notes) is warned
 
 
 def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp_path: Path):
     result = run_finetune(config, Workspace(tmp_path))
     run, metrics = Path(result.run), result.metrics
-    assert [point["strength"] for point in metrics["strengths"]] == [0.0, 0.5, 1.0]
-    ends = metrics["strengths"][0], metrics["strengths"][-1]
-    assert [end["dev"]["value"] for end in ends] == pytest.approx([metrics[s]["value"] for s in ("base", "tuned")])
-    (test,), (kept,) = metrics["tests"], metrics["retention"]
-    assert test["difference"]["value"] == pytest.approx(test["tuned"]["value"] - test["base"]["value"])
-    assert test["tuned"]["value"] == pytest.approx(metrics["tuned"]["value"])  # the same task, for once
-    assert kept["metric"] == "spearman"
-    assert ends[1]["lost"]["general/similar"] == pytest.approx(-kept["difference"]["value"])
+    assert [point.strength for point in metrics.strengths] == [0.0, 0.5, 1.0]
+    ends = metrics.strengths[0], metrics.strengths[-1]
+    assert [end.dev.value for end in ends] == pytest.approx([metrics.base.value, metrics.tuned.value])
+    (test,), (kept,) = metrics.tests, metrics.retention
+    assert test.difference.value == pytest.approx(test.tuned.value - test.base.value)
+    assert test.tuned.value == pytest.approx(metrics.tuned.value)  # the same task, for once
+    assert kept.metric == "spearman"
+    assert ends[1].lost["general/similar"] == pytest.approx(-kept.difference.value)
     assert {"strengths.png", "training.png"} <= {item.name for item in run.iterdir()}
     titles = ["Dev task, base against tuned", "Test tasks, base against tuned", "Outside of hiring"]
     assert list(result.tables)[:3] == titles
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
-    assert f"| general/similar | outside | spearman | {kept['base']['value']:.3f}" in card
+    assert f"| general/similar | outside | spearman | {kept.base.value:.3f}" in card
     assert json.loads((run / "manifest.json").read_text())["inputs"]["general/similar"]["sha256"]
+    assert find_run(tmp_path, "finetune/latest").record(FinetuneRecord) == metrics
 
 
 def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_path: Path):
     result = run_finetune(config, Workspace(tmp_path))
-    metrics = json.loads(json.dumps(result.metrics))
-    metrics["tests"][0]["task"] = "a|b`c\n---\n# d"
+    (test,) = result.metrics.tests
+    hostile = test.model_copy(update={"task": "a|b`c\n---\n# d"})
+    record = result.metrics.model_copy(update={"tests": (hostile,)})
     changed = {"ref": "path:x\n---\ny`z"}, {"path": "p\n- q`|"}
     other = config.model_copy(
         update={
@@ -191,7 +197,7 @@ def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_pat
     )
 
     run = Run(tmp_path, path=tmp_path, manifest=Manifest(inputs={"source-0": InputEntry(path="p", sha256="0")}))
-    card = model_card(other, metrics, run)
+    card = model_card(other, record, run)
     head, body = card.split("---\n")[1], card.split("---\n", 2)[2]
     assert yaml.safe_load(head)["library_name"] == "sentence-transformers"
     assert "\n---\n" not in body

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from hrembed.commands.finetune import pretrain as pretraining
-from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.run import run_finetune, run_preflight
 from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
@@ -104,8 +104,8 @@ def test_the_same_config_gives_the_same_run(config: FinetuneConfig, tmp_path: Pa
 
 def test_another_seed_gives_other_weights(config: FinetuneConfig, tmp_path: Path):
     other = config.model_copy(update={"train": config.train.model_copy(update={"seed": 14})})
-    first, second = (run_finetune(c, Workspace(tmp_path / "runs")).metrics["pretraining"] for c in (config, other))
-    assert first["loss_history"] != second["loss_history"]
+    first, second = (run_finetune(c, Workspace(tmp_path / "runs")).metrics.pretraining for c in (config, other))
+    assert first.loss_history != second.loss_history
 
 
 def test_the_naive_tokenizer_knows_nothing_and_ours_everything(pairs: Path, tmp_path: Path):
@@ -181,29 +181,27 @@ def test_a_text_that_differs_in_case_or_punctuation_alone_is_read_once(config: F
     more = [rows[0], *({"anchor": f"job {n}", "positive": f"work {n} £"} for n in range(6))]
     files = [jsonl(tmp_path / name, part) for name, part in (("one.jsonl", rows), ("two.jsonl", more))]
     sources = tuple(SourceSection(path=str(file)) for file in files)
-    found = run_finetune(config.model_copy(update={"sources": sources}), Workspace(tmp_path / "runs"), dry_run=True)
-    facts = found.metrics["pretraining"]
-    assert facts["texts"] + facts["texts_held_out"] == 2 + 12
-    assert facts["unknown_share"] == 0.0
+    result = run_preflight(config.model_copy(update={"sources": sources}), Workspace(tmp_path / "runs"))
+    facts = result.metrics.pretraining
+    assert facts.texts + facts.texts_held_out == 2 + 12
+    assert facts.unknown_share == 0.0
 
 
 def test_words_that_stay_unknown_are_told(config: FinetuneConfig, tmp_path: Path):
     rows = [{"anchor": f"job {n}", "positive": "x" * (150 + n)} for n in range(12)]
     source = SourceSection(path=str(jsonl(tmp_path / "long.jsonl", rows)))
-    metrics_of = run_finetune(
-        config.model_copy(update={"sources": (source,)}), Workspace(tmp_path / "runs"), dry_run=True
-    )
-    written = json.loads((Path(metrics_of.run) / "metrics.json").read_text(encoding="utf-8"))
+    result = run_preflight(config.model_copy(update={"sources": (source,)}), Workspace(tmp_path / "runs"))
+    written = json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))
     assert any("words of more than 100 characters" in warning for warning in written["warnings"])
 
 
 def test_a_dry_run_estimates_both_phases_and_trains_nothing(config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(config, Workspace(tmp_path / "runs"), dry_run=True)
-    facts = result.metrics["pretraining"]
-    assert facts["steps"] == 24
-    assert facts["training_seconds"] == pytest.approx(24 * facts["seconds_per_batch"]["float32"])
-    assert 0 < facts["training_seconds"] < 60
-    assert result.metrics["probe"]["training_seconds"] > 0
+    result = run_preflight(config, Workspace(tmp_path / "runs"))
+    facts = result.metrics.pretraining
+    assert facts.steps == 24
+    assert facts.training_seconds == pytest.approx(24 * facts.seconds_per_batch["float32"])
+    assert 0 < facts.training_seconds < 60
+    assert result.metrics.probe.training_seconds > 0
     assert "masked language modelling" in {row["what"] for row in result.tables["Before the training"]}
     assert sorted(item.name for item in Path(result.run).iterdir()) == [
         "config.yaml", "log.txt", "manifest.json", "metrics.json",
@@ -220,13 +218,13 @@ def test_the_time_of_all_steps_is_told_by_their_tokens_not_by_a_typical_batch(mo
     rng = np.random.default_rng(RECIPE.seed)
     batches = masked_lm.plan(lengths, batch_size=8, epochs=4, rng=rng)
     padded = sum(max(lengths[n] for n in batch) * len(batch) for batch in batches)
-    assert found["training_seconds"] == pytest.approx(0.001 * padded)
+    assert found.training_seconds == pytest.approx(0.001 * padded)
 
 
 def test_an_estimate_leaves_weights_and_random_numbers_alone():
     model, corpus = small([f"cleans {n} wards" for n in range(20)])
     before, state = {n: v.clone() for n, v in model.state_dict().items()}, torch.get_rng_state()
-    assert masked_lm.estimate(model, corpus, RECIPE)["steps"] == 4 * 3
+    assert masked_lm.estimate(model, corpus, RECIPE).steps == 4 * 3
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())

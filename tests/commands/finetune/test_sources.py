@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hrembed.commands.finetune import enrich as enriching
 from hrembed.commands.finetune.enrich import enrich
-from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.run import run_finetune, run_preflight
 from hrembed.commands.finetune.sources import open_sources
 from hrembed.config.finetune import CachedRankingLoss, GistLoss, GroupRankingLoss, RankingLoss, SourceSection
 from hrembed.config.losses import (
@@ -113,7 +113,7 @@ def test_every_loss_learns_its_rows(tiny_model, task, tmp_path: Path, case, requ
         loss = loss.model_copy(update={"teacher": wide})
     source = SourceSection(path=str(request.getfixturevalue(fixture)), loss=loss)
     config = config_of(tiny_model, task, source, epochs=8 if fixture != "hard" else 3)
-    found = run_finetune(config, Workspace(tmp_path)).metrics["loss_history"]
+    found = run_finetune(config, Workspace(tmp_path)).metrics.loss_history
     assert np.mean(found[-4:]) < 0.9 * np.mean(found[:4])
 
 
@@ -132,7 +132,7 @@ def test_a_guide_looks_at_the_hard_negative_too(tiny_model, task, tmp_path: Path
     loss = GistLoss(name="gist", guide=ModelSection(ref=f"path:{tiny_model}"))
     config = config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss, mine=MineSection(margin=0)))
     plan, model = fed(config, tmp_path)
-    assert [*plan.columns["source-0"]] == ["anchor", "positive", "negative_1", "label"]
+    assert [*plan.columns["source-0"]] == ["anchor", "positive", "negative_1"]
     assert np.isfinite(float(batch_loss(model, plan, plan.batches[0]).detach()))
     guide = plan.losses["source-0"].guide
     assert not any(parameter.requires_grad for parameter in guide.parameters())
@@ -316,7 +316,7 @@ def test_a_source_takes_part_in_every_step(tiny_model, task, tmp_path: Path, pai
 def test_a_teacher_can_keep_one_side_alone(tiny_model, task, tmp_path: Path, pairs, texts, column):
     loss = EmbeddingDistillationLoss(name="embedding-distillation", texts=texts)
     plan, model = fed(config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss)), tmp_path)
-    assert set(plan.columns["source-0"]) == {column, "label"}
+    assert set(plan.columns["source-0"]) == {column}
     model.eval()
     assert float(batch_loss(model, plan, range(8)).detach()) == pytest.approx(0, abs=1e-5)  # its own teacher
     model[0].model.encoder.layer[3].output.dense.weight.data.mul_(50)
@@ -356,7 +356,7 @@ def test_texts_are_embedded_on_the_side_where_eval_has_them(mixed, tmp_path: Pat
         "anchor": "find: ", "positive": "this: ", "negative_1": "this: ", "negative_2": "this: ",
         "text": "find: ", "sentence1": "find: ", "sentence2": "find: ",
     }  # fmt: skip
-    assert plan.given == {"source-1", "source-3", "source-4"}
+    assert plan.without_batch_negatives == {"source-1", "source-3", "source-4"}
     assert plan.routes == {}
 
 
@@ -369,9 +369,8 @@ def test_queries_alone_are_trained_with_every_kind(mixed, tmp_path: Path, tiny_m
 
 
 def test_a_dry_run_looks_at_the_texts_of_all_sources(mixed, tmp_path: Path):
-    facts = json.loads((Path(run_finetune(mixed, Workspace(tmp_path), dry_run=True).run) / "metrics.json").read_text())
-    cut = facts["preflight"]["cut"]
-    assert sorted(cut) == ["anchor", "negative_1", "negative_2", "positive", "sentence1", "sentence2", "text"]
+    facts = json.loads((Path(run_preflight(mixed, Workspace(tmp_path)).run) / "metrics.json").read_text())
+    assert sorted(facts["cut"]) == ["anchor", "negative_1", "negative_2", "positive", "sentence1", "sentence2", "text"]
     assert [entry["rows"] for entry in facts["sources"]] == [48, 48, 24, 16, 48, 48]
     *own, every = [entry["batches"] for entry in facts["sources"]]
     assert every == sum(own)
@@ -380,13 +379,13 @@ def test_a_dry_run_looks_at_the_texts_of_all_sources(mixed, tmp_path: Path):
 def test_a_small_loss_of_distillation_is_no_sign_of_easy_negatives(tiny_model, task, tmp_path: Path, pairs):
     loss = EmbeddingDistillationLoss(name="embedding-distillation")
     config = config_of(tiny_model, task, SourceSection(path=str(pairs), loss=loss))
-    found = json.loads((Path(run_finetune(config, Workspace(tmp_path), dry_run=True).run) / "metrics.json").read_text())
-    assert found["preflight"]["probe"]["loss"] < 0.05
+    found = json.loads((Path(run_preflight(config, Workspace(tmp_path)).run) / "metrics.json").read_text())
+    assert found["probe"]["loss"] < 0.05
     assert not any("too easy" in warning for warning in found["warnings"])
 
 
 def test_bfloat16_and_targets_go_together(mixed, tmp_path: Path):
     train = mixed.train.model_copy(update={"precision": "bfloat16", "epochs": 1})
     assert np.isfinite(
-        run_finetune(mixed.model_copy(update={"train": train}), Workspace(tmp_path)).metrics["loss_history"]
+        run_finetune(mixed.model_copy(update={"train": train}), Workspace(tmp_path)).metrics.loss_history
     ).all()
