@@ -61,16 +61,16 @@ def benchmark_tasks(benchmark: str, kinds: Collection[str]) -> list[BenchmarkTas
     import mteb
 
     try:
-        found = mteb.get_benchmark(benchmark).tasks
+        present = mteb.get_benchmark(benchmark).tasks
     except (KeyError, ValueError):
         known = [item.name for item in mteb.get_benchmarks()]
         raise DataError(
             f"the installed mteb has no benchmark '{benchmark}'{nearest(benchmark, known)}", hint="try 'MTEB(eng, v2)'"
         ) from None
-    tasks = [_task(task) for task in found if not kinds or task.metadata.type in kinds]
+    tasks = [_task(task) for task in present if not kinds or task.metadata.type in kinds]
     if not tasks:
-        present = sorted({task.metadata.type for task in found})
-        raise DataError(f"'{benchmark}' has no tasks of type {', '.join(kinds)}; it has {', '.join(present)}")
+        types = sorted({task.metadata.type for task in present})
+        raise DataError(f"'{benchmark}' has no tasks of type {', '.join(kinds)}; it has {', '.join(types)}")
     return sorted(tasks, key=lambda task: task.name)
 
 
@@ -94,6 +94,7 @@ def named_tasks(names: Sequence[str], benchmark: str) -> list[BenchmarkTask]:
 
 
 def _task(task: Any) -> BenchmarkTask:
+    """Describe a task of mteb (`AbsTask`)."""
     splits, subsets = list(task.eval_splits), list(task.hf_subsets)
     cells = frozenset((split, subset) for split in splits for subset in subsets)
     statistics = task.metadata.descriptive_stats or {}
@@ -101,7 +102,7 @@ def _task(task: Any) -> BenchmarkTask:
 
 
 def _shape(statistics: Mapping[str, Any] | None) -> Shape | None:
-    """Read the statistics that mteb ships; their keys depend on the type of the task."""
+    """Read the descriptive statistics that mteb ships as JSON; their keys depend on the type of the task."""
     if not statistics:
         return None
     for first, second in (("queries_text", "documents_text"), ("text1", "text2")):
@@ -114,8 +115,8 @@ def _shape(statistics: Mapping[str, Any] | None) -> Shape | None:
 
 
 def _mean_length(statistics: Mapping[str, Any], side: str) -> float | None:
-    found = (statistics.get(f"{side}_statistics") or {}).get("average_text_length")
-    return None if found is None else max(float(found), 1.0)
+    length = (statistics.get(f"{side}_statistics") or {}).get("average_text_length")
+    return None if length is None else max(float(length), 1.0)
 
 
 def like_mine(tasks: Sequence[BenchmarkTask], mine: Shape) -> Floats:
@@ -138,19 +139,16 @@ def like_mine(tasks: Sequence[BenchmarkTask], mine: Shape) -> Floats:
 
 def _distance(task: BenchmarkTask, mine: Shape) -> float:
     """Squared distance in decades."""
-    shape = task.shape
-    pairs = (
-        [(None, mine.query), (None, mine.document)]
-        if shape is None
-        else [(shape.query, mine.query), (shape.document, mine.document)]
-    )
-    far = sum(_apart(theirs, own) for theirs, own in pairs)
-    if shape is not None and shape.relevant and mine.relevant:
-        far += _apart(shape.relevant, mine.relevant) / 4  # judgements are pooled differently everywhere
-    return far + (0.0 if task.kind in _SEARCH else _OTHER_KIND)
+    query, document = (None, None) if task.shape is None else (task.shape.query, task.shape.document)
+    distance = _squared_decades(query, mine.query) + _squared_decades(document, mine.document)
+    if task.shape is not None and task.shape.relevant and mine.relevant:
+        # A quarter of it, since how many documents were judged differs between benchmarks.
+        distance += _squared_decades(task.shape.relevant, mine.relevant) / 4
+    return distance + (0.0 if task.kind in _SEARCH else _OTHER_KIND)
 
 
-def _apart(theirs: float | None, own: float | None) -> float:
-    if theirs is None or own is None:
+def _squared_decades(first: float | None, second: float | None) -> float:
+    """Squared difference of the logarithms; 1 where a side is unknown."""
+    if first is None or second is None:
         return 1.0
-    return float(np.log10(max(theirs, 1.0) / max(own, 1.0)) ** 2)
+    return float(np.log10(max(first, 1.0) / max(second, 1.0)) ** 2)

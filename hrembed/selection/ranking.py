@@ -45,7 +45,7 @@ def rank_models(
     confidence: float = 0.95,
     resamples: int = 2000,
 ) -> Ranking:
-    """Rank models by their mean, and resample the tasks to see how far a rank moves; many models are not corrected for.
+    """Rank models by their mean, with bootstrap intervals over tasks; nothing is corrected for the number of models.
 
     Args:
         points: Score, or Borda points, of each model on each task, shape (M, T), complete.
@@ -55,7 +55,7 @@ def rank_models(
         resamples: Number of resamples.
 
     Returns:
-        Tied with the first is whose paired difference to it has an interval that holds 0; with one task every model.
+        A model is tied with the first when the interval of its paired difference to it holds 0; with one task, all are.
 
     Raises:
         ValueError: A score is missing, or there is no model.
@@ -87,7 +87,7 @@ def _drawn_means(points: Floats, weights: Floats, rng: np.random.Generator, resa
 
 
 def _ahead(differences: Floats, tasks: int, tail: float) -> Bools:
-    """Which resampled differences, shape (K, resamples), have an interval above 0; with one task none has."""
+    """Whether the interval of each row of differences, shape (K, resamples), lies above 0; never with one task."""
     if tasks == 1 or not len(differences):
         return np.zeros(len(differences), dtype=bool)
     return np.asarray(np.quantile(differences, tail, axis=1) > 0)
@@ -113,7 +113,7 @@ def competition_ranks(totals: Floats) -> Ints:
 
 
 def pareto_front(costs: Floats) -> Bools:
-    """Mark what nothing else beats: no other is at least as low everywhere and lower somewhere.
+    """Mark the Pareto front: no other model is at least as low in every column and lower in one.
 
     Args:
         costs: One line for each model, lower is better in every column, shape (M, K). A line with NaN is never on the
@@ -131,10 +131,10 @@ def pareto_front(costs: Floats) -> Bools:
 
 
 def first_shares(points: Floats, weights: Floats, *, rng: np.random.Generator, draws: int = 2000) -> Floats:
-    """How often each model is first when the weights of the tasks are drawn anew.
+    """How often each model is first when the weights of the tasks are drawn at random.
 
-    The weights given are multiplied by draws from the flat Dirichlet distribution: every way to care about the tasks is
-    as likely as any other.
+    The weights are multiplied by draws from the flat Dirichlet distribution, under which all weightings are equally
+    likely.
 
     Args:
         points: Shape (M, T), complete.

@@ -26,20 +26,21 @@ def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction") -> 
 
     Args:
         path: `.csv`, or else Parquet, with the columns `COLUMNS` and, if there are variants of a model, `experiment`.
-        tasks: What counts; other rows are passed over.
-        unit: What 57.3 means; percentages become fractions.
+        tasks: Names of the tasks to read; other rows are skipped.
+        unit: Unit of the scores in the file; percentages become fractions.
 
     Raises:
-        DataError: Missing, unreadable, without a column, a score that is no number, or in the other unit.
+        DataError: The file is missing or unreadable, lacks a column, or holds a score that is no number or in the other
+            unit.
     """
     if not path.is_file():
         raise DataError(f"scores file '{path}' does not exist" if not path.exists() else f"'{path}' is not a file")
-    rows = _csv(path, tasks) if path.suffix.lower() == ".csv" else _parquet(path, tasks)
-    found = [_row(values, f"{path}:{number}") for number, values in rows]
-    return in_unit(found, unit, str(path))
+    rows = _csv_rows(path, tasks) if path.suffix.lower() == ".csv" else _parquet_rows(path, tasks)
+    return in_unit([_row(cells, f"{path}:{number}") for number, cells in rows], unit, str(path))
 
 
-def _parquet(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _parquet_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Yield number and cells of each row of the tasks."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -53,18 +54,19 @@ def _parquet(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[
     table = table.append_column("_row", pa.array(range(1, table.num_rows + 1)))
     table = table.filter(pc.is_in(table["task"].cast(pa.string()), pa.array(sorted(tasks), pa.string())))
     for batch in table.to_batches(max_chunksize=20_000):
-        for values in batch.to_pylist():
-            yield values.pop("_row"), values
+        for cells in batch.to_pylist():
+            yield cells.pop("_row"), cells
 
 
-def _csv(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Yield line and cells of each row of the tasks."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             _check_columns(path, reader.fieldnames or ())
-            for values in reader:
-                if values["task"] in tasks:
-                    yield reader.line_num, values
+            for cells in reader:
+                if cells["task"] in tasks:
+                    yield reader.line_num, cells
     except (UnicodeDecodeError, csv.Error) as err:
         raise DataError(f"'{path}' is not a readable CSV file: {err}") from None
 
@@ -79,8 +81,8 @@ def _check_columns(path: Path, present: Sequence[str]) -> None:
         )
 
 
-def _row(values: Mapping[str, Any], place: str) -> ScoreRow:
-    text = {name: "" if values.get(name) is None else str(values[name]) for name in (*COLUMNS, OPTIONAL)}
+def _row(cells: Mapping[str, object], place: str) -> ScoreRow:
+    text = {name: "" if cells.get(name) is None else str(cells[name]) for name in (*COLUMNS, OPTIONAL)}
     for name in ("model", "task"):
         if not text[name]:
             raise DataError(f"{place}: `{name}` is empty")
@@ -91,27 +93,27 @@ def _row(values: Mapping[str, Any], place: str) -> ScoreRow:
         task=text["task"],
         split=text["split"],
         subset=text["subset"],
-        score=_number(values["main_score"], place),
+        score=_score(text["main_score"], place),
         version=text["mteb_version"],
         place=place,
     )
 
 
-def _number(value: Any, place: str) -> float:
-    """Read a score; one that is not there is NaN."""
-    if value is None or value == "":
+def _score(text: str, place: str) -> float:
+    """Read a score; NaN where there is none."""
+    if not text:
         return math.nan
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{place}: `main_score` is '{value}', not a number") from None
-    if math.isinf(number):
+        score = float(text)
+    except ValueError:
+        raise DataError(f"{place}: `main_score` is '{text}', not a number") from None
+    if math.isinf(score):
         raise DataError(f"{place}: `main_score` is infinite")
-    return number
+    return score
 
 
 def in_unit(rows: Sequence[ScoreRow], unit: Unit, source: str) -> list[ScoreRow]:
-    """Turn scores into fractions, and refuse the ones that cannot be in the unit named.
+    """Convert scores to fractions, and refuse those that cannot be in the given unit.
 
     Raises:
         DataError: A fraction beyond 1, a percentage beyond 100, or percentages that all lie below 1.
@@ -120,10 +122,10 @@ def in_unit(rows: Sequence[ScoreRow], unit: Unit, source: str) -> list[ScoreRow]
     beyond = [row for row in rows if abs(row.score) > scale]
     if beyond:
         first = beyond[0]
-        number = f"{len(beyond)} of {len(rows)} scores"
+        count = f"{len(beyond)} of {len(rows)} scores"
         hint = "if the file holds percentages, set `scores.unit: percent`" if unit == "fraction" else ""
         raise DataError(
-            f"'{source}': {number} lie beyond {scale:g}; the first is {first.score:g}, {first.model} on {first.task} "
+            f"'{source}': {count} lie beyond {scale:g}; the first is {first.score:g}, {first.model} on {first.task} "
             f"({first.place})",
             hint=hint,
         )
@@ -166,7 +168,7 @@ def _task_rows(file: Path, parts: Sequence[str], experiment: str) -> Iterator[Sc
 def result_rows(
     content: Mapping[str, Any], model: str, revision: str, experiment: str, place: str
 ) -> Iterator[ScoreRow]:
-    """Give the scores in one task result of mteb, a row for each split and subset."""
+    """Yield the scores in a task result, which is JSON of mteb: a row for each split and subset."""
     version = content.get("mteb_version") or ""
     for split, results in content["scores"].items():
         for result in results:

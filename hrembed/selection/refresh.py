@@ -39,7 +39,7 @@ def write_scores(published: Path, advance: Callable[[int, str], None]) -> Path:
 
     Args:
         published: Gzip of what mteb's `BenchmarkResults.to_disk` writes.
-        advance: Told of every model.
+        advance: Receives one step and the name for each model.
 
     Returns:
         The table.
@@ -72,7 +72,7 @@ def write_scores(published: Path, advance: Callable[[int, str], None]) -> Path:
 
 
 def _models(published: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects in the list `model_results`, one in memory at a time."""
+    """Yield the objects in mteb's list `model_results`, one in memory at a time."""
     decoder = json.JSONDecoder()
     with gzip.open(published, "rt", encoding="utf-8") as stream:
         text = stream.read(_CHUNK)
@@ -86,13 +86,13 @@ def _models(published: Path) -> Iterator[dict[str, Any]]:
             if text.startswith("]"):
                 return
             try:
-                found, end = decoder.raw_decode(text)
+                result, end = decoder.raw_decode(text)
             except json.JSONDecodeError:
-                more = stream.read(wanted)
-                if not more:
+                chunk = stream.read(wanted)
+                if not chunk:
                     raise
-                text += more
-                wanted *= 2  # so that an object is not begun again for every chunk of it
+                text += chunk
+                wanted *= 2  # so that a large object is not parsed again for each of its chunks
                 continue
-            yield found
+            yield result
             text, wanted = text[end:], _CHUNK

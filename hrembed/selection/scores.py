@@ -106,9 +106,9 @@ def tabulate(rows: Iterable[ScoreRow], tasks: Sequence[BenchmarkTask], source: s
     """
     wanted = {task.name: task for task in tasks}
     plain = [row for row in rows if row.task in wanted and _counts(wanted[row.task], row)]
-    kept, repeated = _distinct(row for row in plain if not row.experiment)
+    distinct, repeated = _distinct(row for row in plain if not row.experiment)
     cells: dict[str, dict[str, dict[str, list[ScoreRow]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for row in kept:
+    for row in distinct:
         cells[row.model][row.revision][row.task].append(row)
     if not cells:
         named = ", ".join(sorted(wanted)[:3])
@@ -116,8 +116,8 @@ def tabulate(rows: Iterable[ScoreRow], tasks: Sequence[BenchmarkTask], source: s
     partial = _drop_partial(cells, wanted)
     models, columns = sorted(cells, key=str.casefold), sorted(wanted)
     merged = [_merge(cells[model], columns) for model in models]
-    scores = np.array([[np.nan if found is None else found[0] for found in row] for row in merged])
-    origins = tuple(tuple(None if found is None else found[1] for found in row) for row in merged)
+    scores = np.array([[np.nan if cell is None else cell[0] for cell in row] for row in merged])
+    origins = tuple(tuple(None if cell is None else cell[1] for cell in row) for row in merged)
     return ScoreTable(
         tuple(models), tuple(columns), scores, origins, repeated, sum(bool(row.experiment) for row in plain), partial
     )
@@ -128,11 +128,11 @@ def _counts(task: BenchmarkTask, row: ScoreRow) -> bool:
 
 
 def _distinct(rows: Iterable[ScoreRow]) -> tuple[list[ScoreRow], int]:
-    """Fold what stands twice alike; two values for one score are an error, since nobody knows which is right."""
-    found: dict[tuple[str, ...], ScoreRow] = {}
+    """Drop rows that repeat another, and count them; two values for one score are an error."""
+    seen: dict[tuple[str, ...], ScoreRow] = {}
     repeated = 0
     for row in rows:
-        first = found.setdefault((row.model, row.revision, row.task, row.split, row.subset), row)
+        first = seen.setdefault((row.model, row.revision, row.task, row.split, row.subset), row)
         if first is row:
             continue
         if first.score != row.score:
@@ -142,13 +142,13 @@ def _distinct(rows: Iterable[ScoreRow]) -> tuple[list[ScoreRow], int]:
                 hint="remove the wrong row; two runs of one model need two revisions",
             )
         repeated += 1
-    return list(found.values()), repeated
+    return list(seen.values()), repeated
 
 
 def _drop_partial(
     cells: Mapping[str, Mapping[str, dict[str, list[ScoreRow]]]], wanted: Mapping[str, BenchmarkTask]
 ) -> int:
-    """Take out tasks of which a revision has only some splits or subsets: their mean is of something else."""
+    """Drop the scores of tasks of which a revision has only some splits or subsets, and count them."""
     dropped = 0
     for revisions in cells.values():
         for tasks in revisions.values():
@@ -160,17 +160,17 @@ def _drop_partial(
 
 
 def _merge(
-    found: Mapping[str, Mapping[str, list[ScoreRow]]], tasks: Sequence[str]
+    revisions: Mapping[str, Mapping[str, list[ScoreRow]]], tasks: Sequence[str]
 ) -> list[tuple[float, Provenance] | None]:
-    """Return for each task the score and where it comes from, or None."""
+    """Score of a model on each task and where it comes from; None where no revision has one."""
     newest = {
         revision: max((version_key(row.version) for rows in of.values() for row in rows), default=())
-        for revision, of in found.items()
+        for revision, of in revisions.items()
     }
-    order = sorted(found, key=lambda revision: (len(found[revision]), newest[revision], revision), reverse=True)
+    order = sorted(revisions, key=lambda name: (len(revisions[name]), newest[name], name), reverse=True)
     merged: list[tuple[float, Provenance] | None] = []
     for task in tasks:
-        rows = next((found[revision][task] for revision in order if task in found[revision]), None)
+        rows = next((revisions[name][task] for name in order if task in revisions[name]), None)
         if rows is None:
             merged.append(None)
             continue
@@ -199,13 +199,13 @@ def mark_incomparable(table: ScoreTable) -> Bools:
 
 def versions_of(origins: Sequence[Provenance | None]) -> list[str]:
     """Major versions of mteb behind the scores of a model, `external` and `unknown` among them."""
-    found = set()
+    versions = set()
     for origin in origins:
         if origin is not None and origin.revision == EXTERNAL:
-            found.add(EXTERNAL)
+            versions.add(EXTERNAL)
         elif origin is not None:
-            found.add(origin.version.split(".")[0] if version_key(origin.version) else "unknown")
-    return sorted(found)
+            versions.add(origin.version.split(".")[0] if version_key(origin.version) else "unknown")
+    return sorted(versions)
 
 
 def mark_suspicious(scores: Floats) -> Bools:
@@ -239,6 +239,6 @@ _FEW_MODELS, _FEW_TASKS, _LARGE = 8, 4, 0.15
 
 
 def _median(values: Floats, *, axis: int) -> Floats:
-    """Median of what is there; 0 for a line without any."""
+    """Median of the finite values along an axis; 0 where there is none."""
     empty = np.isnan(values).all(axis=axis, keepdims=True)
     return np.nanmedian(np.where(empty, 0.0, values), axis=axis, keepdims=True)

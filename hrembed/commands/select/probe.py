@@ -202,8 +202,8 @@ def successive_halving(
 ) -> tuple[list[Probed], list[Probed]]:
     """Measure all models on a part of the task, drop those that are clearly behind, and double the part.
 
-    The better half goes on, and at least as many as the config asks for. Of the others those are dropped whose paired
-    difference to the best of the round has an interval below 0: nobody is dropped by luck alone. Lexical baselines are
+    The better half goes on, and at least as many as the config asks for. Another model is dropped when the interval of
+    its paired difference to the best of the round lies below 0, so none is dropped by luck alone. Lexical baselines are
     cheap, and stay as a reference.
 
     Returns:
@@ -220,20 +220,20 @@ def successive_halving(
             continue
         measured = _round(config, left, part, number, progress)
         if number < rounds:
-            stay = _staying(measured, max(section.finalists, (len(left) + 1) // 2))
-            dropped = [row for row in measured if row.name not in stay] + dropped
-            left = [candidate for candidate in left if candidate.name in stay]
+            survivors = _survivors(measured, max(section.finalists, (len(left) + 1) // 2))
+            dropped = [row for row in measured if row.name not in survivors] + dropped
+            left = [candidate for candidate in left if candidate.name in survivors]
     return measured, dropped
 
 
-def _staying(measured: Sequence[Probed], places: int) -> set[str]:
+def _survivors(measured: Sequence[Probed], places: int) -> set[str]:
     """Names that reach the next round, of models sorted by their score."""
-    stay = {row.name for row in measured[:places]}
+    survivors = {row.name for row in measured[:places]}
     for row in measured[places:]:
         behind = row.difference is not None and row.difference.estimate.high < 0
         if not behind or parse_ref(row.candidate.section.ref).is_lexical:
-            stay.add(row.name)
-    return stay
+            survivors.add(row.name)
+    return survivors
 
 
 def _round(
