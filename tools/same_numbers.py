@@ -44,10 +44,49 @@ COMMANDS: dict[str, list[str]] = {
 }  # fmt: skip
 
 # Numbers that have moved: command, old place, new place (regular expressions), reason.
-MOVED: list[tuple[str, str, str, str]] = []
+_NESTED = "an estimate stands under a name of its own"
+MOVED: list[tuple[str, str, str, str]] = [
+    ("eval.*", r"/slices/(.+)/(\d+)/(value|undefined|interval/\d)", r"/slices/\1/rows/\2/score/\3", _NESTED),
+    ("eval.*", r"/slices/(.+)/(\d+)/n", r"/slices/\1/rows/\2/queries", "n of an estimate counts what is resampled"),
+    ("eval.*", r"/slices/(.+)/(\d+)/groups", r"/slices/\1/rows/\2/score/n", "the same"),
+    (
+        "eval.*",
+        r"/slices/(.+)/(\d+)/difference/(value|undefined|interval/\d)",
+        r"/slices/\1/rows/\2/against_first/difference/\3",
+        _NESTED,
+    ),
+    (
+        "eval.*",
+        r"/slices/(.+)/(\d+)/difference/(better|worse)",
+        r"/slices/\1/rows/\2/against_first/\3",
+        "stands beside the estimate",
+    ),
+    ("eval.*", r"/slices/(.+)/(\d+)/difference/n", r"/slices/\1/rows/\2/against_first/queries", "as above"),
+    ("eval.*", r"/slices/(.+)/(\d+)/difference/groups", r"/slices/\1/rows/\2/against_first/difference/n", "as above"),
+    ("eval.*", r"/slices/(.+)/(\d+)/difference", r"/slices/\1/rows/\2/against_first", "null for the first model"),
+    (
+        "bias-audit",
+        r"(/.*(?:gaps|contrasts|impact_ratios/[^/]+)/\d+|/gates/\d+/worst)/(value|interval/\d)",
+        r"\1/effect/\2",
+        _NESTED,
+    ),
+    ("bias-audit", r"/titles/(score|apart)/(value|interval/\d|n)", r"/titles/\1/difference/\2", _NESTED),
+    ("bias-audit", r"/balance/([^/]+)/largest difference", r"/balance/\1/largest_difference", "a name without a blank"),
+    ("bias-audit", r"/balance/([^/]+)/(?!largest_difference)([^/]+)", r"/balance/\1/means/\2", "no key among groups"),
+    ("bias-audit", r"/cues/([^/]+)/p_holm", r"/cues/\1/p_bh", "corrected by Benjamini and Hochberg all along"),
+    ("compare", r"/accuracy/(.+)/(value|n|undefined|interval/\d)", r"/accuracy/\1/score/\2", _NESTED),
+]
 
 # Numbers that may differ, come or go: command, place (regular expressions), reason.
-EXPECTED: list[tuple[str, str, str]] = []
+EXPECTED: list[tuple[str, str, str]] = [
+    (".*", "/schema", "records have a schema number"),
+    (".*", ".*/undefined", "every estimate counts the items without a value"),
+    ("eval.*", "/facts/.*", "null where a kind of task has no such fact"),
+    ("bias-audit", ".*/(effect|difference|excess)/n", "estimates say how many names are behind them"),
+    ("bias-audit", "/.*/excess/.*/detectable", "was always null"),
+    ("data check", "/removed", "null where nothing was fixed"),
+    ("compare", "/differences/.*/p_(value|holm)", "a verdict has a p-value that was computed, not 0 or 1"),
+]
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?")
 
@@ -120,8 +159,20 @@ def flat(value: object, place: str) -> list[tuple[str, str]]:
     if isinstance(value, dict):
         return [row for key, item in value.items() for row in flat(item, f"{place}/{_RUN_ID.sub('RUN', key)}")]
     if isinstance(value, list):
-        return [row for number, item in enumerate(value) for row in flat(item, f"{place}/{number}")]
+        return [
+            row for label, item in zip(_labels(value), value, strict=True) for row in flat(item, f"{place}/{label}")
+        ]
     return [] if isinstance(value, str | bool) else [(place, repr(value))]
+
+
+def _labels(items: list[object]) -> list[str]:
+    """Positions, or what comparisons say of themselves, so that their order does not matter."""
+    names = [
+        f"{item['task']} {item['model']}" for item in items if isinstance(item, dict) and {"task", "model"} <= set(item)
+    ]
+    if len(set(names)) == len(items) > 0:
+        return [_RUN_ID.sub("RUN", name) for name in names]
+    return [str(number) for number in range(len(items))]
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""How an estimate is written: for metrics.json, and for people."""
+"""Estimates as people read them: in a cell, and all of a record in a list."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from hrembed.records.base import Record
 from hrembed.types import Estimate
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def nulls_to_nan(value: Any) -> Any:
@@ -53,3 +52,38 @@ def format_estimate(estimate: Estimate | Mapping[str, Any], *, sign: bool = Fals
     if np.isnan(low):
         return f"{value:{form}}"
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def estimate_rows(value: object, path: str = "") -> list[dict[str, str]]:
+    """List every estimate of a record that is defined, however deep it lies, under the path that leads to it.
+
+    Args:
+        value: A record, or a part of one.
+        path: Where it stands.
+
+    Returns:
+        Rows with `number` (the path), `value` with its interval, and `counted`: how many of what is behind it.
+    """
+    if isinstance(value, Estimate):
+        if np.isnan(value.value):
+            return []
+        counted = f"{value.n} {value.unit}".strip()
+        return [{"number": path.lstrip("."), "value": format_estimate(value), "counted": counted}]
+    if isinstance(value, Record):
+        parts = [(name, getattr(value, name)) for name in type(value).model_fields]
+    elif isinstance(value, Mapping):
+        parts = [(str(key), part) for key, part in value.items()]
+    elif isinstance(value, tuple | list):
+        parts = [(_label(part, place), part) for place, part in enumerate(value)]
+    else:
+        return []
+    return [row for name, part in parts for row in estimate_rows(part, f"{path}.{name}")]
+
+
+def _label(item: object, place: int) -> str:
+    """Name of an item of a list: what it says of itself, else its position."""
+    attributes = (getattr(item, name, None) for name in _NAMES)
+    return " ".join(text for text in attributes if isinstance(text, str)) or str(place)
+
+
+_NAMES = ("name", "task", "slice", "model", "reference", "first", "second")
