@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,3 +35,9 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Show nothing."""
+
+
+def quiet_libraries() -> None:
+    """Keep the progress bars and warnings of libraries off the terminal, unless the user asked for them."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

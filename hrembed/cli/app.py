@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from hrembed import __version__
 from hrembed.cli import compare, data, finetune, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.errors import HrembedError
+from hrembed.progress import quiet_libraries
 
 app = typer.Typer(
     help="Choose, fine-tune, evaluate and bias-audit text-embedding models for hiring.\n\n"
@@ -150,8 +150,7 @@ def _prepare() -> None:
     log = logging.getLogger("hrembed")
     log.setLevel(logging.INFO)
     log.propagate = False
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quiet_libraries()
 
 
 def _terminate(number: int, frame: object) -> None:
