@@ -9,14 +9,25 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.errors import HrembedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import numpy as np
+    import numpy.typing as npt
+
     from hrembed.types import Bools
+
+    Cell = str | int | float | Sequence[str] | None
+    """A value of a table that is written row by row."""
+    Column = Sequence[object] | npt.NDArray[np.generic]
+    """Values of one kind, as Parquet takes them: numbers, texts, or lists of these."""
+
+
+_ROWS_PER_BATCH = 20_000
 
 
 @contextmanager
@@ -71,8 +82,12 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(stream.fileno())
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write JSON with sorted keys and two spaces; NaN and infinities become null.
+
+    Args:
+        path: The file.
+        content: Mappings, lists, texts and numbers, also NumPy's; paths are written as texts.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -80,12 +95,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json_text(content) + "\n")
 
 
-def json_text(content: Any, *, sort_keys: bool = True) -> str:
-    """The project's one JSON form: two spaces, undefined numbers as null; records keep the order of their fields."""
+def json_text(content: object, *, sort_keys: bool = True) -> str:
+    """Write content as the project's JSON: two spaces, undefined numbers as null; records keep the order of fields."""
     return json.dumps(_plain(content), sort_keys=sort_keys, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
     """Write one JSON object a line, keys in the order given.
 
     Raises:
@@ -94,8 +109,8 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in rows))
 
 
-def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
-    """Write a table of equally long columns: lists or one-dimensional arrays.
+def write_parquet(path: Path, columns: Mapping[str, Column]) -> None:
+    """Write a table of equally long columns.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -108,7 +123,7 @@ def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[Mapping[str, Cell]], None]]:
     """Write a table row by row, in memory that does not grow with its length.
 
     Args:
@@ -128,12 +143,12 @@ def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[M
         name: pa.list_(pa.string()) if kind == "strings" else getattr(pa, kind)() for name, kind in columns.items()
     }
     schema = pa.schema(list(types.items()))
-    waiting: list[Mapping[str, Any]] = []
+    waiting: list[Mapping[str, Cell]] = []
     with writing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
 
-        def add(row: Mapping[str, Any]) -> None:
+        def add(row: Mapping[str, Cell]) -> None:
             waiting.append(row)
-            if len(waiting) == _ROWS_AT_ONCE:
+            if len(waiting) == _ROWS_PER_BATCH:
                 flush()
 
         def flush() -> None:
@@ -142,9 +157,6 @@ def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[M
 
         yield add
         flush()
-
-
-_ROWS_AT_ONCE = 20_000
 
 
 def filter_parquet(source: Path, target: Path, keep: Bools) -> None:
@@ -163,7 +175,7 @@ def filter_parquet(source: Path, target: Path, keep: Bools) -> None:
         file = pq.ParquetFile(source)
         start = 0
         with pq.ParquetWriter(part, file.schema_arrow, compression="zstd") as writer:
-            for batch in file.iter_batches(_ROWS_AT_ONCE):
+            for batch in file.iter_batches(_ROWS_PER_BATCH):
                 chosen = batch.filter(pa.array(keep[start : start + batch.num_rows]))
                 writer.write_batch(chosen)
                 start += batch.num_rows
@@ -180,7 +192,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Turn NumPy scalars, tuples and paths into what JSON knows."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

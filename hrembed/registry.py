@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BUILTIN: dict[str, dict[str, str]] = {
+Kind = Literal["metric", "method", "loss", "lexical"]
+BUILTIN: dict[Kind, dict[str, str]] = {
     "metric": {
         "ndcg": "hrembed.metrics.ranking:ndcg",
         "ndcg-exp": "hrembed.metrics.ranking:ndcg_exponential",
@@ -52,13 +53,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{match[0]}'?)" if match else ""
 
 
-def names(kind: str) -> tuple[str, ...]:
+def names(kind: Kind) -> tuple[str, ...]:
     """Names of a kind, sorted, without importing any of them."""
     return tuple(sorted(_table(kind)))
 
 
-def resolve(kind: str, name: str) -> Any:
-    """Import and return the object registered as `name`.
+def resolve(kind: Kind, name: str) -> Any:
+    """Import and return the object registered as `name`: a function or a class, of ours or of a plugin.
 
     Raises:
         ConfigError: No such name; the message gives the closest one and the hint lists all.
@@ -70,12 +71,13 @@ def resolve(kind: str, name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def _table(kind: str) -> dict[str, str]:
-    found = {point.name: point.value for point in entry_points(group=f"hrembed.{kind}")}
-    clash = sorted(found.keys() & BUILTIN[kind].keys())
+def _table(kind: Kind) -> dict[str, str]:
+    """Name -> `module:attribute`, built in and of plugins."""
+    plugins = {point.name: point.value for point in entry_points(group=f"hrembed.{kind}")}
+    clash = sorted(plugins.keys() & BUILTIN[kind].keys())
     if clash:
         raise ConfigError(
             f"an installed plugin redefines the built-in {kind} '{clash[0]}'",
-            hint=f"uninstall the package that registers '{found[clash[0]]}'",
+            hint=f"uninstall the package that registers '{plugins[clash[0]]}'",
         )
-    return {**BUILTIN[kind], **found}
+    return {**BUILTIN[kind], **plugins}

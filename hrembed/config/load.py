@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hrembed.config.source import Path1, Source, parse, scalar
+from hrembed.config.source import KeyPath, Source, parse, scalar
 from hrembed.errors import ConfigError
 from hrembed.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-Model = TypeVar("Model", bound=BaseModel)
+    from pydantic_core import ErrorDetails
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
-def load_config(path: Path, schema: type[Model], overrides: Sequence[str] = ()) -> Model:
+def load_config(path: Path, schema: type[Config], overrides: Sequence[str] = ()) -> Config:
     """Read, override and validate a config.
 
     Args:
@@ -58,6 +60,7 @@ def _read(path: Path) -> str:
 
 
 def _override(values: dict[str, Any], text: str) -> None:
+    """Put the value of one `--set` into what the user's YAML says."""
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -110,19 +113,19 @@ def _explain(err: ValidationError, schema: type[BaseModel], source: Source, over
         loc = tuple(part for part in problem["loc"] if _is_real(part, source.values, problem["loc"]))
         dotted = ".".join(str(part) for part in loc)
         place = f"--set {dotted}" if dotted in set_keys else source.where(loc)
-        text = _phrase(dict(problem), schema, loc)
+        text = _phrase(problem, schema, loc)
         rows.append(f"{place}: {dotted}: {text}" if dotted else f"{place}: {text}")
     if len(rows) == 1:
         return ConfigError(rows[0])
     return ConfigError("\n  ".join([f"{source.name}: {len(rows)} problems", *rows]))
 
 
-def _has_bad_items(err: ValidationError, loc: Path1) -> bool:
+def _has_bad_items(err: ValidationError, loc: KeyPath) -> bool:
     """Tell a list that is too short from one whose items pydantic dropped because they are wrong."""
     return any(other["loc"][: len(loc)] == loc and len(other["loc"]) > len(loc) for other in err.errors())
 
 
-def _is_real(part: str | int, values: Any, loc: Path1) -> bool:
+def _is_real(part: str | int, values: Any, loc: KeyPath) -> bool:
     """Drop the tags that pydantic inserts into a path for members of a union."""
     if part == loc[-1] or isinstance(part, int):
         return True
@@ -135,7 +138,7 @@ def _holds(values: Any, key: str) -> bool:
     return isinstance(values, list) and any(_holds(inner, key) for inner in values)
 
 
-def _phrase(problem: Mapping[str, Any], schema: type[BaseModel], loc: Path1) -> str:
+def _phrase(problem: ErrorDetails, schema: type[BaseModel], loc: KeyPath) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         return f"unknown key{nearest(str(loc[-1]), _known_keys(schema, loc[:-1]))}"
@@ -150,27 +153,27 @@ def _phrase(problem: Mapping[str, Any], schema: type[BaseModel], loc: Path1) -> 
     return f"{message[0].lower()}{message[1:]}{shown}{guess}"
 
 
-def _literal_names(problem: Mapping[str, Any]) -> list[str]:
+def _literal_names(problem: ErrorDetails) -> list[str]:
     expected = str(problem.get("ctx", {}).get("expected", ""))
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
 
 
-def _known_keys(schema: type[BaseModel], path: Path1) -> list[str]:
+def _known_keys(schema: type[BaseModel], path: KeyPath) -> list[str]:
     """Field names of the section at `path`; those of all variants where a union stands there."""
-    found: list[type[BaseModel]] = [schema]
+    sections: list[type[BaseModel]] = [schema]
     for part in path:
         if isinstance(part, int):
             continue
-        found = [
+        sections = [
             inner
-            for model in found
-            if part in model.model_fields
-            for inner in _models_in(model.model_fields[part].annotation)
+            for section in sections
+            if part in section.model_fields
+            for inner in _sections_in(section.model_fields[part].annotation)
         ]
-    return [name for model in found for name in model.model_fields]
+    return [name for section in sections for name in section.model_fields]
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _sections_in(inner)]

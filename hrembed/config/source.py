@@ -14,7 +14,7 @@ import yaml
 
 from hrembed.errors import ConfigError
 
-Path1 = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 class _Yaml12(yaml.SafeLoader):
@@ -43,15 +43,15 @@ class Source:
 
     Attributes:
         name: File name for messages.
-        values: The plain content, a mapping at the top.
+        values: The user's YAML as plain values, a mapping at the top.
         lines: Key path to the line (from 1) on which it stands.
     """
 
     name: str
     values: dict[str, Any]
-    lines: dict[Path1, int]
+    lines: dict[KeyPath, int]
 
-    def where(self, path: Path1) -> str:
+    def where(self, path: KeyPath) -> str:
         """Return `file:line` of a key path, or of the nearest parent that has a line."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.lines:
@@ -66,7 +66,7 @@ def parse(text: str, name: str) -> Source:
         ConfigError: Not YAML, a repeated key, or no mapping; the message starts with `file:line`.
     """
     loader = _Yaml12(text)
-    lines: dict[Path1, int] = {}
+    lines: dict[KeyPath, int] = {}
     try:
         node = loader.get_single_node()
         values = {} if node is None else _construct(loader, node, (), lines, name)
@@ -83,7 +83,7 @@ def parse(text: str, name: str) -> Source:
     return Source(name, values, lines)
 
 
-def _construct(loader: _Yaml12, node: yaml.Node, path: Path1, lines: dict[Path1, int], name: str) -> Any:
+def _construct(loader: _Yaml12, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         return _mapping(loader, node, path, lines, name)
@@ -93,18 +93,18 @@ def _construct(loader: _Yaml12, node: yaml.Node, path: Path1, lines: dict[Path1,
 
 
 def _mapping(
-    loader: _Yaml12, node: yaml.MappingNode, path: Path1, lines: dict[Path1, int], name: str
+    loader: _Yaml12, node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int], name: str
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value)
         line = key_node.start_mark.line + 1
-        if key in found:
+        if key in values:
             first = lines[(*path, key)]
             raise ConfigError(f"{name}:{line}: key '{key}' stands twice (first on line {first})")
         lines[(*path, key)] = line
-        found[key] = _construct(loader, value_node, (*path, key), lines, name)
-    return found
+        values[key] = _construct(loader, value_node, (*path, key), lines, name)
+    return values
 
 
 def scalar(text: str) -> Any:

@@ -26,7 +26,7 @@ def download(url: str, target: Path, progress: Progress) -> None:
     Args:
         url: Where it is.
         target: Where it goes; its folder is made.
-        progress: Shown a bar in kilobytes.
+        progress: Receives progress updates, in kilobytes.
 
     Raises:
         DataError: No network, no such file, or the connection broke; the hint says what to fetch by hand.

@@ -45,7 +45,7 @@ def read_occupations(release: Release, max_occupations: int, counts: Counts) -> 
     Args:
         release: The CSV files.
         max_occupations: Labels of more occupations are dropped.
-        counts: Told what was read and what was dropped.
+        counts: Counts what is read and what is dropped.
 
     Raises:
         DataError: The file of occupations or one of its columns is missing, or a row is broken.

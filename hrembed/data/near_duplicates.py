@@ -45,7 +45,7 @@ def near_matches(
         texts: Normalised texts, each once.
         targets: Normalised texts, each once.
         near: What counts as near.
-        advance: Told how many texts were compared.
+        advance: Receives progress updates; each text counts once.
 
     Yields:
         Position in `texts`, position in `targets`; equal texts are not yielded.

@@ -63,7 +63,7 @@ def read_onet(release: Release, max_occupations: int, counts: Counts) -> list[Co
     Args:
         release: The text database.
         max_occupations: Titles of more occupations are dropped.
-        counts: Told what was read and what was dropped.
+        counts: Counts what is read and what is dropped.
 
     Raises:
         DataError: A file or column is missing, or a row is broken.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.data.cells import CellError, Problem, key_cell, text_cell
 from hrembed.data.rows import read_rows, rows_or_raise
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 
 PAIRS = "pairs.parquet"
 RELATED = "related.parquet"
-COLUMNS = tuple(field.name for field in fields(Pair) if field.name != "negatives")
-NEGATIVE = "negative"
+TextColumn = Literal["anchor", "positive", "group", "kind", "anchor_id", "positive_id", "family"]
+PairColumn = TextColumn | Literal["negative"]
+COLUMNS: tuple[TextColumn, ...] = ("anchor", "positive", "group", "kind", "anchor_id", "positive_id", "family")
+NEGATIVE: Literal["negative"] = "negative"
 
 
 def pairs_file(path: Path) -> Path:
@@ -56,6 +57,7 @@ def read_numbered_pairs(path: Path, kinds: Sequence[str] = ()) -> dict[int, Pair
 
 
 def _strict(values: Mapping[str, Any], where: str) -> Pair:
+    """Make a pair of a row of the user's table, or say where it is wrong."""
     try:
         return pair_of(values)
     except CellError as err:
@@ -63,7 +65,7 @@ def _strict(values: Mapping[str, Any], where: str) -> Pair:
 
 
 def pair_of(values: Mapping[str, Any]) -> Pair:
-    """Make a pair of a row with the names of `Pair`.
+    """Make a pair of a row of the user's table, whose columns are called as in `PairColumn`.
 
     Raises:
         CellError: A text is missing or blank, or an id is neither text nor whole number.
@@ -82,30 +84,43 @@ def pair_of(values: Mapping[str, Any]) -> Pair:
 
 def _negatives(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Hard negatives of a row; an empty cell has none, a blank text in a list is an error."""
-    found = values.get(NEGATIVE)
-    if found is None or found == "":
+    cell = values.get(NEGATIVE)
+    if cell is None or cell == "":
         return ()
-    several = found if isinstance(found, list) else [found]
-    return tuple(text_cell({NEGATIVE: text}, NEGATIVE) for text in several)
+    texts = cell if isinstance(cell, list) else [cell]
+    return tuple(text_cell({NEGATIVE: text}, NEGATIVE) for text in texts)
 
 
 def pair_row(pair: Pair) -> dict[str, str | list[str]]:
     """Write a pair as the row of which `pair_of` makes it again."""
-    row: dict[str, str | list[str]] = {column: getattr(pair, column) for column in COLUMNS}
+    row: dict[str, str | list[str]] = {
+        "anchor": pair.anchor,
+        "positive": pair.positive,
+        "group": pair.group,
+        "kind": pair.kind,
+        "anchor_id": pair.anchor_id,
+        "positive_id": pair.positive_id,
+        "family": pair.family,
+    }
     return {**row, NEGATIVE: list(pair.negatives)} if pair.negatives else row
 
 
 @contextmanager
 def pair_sink(path: Path, *, negatives: bool = False) -> Iterator[Callable[[Pair], None]]:
-    """Open a Parquet file of pairs that is there whole or not at all; call the result with each pair.
+    """Open a Parquet file of pairs that is there whole or not at all.
 
     Args:
         path: The file.
         negatives: Also write hard negatives, as lists.
+
+    Yields:
+        A function that takes the next pair.
     """
-    columns = {**dict.fromkeys(COLUMNS, "string"), **({NEGATIVE: "strings"} if negatives else {})}
+    columns: dict[str, str] = dict.fromkeys(COLUMNS, "string")
+    if negatives:
+        columns[NEGATIVE] = "strings"
     with parquet_sink(path, columns) as add:
-        yield lambda pair: add({NEGATIVE: [], **pair_row(pair)})
+        yield lambda pair: add({"negative": [], **pair_row(pair)})
 
 
 def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
@@ -128,10 +143,10 @@ def read_related(pairs: Path) -> dict[str, list[str]]:
         DataError: It is no Parquet file with `group` and `related`.
     """
     file = pairs.parent / RELATED
-    found: dict[str, list[str]] = {}
+    related: dict[str, list[str]] = {}
     if file.exists():
         for row in read_rows(file, ("group", "related")):
             if isinstance(row, Problem):
                 raise DataError(f"{file}:{row}")
-            found.setdefault(row.values["group"], []).append(row.values["related"])
-    return found
+            related.setdefault(row.values["group"], []).append(row.values["related"])
+    return related

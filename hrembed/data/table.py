@@ -16,14 +16,17 @@ from hrembed.data.repeats import Repeats
 from hrembed.files import filter_parquet, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
 
     from hrembed.data.cells import Row
+    from hrembed.data.pairs import PairColumn
+    from hrembed.progress import Advance
     from hrembed.types import Bools, Pair
 
 REJECTED = "rejected.jsonl"
-_IDS = (("anchor_id", "anchor"), ("positive_id", "positive"))
-_STEP = 1000
+_ID_COLUMNS: tuple[PairColumn, ...] = ("anchor_id", "positive_id")
+_ROWS_PER_UPDATE = 1000
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,10 @@ class Imported:
 
 def import_table(
     rows: Iterable[Row | Problem],
-    columns: Mapping[str, str | None],
+    columns: Mapping[PairColumn, str | None],
     kind: str,
     folder: Path,
-    advance: Callable[[int, str], None],
+    advance: Advance,
 ) -> Imported:
     """Write the pairs of a table to `pairs.parquet`, and what could not be used to `rejected.jsonl`.
 
@@ -59,10 +62,10 @@ def import_table(
 
     Args:
         rows: What was read.
-        columns: Field of `Pair` to column of the table.
+        columns: Column of pairs to the column of the table that holds it; None where none does.
         kind: Of pairs without one.
         folder: Where the files go.
-        advance: Told about every thousand rows.
+        advance: Receives progress updates.
     """
     with TemporaryDirectory(dir=folder, prefix="unchecked-") as place, _Rejects(folder / REJECTED) as rejects:
         work = Path(place)
@@ -74,11 +77,11 @@ def import_table(
                 pair = _usable(row, columns, kind, rejects)
                 if pair is not None:
                     add(pair)
-                    _remember(pair, ids, texts, written, row.number)
+                    _spool_keys(pair, ids, texts, written, row.number)
                     written += 1
-                if read % _STEP == 0:
-                    advance(_STEP, "")
-        keep, repeated = _kept(ids, texts, written, columns, rejects)
+                if read % _ROWS_PER_UPDATE == 0:
+                    advance(_ROWS_PER_UPDATE, "")
+        keep, repeated = _select(ids, texts, written, columns, rejects)
         filter_parquet(work / PAIRS, folder / PAIRS, keep)
     return Imported(read, int(keep.sum()), repeated, rejects.count, rejects.first)
 
@@ -107,45 +110,55 @@ class _Rejects:
             self.first = problem
         self._stream.write(json.dumps(vars(problem), ensure_ascii=False) + "\n")
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._stream.close()
-        self._writing.__exit__(*error)
+        self._writing.__exit__(kind, error, traceback)
         if not self.count:
             self._path.unlink(missing_ok=True)
 
 
-def _usable(row: Row | Problem, columns: Mapping[str, str | None], kind: str, rejects: _Rejects) -> Pair | None:
+def _usable(row: Row | Problem, columns: Mapping[PairColumn, str | None], kind: str, rejects: _Rejects) -> Pair | None:
     """Make a pair of a row, or write down why not; complaints name the columns of the user's table."""
     if isinstance(row, Problem):
         rejects.add(row)
         return None
-    values = {name: row.values[column] for name, column in columns.items() if column and column in row.values}
+    values: dict[str, Any] = {
+        name: row.values[column] for name, column in columns.items() if column and column in row.values
+    }
     values["kind"] = values.get("kind") or kind
     try:
         return pair_of(values)
     except CellError as err:
-        rejects.add(Problem(row.number, columns[err.column] or err.column, err.reason))
+        theirs = next((column for name, column in columns.items() if name == err.column and column), err.column)
+        rejects.add(Problem(row.number, theirs, err.reason))
         return None
 
 
-def _remember(pair: Pair, ids: Repeats, texts: Repeats, position: int, number: int) -> None:
+def _spool_keys(pair: Pair, ids: Repeats, texts: Repeats, position: int, number: int) -> None:
+    """Put aside what tells whether a pair, or one of its ids, comes again."""
     texts.add("\0".join((pair.anchor, pair.positive, pair.group, pair.kind)), "", position, number)
-    for n, (key, text) in enumerate(_IDS):
-        if getattr(pair, key):
-            ids.add(getattr(pair, key), getattr(pair, text), 2 * position + n, number)
+    for side, (key, text) in enumerate(((pair.anchor_id, pair.anchor), (pair.positive_id, pair.positive))):
+        if key:
+            ids.add(key, text, 2 * position + side, number)
 
 
-def _kept(
-    ids: Repeats, texts: Repeats, written: int, columns: Mapping[str, str | None], rejects: _Rejects
+def _select(
+    ids: Repeats, texts: Repeats, written: int, columns: Mapping[PairColumn, str | None], rejects: _Rejects
 ) -> tuple[Bools, int]:
-    """Say which pairs stay: not those seen before, and not those whose id belongs to another text."""
+    """Say which pairs stay, shape (written,): not those seen before, and not those whose id belongs to another text.
+
+    Returns:
+        Which stay, and how many were seen before.
+    """
     keep = np.ones(written, dtype=bool)
     for repeat in ids.found():
         position, side = divmod(repeat.position, 2)
         if not repeat.same and keep[position]:
             keep[position] = False
             reason = f"its id stands for another text in row {repeat.first_number}"
-            rejects.add(Problem(repeat.number, columns[_IDS[side][0]] or "", reason))
+            rejects.add(Problem(repeat.number, columns[_ID_COLUMNS[side]] or "", reason))
     repeated = 0
     for repeat in texts.found(among=keep.copy()):
         repeated += 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from hrembed.text import normalise
 from hrembed.types import Pair
@@ -96,27 +96,30 @@ def distinct(texts: Iterable[str]) -> list[str]:
     return list(found.values())
 
 
-def without_common(concepts: Sequence[Concept], part: str, limit: int, counts: Counts, label: str) -> list[Concept]:
+def without_common(
+    concepts: Sequence[Concept], part: Literal["titles", "tools"], limit: int, counts: Counts, label: str
+) -> list[Concept]:
     """Drop texts that many concepts share: "machine operator" names 43 occupations and tells none of them.
 
     Args:
         concepts: All of them.
-        part: `titles` or `tools`. The first title of a concept always stays.
+        part: Which texts. The first title of a concept always stays.
         limit: Most concepts that a text may belong to.
-        counts: Told how many texts went.
+        counts: Counts the texts that are dropped.
         label: What they are called there.
     """
-    shared = Counter(normalise(item.text) for concept in concepts for item in getattr(concept, part))
-    keep_first = part == "titles"
-    kept = []
-    for concept in concepts:
-        items = getattr(concept, part)
-        left = tuple(
-            item for n, item in enumerate(items) if (keep_first and n == 0) or shared[normalise(item.text)] <= limit
+    phrases_of = [concept.titles if part == "titles" else concept.tools for concept in concepts]
+    shared = Counter(normalise(phrase.text) for phrases in phrases_of for phrase in phrases)
+    distinctive = []
+    for concept, phrases in zip(concepts, phrases_of, strict=True):
+        stay = tuple(
+            phrase
+            for n, phrase in enumerate(phrases)
+            if (part == "titles" and n == 0) or shared[normalise(phrase.text)] <= limit
         )
-        counts.add(f"{label} dropped: of more than {limit} occupations or skills", len(items) - len(left))
-        kept.append(Concept(**{**vars(concept), part: left}))
-    return kept
+        counts.add(f"{label} dropped: of more than {limit} occupations or skills", len(phrases) - len(stay))
+        distinctive.append(replace(concept, titles=stay) if part == "titles" else replace(concept, tools=stay))
+    return distinctive
 
 
 def pairs_of(concept: Concept, kind: str, limit: int, seed: str) -> list[Pair]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig
     from hrembed.data.cells import Problem, Row
+    from hrembed.data.pairs import PairColumn
     from hrembed.data.table import Imported
     from hrembed.data.taxonomy import Concept, Source
     from hrembed.progress import Progress
@@ -147,7 +148,17 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
         DataError: The table is missing, has no such column, or more rows were rejected than the config allows;
             the usable rows are written all the same.
     """
-    columns = config.columns.model_dump()
+    section = config.columns
+    columns: dict[PairColumn, str | None] = {
+        "anchor": section.anchor,
+        "positive": section.positive,
+        "group": section.group,
+        "family": section.family,
+        "anchor_id": section.anchor_id,
+        "positive_id": section.positive_id,
+        "kind": section.kind,
+        "negative": section.negative,
+    }
     with open_run(workspace, "data-import-table", config.model_dump(mode="json"), seeds={}) as run:
         rows = _table_rows(config, [column for column in columns.values() if column], run)
         with workspace.progress.bar("reading rows", 0) as advance:
