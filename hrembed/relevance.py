@@ -40,7 +40,7 @@ class Relatives:
         for form, _, group in sides:
             if group:
                 groups[self._top(form)].add(f"group:{group}")
-        self._groups = {item: frozenset(own) for item, own in groups.items()}
+        self._groups = {item: frozenset(groups_of_item) for item, groups_of_item in groups.items()}
 
     def item(self, text: str) -> str:
         """Name of what a text stands for; a text that is not in the set stands for itself."""

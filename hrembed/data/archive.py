@@ -50,11 +50,11 @@ class Release:
         Raises:
             DataError: It holds none of them.
         """
-        found = self.find(*names)
-        if found is None:
+        name = self.find(*names)
+        if name is None:
             listed = ", ".join(sorted(Path(members[0]).name for members in self._members.values())[:12]) or "nothing"
             raise DataError(f"'{self.path}' has no file '{names[0]}'; it has {listed}")
-        return found
+        return name
 
     def rows(
         self, name: str, wanted: Sequence[str], form: Form, *, filled: Sequence[str] = (), unique: str = ""
@@ -105,10 +105,10 @@ def _strict(
 
 def _by_name(members: Iterable[str]) -> dict[str, list[str]]:
     """File name in lower case to the members of that name."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for member in members:
-        found.setdefault(Path(member).name.lower(), []).append(member)
-    return found
+        by_name.setdefault(Path(member).name.lower(), []).append(member)
+    return by_name
 
 
 def _folder_members(path: Path) -> dict[str, list[str]]:

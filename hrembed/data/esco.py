@@ -85,13 +85,16 @@ def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Conce
     Raises:
         DataError: A column is missing, a row is broken, or a skill has no preferred label.
     """
-    found = _labels_of_skills(release)
+    labels_of = _labels_of_skills(release)
     concepts = []
-    for key, labels in found.items():
-        kept = distinct(labels)
+    for key, labels in labels_of.items():
+        distinct_labels = distinct(labels)
         counts.add("skill labels read", len(labels))
-        counts.add("skill labels dropped: same words twice in one skill", len(labels) - len(kept))
-        titles = [Phrase(f"esco:skill:{key}", kept[0]), *(phrase(f"esco:skill:{key}", label) for label in kept[1:])]
+        counts.add("skill labels dropped: same words twice in one skill", len(labels) - len(distinct_labels))
+        titles = [
+            Phrase(f"esco:skill:{key}", distinct_labels[0]),
+            *(phrase(f"esco:skill:{key}", label) for label in distinct_labels[1:]),
+        ]
         concepts.append(Concept(id=f"esco-skill:{key}", family="", titles=tuple(titles)))
     counts.add("skills", len(concepts))
     return without_common(concepts, "titles", max_skills, counts, "skill labels")
@@ -132,11 +135,11 @@ def _skills_of_occupations(release: Release, form: int) -> dict[str, list[Phrase
     rows = release.rows(skills, (_URI[form], key, label), _CSV, filled=(_URI[form], key, label), unique=key)
     names = {row[key]: Phrase(f"esco:skill:{_uuid(row[_URI[form]])}", row[label].strip()) for row in rows}
     occupation, skill = ("OCCUPATIONID", "SKILLID") if form else ("occupationUri", "skillUri")
-    found: dict[str, list[Phrase]] = defaultdict(list)
+    skills_of: dict[str, list[Phrase]] = defaultdict(list)
     for row in release.rows(relations, (occupation, skill), _CSV):
         if row[skill] in names:
-            found[row[occupation]].append(names[row[skill]])
-    return found
+            skills_of[row[occupation]].append(names[row[skill]])
+    return skills_of
 
 
 def _split(labels: str) -> Sequence[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hrembed.progress import Progress
 
-    Found = Task | PairTask | LabelTask
+    EvaluationTask = Task | PairTask | LabelTask
 
 _MOST_TRAINING = 10_000  # texts that a classifier learns from; some tasks have millions
 
@@ -35,7 +35,7 @@ class _Part(NamedTuple):
     instruction: str
 
 
-def read_mteb(name: str, split: str | None, progress: Progress) -> list[Task | PairTask | LabelTask]:
+def read_mteb(name: str, split: str | None, progress: Progress) -> list[EvaluationTask]:
     """Read a task, or every task of a benchmark, that is registered in mteb.
 
     Retrieval, reranking, STS, classification and clustering in English text can be read. Of a benchmark the rest is
@@ -58,7 +58,7 @@ def read_mteb(name: str, split: str | None, progress: Progress) -> list[Task | P
             data cannot be loaded: offline, gated, gone.
     """
     tasks, alone = _named(name)
-    found: list[Found] = []
+    tasks_read: list[EvaluationTask] = []
     with progress.bar(f"read {name}", len(tasks)) as advance:
         for task in tasks:
             advance(0, task.metadata.name)
@@ -68,11 +68,11 @@ def read_mteb(name: str, split: str | None, progress: Progress) -> list[Task | P
             if reason:
                 progress.note(f"{name}: left out {task.metadata.name}, which {reason}")
             else:
-                found += _read(task, split, progress)
+                tasks_read += _read(task, split, progress)
             advance(1, "")
-    if not found:
+    if not tasks_read:
         raise DataError(f"mteb benchmark '{name}' has no task that can be read", hint=_READABLE)
-    return found
+    return tasks_read
 
 
 _READABLE = "retrieval, reranking, STS, classification and clustering in English text can be read"
@@ -121,21 +121,21 @@ def _english(task: Any) -> list[str]:
     return [subset for subset in task.hf_subsets if all(code.startswith("eng-") for code in languages[subset])]
 
 
-def _read(task: Any, split: str | None, progress: Progress) -> list[Found]:
+def _read(task: Any, split: str | None, progress: Progress) -> list[EvaluationTask]:
     task.hf_subsets = _english(task)
     if split is not None:
         task.filter_eval_splits([split])
     _load(task)
     several = len(task.metadata.hf_subsets) > 1
-    found: list[Found] = []
+    tasks: list[EvaluationTask] = []
     for subset in task.hf_subsets:
         for each in task.eval_splits:
             data = _split(task, subset, each)
             place = f"{subset}/{each}" if several else each
             part = _Part(task, data, subset, each, f"{task.metadata.name}/{place}", _instruction(task))
-            found += _READERS[task.metadata.type](part, progress)
+            tasks += _READERS[task.metadata.type](part, progress)
     task.unload_data()
-    return found
+    return tasks
 
 
 def _load(task: Any) -> None:
@@ -186,7 +186,7 @@ def _instruction(task: Any) -> str:
     return str(prompt or task.abstask_prompt)
 
 
-def _retrieval(part: _Part, progress: Progress) -> list[Found]:
+def _retrieval(part: _Part, progress: Progress) -> list[EvaluationTask]:
     documents = {str(row["id"]): Text(str(row["id"]), _document(row)) for row in part.data["corpus"]}
     judged = {str(query): grades for query, grades in part.data["relevant_docs"].items() if grades}
     qrels = {
@@ -199,8 +199,8 @@ def _retrieval(part: _Part, progress: Progress) -> list[Found]:
     queries = tuple(_query(row, part) for row in part.data["queries"] if str(row["id"]) in qrels)
     ordered = tuple(sorted(documents.values(), key=lambda d: hashlib.sha256(d.id.encode()).digest()))
     candidates = _candidates(part, [q.id for q in queries], tuple(d.id for d in ordered))
-    kept = {query.id: qrels[query.id] for query in queries}
-    return [Task(part.name, queries, ordered, kept, candidates, part.instruction)]
+    grades_of = {query.id: qrels[query.id] for query in queries}
+    return [Task(part.name, queries, ordered, grades_of, candidates, part.instruction)]
 
 
 def _document(row: Mapping[str, Any]) -> str:
@@ -219,20 +219,20 @@ def _query(row: Mapping[str, Any], part: _Part) -> Text:
 def _candidates(part: _Part, queries: Sequence[str], documents: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
     """The documents that are ranked for each query; None when all are, for all queries."""
     ranked, known = part.data["top_ranked"], set(documents)
-    own_ignored = bool(part.task.ignore_identical_ids)
-    if ranked is None and not (own_ignored and known.intersection(queries)):
+    same_id_ignored = bool(part.task.ignore_identical_ids)
+    if ranked is None and not (same_id_ignored and known.intersection(queries)):
         return None
-    found = {}
+    candidates = {}
     for query in queries:
-        listed = documents if ranked is None else tuple(dict.fromkeys(map(str, ranked.get(query) or ())))
-        drop = {query} if own_ignored and query in known else set()
+        ranked_ids = documents if ranked is None else tuple(dict.fromkeys(map(str, ranked.get(query) or ())))
+        drop = {query} if same_id_ignored and query in known else set()
         if ranked is not None:
-            drop |= set(listed) - known
-        found[query] = tuple(key for key in listed if key not in drop) if drop else listed
-    return found
+            drop |= set(ranked_ids) - known
+        candidates[query] = tuple(key for key in ranked_ids if key not in drop) if drop else ranked_ids
+    return candidates
 
 
-def _similarity(part: _Part, _: Progress) -> list[Found]:
+def _similarity(part: _Part, _: Progress) -> list[EvaluationTask]:
     first, second = part.task.column_names
     scores = np.asarray(part.data["score"], dtype=np.float64)
     sides = (_texts(part.data[first], "first"), _texts(part.data[second], "second"))
@@ -243,7 +243,7 @@ def _texts(column: Iterable[str], kind: str) -> tuple[Text, ...]:
     return tuple(Text(f"{kind}-{n}", text) for n, text in enumerate(column))
 
 
-def _classification(part: _Part, progress: Progress) -> list[Found]:
+def _classification(part: _Part, progress: Progress) -> list[EvaluationTask]:
     task = part.task
     texts, labels = _labelled(part.data, task)
     train_split = task.train_split
@@ -267,16 +267,16 @@ def _labelled(data: Any, task: Any) -> tuple[list[str], list[str]]:
     return list(data[task.input_column_name]), [str(named(label)) for label in data[task.label_column_name]]
 
 
-def _clustering(part: _Part, _: Progress) -> list[Found]:
+def _clustering(part: _Part, _: Progress) -> list[EvaluationTask]:
     task, data = part.task, part.data
     texts, labels = task.input_column_name, task.label_column_name
     if hasattr(task, "max_document_to_embed"):
         sample = data.select(_drawn(task, len(data)))
         return _levels(part, part.name, sample[texts], sample[labels], task.max_depth)
-    found: list[Found] = []  # the older kind: each row is a set of texts, clustered by itself
+    tasks: list[EvaluationTask] = []  # the older kind: each row is a set of texts, clustered by itself
     for n, row in enumerate(data):
-        found += _levels(part, f"{part.name}/set-{n}" if len(data) > 1 else part.name, row[texts], row[labels], 1)
-    return found
+        tasks += _levels(part, f"{part.name}/set-{n}" if len(data) > 1 else part.name, row[texts], row[labels], 1)
+    return tasks
 
 
 def _drawn(task: Any, n: int) -> list[int]:
@@ -287,24 +287,28 @@ def _drawn(task: Any, n: int) -> list[int]:
     return Random(task.seed).sample(range(n), min(n, int(share * n) if share is not None else most))
 
 
-def _levels(part: _Part, name: str, texts: Sequence[str], labels: Sequence[Any], most: int | None) -> list[Found]:
+def _levels(
+    part: _Part, name: str, texts: Sequence[str], labels: Sequence[Any], max_depth: int | None
+) -> list[EvaluationTask]:
     """One task for each level of the labels; a text without a label at a level is not in it."""
     paths = [label if isinstance(label, list) else [label] for label in labels]
     depth = max(map(len, paths))
-    depth = depth if most is None else min(depth, most)
-    everything = _texts(texts, part.split)
-    found: list[Found] = []
+    depth = depth if max_depth is None else min(depth, max_depth)
+    all_texts = _texts(texts, part.split)
+    tasks: list[EvaluationTask] = []
     for level in range(depth):
         rows = [n for n, path in enumerate(paths) if len(path) > level and path[level] != -1]
-        chosen = tuple(everything[n] for n in rows)
-        named = f"{name}/level-{level}" if depth > 1 else name
-        found.append(
-            LabelTask(named, "clustering", chosen, tuple(str(paths[n][level]) for n in rows), None, part.instruction)
+        chosen = tuple(all_texts[n] for n in rows)
+        name_of_level = f"{name}/level-{level}" if depth > 1 else name
+        tasks.append(
+            LabelTask(
+                name_of_level, "clustering", chosen, tuple(str(paths[n][level]) for n in rows), None, part.instruction
+            )
         )
-    return found
+    return tasks
 
 
-_READERS: dict[str, Callable[[_Part, Progress], list[Found]]] = {
+_READERS: dict[str, Callable[[_Part, Progress], list[EvaluationTask]]] = {
     "Retrieval": _retrieval,
     "Reranking": _retrieval,
     "STS": _similarity,

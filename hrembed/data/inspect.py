@@ -286,8 +286,8 @@ def sample_by_label(labels: Sequence[str], count: int, seed: int) -> dict[str, l
         positions[label].append(n)
     rng = np.random.default_rng(seed)
     return {
-        label: sorted(rng.choice(some, min(count, len(some)), replace=False).tolist())
-        for label, some in sorted(positions.items())
+        label: sorted(rng.choice(places, min(count, len(places)), replace=False).tolist())
+        for label, places in sorted(positions.items())
     }
 
 

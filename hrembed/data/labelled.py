@@ -32,10 +32,10 @@ def read_pair_task(file: Path, name: str, columns: tuple[str, str] = _SENTENCES)
         DataError: Missing, empty or malformed, or all scores are equal.
     """
     first, second, scores = [], [], []
-    own = (*columns, "score")
-    for row in rows_or_raise(file, own):
+    wanted = (*columns, "score")
+    for row in rows_or_raise(file, wanted):
         where = f"{file}:{row.number}"
-        one = _text(row.values, columns[0], where, row.number, own)
+        one = _text(row.values, columns[0], where, row.number, wanted)
         first.append(one)
         second.append(Text(one.id, _cell(row.values, columns[1], where), one.group))
         scores.append(_score(row.values, where))
@@ -95,17 +95,17 @@ def read_label_task(
 
 def _labelled(file: Path, columns: tuple[str, str], split: str | None) -> dict[Text, str]:
     wanted = columns if split is None else (*columns, "split")
-    found = {}
+    label_of = {}
     for row in rows_or_raise(file, wanted):
         if split is None or row.values["split"] == split:
             where = f"{file}:{row.number}"
             text = _text(row.values, columns[0], where, f"{file.stem}-{row.number}", (columns[0],))
-            if text in found:
+            if text in label_of:
                 raise DataError(f"{where}: the same id and text stand twice")
-            found[text] = _cell(row.values, columns[1], where)
-    if not found:
+            label_of[text] = _cell(row.values, columns[1], where)
+    if not label_of:
         raise DataError(f"{file}: no rows" + (f" of split '{split}'" if split else ""))
-    return found
+    return label_of
 
 
 def _check_sides(path: Path, train: Mapping[Text, str], scored: Mapping[Text, str]) -> None:
@@ -120,13 +120,13 @@ def _check_sides(path: Path, train: Mapping[Text, str], scored: Mapping[Text, st
         )
 
 
-def _text(values: Mapping[str, Any], column: str, where: str, key: object, own: tuple[str, ...]) -> Text:
+def _text(values: Mapping[str, Any], column: str, where: str, key: object, used: tuple[str, ...]) -> Text:
     try:
         id_, group = key_cell(values, "_id"), key_cell(values, "group")
     except CellError as err:
         raise DataError(f"{where}: {err}") from None
-    skip = {*own, "_id", "group"}
-    fields = {k: str(v) for k, v in values.items() if k not in skip and isinstance(v, str | int | float)}
+    no_fields = {*used, "_id", "group"}
+    fields = {k: str(v) for k, v in values.items() if k not in no_fields and isinstance(v, str | int | float)}
     return Text(id_ or str(key), _cell(values, column, where), group, fields)
 
 

@@ -12,9 +12,10 @@ from hrembed.records.data import Leak
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from hrembed.data.near_duplicates import Near
+    from hrembed.progress import Advance
     from hrembed.records.data import Match, TaskPart
     from hrembed.types import Pair, Task
 
@@ -67,7 +68,7 @@ class TrainingTexts:
     def __len__(self) -> int:
         return len(self._texts)
 
-    def leaks(self, tasks: Sequence[Task], advance: Callable[[int, str], None]) -> list[TaskLeaks]:
+    def leaks(self, tasks: Sequence[Task], advance: Advance) -> list[TaskLeaks]:
         """Compare the training set with tasks.
 
         A document or query *occurs* when a training text equals it after normalisation, is nearly the same, or has
@@ -83,7 +84,7 @@ class TrainingTexts:
         near = self._near_texts({text for spots in every for text in spots.of_text}, advance)
         return [self._leaks(task, spots, near) for task, spots in zip(tasks, every, strict=True)]
 
-    def _near_texts(self, targets: Iterable[str], advance: Callable[[int, str], None]) -> list[tuple[int, str]]:
+    def _near_texts(self, targets: Iterable[str], advance: Advance) -> list[tuple[int, str]]:
         """Pairs of a training text and a text of any task that it nearly is."""
         if "near" not in self._match:
             return []
@@ -114,14 +115,14 @@ class TrainingTexts:
 
     def _hits(self, spots: _Spots, near: Iterable[tuple[int, str]]) -> dict[int, Hits]:
         """Training text to the queries and documents that it is."""
-        found: dict[int, Hits] = defaultdict(dict)
+        hits: dict[int, Hits] = defaultdict(dict)
         for number, text in near:
-            found[number].update(dict.fromkeys(spots.of_text.get(text, ()), "near"))
+            hits[number].update(dict.fromkeys(spots.of_text.get(text, ()), "near"))
         if "exact" in self._match:
             for number, text in enumerate(self._texts):
                 if text in spots.of_text:
-                    found[number].update(dict.fromkeys(spots.of_text[text], "exact"))
-        return found
+                    hits[number].update(dict.fromkeys(spots.of_text[text], "exact"))
+        return hits
 
     @staticmethod
     def _side(by_text: Hits | None, key: str, spots: _Spots) -> Hits:

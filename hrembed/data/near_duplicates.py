@@ -10,7 +10,9 @@ import numpy.typing as npt
 from xxhash import xxh32_intdigest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from hrembed.progress import Advance
 
 # 32 bands of 4 rows: sets with a Jaccard similarity of 0.67, five words of which one was replaced, meet in
 # a band with a probability of 0.999; sets with 0.2 with one of 0.05.
@@ -34,7 +36,7 @@ class Near:
 
 
 def near_matches(
-    texts: Sequence[str], targets: Sequence[str], near: Near, advance: Callable[[int, str], None]
+    texts: Sequence[str], targets: Sequence[str], near: Near, advance: Advance
 ) -> Iterator[tuple[int, int]]:
     """Find texts that nearly equal a target.
 
@@ -57,13 +59,13 @@ def near_matches(
     long = [n for n, target in enumerate(words) if len(target) >= near.min_words]
     index = _Bands([words[n] for n in long])
     for start in range(0, len(texts), _AT_ONCE):
-        some = {n: texts[n].split() for n in range(start, min(start + _AT_ONCE, len(texts)))}
-        asking = [n for n, text in some.items() if len(text) >= near.min_words]
-        for place, hit in index.candidates([some[n] for n in asking]):
-            n, target = asking[place], long[hit]
-            if texts[n] != targets[target] and _is_near(some[n], words[target], near.max_changed):
+        batch = {n: texts[n].split() for n in range(start, min(start + _AT_ONCE, len(texts)))}
+        long_enough = [n for n, text in batch.items() if len(text) >= near.min_words]
+        for place, hit in index.candidates([batch[n] for n in long_enough]):
+            n, target = long_enough[place], long[hit]
+            if texts[n] != targets[target] and _is_near(batch[n], words[target], near.max_changed):
                 yield n, target
-        advance(len(some), "")
+        advance(len(batch), "")
 
 
 class _Bands:
@@ -76,12 +78,12 @@ class _Bands:
 
     def candidates(self, texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
         """Yield (position in `texts`, position in the index) of all that share a band, each once."""
-        found: set[tuple[int, int]] = set()
+        pairs: set[tuple[int, int]] = set()
         for keys, order, known in zip(_band_keys(texts), self._order, self._sorted, strict=True):
             first, last = np.searchsorted(known, keys, "left"), np.searchsorted(known, keys, "right")
             for n in np.flatnonzero(last > first).tolist():
-                found.update((n, hit) for hit in order[first[n] : last[n]].tolist())
-        yield from sorted(found)
+                pairs.update((n, hit) for hit in order[first[n] : last[n]].tolist())
+        yield from sorted(pairs)
 
 
 def _band_keys(texts: Sequence[Sequence[str]]) -> Keys:
@@ -107,12 +109,12 @@ def _signatures(texts: Sequence[Sequence[str]]) -> Signatures:
     words = [[number.setdefault(word, len(number)) for word in set(text)] for text in texts]
     single = MinHash.bulk([[word.encode()] for word in number], num_perm=_BANDS * _ROWS, hashfunc=xxh32_intdigest)
     of_word = np.stack([signature.hashvalues for signature in single])
-    found = np.empty((len(texts), _BANDS * _ROWS), dtype=of_word.dtype)
+    signatures = np.empty((len(texts), _BANDS * _ROWS), dtype=of_word.dtype)
     for start in range(0, len(texts), _GATHERED):
-        some = words[start : start + _GATHERED]
-        starts = np.cumsum([0, *map(len, some[:-1])])
-        np.minimum.reduceat(of_word[np.concatenate(some)], starts, out=found[start : start + len(some)])
-    return found
+        batch = words[start : start + _GATHERED]
+        starts = np.cumsum([0, *map(len, batch[:-1])])
+        np.minimum.reduceat(of_word[np.concatenate(batch)], starts, out=signatures[start : start + len(batch)])
+    return signatures
 
 
 def _is_near(one: Sequence[str], other: Sequence[str], max_changed: float) -> bool:

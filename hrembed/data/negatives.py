@@ -28,9 +28,9 @@ def false_negatives(pairs: Sequence[Pair], batches: Iterable[Sequence[int]]) -> 
     for batch in batches:
         items = [(relatives.item(pairs[n].anchor), relatives.item(pairs[n].positive)) for n in batch]
         keys = [(relatives.keys(pairs[n].anchor), relatives.keys(pairs[n].positive)) for n in batch]
-        for n, own in enumerate(items):
+        for n, mine in enumerate(items):
             for m, other in enumerate(items):
                 if m != n:
                     total += 1
-                    false += own[0] == other[0] or own[1] == other[1] or not keys[n][0].isdisjoint(keys[m][1])
+                    false += mine[0] == other[0] or mine[1] == other[1] or not keys[n][0].isdisjoint(keys[m][1])
     return NegativeCounts(false=false, all=total, share=false / total if total else float("nan"))

@@ -105,18 +105,18 @@ def _rows(
 
 def _all_titles(release: Release, canonical: dict[str, str], counts: Counts) -> dict[str, list[str]]:
     """Canonical title first, then alternate, short and reported ones, no two with the same words."""
-    found = {code: [title] for code, title in canonical.items()}
+    titles_of = {code: [title] for code, title in canonical.items()}
     sources = (
         ("Alternate Titles.txt", ("Alternate Title", "Short Title")),
         ("Sample of Reported Titles.txt", ("Reported Job Title",)),
     )
     for name, columns in sources:
         for row in _rows(release, name, (_CODE,), columns):
-            found.setdefault(row[_CODE], []).extend(row[column] for column in columns if _is_title(row[column]))
-    kept = {code: distinct(titles) for code, titles in found.items()}
-    counts.add("titles read", sum(map(len, found.values())))
-    counts.add("titles dropped: same words twice in one occupation", _total(found) - _total(kept))
-    return kept
+            titles_of.setdefault(row[_CODE], []).extend(row[column] for column in columns if _is_title(row[column]))
+    distinct_of = {code: distinct(titles) for code, titles in titles_of.items()}
+    counts.add("titles read", sum(map(len, titles_of.values())))
+    counts.add("titles dropped: same words twice in one occupation", _total(titles_of) - _total(distinct_of))
+    return distinct_of
 
 
 def _total(titles: dict[str, list[str]]) -> int:
@@ -129,30 +129,30 @@ def _is_title(text: str) -> bool:
 
 def _tasks(release: Release, counts: Counts) -> dict[str, dict[str, Phrase]]:
     """Occupation to its tasks by their words, no two with the same."""
-    found: dict[str, dict[str, Phrase]] = defaultdict(dict)
+    tasks_of: dict[str, dict[str, Phrase]] = defaultdict(dict)
     read = 0
     for row in _rows(release, "Task Statements.txt", (_CODE, "Task ID", "Task"), unique="Task ID"):
         task = Phrase(f"onet:task:{row['Task ID']}", row["Task"].strip())
-        found[row[_CODE]].setdefault(normalise(task.text), task)
+        tasks_of[row[_CODE]].setdefault(normalise(task.text), task)
         read += 1
-    counts.add("tasks dropped: same words twice in one occupation", read - sum(map(len, found.values())))
-    return found
+    counts.add("tasks dropped: same words twice in one occupation", read - sum(map(len, tasks_of.values())))
+    return tasks_of
 
 
 def _tools(release: Release) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    tools_of: dict[str, list[str]] = defaultdict(list)
     for row in _rows(release, "Technology Skills.txt", (_CODE,), ("Example",)):
-        found[row[_CODE]].append(row["Example"])
-    return found
+        tools_of[row[_CODE]].append(row["Example"])
+    return tools_of
 
 
 def _related(release: Release) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    related_to: dict[str, list[str]] = defaultdict(list)
     wanted = (_CODE, "Related O*NET-SOC Code", "Relatedness Tier")
     for row in _rows(release, "Related Occupations.txt", wanted):
         if row["Relatedness Tier"].startswith("Primary"):
-            found[row[_CODE]].append(row["Related O*NET-SOC Code"])
-    return found
+            related_to[row[_CODE]].append(row["Related O*NET-SOC Code"])
+    return related_to
 
 
 class _Register(NamedTuple):

@@ -244,9 +244,9 @@ class Finder:
         Where two overlap, the one that begins first (of two at one place the longer) names the type, and covers
         both: nothing that any rule saw stays behind.
         """
-        found = [Finding(type_, *span) for type_, rule in self._rules.items() for span in rule(text)]
+        findings = [Finding(type_, *span) for type_, rule in self._rules.items() for span in rule(text)]
         joined: list[Finding] = []
-        for finding in sorted(found, key=lambda f: (f.start, -f.end)):
+        for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
             if joined and finding.start < joined[-1].end:
                 joined[-1] = replace(joined[-1], end=max(joined[-1].end, finding.end))
             else:
@@ -305,8 +305,8 @@ class Finder:
         core = [word for word in words if word.lower() not in _PARTICLES]
         if not 2 <= len(core) <= 4 or not all(map(_capitalised, words)) or all(len(w.rstrip(".")) == 1 for w in core):
             return False
-        given = len(core) == 2 and core[0].lower() in self._given_names and not self._is_ordinary(core[0])
-        return given or bool(_PERSON.match(titles)) or not any(map(self._is_ordinary, core))
+        is_given_name = len(core) == 2 and core[0].lower() in self._given_names and not self._is_ordinary(core[0])
+        return is_given_name or bool(_PERSON.match(titles)) or not any(map(self._is_ordinary, core))
 
     def _is_ordinary(self, word: str) -> bool:
         parts = word.lower().rstrip(".").split("-")

@@ -83,40 +83,40 @@ _OWN = {"_id", "text", "title", "group"}
 
 
 def _read_texts(file: Path) -> list[Text]:
-    found: dict[str, Text] = {}
+    texts: dict[str, Text] = {}
     for line, row in read_jsonl(file):
         key = _field(row, "_id", file, line)
-        if key in found:
+        if key in texts:
             raise DataError(f"{file}:{line}: id '{key}' stands twice")
         text = _field(row, "text", file, line)
         title = row.get("title") or ""
         fields = {k: str(v) for k, v in row.items() if k not in _OWN and isinstance(v, str | int | float)}
-        found[key] = Text(key, f"{title} {text}".strip(), str(row.get("group") or ""), fields)
-    return list(found.values())
+        texts[key] = Text(key, f"{title} {text}".strip(), str(row.get("group") or ""), fields)
+    return list(texts.values())
 
 
 def _read_qrels(file: Path, queries: set[str], documents: set[str]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    qrels: dict[str, dict[str, int]] = {}
     for line, (query, document, grade) in _id_rows(file, ("query-id", "corpus-id", "score"), queries, documents):
-        found.setdefault(query, {})[document] = _grade(grade, file, line)
-    if not found:
+        qrels.setdefault(query, {})[document] = _grade(grade, file, line)
+    if not qrels:
         raise DataError(f"{file}: no judgements")
-    if not any(any(judged.values()) for judged in found.values()):
+    if not any(any(judged.values()) for judged in qrels.values()):
         raise DataError(f"{file}: no query has a relevant document", hint="a relevant one has a score of 1 or more")
-    return found
+    return qrels
 
 
 def _read_candidates(
     file: Path, queries: set[str], documents: set[str], judged: Mapping[str, object]
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = {query: {} for query in judged}
+    candidates: dict[str, dict[str, None]] = {query: {} for query in judged}
     for _, (query, document) in _id_rows(file, ("query-id", "corpus-id"), queries, documents):
-        if query in found:
-            found[query][document] = None
-    bare = [query for query, given in found.items() if not given]
-    if bare:
-        raise DataError(f"{file}: query '{bare[0]}' has no candidates ({len(bare)} such)")
-    return {query: tuple(given) for query, given in found.items()}
+        if query in candidates:
+            candidates[query][document] = None
+    empty = [query for query, documents_of_query in candidates.items() if not documents_of_query]
+    if empty:
+        raise DataError(f"{file}: query '{empty[0]}' has no candidates ({len(empty)} such)")
+    return {query: tuple(documents_of_query) for query, documents_of_query in candidates.items()}
 
 
 def _id_rows(

@@ -210,8 +210,8 @@ _UNDECODED = re.compile(r"[\udc80-\udcff]")
 def _spoiled(cell: str, encoding: str) -> str:
     if "\0" in cell:
         return _ZERO
-    found = None if cell.isascii() else _UNDECODED.search(cell)
-    return _not_decoded(ord(found.group()) - 0xDC00, encoding) if found else ""
+    undecoded = None if cell.isascii() else _UNDECODED.search(cell)
+    return _not_decoded(ord(undecoded.group()) - 0xDC00, encoding) if undecoded else ""
 
 
 def _not_decoded(byte: int, encoding: str) -> str:
@@ -224,8 +224,8 @@ def _column_reached(row: str, header: Sequence[str], delimiter: str, *, quoted: 
     plain = rf"[^{mark}\r\n]*"
     cell = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|(?!"){plain}){mark}' if quoted else plain + mark)
     done = n = 0
-    while n < len(header) - 1 and (found := cell.match(row, done)):
-        done, n = found.end(), n + 1
+    while n < len(header) - 1 and (match := cell.match(row, done)):
+        done, n = match.end(), n + 1
     return header[n]
 
 

@@ -86,7 +86,7 @@ def build_task(
     queries = _groups((pair.anchor, pair) for pair in pairs if pair.anchor not in both or pair.anchor in asking)
     documents = _groups((pair.positive, pair) for pair in pairs if pair.positive not in asking)
     grades = _by_pair(pairs, documents) if by_pair else _by_group(queries, documents, related)
-    chosen = _in_turns({text: groups for text, groups in queries.items() if grades.get(text)}, max_queries, seed)
+    chosen = _round_robin({text: groups for text, groups in queries.items() if grades.get(text)}, max_queries, seed)
     ids = _ids(pairs)
     return Task(
         name,
@@ -97,10 +97,10 @@ def build_task(
 
 
 def _groups(texts: Iterable[tuple[str, Pair]]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    groups_of: dict[str, set[str]] = {}
     for text, pair in texts:
-        found.setdefault(text, set()).add(group_of(pair))
-    return found
+        groups_of.setdefault(text, set()).add(group_of(pair))
+    return groups_of
 
 
 def _by_pair(pairs: Iterable[Pair], documents: Mapping[str, set[str]]) -> dict[str, dict[str, int]]:
@@ -120,34 +120,36 @@ def _by_group(
             members[group].append(text)
     grades = {}
     for text, groups in queries.items():
-        own = dict.fromkeys((document for group in groups for document in members[group]), 2 if related else 1)
-        near = (document for group in groups for other in related.get(group, ()) for document in members[other])
-        grades[text] = {**dict.fromkeys(near, 1), **own} if own else {}
+        same = dict.fromkeys((document for group in groups for document in members[group]), 2 if related else 1)
+        related_documents = (
+            document for group in groups for other in related.get(group, ()) for document in members[other]
+        )
+        grades[text] = {**dict.fromkeys(related_documents, 1), **same} if same else {}
     return grades
 
 
 def _ids(pairs: Sequence[Pair]) -> dict[str, str]:
     """Text to its id; an id that two texts claim, or none, becomes one made of the text."""
     claimed: dict[str, str] = {}
-    found: dict[str, str] = {}
+    id_of: dict[str, str] = {}
     for pair in pairs:
         for text, key in ((pair.anchor, pair.anchor_id), (pair.positive, pair.positive_id)):
             if key and claimed.setdefault(key, text) == text:
-                found.setdefault(text, key)
+                id_of.setdefault(text, key)
             else:
-                found.setdefault(text, hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
-    return found
+                id_of.setdefault(text, hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
+    return id_of
 
 
-def _in_turns(queries: Mapping[str, set[str]], limit: int, seed: int) -> list[str]:
+def _round_robin(queries: Mapping[str, set[str]], limit: int, seed: int) -> list[str]:
     by_group: dict[str, list[str]] = defaultdict(list)
     for text in sorted(queries):
         by_group[min(queries[text])].append(text)
     rng = Random(f"queries {seed}")
     stacks = [rng.sample(texts, len(texts)) for _, texts in sorted(by_group.items())]
     rng.shuffle(stacks)
-    found: list[str] = []
-    while stacks and len(found) < limit:
-        found += [stack.pop() for stack in stacks[: limit - len(found)]]
+    chosen: list[str] = []
+    while stacks and len(chosen) < limit:
+        chosen += [stack.pop() for stack in stacks[: limit - len(chosen)]]
         stacks = [stack for stack in stacks if stack]
-    return found
+    return chosen

@@ -89,11 +89,11 @@ def phrase(prefix: str, text: str) -> Phrase:
 
 def distinct(texts: Iterable[str]) -> list[str]:
     """Keep the first of texts with the same words; drop those without any."""
-    found: dict[str, str] = {}
+    by_words: dict[str, str] = {}
     for text in texts:
-        found.setdefault(normalise(text), text.strip())
-    found.pop("", None)
-    return list(found.values())
+        by_words.setdefault(normalise(text), text.strip())
+    by_words.pop("", None)
+    return list(by_words.values())
 
 
 def without_common(
@@ -147,13 +147,13 @@ def within(items: Sequence[Item], limit: int, rng: Random) -> list[tuple[Item, I
     if limit >= possible:
         every = [(a, b) for n, a in enumerate(items) for b in items[n + 1 :]]
         return [pair if rng.random() < 0.5 else pair[::-1] for pair in every]
-    found: dict[frozenset[int], tuple[int, int]] = {}
-    while len(found) < limit:
+    drawn: dict[frozenset[int], tuple[int, int]] = {}
+    while len(drawn) < limit:
         ring = rng.sample(range(len(items)), len(items))
         for pair in zip(ring, [*ring[1:], ring[0]], strict=True):
-            if len(found) < limit:
-                found.setdefault(frozenset(pair), pair)
-    return [(items[a], items[b]) for a, b in found.values()]
+            if len(drawn) < limit:
+                drawn.setdefault(frozenset(pair), pair)
+    return [(items[a], items[b]) for a, b in drawn.values()]
 
 
 def across(left: Sequence[Item], right: Sequence[Item], limit: int, rng: Random) -> list[tuple[Item, Item]]:
@@ -161,13 +161,13 @@ def across(left: Sequence[Item], right: Sequence[Item], limit: int, rng: Random)
     if 2 * limit >= len(left) * len(right):
         every = list(product(left, right))
         return rng.sample(every, min(limit, len(every)))
-    found: dict[tuple[int, int], None] = {}
-    while len(found) < limit:
+    drawn: dict[tuple[int, int], None] = {}
+    while len(drawn) < limit:
         rows, columns = (rng.sample(range(len(side)), len(side)) for side in (left, right))
         for n in range(max(len(left), len(right))):
-            if len(found) < limit:
-                found[rows[n % len(left)], columns[n % len(right)]] = None
-    return [(left[a], right[b]) for a, b in found]
+            if len(drawn) < limit:
+                drawn[rows[n % len(left)], columns[n % len(right)]] = None
+    return [(left[a], right[b]) for a, b in drawn]
 
 
 def _titles(concept: Concept, limit: int, rng: Random) -> list[tuple[Phrase, Phrase]]:

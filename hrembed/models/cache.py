@@ -36,7 +36,7 @@ def text_keys(texts: Sequence[str]) -> Keys:
     return np.frombuffer(raw, dtype=_KEY)
 
 
-class Found(NamedTuple):
+class Locations(NamedTuple):
     """Where the vectors of some keys lie.
 
     Attributes:
@@ -63,38 +63,38 @@ class Shelf:
         self.folder = root / hashlib.sha256(decides.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         self.files: list[Path] = []
 
-    def find(self, keys: Keys) -> Found:
+    def find(self, keys: Keys) -> Locations:
         """Look up keys; a damaged file is removed, as if it had never been written.
 
         Args:
             keys: As `text_keys` gives them, shape (n,).
         """
         self.files = sorted(self.folder.glob("*.safetensors"))
-        found = Found(np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64))
+        locations = Locations(np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64))
         order = np.argsort(keys["first"], kind="stable")
-        asked = keys[order]
+        sorted_keys = keys[order]
         for number, file in enumerate(self.files):
-            held = _read_keys(file)
-            if not len(held) or not len(asked):
+            in_file = _read_keys(file)
+            if not len(in_file) or not len(sorted_keys):
                 continue
-            place = np.minimum(np.searchsorted(asked["first"], held["first"]), len(asked) - 1)
+            place = np.minimum(np.searchsorted(sorted_keys["first"], in_file["first"]), len(sorted_keys) - 1)
             # Keys that share their first half lie side by side; two such texts are one in 10^19.
-            rows = np.flatnonzero(asked[place] == held)
-            found.file[order[place[rows]]] = number
-            found.row[order[place[rows]]] = rows
-        return found
+            rows = np.flatnonzero(sorted_keys[place] == in_file)
+            locations.file[order[place[rows]]] = number
+            locations.row[order[place[rows]]] = rows
+        return locations
 
-    def read(self, found: Found) -> Iterator[tuple[Ints, Floats]]:
+    def read(self, locations: Locations) -> Iterator[tuple[Ints, Floats]]:
         """Yield positions and their vectors, file by file, so that only one file is in memory.
 
         Args:
-            found: What `find` gave.
+            locations: What `find` returned.
         """
         from safetensors.numpy import load_file
 
-        for number in np.unique(found.file[found.file >= 0]):
-            places = np.flatnonzero(found.file == number)
-            yield places, load_file(self.files[number])["vectors"][found.row[places]]
+        for number in np.unique(locations.file[locations.file >= 0]):
+            places = np.flatnonzero(locations.file == number)
+            yield places, load_file(self.files[number])["vectors"][locations.row[places]]
 
     def add(self, keys: Keys, vectors: Floats) -> None:
         """Write vectors as a new file, whole or not at all.
@@ -108,11 +108,11 @@ class Shelf:
         """
         from safetensors.numpy import save_file
 
-        held = np.stack([keys["first"], keys["second"]], axis=1)
+        rows_of_keys = np.stack([keys["first"], keys["second"]], axis=1)
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         name = f"{time.time_ns():020d}-{os.getpid()}.safetensors"
         with writing(self.folder / name) as part:
-            save_file({"keys": held, "vectors": vectors}, part, metadata={"xxh3": _sum(held, vectors)})
+            save_file({"keys": rows_of_keys, "vectors": vectors}, part, metadata={"xxh3": _sum(rows_of_keys, vectors)})
 
 
 def _read_keys(file: Path) -> Keys:
@@ -121,9 +121,9 @@ def _read_keys(file: Path) -> Keys:
 
     try:
         with safe_open(file, framework="np") as stream:
-            held, vectors = stream.get_tensor("keys"), stream.get_tensor("vectors")
-            if (stream.metadata() or {}).get("xxh3") == _sum(held, vectors):
-                return np.ascontiguousarray(held).view(_KEY)[:, 0]
+            rows_of_keys, vectors = stream.get_tensor("keys"), stream.get_tensor("vectors")
+            if (stream.metadata() or {}).get("xxh3") == _sum(rows_of_keys, vectors):
+                return np.ascontiguousarray(rows_of_keys).view(_KEY)[:, 0]
     except (SafetensorError, OSError):
         pass
     file.unlink(missing_ok=True)

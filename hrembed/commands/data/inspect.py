@@ -397,10 +397,10 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _length_rows(counts: PairCounts | TaskCounts, lengths: Lengths) -> list[dict[str, str]]:
-    def row(kind: str, side: str, found: LengthCounts) -> dict[str, str]:
-        cut = {} if np.isnan(found.cut_share) else {"cut": f"{found.cut:,} ({found.cut_share:.1%})"}
+    def row(kind: str, side: str, lengths_of: LengthCounts) -> dict[str, str]:
+        cut = {} if np.isnan(lengths_of.cut_share) else {"cut": f"{lengths_of.cut:,} ({lengths_of.cut_share:.1%})"}
         head = {"kind": kind} if kinds else {}
-        return {**head, "side": side, "texts": f"{found.texts:,}", **_spread_cells(found), **cut}
+        return {**head, "side": side, "texts": f"{lengths_of.texts:,}", **_spread_cells(lengths_of), **cut}
 
     kinds = list(by_frequency(counts.kinds))[:_SHOWN_KINDS] if isinstance(counts, PairCounts) else []
     whole = [row("all", side, of_side) for side, of_side in lengths.sides.items()]
