@@ -74,26 +74,26 @@ def classify(encoder: Encoder, task: LabelTask, *, seed: int, per_label: int = 8
     vectors = encoder.vectors([text.text for text in task.texts], "query", instruction=task.instruction)
     labels = np.asarray(task.labels)
     scored = np.ones(len(labels), dtype=bool) if task.train is None else ~task.train
-    said = np.full(len(labels), labels[0], dtype=labels.dtype)
-    few = np.full((experiments, len(labels)), labels[0], dtype=labels.dtype)
+    full = np.full(len(labels), labels[0], dtype=labels.dtype)
+    few_shot = np.full((experiments, len(labels)), labels[0], dtype=labels.dtype)
     for number, (train, test) in enumerate(_divisions(task)):
-        said[test] = _fitted(vectors, labels, train, seed).predict(vectors[test])
-        for draw in range(experiments):
-            rng = np.random.default_rng([seed, number, draw])
-            shown = np.concatenate([_drawn(train[labels[train] == name], per_label, rng) for name in np.unique(labels)])
-            few[draw, test] = _fitted(vectors, labels, shown, seed).predict(vectors[test])
+        full[test] = _fitted(vectors, labels, train, seed).predict(vectors[test])
+        for experiment in range(experiments):
+            rng = np.random.default_rng([seed, number, experiment])
+            shots = np.concatenate([_drawn(train[labels[train] == name], per_label, rng) for name in np.unique(labels)])
+            few_shot[experiment, test] = _fitted(vectors, labels, shots, seed).predict(vectors[test])
     true = labels[scored]
     return Classified(
-        (said[scored] == true).astype(np.float64),
-        (few[:, scored] == true).mean(axis=0),
-        macro_f1(list(true), list(said[scored])),
-        float(np.mean([macro_f1(list(true), list(row[scored])) for row in few])),
+        (full[scored] == true).astype(np.float64),
+        (few_shot[:, scored] == true).mean(axis=0),
+        macro_f1(list(true), list(full[scored])),
+        float(np.mean([macro_f1(list(true), list(predicted[scored])) for predicted in few_shot])),
         float(np.unique(true, return_counts=True)[1].max() / len(true)),
     )
 
 
 def _divisions(task: LabelTask) -> list[tuple[Ints, Ints]]:
-    """What is learned from, and what is scored: once, or as often as groups are held out."""
+    """Positions to train on and positions to score: once, or as often as groups are held out."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     if task.train is not None:
@@ -145,9 +145,11 @@ def cluster(encoder: Encoder, task: LabelTask, *, seed: int, runs: int = 10) -> 
 
     vectors = encoder.vectors([text.text for text in task.texts], "document", instruction=task.instruction)
     count = len(set(task.labels))
-    found = np.stack([KMeans(count, n_init=1, random_state=seed + run).fit_predict(vectors) for run in range(runs)])
-    score = float(np.mean([v_measure(task.labels, row) for row in found]))
-    return Clustered(score, found, _neighbours(vectors, np.asarray(task.labels)))
+    assignments = np.stack(
+        [KMeans(count, n_init=1, random_state=seed + run).fit_predict(vectors) for run in range(runs)]
+    )
+    score = float(np.mean([v_measure(task.labels, assigned) for assigned in assignments]))
+    return Clustered(score, assignments, _neighbours(vectors, np.asarray(task.labels)))
 
 
 def _neighbours(vectors: Any, labels: Any) -> Floats:
@@ -156,15 +158,16 @@ def _neighbours(vectors: Any, labels: Any) -> Floats:
         part = slice(start, start + _AT_ONCE)
         product = vectors[part] @ vectors.T
         scores = np.asarray(product.toarray() if hasattr(product, "toarray") else product, dtype=np.float64)
-        for row, own in zip(scores, range(start, start + len(scores)), strict=True):
-            shares[own] = _share(row, own, labels == labels[own])
+        for row, text in zip(scores, range(start, start + len(scores)), strict=True):
+            shares[text] = _share(row, text, labels == labels[text])
     return shares
 
 
-def _share(scores: Floats, own: int, same: Bools) -> float:
-    wanted = int(same.sum()) - 1
-    if not wanted:
+def _share(scores: Floats, text: int, same: Bools) -> float:
+    """Share of the nearest texts, as many as have the label of this one, that have it."""
+    count = int(same.sum()) - 1
+    if not count:
         return float("nan")
-    scores[own] = -np.inf
-    nearest = np.argsort(-scores, kind="stable")[:wanted]
+    scores[text] = -np.inf
+    nearest = np.argsort(-scores, kind="stable")[:count]
     return float(same[nearest].mean())

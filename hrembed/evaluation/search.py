@@ -44,7 +44,7 @@ def rank_all(similarity: Similarity, *, depth: int, memory_mb: int) -> Ranking:
     queries, documents = similarity.shape
     depth = min(depth, documents)
     step = block_width(memory_mb, depth)
-    found = np.empty((queries, depth), dtype=np.int64), np.empty((queries, depth), dtype=np.float32)
+    ranked, scores = np.empty((queries, depth), dtype=np.int64), np.empty((queries, depth), dtype=np.float32)
     for start in range(0, queries, _QUERIES_AT_ONCE):
         rows = slice(start, min(start + _QUERIES_AT_ONCE, queries))
         best: Keys = np.empty((rows.stop - start, 0), dtype=np.uint64)
@@ -52,9 +52,9 @@ def rank_all(similarity: Similarity, *, depth: int, memory_mb: int) -> Ranking:
             columns = slice(left, min(left + step, documents))
             best = _merged(best, _finite(similarity.block(rows, columns)), documents - 1 - left, depth)
         best = np.sort(best, axis=1)[:, ::-1]
-        found[0][rows] = (documents - 1) - (best & _LOW).astype(np.int64)
-        found[1][rows] = _scores(best)
-    return Ranking(*found)
+        ranked[rows] = (documents - 1) - (best & _LOW).astype(np.int64)
+        scores[rows] = _scores(best)
+    return Ranking(ranked, scores)
 
 
 def block_width(memory_mb: int, depth: int) -> int:
@@ -77,14 +77,15 @@ def rank_candidates(similarity: Similarity, candidates: list[Ints], *, depth: in
         ValueError: A score is not finite.
     """
     width = min(depth, max((len(columns) for columns in candidates), default=0))
-    found = np.full((len(candidates), width), -1, dtype=np.int64), np.full((len(candidates), width), -np.inf, "f4")
-    for row, given in enumerate(candidates):
-        columns = np.sort(given)
-        scores = _finite(similarity.block(slice(row, row + 1), columns))[0]
-        order = np.argsort(-scores, kind="stable")[:width]
-        found[0][row, : len(order)] = columns[order]
-        found[1][row, : len(order)] = scores[order]
-    return Ranking(*found)
+    ranked = np.full((len(candidates), width), -1, dtype=np.int64)
+    scores = np.full((len(candidates), width), -np.inf, dtype=np.float32)
+    for row, unordered in enumerate(candidates):
+        columns = np.sort(unordered)
+        row_scores = _finite(similarity.block(slice(row, row + 1), columns))[0]
+        order = np.argsort(-row_scores, kind="stable")[:width]
+        ranked[row, : len(order)] = columns[order]
+        scores[row, : len(order)] = row_scores[order]
+    return Ranking(ranked, scores)
 
 
 def _merged(best: Keys, scores: Floats, last: int, depth: int) -> Keys:

@@ -69,8 +69,10 @@ def slice_labels(task: Task, by: str) -> list[str | None]:
     known = _field_slices(task)
     asked = f"query:{by}" if by == "family" else by
     if asked not in known:
-        there = [name for name in BUILT_IN if name != "family" or f"query:{name}" in known] + known
-        raise DataError(f"'{task.name}' has no slices by '{by}'{nearest(by, there)}", hint=f"it has {', '.join(there)}")
+        offered = [name for name in BUILT_IN if name != "family" or f"query:{name}" in known] + known
+        raise DataError(
+            f"'{task.name}' has no slices by '{by}'{nearest(by, offered)}", hint=f"it has {', '.join(offered)}"
+        )
     side, _, name = asked.partition(":")
     return _query_field(task, name) if side == "query" else _document_field(task, name)
 
@@ -89,10 +91,10 @@ def _query_field(task: Task, name: str) -> list[str | None]:
 
 
 def _document_field(task: Task, name: str) -> list[str | None]:
-    said = {document.id: document.fields.get(name, "") for document in task.documents}
+    value_of = {document.id: document.fields.get(name, "") for document in task.documents}
     labels: list[str | None] = []
     for query in task.queries:
-        values = {said[document] for document in relevant_grades(task, query)}
+        values = {value_of[document] for document in relevant_grades(task, query)}
         label = MIXED if len(values) > 1 else "".join(values)
         labels.append(label or None)
     return labels

@@ -147,7 +147,7 @@ def read_run(path: Path, task: Task, depth: int) -> ReadRun:
 def _read_lines(path: Path, task: Task) -> _Lines:
     queries = {query.id.encode(): n for n, query in enumerate(task.queries)}
     documents = {document.id.encode(): n for n, document in enumerate(task.documents)}
-    found = array("q"), array("q"), array("d"), array("q")
+    asked, ranked, scores, numbers = array("q"), array("q"), array("d"), array("q")
     skipped = set()
     for number, line in _numbered(path):
         cells = line.split()
@@ -162,12 +162,11 @@ def _read_lines(path: Path, task: Task) -> _Lines:
         document = documents.get(cells[2])
         if document is None:
             raise DataError(f"{path}:{number}: document '{_shown(cells[2])}' is not in the corpus of '{task.name}'")
-        found[0].append(query)
-        found[1].append(document)
-        found[2].append(_score(cells[4], path, number))
-        found[3].append(number)
-    asked, ranked, scores, numbers = (np.asarray(column) for column in found)
-    return _Lines(asked, ranked, scores, numbers, len(skipped))
+        asked.append(query)
+        ranked.append(document)
+        scores.append(_score(cells[4], path, number))
+        numbers.append(number)
+    return _Lines(np.asarray(asked), np.asarray(ranked), np.asarray(scores), np.asarray(numbers), len(skipped))
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:

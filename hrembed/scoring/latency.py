@@ -40,14 +40,14 @@ def milliseconds(encoders: Sequence[Encoder], texts: Sequence[str], side: Side) 
     for encoder in encoders:
         for text in texts[:_WARM]:
             encoder.vectors([text], side)
-    found = np.zeros((len(encoders), len(texts)))
+    times = np.zeros((len(encoders), len(texts)))
     for column, text in enumerate(texts):
         for turn in range(len(encoders)):
             row = (turn + column) % len(encoders)
             started = time.perf_counter()
             encoders[row].vectors([text], side)
-            found[row, column] = (time.perf_counter() - started) * 1000
-    return list(found)
+            times[row, column] = (time.perf_counter() - started) * 1000
+    return list(times)
 
 
 def dimensions(encoder: Encoder) -> int:

@@ -14,8 +14,7 @@ from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.metrics.ranking import first_relevant_rank
 from hrembed.records.eval import ModelFacts
 from hrembed.scoring.pairs import Drawn
-from hrembed.scoring.retrieval import score_ranking
-from hrembed.scoring.tasks import items_of
+from hrembed.scoring.retrieval import groups_of, score_ranking
 from hrembed.types import LabelTask, PairTask
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Measures(NamedTuple):
         items: Metric to one value per item, shape (n,).
         drawn: Metric to a number that is no mean over items.
         headline: Name of the metric that comparisons look at.
-        facts: Further plain numbers.
+        facts: Further plain numbers, which have no interval.
         ranking: Documents by rank, where there are any.
         columns: Further values per item that are no metrics.
     """
@@ -81,34 +80,30 @@ def first_ranks(task: Task, ranking: Ranking) -> dict[str, int]:
     """Count queries by the rank of their first relevant document."""
     ranked = graded(task, ranking)
     rank = first_relevant_rank(ranked)[(ranked.ideal > 0).any(axis=1)]
-    found, above = {}, 0
+    counts, above = {}, 0
     for bound in _FIRST_RANKS:
         label = f"{above + 1}" if bound == above + 1 else f"{above + 1}-{bound}"
-        found[label] = int(((rank > above) & (rank <= bound)).sum())
+        counts[label] = int(((rank > above) & (rank <= bound)).sum())
         above = bound
-    return {**found, "later or not found": int((rank > above).sum())}
+    return {**counts, "later or not found": int((rank > above).sum())}
 
 
 def _similar(encoder: Encoder, task: PairTask, config: EvalConfig) -> Measures:
-    found = pair_similarities(encoder, task)
+    similarity = pair_similarities(encoder, task)
     rng, resamples = np.random.default_rng(config.bootstrap.seed), config.bootstrap.resamples
-    draws = spearman_draws(found, task.scores, _groups(task), rng=rng, resamples=resamples)
-    drawn = {"spearman": Drawn(spearman(found, task.scores), draws)}
-    return Measures({}, drawn, "spearman", columns={"similarity": found, "rated": task.scores})
+    draws = spearman_draws(similarity, task.scores, groups_of(task), rng=rng, resamples=resamples)
+    drawn = {"spearman": Drawn(spearman(similarity, task.scores), draws)}
+    return Measures({}, drawn, "spearman", columns={"similarity": similarity, "rated": task.scores})
 
 
 def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
-    found = classify(encoder, task, seed=config.bootstrap.seed)
-    facts = ModelFacts(majority_share=found.majority, f1=found.full_f1, few_shot_f1=found.few_shot_f1)
-    return Measures({"accuracy": found.full, "few-shot-accuracy": found.few_shot}, {}, "accuracy", facts)
+    probe = classify(encoder, task, seed=config.bootstrap.seed)
+    facts = ModelFacts(majority_share=probe.majority, f1=probe.full_f1, few_shot_f1=probe.few_shot_f1)
+    return Measures({"accuracy": probe.full, "few-shot-accuracy": probe.few_shot}, {}, "accuracy", facts)
 
 
 def _clustered(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
     """Compare models by neighbours; the v-measure of resampled texts is too high, so it has no honest interval."""
-    found = cluster(encoder, task, seed=config.bootstrap.seed)
-    drawn = {"v-measure": Drawn(found.v_measure, np.full(1, np.nan))}
-    return Measures({"neighbours": found.neighbours}, drawn, "neighbours")
-
-
-def _groups(task: AnyTask) -> list[str]:
-    return [item.group for item in items_of(task)]
+    clustered = cluster(encoder, task, seed=config.bootstrap.seed)
+    drawn = {"v-measure": Drawn(clustered.v_measure, np.full(1, np.nan))}
+    return Measures({"neighbours": clustered.neighbours}, drawn, "neighbours")

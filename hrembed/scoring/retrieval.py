@@ -12,6 +12,7 @@ from hrembed.evaluation.search import graded, rank_all, rank_candidates
 from hrembed.metrics.intervals import mean_interval, paired_difference
 from hrembed.metrics.names import parse_metric
 from hrembed.registry import resolve
+from hrembed.scoring.tasks import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hrembed.config.parts import BootstrapSection, TaskSection
     from hrembed.metrics.intervals import Difference
     from hrembed.runs.record import Run
+    from hrembed.scoring.tasks import AnyTask
     from hrembed.types import Encoder, Estimate, Floats, Ranking, Task
 
 DEPTH = 1000
@@ -71,11 +73,11 @@ def score_ranking(task: Task, ranking: Ranking, metrics: Sequence[str]) -> dict[
         Metric name to one value per query, shape (Q,), in the order of `task.queries`; NaN where undefined.
     """
     ranked = graded(task, ranking)
-    found = {}
+    values = {}
     for name in metrics:
         metric = parse_metric(name)
-        found[name] = resolve("metric", metric.name)(ranked, k=metric.k)
-    return found
+        values[name] = resolve("metric", metric.name)(ranked, k=metric.k)
+    return values
 
 
 def score_task(encoder: Encoder, task: Task, metrics: Sequence[str]) -> dict[str, Floats]:
@@ -83,9 +85,9 @@ def score_task(encoder: Encoder, task: Task, metrics: Sequence[str]) -> dict[str
     return score_ranking(task, rank_task(encoder, task), metrics)
 
 
-def groups_of(task: Task) -> list[str]:
-    """Group of each query; queries of one group are resampled together."""
-    return [query.group for query in task.queries]
+def groups_of(task: AnyTask) -> list[str]:
+    """Group of each item, such as a query; items of one group are resampled together."""
+    return [item.group for item in items_of(task)]
 
 
 def estimate(values: Floats, groups: Sequence[str], bootstrap: BootstrapSection) -> Estimate:

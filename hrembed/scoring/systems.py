@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +50,10 @@ class System:
         if self.encoder is not None:
             return rank_task(self.encoder, task, depth=config.search.depth, memory_mb=config.search.memory_mb)
         file = self._file(task)
-        found = read_run(file, task, config.search.depth)
-        if found.missing:
-            progress.note(f"{file}: {found.missing} of {len(task.queries)} queries of {task.name} are not ranked there")
-        return found.ranking
+        run = read_run(file, task, config.search.depth)
+        if run.missing:
+            progress.note(f"{file}: {run.missing} of {len(task.queries)} queries of {task.name} are not ranked there")
+        return run.ranking
 
     def _file(self, task: Task) -> Path:
         path = self.rankings or Path()
@@ -77,23 +77,22 @@ def open_systems(config: EvalConfig, run: Run) -> list[System]:
         ModelError: One cannot be found.
     """
     cache = cache_folder(config, run)
-    found = []
+    opened = []
     for section in [*config.models, *(ModelSection(ref=name) for name in config.baselines)]:
         ref = parse_ref(section.ref)
         if ref.is_rankings:
-            found.append(System(ref.short_name, rankings=locate(ref.target)))
+            opened.append(System(ref.short_name, rankings=locate(ref.target)))
         else:
-            memory = config.search.memory_mb
-            encoder = open_encoder(section, run, cache=cache, memory_mb=memory)
-            found.append(System(encoder.name, encoder))
-    names = unique(system.name for system in found)
-    found = [System(name, system.encoder, system.rankings) for name, system in zip(names, found, strict=True)]
-    for system in found:
+            encoder = open_encoder(section, run, cache=cache, memory_mb=config.search.memory_mb)
+            opened.append(System(encoder.name, encoder))
+    names = unique(system.name for system in opened)
+    systems = [replace(system, name=name) for name, system in zip(names, opened, strict=True)]
+    for system in systems:
         if system.encoder is not None:
             run.add_model(system.name, system.encoder.identity, system.encoder.source)
         elif system.rankings is not None:
             run.add_model(system.name, sha256(system.rankings), str(system.rankings))
-    return found
+    return systems
 
 
 def cache_folder(config: EvalConfig, workspace: Workspace) -> Path | None:
@@ -107,8 +106,8 @@ def unique(names: Iterable[str]) -> list[str]:
     """Number the names that come more than once: `a`, `b#1`, `b#2`."""
     listed = list(names)
     counts, seen = Counter(listed), Counter[str]()
-    found = []
+    numbered = []
     for name in listed:
         seen[name] += 1
-        found.append(f"{name}#{seen[name]}" if counts[name] > 1 else name)
-    return found
+        numbered.append(f"{name}#{seen[name]}" if counts[name] > 1 else name)
+    return numbered

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import TaskSection
     from hrembed.progress import Progress
+    from hrembed.records.eval import Kind
     from hrembed.runs.record import Run
     from hrembed.types import Text
 
     AnyTask = Task | PairTask | LabelTask
-    Kind = Literal["retrieval", "reranking", "similarity", "classification", "clustering"]
 
 MTEB = "mteb:"
 
@@ -42,26 +42,26 @@ def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str
     Raises:
         DataError: One is missing or malformed.
     """
-    found: list[AnyTask] = []
+    tasks: list[AnyTask] = []
     for section in sections:
-        for task in _of_section(section, run.progress):
-            asked = replace(task, instruction=section.instruction) if section.instruction else task
-            named = replace(asked, name=_free(task.name, {*taken, *(other.name for other in found)}))
-            found.append(named)
+        for read in _read_section(section, run.progress):
+            name = _free_name(read.name, {*taken, *(other.name for other in tasks)})
+            task = replace(read, name=name, instruction=section.instruction or read.instruction)
+            tasks.append(task)
             if section.path.startswith(MTEB):
-                run.add_content(named.name, section.path, content_hash(named))
+                run.add_content(name, section.path, content_hash(task))
             else:
-                run.add_input(named.name, locate(section.path))
-    return found
+                run.add_input(name, locate(section.path))
+    return tasks
 
 
-def _of_section(section: TaskSection, progress: Progress) -> Sequence[AnyTask]:
+def _read_section(section: TaskSection, progress: Progress) -> Sequence[AnyTask]:
     if section.path.startswith(MTEB):
         return read_mteb(section.path.removeprefix(MTEB), section.split, progress)
     return [_read(locate(section.path), section)]
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free_name(name: str, taken: set[str]) -> str:
     return next(free for n in count(1) if (free := name if n == 1 else f"{name}#{n}") not in taken)
 
 

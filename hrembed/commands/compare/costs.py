@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from hrembed.config.compare import LoadSection
 from hrembed.config.parts import ModelSection
 from hrembed.memory import MB, peak_memory_mb
 from hrembed.metrics.scaling import Curve, fit_growth, transformer_flops
+from hrembed.models.lexical import SparseSimilarity
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
 from hrembed.models.tokenizer import open_tokenizer
@@ -156,8 +157,10 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
 
     def search(size: int, texts: Sequence[str] = ()) -> Floats:
         started = time.perf_counter()
-        similarity: Any = encoder.similarity(asked, texts or cycle(documents, size))
+        similarity = encoder.similarity(asked, texts or cycle(documents, size))
         build_seconds[size] = time.perf_counter() - started
+        if not isinstance(similarity, SparseSimilarity):
+            raise TypeError(f"'{encoder.name}' is no lexical model")
         index = similarity.documents
         index_mb[size] = (index.data.nbytes + index.indices.nbytes + index.indptr.nbytes) / MB
         took = []

@@ -103,7 +103,7 @@ def _slices_of(
     values = {model: next(iter(m.items.values())) for model, m in measures.items() if m.items}
     if not values:
         return Slices(rows=())
-    groups, bootstrap = [item.group for item in items_of(task)], config.bootstrap
+    groups, bootstrap = groups_of(task), config.bootstrap
     settings = SliceSettings(
         config.slices.min_queries, bootstrap.seed, unit_of(groups), bootstrap.confidence, bootstrap.resamples
     )

@@ -12,20 +12,18 @@ from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.encoders import pinned, usage_of
 from hrembed.scoring.measures import measure
-from hrembed.scoring.retrieval import unit_of
+from hrembed.scoring.retrieval import groups_of, unit_of
 from hrembed.scoring.systems import open_systems
 from hrembed.scoring.tasks import items_of, kind_of, open_tasks
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from hrembed.commands.eval.details import Details
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
     from hrembed.records.usage import EndpointUsage
-    from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.scoring.measures import Measures
     from hrembed.scoring.systems import System
@@ -53,23 +51,18 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
     config = config.model_copy(update={"models": tuple(pinned(section, workspace.root) for section in config.models)})
     seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
     with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
-        tasks, kept = _open(config, run)
+        tasks = open_tasks(config.tasks, run)
+        retention = open_tasks(config.retention, run, taken=[task.name for task in tasks])
         systems = open_systems(config, run)
-        results, seconds = _measure_all(systems, [*tasks, *kept], config, workspace.progress)
+        results, seconds = _measure_all(systems, [*tasks, *retention], config, workspace.progress)
         behind = details(systems, tasks, results, config, workspace.progress)
-        record = _record(results, tasks, kept, behind, config)
-        run.write_table("per_query", _rows(results, [*tasks, *kept]))
-        write_details(run, [*tasks, *kept], results, behind, seconds)
+        record = _record(results, tasks, retention, behind, config)
+        run.write_table("per_query", _columns(results, [*tasks, *retention]))
+        write_details(run, [*tasks, *retention], results, behind, seconds)
         run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
         run.write_metrics(record)
         draw(run, record)
     return CommandResult(str(run.path), "ok", record, tables_of(record, config))
-
-
-def _open(config: EvalConfig, run: Run) -> tuple[list[AnyTask], list[AnyTask]]:
-    """Read all tasks, with names of their own."""
-    tasks = open_tasks(config.tasks, run)
-    return tasks, open_tasks(config.retention, run, taken=[task.name for task in tasks])
 
 
 def _measure_all(
@@ -95,30 +88,26 @@ def _takes_part(system: System, task: AnyTask) -> bool:
     return not (bm25 and kind_of(task) in {"classification", "clustering"})
 
 
-def _groups(task: AnyTask) -> list[str]:
-    return [item.group for item in items_of(task)]
-
-
 def _record(
     results: Results, tasks: Sequence[AnyTask], retention: Sequence[AnyTask], behind: Details, config: EvalConfig
 ) -> EvalRecord:
     every = [*tasks, *retention]
     families = {
-        name: [test for task in side for test in paired_tests(task.name, results[task.name], _groups(task), config)]
+        name: [test for task in side for test in paired_tests(task.name, results[task.name], groups_of(task), config)]
         for name, side in (("tasks", tasks), ("retention", retention))
     }
     return EvalRecord(
         confidence=config.bootstrap.confidence,
         delta=config.compare.delta,
         kinds={
-            task.name: TaskFacts(kind=kind_of(task), items=len(items_of(task)), unit=unit_of(_groups(task)))
+            task.name: TaskFacts(kind=kind_of(task), items=len(items_of(task)), unit=unit_of(groups_of(task)))
             for task in every
         },
         retention=tuple(task.name for task in retention),
         headlines={task.name: next(iter(results[task.name].values())).headline for task in every},
         scores={
             task.name: {
-                model: estimates(measures, _groups(task), config.bootstrap)
+                model: estimates(measures, groups_of(task), config.bootstrap)
                 for model, measures in results[task.name].items()
             }
             for task in every
@@ -136,7 +125,7 @@ def _record(
 
 
 def _usage(systems: Sequence[System], progress: Progress) -> dict[str, EndpointUsage]:
-    """Gather what endpoints counted, and say it."""
+    """Gather what endpoints counted, and note it."""
     usages = {}
     for system in systems:
         usage = usage_of(system.encoder)
@@ -147,18 +136,20 @@ def _usage(systems: Sequence[System], progress: Progress) -> dict[str, EndpointU
     return usages
 
 
-def _rows(results: Results, tasks: Sequence[AnyTask]) -> dict[str, list[Any]]:
+def _columns(results: Results, tasks: Sequence[AnyTask]) -> dict[str, list[str] | list[float]]:
     """One row for each task, model and item; a metric that a task does not have is undefined there."""
-    names = dict.fromkeys(m for t in tasks for f in results[t.name].values() for m in [*f.items, *f.columns])
-    columns: dict[str, list[Any]] = {key: [] for key in ("task", "model", "query", "group", *names)}
+    every = [measures for task in tasks for measures in results[task.name].values()]
+    names = dict.fromkeys(name for measures in every for name in (*measures.items, *measures.columns))
+    texts: dict[str, list[str]] = {name: [] for name in ("task", "model", "query", "group")}
+    numbers: dict[str, list[float]] = {name: [] for name in names}
     for task in tasks:
         items = items_of(task)
-        for model, found in results[task.name].items():
-            columns["task"] += [task.name] * len(items)
-            columns["model"] += [model] * len(items)
-            columns["query"] += [item.id for item in items]
-            columns["group"] += [item.group for item in items]
-            values = {**found.items, **found.columns}
-            for name in names:
-                columns[name] += values[name].tolist() if name in values else [float("nan")] * len(items)
-    return columns
+        for model, measures in results[task.name].items():
+            texts["task"] += [task.name] * len(items)
+            texts["model"] += [model] * len(items)
+            texts["query"] += [item.id for item in items]
+            texts["group"] += [item.group for item in items]
+            values = {**measures.items, **measures.columns}
+            for name, column in numbers.items():
+                column += values[name].tolist() if name in values else [float("nan")] * len(items)
+    return {**texts, **numbers}
