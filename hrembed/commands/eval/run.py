@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hrembed.commands.eval.details import details, draw, write_details
 from hrembed.commands.eval.tables import tables_of
+from hrembed.errors import DataError
 from hrembed.records.eval import EvalRecord, EvalTimings, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
@@ -68,22 +69,32 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
 def _measure_all(
     systems: Sequence[System], tasks: Sequence[AnyTask], config: EvalConfig, progress: Progress
 ) -> tuple[Results, dict[str, dict[str, float]]]:
-    results: Results = {}
-    seconds: dict[str, dict[str, float]] = {}
+    """Measure each model on each task, and how many seconds it took.
+
+    Raises:
+        DataError: A task needs vectors, and no model has any.
+    """
+    for task in tasks:
+        if not any(_takes_part(system, task) for system in systems):
+            raise DataError(
+                f"{task.name} needs vectors, and no model has any",
+                hint="name a model with vectors; as a lexical baseline there is tfidf",
+            )
+    results: Results = {task.name: {} for task in tasks}
+    seconds: dict[str, dict[str, float]] = {task.name: {} for task in tasks}
     with progress.bar("scoring", len(tasks) * len(systems)) as advance:
         for task in tasks:
             for system in systems:
                 if _takes_part(system, task):
                     started = time.perf_counter()
-                    results.setdefault(task.name, {})[system.name] = measure(system, task, config, progress)
-                    took = round(time.perf_counter() - started, 3)
-                    seconds.setdefault(task.name, {})[system.name] = took
+                    results[task.name][system.name] = measure(system, task, config, progress)
+                    seconds[task.name][system.name] = round(time.perf_counter() - started, 3)
                 advance(1, f"{system.name} on {task.name}")
     return results, seconds
 
 
 def _takes_part(system: System, task: AnyTask) -> bool:
-    """Leave out BM25 where vectors are needed: it has none."""
+    """Whether a model can be scored on a task; BM25 has no vectors."""
     bm25 = system.encoder is not None and system.encoder.name == "bm25"
     return not (bm25 and kind_of(task) in {"classification", "clustering"})
 

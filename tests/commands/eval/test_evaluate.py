@@ -87,6 +87,12 @@ def test_what_is_read_back_equals_what_was_written(task: Path, labelled: Path, t
     assert again.headlines == {"task/test": "recall@5", "labelled": "accuracy"}
 
 
+def test_a_task_on_which_no_model_can_be_scored_is_told(labelled: Path, tmp_path: Path):
+    settings = config(TaskSection(path=str(labelled)), models=(ModelSection(ref="bm25"),))
+    with pytest.raises(DataError, match="labelled needs vectors, and no model has any"):
+        run_evaluate(settings, Workspace(tmp_path / "runs"))
+
+
 def test_queries_without_a_relevant_document_are_counted_and_left_out(task: Path, tmp_path: Path):
     plain = run_evaluate(config(TaskSection(path=str(task))), Workspace(tmp_path / "runs")).metrics
     with (task / "queries.jsonl").open("a", encoding="utf-8") as stream:
