@@ -246,10 +246,11 @@ def _training(side: EvaluatedModel, runs_dir: Path) -> TrainingEffort | None:
 
 
 def _costs(config: CompareConfig, alternatives: Sequence[Alternative], workspace: Workspace) -> dict[str, ModelCost]:
-    """Measure every model that can be opened here; rankings made elsewhere have no cost."""
+    """Measure every model that embeds or compares any text; rankings and vectors made elsewhere have no cost here."""
     if config.load is None:
         return {}
-    models = [a for a in alternatives if not parse_ref(a.side.section.ref).is_rankings]
+    refs = {a.label: parse_ref(a.side.section.ref) for a in alternatives}
+    models = [a for a in alternatives if refs[a.label].embeds_texts or refs[a.label].is_lexical]
     queries, documents = texts_of(alternatives[0].side)
     costs = {}
     with workspace.progress.bar("measuring", len(models)) as advance:

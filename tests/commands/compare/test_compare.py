@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
@@ -14,6 +16,7 @@ from hrembed.commands.compare.run import run_compare
 from hrembed.commands.compare.tables import price_of
 from hrembed.config.compare import AlternativeSection, CompareConfig, LoadSection, PricesSection
 from hrembed.config.parts import ModelSection
+from hrembed.data.read import read_task
 from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.metrics.scaling import fit_growth, transformer_flops
 from hrembed.records.base import as_json
@@ -138,6 +141,28 @@ def test_a_model_that_cannot_be_measured_says_why(tmp_path: Path):
                 load=LOAD,
             )
         )
+
+
+def test_a_table_of_vectors_is_compared_and_costs_nothing_here(task: Path, tmp_path: Path):
+    """It holds the vectors of the task's texts alone, so no other text can be timed."""
+    rows = read_task(task)
+    texts = [text.text for side in (rows.queries, rows.documents) for text in side]
+    vectors = np.random.default_rng(0).normal(size=(len(texts), 8)).tolist()
+    pq.write_table(pa.table({"text": texts, "vector": vectors}), tmp_path / "vectors.parquet")
+    arguments = ["--quiet", "--runs-dir", str(tmp_path / "runs")]
+    models = f"[{{ref: 'vectors:{tmp_path / 'vectors.parquet'}'}}]"
+    sets = (
+        f"models={models}",
+        f"tasks=[{{path: '{task}'}}]",
+        "baselines=[bm25]",
+        "retention=[]",
+        "robustness.changes=[]",
+    )
+    assert main(["eval", *arguments, *(part for each in sets for part in ("--set", each))]) == 0
+    load = json.dumps(LOAD.model_dump(mode="json"))
+    assert main(["compare", "eval/latest", *arguments, "--set", f"load={load}"]) == 0
+    (folder,) = (tmp_path / "runs" / "compare").iterdir()
+    assert list(json.loads((folder / "timings.json").read_text(encoding="utf-8"))) == ["bm25"]
 
 
 def ranked_apart(tmp_path: Path, shifts: dict[str, list[int]]) -> tuple[Path, dict[str, Path]]:
