@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hrembed.config.eval import EvalConfig
-from hrembed.records.bias_audit import AttributeComparison, BiasAuditRecord, Limits, Shares
+from hrembed.records.bias_audit import AttributeComparison, BiasAuditRecord, GroupContrast, Limits, Shares
 from hrembed.records.eval import EvalRecord, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -74,12 +74,16 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
     return run.path
 
 
-def audit_run(runs: Path, model: str, *, verdict: Outcome = "pass", stimuli: str = "s1", gap: float = 0.0) -> Path:
+def audit_run(
+    runs: Path, model: str, *, verdict: Outcome = "pass", stimuli: str = "s1", gap: float = 0.0, page: str = ""
+) -> Path:
     """Write an audit of forty names in two groups."""
     nan = float("nan")
+    effect = Estimate(0.3, 0.2, nan, 40, "names")
+    shown = GroupContrast(first="female", second="male", effect=effect, detectable=nan, unit="SD")
     gender = AttributeComparison(
-        sizes={"female": 20, "male": 20}, gap_verdict=verdict, ratio_verdict=verdict, p_value=nan, p_holm=nan, gaps=(),
-        gaps_two_way=(), impact_ratios={}, measures={}, spread_p=nan, excess={}, jobs=(),
+        sizes={"female": 20, "male": 20}, gap_verdict=verdict, ratio_verdict=verdict, p_value=nan, p_holm=nan,
+        gaps=(shown,), gaps_two_way=(), impact_ratios={}, measures={}, spread_p=nan, excess={}, jobs=(),
         shares=Shares(ndkl=nan, ndkl_null=nan, ndkl_p=nan, attention=nan, attention_p=nan, skew={}),
     )  # fmt: skip
     record = BiasAuditRecord(
@@ -89,9 +93,15 @@ def audit_run(runs: Path, model: str, *, verdict: Outcome = "pass", stimuli: str
     with open_run(Workspace(runs), "bias-audit", {}, seeds={}) as run:
         run.add_model(f"path:{model}", f"identity-{model}", "")
         run.write_metrics(record)
-        effect = np.random.default_rng(3).normal(0, 0.05, size=40) + np.repeat([gap, 0.0], 20)
+        if page:
+            (run.path / "report.html").write_text(page, encoding="utf-8")
+        effects = np.random.default_rng(3).normal(0, 0.05, size=40) + np.repeat([gap, 0.0], 20)
         run.write_table(
             "per_name",
-            {"name": [f"n{n}" for n in range(40)], "gender": ["female"] * 20 + ["male"] * 20, "score": effect.tolist()},
+            {
+                "name": [f"n{n}" for n in range(40)],
+                "gender": ["female"] * 20 + ["male"] * 20,
+                "score": effects.tolist(),
+            },
         )
     return run.path

@@ -7,11 +7,11 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrembed.commands.runs.pages import estimates_in, verdict_of, write_run_page
+from hrembed.commands.runs.pages import read_numbers, verdict_of, write_run_page
 from hrembed.errors import DataError
 from hrembed.records.base import as_json
 from hrembed.records.runs import RunDifferences, RunList, RunPage, RunPages, RunRow
-from hrembed.reports.estimates import nulls_to_nan
+from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import Prose, Table, write_page
 from hrembed.runs.past import find_run, past_runs
 from hrembed.types import CommandResult
@@ -64,7 +64,8 @@ def show_run(runs_dir: Path, reference: str) -> CommandResult[Manifest]:
         DataError: There is no such run, or its numbers were edited.
     """
     run = find_run(runs_dir, reference)
-    numbers = estimates_in(nulls_to_nan(run.json("metrics.json"))) if run.holds("metrics.json") else []
+    record, unreadable = read_numbers(run)
+    numbers = estimate_rows(record) if record else [{"number": unreadable}] if unreadable else []
     inputs = [{"input": name, **entry.model_dump()} for name, entry in run.manifest.inputs.items()]
     tables = {"Run": [_row(run).model_dump()], "Inputs": inputs, "Numbers": numbers}
     if run.manifest.error:
@@ -91,9 +92,7 @@ def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[RunDiffe
         rows = _changed(dict(_leaves(sides[0])), dict(_leaves(sides[1])), runs)
         if rows:
             tables[title] = rows
-    numbers = [
-        {row["number"]: row["value"] for row in estimates_in(nulls_to_nan(_json(run, "metrics.json")))} for run in runs
-    ]
+    numbers = [{row["number"]: row["value"] for row in estimate_rows(read_numbers(run)[0])} for run in runs]
     changed = _changed(numbers[0], numbers[1], runs)
     if changed:
         tables["Numbers"] = changed

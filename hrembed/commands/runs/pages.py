@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from hrembed.commands.eval.tables import tables_of
 from hrembed.config.eval import EvalConfig
 from hrembed.errors import DataError
 from hrembed.files import json_text
+from hrembed.records.base import as_json
 from hrembed.records.cases import TaskCases
+from hrembed.records.commands import RECORDS, record_of
 from hrembed.records.eval import EvalRecord
-from hrembed.reports.estimates import format_estimate, nulls_to_nan
+from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from hrembed.records.base import CommandRecord
     from hrembed.reports.page import Part
     from hrembed.runs.past import PastRun
 
@@ -69,59 +70,48 @@ def _state(run: PastRun) -> Prose:
 
 
 def verdict_of(run: PastRun) -> str:
-    """What the run itself says came out; empty where it says nothing.
+    """What the run itself says came out; empty where it says nothing, or in the form of another version.
 
     Raises:
         DataError: `metrics.json` was edited since.
     """
-    if run.status != "ok" or not run.holds("metrics.json"):
+    if run.status != "ok":
         return ""
-    found = run.json("metrics.json")
-    return str(found.get("verdict") or "") if isinstance(found, dict) else ""
+    record, _ = read_numbers(run)
+    return str(getattr(record, "verdict", ""))
+
+
+def read_numbers(run: PastRun) -> tuple[CommandRecord | None, str]:
+    """Read what a run said.
+
+    Returns:
+        The record, None where there is none; and why it cannot be read, for example another version's form.
+
+    Raises:
+        DataError: `metrics.json` was edited since.
+    """
+    if not run.holds("metrics.json") or run.command not in RECORDS:
+        return None, ""
+    run.verified("metrics.json")
+    try:
+        return run.record(record_of(run.command)), ""
+    except DataError as err:
+        return None, f"{err}; {err.hint}" if err.hint else str(err)
 
 
 def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
-    if not run.holds("metrics.json"):
+    record, unreadable = read_numbers(run)
+    if unreadable:
+        yield Prose("Numbers", [unreadable])
+    if record is None:
         return
-    metrics = nulls_to_nan(run.json("metrics.json"))
     rows = next((f"{to_run}/{name}" for name in _ROWS if run.holds(name)), "")
-    tables = _eval_tables(run) if run.command == "eval" else {}
-    for title, table in tables.items():
-        yield Table(title, table, link=rows)
-    if not tables:
-        yield Table("Numbers with their intervals", estimates_in(metrics), link=rows)
-    yield Listing("All numbers (metrics.json)", json_text(metrics))
-
-
-def _eval_tables(run: PastRun) -> Mapping[str, list[dict[str, str]]]:
-    run.verified("metrics.json")
-    run.verified("config.yaml")
-    try:
-        return tables_of(run.record(EvalRecord), run.settings(EvalConfig))
-    except DataError:  # written by another version of hrembed
-        return {}
-
-
-def estimates_in(metrics: Any, path: str = "") -> list[dict[str, str]]:
-    """List every number that has an interval, however deep it lies, under the path that leads to it."""
-    if isinstance(metrics, list):
-        return [row for n, item in enumerate(metrics) for row in estimates_in(item, f"{path}.{_label(item, n)}")]
-    if not isinstance(metrics, dict):
-        return []
-    ends = metrics.get("interval")
-    if isinstance(ends, list) and len(ends) == 2 and isinstance(metrics.get("value"), int | float):
-        if np.isnan(metrics["value"]):
-            return []
-        counted = f"{metrics.get('n', '')} {metrics.get('unit', '')}".strip()
-        return [{"number": path.lstrip("."), "value": format_estimate(metrics), "counted": counted}]
-    return [row for key, item in metrics.items() for row in estimates_in(item, f"{path}.{key}")]
-
-
-def _label(item: Any, place: int) -> str:
-    """Name of an entry of a list: what it says of itself, else its position."""
-    keys = ("name", "task", "slice", "model", "reference", "first", "second")
-    said = [item[key] for key in keys if isinstance(item.get(key), str)] if isinstance(item, dict) else []
-    return " ".join(said) or str(place)
+    if isinstance(record, EvalRecord):
+        for title, table in tables_of(record, run.settings(EvalConfig)).items():
+            yield Table(title, table, link=rows)
+    else:
+        yield Table("Numbers with their intervals", estimate_rows(record), link=rows)
+    yield Listing("All numbers (metrics.json)", json_text(as_json(record), sort_keys=False))
 
 
 def _cases(run: PastRun) -> Iterator[Part]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from gates import eval_run, values
+from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
 from hrembed.commands.runs.browse import diff_runs, list_runs, report_runs, show_run
 from hrembed.errors import DataError
@@ -30,9 +30,7 @@ def runs(tmp_path: Path, task: Path) -> Path:
     eval_run(root, {"old": values(0), "other": values(0.05)}, task)
     with pytest.raises(ZeroDivisionError), open_run(Workspace(root), "finetune", {}, seeds={}):
         raise ZeroDivisionError(EVIL)
-    with open_run(Workspace(root), "bias-audit", {}, seeds={}) as run:
-        run.write_metrics({"verdict": "fail", "gap": {"value": 0.3, "interval": [0.2, None], "n": 40, "unit": "names"}})
-        (run.path / "report.html").write_text("its own", encoding="utf-8")
+    audit_run(root, "new", verdict="fail", page="its own")
     return root
 
 
@@ -61,7 +59,9 @@ def test_the_list_tells_status_and_verdict(runs: Path):
 
 def test_one_run_is_shown_with_its_numbers(runs: Path):
     shown = show_run(runs, "bias-audit/latest").tables["Numbers"]
-    assert shown == [{"number": "gap", "value": "0.300 [0.200, nan]", "counted": "40 names"}]
+    assert shown == [
+        {"number": "attributes.gender.gaps.female male.effect", "value": "0.300 [0.200, nan]", "counted": "40 names"}
+    ]
     failed = show_run(runs, past_runs(runs, "finetune")[0].name)
     assert failed.tables["Error"] == [{"error": f"ZeroDivisionError: {EVIL}"}]
 
