@@ -22,7 +22,7 @@ class Row:
 
     Attributes:
         number: Line where it starts, from 1; in Parquet and Hub datasets the position of the row, from 1.
-        values: Column to value.
+        values: Column to value, as the user's file has it.
     """
 
     number: int

@@ -126,6 +126,11 @@ def write_record(path: Path, record: Record | Mapping[str, Record]) -> None:
     write_text(path, json_text(as_json(record), sort_keys=False) + "\n")
 
 
+def command_line(command: str) -> str:
+    """Words that run a command with a config: `data-import-onet` is `data import onet --config CONFIG`."""
+    return f"{command.replace('-', ' ')} --config CONFIG" if command.startswith("data-") else f"{command} CONFIG"
+
+
 def read_record(kind: type[R], text: str, where: str) -> R:
     """Read what a run wrote.
 
@@ -143,7 +148,7 @@ def read_record(kind: type[R], text: str, where: str) -> R:
         written = "before records had a schema number" if number is None else f"with schema {number}"
         raise DataError(
             f"'{where}' was written {written}; this version of hrembed reads schema {SCHEMA}",
-            hint=f"repeat the run with its `config.yaml`: hrembed {kind.command.replace('data-', 'data ')} CONFIG",
+            hint=f"repeat the run with its `config.yaml`: hrembed {command_line(kind.command)}",
         )
     return validated(kind, content, f"'{where}' is not what `{kind.command}` writes")
 

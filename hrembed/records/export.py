@@ -86,7 +86,7 @@ class ExportRecord(CommandRecord):
 
 
 class Speed(Record):
-    """How fast a model embeds on this machine.
+    """How fast a model embeds on this machine; `timings.json` holds one for torch and for each format with a graph.
 
     Attributes:
         seconds_per_1000_texts: Median of the repeats.
@@ -95,13 +95,3 @@ class Speed(Record):
 
     seconds_per_1000_texts: float
     share_of_reference: float
-
-
-class ExportTimings(Record):
-    """What differs from run to run, the content of `timings.json`.
-
-    Attributes:
-        formats: `torch`, and each format with a graph -> its speed.
-    """
-
-    formats: dict[Literal["torch"] | ExportFormat, Speed]

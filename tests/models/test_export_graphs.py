@@ -191,7 +191,7 @@ def test_int8_below_the_cosine_fails_with_code_5_and_is_removed_while_others_sta
     assert not (Path(result.run) / form).exists()
     assert (Path(result.run) / "openvino" / "openvino" / "openvino_model.xml").exists()
     assert json.loads((Path(result.run) / "metrics.json").read_text())["formats"][form]["kept"] is False
-    assert set(json.loads((Path(result.run) / "timings.json").read_text())["formats"]) == {"torch", "openvino"}
+    assert set(json.loads((Path(result.run) / "timings.json").read_text())) == {"torch", "openvino"}
 
 
 def test_int8_that_loses_rankings_fails(settings, copied, tmp_path: Path, monkeypatch):
@@ -242,7 +242,7 @@ def test_the_same_config_gives_the_same_bytes_and_nothing_is_printed(settings, e
         assert names
         assert [name for name in names if (first / name).read_bytes() != (second / name).read_bytes()] == []
         assert everything.metrics.formats[form] == again.metrics.formats[form]
-    timings = json.loads((Path(again.run) / "timings.json").read_text())["formats"]
+    timings = json.loads((Path(again.run) / "timings.json").read_text())
     assert set(timings) == {"torch", *forms}
     assert timings["torch"]["share_of_reference"] == 1
     assert "seconds" not in (Path(again.run) / "metrics.json").read_text()

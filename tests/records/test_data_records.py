@@ -132,3 +132,16 @@ def test_an_unknown_kind_of_leak_is_refused():
     content["tasks"]["ward"]["answers"] = content["tasks"]["ward"].pop("pairs")
     with pytest.raises(DataError, match=r"is not what `data-check` writes: tasks\.ward\.answers"):
         read_record(DataCheckRecord, json.dumps(content), "metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (DataImportOnetRecord, "hrembed data import onet --config CONFIG"),
+        (DataCheckRecord, "hrembed data check --config CONFIG"),
+    ],
+)
+def test_a_run_of_another_version_says_how_to_repeat_it(kind, words):
+    with pytest.raises(DataError, match="before records had a schema number") as caught:
+        read_record(kind, "{}", "metrics.json")
+    assert caught.value.hint == f"repeat the run with its `config.yaml`: {words}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hrembed.metrics.agreement import top_overlap
 from hrembed.models.dense import DenseEncoder, Prompts, unit_rows
 from hrembed.models.exported import transformer_inputs
 from hrembed.models.transformer import TransformerBackend
-from hrembed.records.export import Cosines, ExportTimings, QuantisedExport, RankingComparison, Speed
+from hrembed.records.export import Cosines, QuantisedExport, RankingComparison, Speed
 from hrembed.scoring.retrieval import compare, estimate, groups_of, rank_task, score_ranking
 from hrembed.text import normalise
 
@@ -207,7 +207,7 @@ def _texts(path: Path) -> list[tuple[Side, str]]:
     return [("query", pair.anchor) for pair in pairs] + [("document", pair.positive) for pair in pairs]
 
 
-def measure_speed(models: Mapping[Literal["torch"] | ExportFormat, Any], task: Task, batch_size: int) -> ExportTimings:
+def measure_speed(models: Mapping[str, Any], task: Task, batch_size: int) -> dict[str, Speed]:
     """Time models on the first documents of a task, in turns, so that what else the machine does meets all of them.
 
     Args:
@@ -216,7 +216,7 @@ def measure_speed(models: Mapping[Literal["torch"] | ExportFormat, Any], task: T
         batch_size: Texts embedded at once.
     """
     texts = [document.text for document in task.documents[:_TIMED]]
-    seconds: dict[Literal["torch"] | ExportFormat, list[float]] = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
     for repeat in range(_REPEATS + 1):
         for name, model in models.items():
             started = time.perf_counter()
@@ -225,9 +225,7 @@ def measure_speed(models: Mapping[Literal["torch"] | ExportFormat, Any], task: T
                 seconds[name].append(time.perf_counter() - started)
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
     reference = next(iter(medians.values()))
-    return ExportTimings(
-        formats={
-            name: Speed(seconds_per_1000_texts=median / len(texts) * 1000, share_of_reference=median / reference)
-            for name, median in medians.items()
-        }
-    )
+    return {
+        name: Speed(seconds_per_1000_texts=median / len(texts) * 1000, share_of_reference=median / reference)
+        for name, median in medians.items()
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.export.checks import Judge, calibration, difference, measure_speed, probe
 from hrembed.errors import ModelError, ThresholdError
@@ -21,11 +21,11 @@ from hrembed.scoring.retrieval import open_task
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hrembed.config.export import ExportConfig
     from hrembed.progress import Progress
-    from hrembed.records.export import ExportFormat, ExportTimings
+    from hrembed.records.export import ExportFormat, Speed
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Ints
@@ -66,7 +66,7 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
             timings = exporter.timings(workspace.progress)
         record = ExportRecord(formats=formats)
         run.write_metrics(record)
-        if timings is not None:
+        if timings:
             run.write_timings(timings)
     removed = [name for name, export in formats.items() if not _kept(export)]
     return CommandResult(
@@ -88,7 +88,7 @@ class _Exporter:
         whole = _load(config, folder).to("cpu")
         self._source = one_side(whole, config.side)
         self._expected = probe(self._source)
-        self._opened: dict[Literal["torch"] | ExportFormat, Any] = {"torch": self._source}
+        self._opened: dict[str, Any] = {"torch": self._source}
         self._task = None if config.formats == ("legacy",) else open_task(config.compare_on, run)
         self._judge = None if self._task is None else Judge(config, self._task, whole, cache)
 
@@ -122,10 +122,10 @@ class _Exporter:
             return self._judge.judge(name, model, mb, self._expected, found)
         return _exact(mb, difference(self._expected, found))
 
-    def timings(self, progress: Progress) -> ExportTimings | None:
-        """Time the graphs that were kept against torch; None where there are none."""
+    def timings(self, progress: Progress) -> dict[str, Speed]:
+        """Time the graphs that were kept against torch; empty where there are none."""
         if self._task is None or len(self._opened) == 1:
-            return None
+            return {}
         progress.note("timing")
         return measure_speed(self._opened, self._task, self._config.model.batch_size)
 
@@ -180,19 +180,19 @@ def _other_formats(config: ExportConfig) -> str:
     )
 
 
-def _tables(record: ExportRecord, timings: ExportTimings | None, folder: Path) -> dict[str, list[dict[str, str]]]:
+def _tables(record: ExportRecord, timings: Mapping[str, Speed], folder: Path) -> dict[str, list[dict[str, str]]]:
     tables = {"Exports, compared with their source": [_row(name, row, folder) for name, row in record.formats.items()]}
     quantised = {name: export for name, export in record.formats.items() if isinstance(export, QuantisedExport)}
     if quantised:
         tables["int8 against its source"] = [_quantised_row(name, export) for name, export in quantised.items()]
-    if timings is not None:
+    if timings:
         tables["Time on this machine"] = [
             {
                 "format": name,
                 "seconds per 1000 texts": f"{speed.seconds_per_1000_texts:.1f}",
                 "share of torch": f"{speed.share_of_reference:.2f}",
             }
-            for name, speed in timings.formats.items()
+            for name, speed in timings.items()
         ]
     return tables
 
