@@ -3,59 +3,56 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.errors import DataError
-from hrembed.files import write_json
+from hrembed.records.base import write_record
+from hrembed.records.retrain import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from hrembed.records.retrain import RegisteredModel
+
 FILE = "registry.json"
-_FORMAT = 1
 
 
-def read_registry(root: Path) -> list[dict[str, Any]]:
-    """Read all entries, oldest first; none where nothing was registered.
+def read_registry(root: Path) -> Registry:
+    """Read all entries; none where nothing was registered.
+
+    Args:
+        root: Folder of all runs.
 
     Raises:
         DataError: The file is damaged, or of another format.
     """
-    file = root / FILE
+    file, known = root / FILE, Registry().format
     if not file.is_file():
-        return []
+        return Registry()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
-            raise DataError(f"'{file}' has format {content['format']}; this version of hrembed knows {_FORMAT}")
-        return [dict(entry) for entry in content["models"]]
+        if content["format"] != known:
+            raise DataError(f"'{file}' has format {content['format']}; this version of hrembed knows {known}")
+        return Registry.model_validate(content)
     except (ValueError, KeyError, TypeError) as err:
         raise DataError(f"'{file}' is damaged: {err}", hint="restore it from a copy; nothing was written") from None
 
 
-def accepted(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The model in use: there is one at most."""
-    return next((entry for entry in reversed(entries) if entry["status"] == "accepted"), None)
-
-
-def register(root: Path, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+def register(root: Path, entry: RegisteredModel) -> Registry:
     """Add a model; one that is accepted supersedes the one before.
 
     Args:
         root: Folder of all runs.
-        entry: `model` (a finetune run id), `status` (`accepted` or `rejected`), and what is worth knowing beside.
-
-    Returns:
-        All entries.
+        entry: The model.
 
     Raises:
         DataError: The file is damaged.
         HrembedError: It cannot be written.
     """
-    entries = read_registry(root)
-    if entry["status"] == "accepted":
-        entries = [{**old, "status": "superseded"} if old["status"] == "accepted" else old for old in entries]
-    entries.append(dict(entry))
-    write_json(root / FILE, {"format": _FORMAT, "models": entries})
-    return entries
+    entries = read_registry(root).models
+    if entry.status == "accepted":
+        superseded = {"status": "superseded"}
+        entries = tuple(old.model_copy(update=superseded) if old.status == "accepted" else old for old in entries)
+    registry = Registry(models=(*entries, entry))
+    write_record(root / FILE, registry)
+    return registry

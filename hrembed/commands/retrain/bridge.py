@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.evaluation.search import rank_all
 from hrembed.metrics.bridging import low_rank_map, orthogonal_map
 from hrembed.models.dense import DenseSimilarity
-from hrembed.reports.estimates import as_json
+from hrembed.records.retrain import Bridge, BridgeWay
 from hrembed.scoring.retrieval import DEPTH, MEMORY_MB, compare, estimate, groups_of, score_ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hrembed.config.parts import BootstrapSection
     from hrembed.config.retrain import BridgeSection
     from hrembed.types import Encoder, Floats, Task
 
 METRIC = "ndcg@10"
+OLD, UNMAPPED, REENCODED = "old model", "new queries, no map", "re-encoded"
 
 
 def fit_bridges(old: Encoder, new: Encoder, texts: Sequence[str], config: BridgeSection) -> dict[str, Floats]:
@@ -46,13 +47,8 @@ def fit_bridges(old: Encoder, new: Encoder, texts: Sequence[str], config: Bridge
 
 
 def measure_bridges(
-    old: Encoder,
-    new: Encoder,
-    bridges: dict[str, Floats],
-    task: Task,
-    bootstrap: BootstrapSection,
-    best: str | None = None,
-) -> dict[str, Any]:
+    old: Encoder, new: Encoder, bridges: Mapping[str, Floats], task: Task, bootstrap: BootstrapSection
+) -> dict[str, BridgeWay]:
     """Score new queries on old documents: as they are, through each map, and beside full re-encoding.
 
     Args:
@@ -61,56 +57,67 @@ def measure_bridges(
         bridges: Name to map.
         task: What is asked; none of its documents should have been fitted on.
         bootstrap: How intervals are made.
-        best: Way that was chosen on another task; None chooses on this one, which flatters it a little.
 
     Returns:
-        Way to its score and, but for the first, its difference to `old model`; `survived` is the share of the gain of
-        full re-encoding that the best map keeps, None where there is no gain.
+        Way to search to its score; vectors of different lengths have none without a map.
     """
     groups, values = groups_of(task), {}
-    for way, sides in _ways(old, new, bridges, task).items():
-        ranking = rank_all(DenseSimilarity(*sides), depth=DEPTH, memory_mb=MEMORY_MB)
+    for way, (queries, documents) in _ways(old, new, bridges, task).items():
+        ranking = rank_all(DenseSimilarity(queries, documents), depth=DEPTH, memory_mb=MEMORY_MB)
         values[way] = score_ranking(task, ranking, [METRIC])[METRIC]
-    found: dict[str, Any] = {
-        way: {
-            "score": as_json(estimate(own, groups, bootstrap)),
-            "difference": as_json(compare(own, values["old model"], groups, bootstrap).estimate),
-        }
-        for way, own in values.items()
+    return {
+        way: BridgeWay(
+            score=estimate(scores, groups, bootstrap),
+            difference=compare(scores, values[OLD], groups, bootstrap).estimate,
+        )
+        for way, scores in values.items()
     }
-    gains = {way: entry["difference"]["value"] for way, entry in found.items()}
-    chosen = best or max((_way(name) for name in bridges), key=lambda way: gains[way])
-    whole = gains["re-encoded"]
-    kept = gains[chosen] / whole if whole > 0 else None
-    return {"task": task.name, "metric": METRIC, "ways": found, "best": chosen, "survived": kept}
 
 
-def _way(name: str) -> str:
+def best_way(ways: Mapping[str, BridgeWay], bridges: Iterable[str]) -> str:
+    """Name the way through the map that gains most."""
+    return max((_through(name) for name in bridges), key=lambda way: ways[way].difference.value)
+
+
+def judge_bridge(task: str, ways: dict[str, BridgeWay], best: str) -> Bridge:
+    """Say how much of the gain of re-encoding survives.
+
+    Args:
+        task: Name of the task on which the ways were measured.
+        ways: What each way scored.
+        best: Way that was chosen on another task; one that is chosen on this one flatters itself a little.
+    """
+    gain = ways[REENCODED].difference.value
+    survived = ways[best].difference.value / gain if gain > 0 else None
+    return Bridge(task=task, metric=METRIC, ways=ways, best=best, survived=survived)
+
+
+def bridge_sentence(bridge: Bridge) -> str:
+    """Say what the bridge is worth."""
+    score = {way: scored.score.value for way, scored in bridge.ways.items()}
+    share = bridge.survived
+    kept = "re-encoding gains nothing" if share is None else f"{share:.0%} of the gain survives"
+    unmapped = f", {score[UNMAPPED]:.3f} without a map" if UNMAPPED in score else ""
+    return (
+        f"On old vectors of {bridge.task}: {bridge.metric} {score[bridge.best]:.3f} through the best map"
+        f"{unmapped}; old model {score[OLD]:.3f}, re-encoded {score[REENCODED]:.3f}: {kept}."
+    )
+
+
+def _through(name: str) -> str:
     return f"new queries, {name} map"
 
 
-def _ways(old: Encoder, new: Encoder, bridges: dict[str, Floats], task: Task) -> dict[str, tuple[Floats, Floats]]:
+def _ways(old: Encoder, new: Encoder, bridges: Mapping[str, Floats], task: Task) -> dict[str, tuple[Floats, Floats]]:
     """Vectors of queries and of documents, for each way to search."""
     queries, documents = [query.text for query in task.queries], [document.text for document in task.documents]
-    asked = {"old": old.vectors(queries, "query"), "new": new.vectors(queries, "query")}
-    stored, fresh = old.vectors(documents, "document"), new.vectors(documents, "document")
-    ways = {"old model": (asked["old"], stored)}
-    if asked["new"].shape[1] == stored.shape[1]:
-        ways["new queries, no map"] = (asked["new"], stored)
-    ways |= {_way(name): (_unit(asked["new"] @ bridge), stored) for name, bridge in bridges.items()}
-    return {**ways, "re-encoded": (asked["new"], fresh)}
-
-
-def in_one_line(found: dict[str, Any]) -> str:
-    """Say what the bridge is worth."""
-    score = {way: entry["score"]["value"] for way, entry in found["ways"].items()}
-    kept = "re-encoding gains nothing" if found["survived"] is None else f"{found['survived']:.0%} of the gain survives"
-    raw = score.get("new queries, no map")
-    without = "" if raw is None else f", {raw:.3f} without a map"
-    return (
-        f"On old vectors of {found['task']}: {found['metric']} {score[found['best']]:.3f} through the best map"
-        f"{without}; old model {score['old model']:.3f}, re-encoded {score['re-encoded']:.3f}: {kept}."
-    )
+    old_queries, new_queries = old.vectors(queries, "query"), new.vectors(queries, "query")
+    old_documents, new_documents = old.vectors(documents, "document"), new.vectors(documents, "document")
+    ways = {OLD: (old_queries, old_documents)}
+    if new_queries.shape[1] == old_documents.shape[1]:
+        ways[UNMAPPED] = (new_queries, old_documents)
+    ways |= {_through(name): (_unit(new_queries @ bridge), old_documents) for name, bridge in bridges.items()}
+    return {**ways, REENCODED: (new_queries, new_documents)}
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.metrics.bridging import shift_p
 from hrembed.metrics.intervals import mean_interval
-from hrembed.reports.estimates import as_json
+from hrembed.records.retrain import DistanceDrift, Drift, DriftRow, LengthDrift, MetricDrift
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
@@ -18,26 +18,23 @@ if TYPE_CHECKING:
     from hrembed.config.retrain import DriftSection
     from hrembed.types import Encoder, Estimate, Floats, Pair
 
-_P = 0.01
+_ALPHA = 0.01  # level of the permutation test
 
 
-def look_for_drift(
+def measure_drift(
     encoder: Encoder, old: Sequence[Pair], new: Sequence[Pair], config: DriftSection, bootstrap: BootstrapSection
-) -> dict[str, Any]:
+) -> Drift:
     """Compare two sets of pairs.
 
     Args:
         encoder: The model in use.
         old: Pairs that it was trained on.
         new: Pairs that came since.
-        config: From where a difference counts.
+        config: Which differences count as drift.
         bootstrap: How intervals are made.
-
-    Returns:
-        Kind of drift to `found`, `limit`, `drifted`, and what belongs to it.
     """
     rng = np.random.default_rng(config.seed)
-    # Ranks depend on how many documents there are, so both sides have as many.
+    # Ranks depend on how many documents there are, so both sides have equally many.
     size = min(config.sample, *(len({pair.positive for pair in pairs}) for pairs in (old, new)))
     sides = [_sample(pairs, size, rng) for pairs in (old, new)]
     vectors = [encoder.vectors([pair.positive for pair in side], "document") for side in sides]
@@ -47,30 +44,30 @@ def look_for_drift(
     scores = [_mean_rank(encoder, side, documents, bootstrap) for side, documents in zip(sides, vectors, strict=True)]
     change = abs(lengths[1] / lengths[0] - 1) if lengths[0] else float("nan")
     drop = scores[0].value - scores[1].value
-    return {
-        "length": _row(change, config.length, words=lengths),
-        "vocabulary": _row(unknown, config.vocabulary),
-        "distance": {
-            **_row(distance, config.distance, p_value=p_value),
-            "drifted": bool(distance > config.distance and p_value <= _P),
-        },
-        "metric": _row(drop, config.metric, old=as_json(scores[0]), new=as_json(scores[1])),
-    }
+    return Drift(
+        length=LengthDrift(
+            found=change, limit=config.length, drifted=change > config.length, words=(lengths[0], lengths[1])
+        ),
+        vocabulary=DriftRow(found=unknown, limit=config.vocabulary, drifted=unknown > config.vocabulary),
+        distance=DistanceDrift(
+            found=distance,
+            limit=config.distance,
+            drifted=distance > config.distance and p_value <= _ALPHA,
+            p_value=p_value,
+        ),
+        metric=MetricDrift(found=drop, limit=config.metric, drifted=drop > config.metric, old=scores[0], new=scores[1]),
+    )
 
 
 def unknown_share(old: Sequence[str], new: Sequence[str]) -> float:
     """Share of the words of new texts that no old text holds; NaN without words."""
     known = {word for text in old for word in _words(text)}
-    said = [word for text in new for word in _words(text)]
-    return sum(word not in known for word in said) / len(said) if said else float("nan")
+    words = [word for text in new for word in _words(text)]
+    return sum(word not in known for word in words) / len(words) if words else float("nan")
 
 
 def _words(text: str) -> list[str]:
     return normalise(text).split()
-
-
-def _row(found: float, limit: float, **more: Any) -> dict[str, Any]:
-    return {"found": found, "limit": limit, "drifted": bool(found > limit), **more}
 
 
 def _sample(pairs: Sequence[Pair], n: int, rng: np.random.Generator) -> list[Pair]:
@@ -92,10 +89,10 @@ def _mean_rank(encoder: Encoder, pairs: Sequence[Pair], documents: Floats, boots
 
 
 def _reciprocal_ranks(encoder: Encoder, pairs: Sequence[Pair], documents: Floats) -> Floats:
-    """Reciprocal rank of the own document of each anchor among those of other groups, shape (n,)."""
+    """Reciprocal rank of the positive of each anchor among the documents of other groups, shape (n,)."""
     queries = encoder.vectors([pair.anchor for pair in pairs], "query")
     scores = queries @ documents.T
-    own = np.diag(scores)
+    of_positive = np.diag(scores)
     groups = np.array([pair.group or f"#{n}" for n, pair in enumerate(pairs)])
-    above = (scores > own[:, None]) & (groups[:, None] != groups[None, :])
+    above = (scores > of_positive[:, None]) & (groups[:, None] != groups[None, :])
     return np.asarray(1.0 / (1 + above.sum(axis=1)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.gate.run import run_gate
-from hrembed.commands.retrain.bridge import fit_bridges, in_one_line, measure_bridges
-from hrembed.commands.retrain.drift import look_for_drift
+from hrembed.commands.retrain.bridge import best_way, bridge_sentence, fit_bridges, judge_bridge, measure_bridges
+from hrembed.commands.retrain.drift import measure_drift
+from hrembed.commands.retrain.tables import retrain_tables
 from hrembed.config.eval import EvalConfig
 from hrembed.config.finetune import FinetuneConfig, SourceSection
 from hrembed.config.gate import BaselineSection, CandidateSection
@@ -18,8 +19,8 @@ from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.errors import ConfigError, ModelError
-from hrembed.reports.estimates import format_estimate
-from hrembed.runs.model_registry import accepted, read_registry, register
+from hrembed.records.retrain import RegisteredModel, RetrainedModel, Retraining, RetrainRecord, RetrainRuns
+from hrembed.runs.model_registry import read_registry, register
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import open_encoder
@@ -31,19 +32,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hrembed.config.retrain import RetrainConfig
+    from hrembed.records.gate import GateRecord
+    from hrembed.records.retrain import Bridge, Drift, Plan
     from hrembed.runs.past import PastRun
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Pair
 
 
-class Last(NamedTuple):
+class LastModel(NamedTuple):
     """The model in use.
 
     Attributes:
         run: Its finetune run.
         config: How it was trained.
-        continuations: How many times in a row it went on from another.
+        continuations: Times in a row that training went on from the model before.
     """
 
     run: PastRun
@@ -52,13 +55,46 @@ class Last(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Pairs that the last model was trained on, and those that came since."""
+    """Training pairs.
+
+    Attributes:
+        old: Those that the model in use was trained on.
+        new: Those that came since.
+    """
 
     old: Sequence[Pair]
     new: Sequence[Pair]
 
 
-def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Any]:
+class Start(NamedTuple):
+    """From what training starts.
+
+    Attributes:
+        plan: The model in use, or the base again.
+        why: The reason.
+        continuations: As for `LastModel`, with this training.
+    """
+
+    plan: Plan
+    why: str
+    continuations: int
+
+
+class Trained(NamedTuple):
+    """A new model, and what judged it.
+
+    Attributes:
+        model: Its section.
+        runs: Folders of the runs that took part.
+        gated: Result of the gate.
+    """
+
+    model: ModelSection
+    runs: RetrainRuns
+    gated: CommandResult[GateRecord]
+
+
+def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[RetrainRecord]:
     """Run the periodic job; the commands that it calls open runs of their own.
 
     Args:
@@ -71,7 +107,7 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[An
     Raises:
         HrembedError: There is no model in use, or a step failed.
     """
-    last = _last(config, workspace.root)
+    last = _last_model(config, workspace.root)
     config = config.model_copy(update={"last": last.run.path.name})
     with open_run(workspace, "retrain", config.model_dump(mode="json"), seeds={"drift": config.drift.seed}) as run:
         run.add_input("new pairs", pairs_file(locate(config.pairs)))
@@ -79,88 +115,87 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[An
         section = ModelSection(ref=f"run:{last.run.path.name}", max_tokens=last.config.train.max_tokens)
         encoder = open_encoder(section, workspace)
         run.add_model("last", encoder.identity, encoder.source)
-        bootstrap = config.gate.bootstrap
-        drift = look_for_drift(encoder, data.old, data.new, config.drift, bootstrap)
-        drifted = [kind for kind, row in drift.items() if row["drifted"]]
-        metrics: dict[str, Any] = {"last": last.run.name, "drift": drift, "drifted": drifted}
+        drift = measure_drift(encoder, data.old, data.new, config.drift, config.gate.bootstrap)
+        drifted = drift.drifted()
         if not drifted and not config.force:
-            metrics["verdict"] = "not worth it"
-            run.write_metrics(metrics)
-            return CommandResult(str(run.path), "not worth it", metrics, _tables(metrics))
-        metrics |= _plan(config, last, drift)
-        gated, more = _train_and_gate(config, last, section, metrics, workspace)
-        metrics |= more
-        metrics |= _bridge(config, encoder, ModelSection.model_validate(more["model"]), data, run)
-        register(workspace.root, _entry(metrics, run))
-        run.write_metrics(metrics)
-    return CommandResult(str(run.path), metrics["verdict"], metrics, _tables(metrics), gated.failure)
+            record = RetrainRecord(
+                verdict="not worth it", last=last.run.name, drift=drift, drifted=drifted, retraining=None
+            )
+            run.write_metrics(record)
+            return CommandResult(str(run.path), record.verdict, record, retrain_tables(record))
+        start = _choose_start(config, last, drift)
+        trained = _train_and_gate(config, last, section, start, workspace)
+        bridge = _build_bridge(config, encoder, trained.model, data, run)
+        record = RetrainRecord(
+            verdict="accepted" if trained.gated.failure is None else "rejected",
+            last=last.run.name,
+            drift=drift,
+            drifted=drifted,
+            retraining=Retraining(
+                plan=start.plan,
+                why=start.why,
+                continuations=start.continuations,
+                model=RetrainedModel(ref=trained.model.ref, max_tokens=config.finetune.train.max_tokens),
+                runs=trained.runs,
+                gate=trained.gated.metrics.verdict,
+                bridge=bridge,
+            ),
+        )
+        register(workspace.root, _registered(record, start, trained, run))
+        run.write_metrics(record)
+    tables, notice = retrain_tables(record), bridge_sentence(bridge)
+    return CommandResult(str(run.path), record.verdict, record, tables, trained.gated.failure, notice)
 
 
-def _last(config: RetrainConfig, runs_dir: Path) -> Last:
+def _last_model(config: RetrainConfig, runs_dir: Path) -> LastModel:
     """Find the model in use: the one named, the accepted one, or the newest.
 
     Raises:
         DataError: The run is not there, did not end well, or its settings were edited.
     """
-    entry = accepted(read_registry(runs_dir))
-    reference = config.last or (entry["model"] if entry else "latest")
+    accepted = read_registry(runs_dir).accepted()
+    reference = config.last or (accepted.model if accepted else "latest")
     run = finished(find_run(runs_dir, reference, "finetune"))
-    mine = entry if entry and entry["model"] == run.path.name else {}
-    return Last(run, FinetuneConfig.model_validate(run.json("config.yaml")), int(mine.get("continuations", 0)))
+    continuations = accepted.continuations if accepted and accepted.model == run.path.name else 0
+    return LastModel(run, FinetuneConfig.model_validate(run.json("config.yaml")), continuations)
 
 
-def _old_pairs(last: Last, run: Run) -> list[Pair]:
+def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
     """Pairs of all sources of the last training.
 
     Raises:
         ConfigError: None of them holds pairs.
     """
-    found: list[Pair] = []
-    for number, source in enumerate(_pair_sources(last)):
+    pairs: list[Pair] = []
+    of_pairs = [source for source in last.config.sources if source.loss.name not in NOT_PAIRS]
+    for number, source in enumerate(of_pairs):
         run.add_input(f"old pairs {number}", pairs_file(locate(source.path)))
-        found += read_pairs(locate(source.path), source.kinds)
-    if not found:
+        pairs += read_pairs(locate(source.path), source.kinds)
+    if not pairs:
         raise ConfigError(
             f"run '{last.run.name}' was trained on no source with pairs, so there is nothing to compare new ones with",
             hint="name another run in `last`",
         )
-    return found
+    return pairs
 
 
-def _pair_sources(last: Last) -> list[SourceSection]:
-    return [source for source in last.config.sources if source.loss.name not in NOT_PAIRS]
-
-
-def _plan(config: RetrainConfig, last: Last, drift: dict[str, Any]) -> dict[str, Any]:
+def _choose_start(config: RetrainConfig, last: LastModel, drift: Drift) -> Start:
     """Continue from the last model, or start from the base again: by rule, with the reason."""
-    unknown = drift["vocabulary"]["found"]
+    unknown = drift.vocabulary.found
     if last.continuations >= config.continuations:
-        why = f"{last.continuations} continuations in a row, at most {config.continuations}"
-    elif unknown > config.restart:
-        why = f"{unknown:.0%} of the words are unknown, more than {config.restart:.0%}"
-    else:
-        why = f"{unknown:.0%} of the words are unknown, {last.continuations} continuations so far"
-        return {"plan": "continue", "why": why, "continuations": last.continuations + 1}
-    return {"plan": "restart", "why": why, "continuations": 0}
+        return Start("restart", f"{last.continuations} continuations in a row, at most {config.continuations}", 0)
+    if unknown > config.restart:
+        return Start("restart", f"{unknown:.0%} of the words are unknown, more than {config.restart:.0%}", 0)
+    why = f"{unknown:.0%} of the words are unknown, {last.continuations} continuations so far"
+    return Start("continue", why, last.continuations + 1)
 
 
 def _train_and_gate(
-    config: RetrainConfig, last: Last, section: ModelSection, metrics: dict[str, Any], workspace: Workspace
-) -> tuple[CommandResult[Any], dict[str, Any]]:
-    """Train, evaluate both models, and gate the new one; returns the gate's result, and what belongs to metrics."""
-    going_on = metrics["plan"] == "continue"
-    workspace.progress.note(f"{metrics['plan']}: {metrics['why']}")
-    share = config.replay if going_on else 1.0
-    old = [
-        source if source.every_step else source.model_copy(update={"weight": source.weight * share})
-        for source in last.config.sources
-    ]
-    new = [SourceSection(path=config.pairs, branch=branch) for branch in last.config.branches]
-    update: dict[str, Any] = {"sources": (*new, *old)}
-    if going_on:
-        update["model"] = section
-    settings = FinetuneConfig.model_validate({**dict(config.finetune), **update})
-    trained = run_finetune(settings, workspace)
+    config: RetrainConfig, last: LastModel, section: ModelSection, start: Start, workspace: Workspace
+) -> Trained:
+    """Train, evaluate both models, and gate the new one."""
+    workspace.progress.note(f"{start.plan}: {start.why}")
+    trained = run_finetune(_finetune_config(config, last, section, start), workspace)
     model = ModelSection(ref=f"run:{Path(trained.run).name}", max_tokens=config.finetune.train.max_tokens)
     proof = config.finetune.proof
     tasks = proof.tests or (config.finetune.dev,)
@@ -168,16 +203,22 @@ def _train_and_gate(
     evaluated = run_evaluate(asked, workspace)
     sides = {"candidate": CandidateSection(eval=evaluated.run), "baseline": BaselineSection()}
     gated = run_gate(config.gate.model_copy(update=sides), workspace)
-    through = gated.failure is None
-    return gated, {
-        "verdict": "accepted" if through else "rejected",
-        "model": model.model_dump(mode="json"),
-        "runs": {"finetune": trained.run, "eval": evaluated.run, "gate": gated.run},
-        "gate": gated.status,
-    }
+    return Trained(model, RetrainRuns(finetune=trained.run, eval=evaluated.run, gate=gated.run), gated)
 
 
-def _bridge(config: RetrainConfig, old: Encoder, section: ModelSection, data: Data, run: Run) -> dict[str, Any]:
+def _finetune_config(config: RetrainConfig, last: LastModel, section: ModelSection, start: Start) -> FinetuneConfig:
+    """Settings of the training: new pairs in every branch, and old sources beside them."""
+    replay = config.replay if start.plan == "continue" else 1.0
+    old = [
+        source if source.every_step else source.model_copy(update={"weight": source.weight * replay})
+        for source in last.config.sources
+    ]
+    new = [SourceSection(path=config.pairs, branch=branch) for branch in last.config.branches]
+    model = section if start.plan == "continue" else config.finetune.model
+    return FinetuneConfig.model_validate({**dict(config.finetune), "model": model, "sources": (*new, *old)})
+
+
+def _build_bridge(config: RetrainConfig, old: Encoder, section: ModelSection, data: Data, run: Run) -> Bridge:
     """Fit both maps on documents of the pairs, choose one on the dev task, and measure all on the first test task."""
     new = open_encoder(section, run)
     texts = list(dict.fromkeys(pair.positive for pair in (*data.old, *data.new)))[: config.bridge.texts]
@@ -185,53 +226,26 @@ def _bridge(config: RetrainConfig, old: Encoder, section: ModelSection, data: Da
     for name, bridge in bridges.items():
         columns = {f"to {n}": bridge[:, n].tolist() for n in range(bridge.shape[1])}
         run.write_table(f"bridge-{name.replace(' ', '-')}", columns)
-    asked = [task for task in (*config.finetune.proof.tests, config.finetune.dev) if not task.path.startswith(MTEB)]
-    if not asked:
+    on_files = [task for task in (*config.finetune.proof.tests, config.finetune.dev) if not task.path.startswith(MTEB)]
+    if not on_files:
         raise ModelError(
             "there is no task on files to measure the bridge on", hint="name one in `finetune.proof.tests`"
         )
-    tasks = [open_task(section, run) for section in (asked[-1], asked[0])]
-    best = measure_bridges(old, new, bridges, tasks[0], config.gate.bootstrap)["best"]
-    found = measure_bridges(old, new, bridges, tasks[1], config.gate.bootstrap, best)
-    line = in_one_line(found)
-    run.progress.note(line)
-    return {"bridge": found, "notice": line}
+    dev, test = open_task(on_files[-1], run), open_task(on_files[0], run)
+    best = best_way(measure_bridges(old, new, bridges, dev, config.gate.bootstrap), bridges)
+    measured = judge_bridge(test.name, measure_bridges(old, new, bridges, test, config.gate.bootstrap), best)
+    run.progress.note(bridge_sentence(measured))
+    return measured
 
 
-def _entry(metrics: dict[str, Any], run: Run) -> dict[str, Any]:
-    return {
-        "model": Path(metrics["runs"]["finetune"]).name,
-        "status": metrics["verdict"],
-        "from": metrics["last"],
-        "plan": metrics["plan"],
-        "continuations": metrics["continuations"],
-        "retrain": run.path.name,
-        "gate": Path(metrics["runs"]["gate"]).name,
-        "registered": run.manifest.started,
-    }
-
-
-def _tables(metrics: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
-    drift = [
-        {
-            "drift": kind,
-            "found": f"{row['found']:.3f}",
-            "counts from": f"{row['limit']:g}",
-            "drifted": "yes" if row["drifted"] else "no",
-        }
-        for kind, row in metrics["drift"].items()
-    ]
-    tables = {"Drift": drift}
-    if "plan" in metrics:
-        tables["Retraining"] = [
-            {"plan": metrics["plan"], "why": metrics["why"], "gate": metrics["gate"], "model": metrics["verdict"]}
-        ]
-        tables["Bridge"] = [
-            {
-                "way": way,
-                metrics["bridge"]["metric"]: format_estimate(entry["score"]),
-                "difference to the old model": format_estimate(entry["difference"], sign=True),
-            }
-            for way, entry in metrics["bridge"]["ways"].items()
-        ]
-    return tables
+def _registered(record: RetrainRecord, start: Start, trained: Trained, run: Run) -> RegisteredModel:
+    return RegisteredModel(
+        model=Path(trained.runs.finetune).name,
+        status="accepted" if record.verdict == "accepted" else "rejected",
+        previous=record.last,
+        plan=start.plan,
+        continuations=start.continuations,
+        retrain=run.path.name,
+        gate=Path(trained.runs.gate).name,
+        registered=run.manifest.started,
+    )

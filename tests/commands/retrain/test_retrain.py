@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from hrembed.commands.finetune.run import run_finetune
-from hrembed.commands.retrain.drift import look_for_drift, unknown_share
+from hrembed.commands.retrain.drift import measure_drift, unknown_share
 from hrembed.commands.retrain.run import run_retrain
 from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.config.retrain import DriftSection, RetrainConfig
 from hrembed.errors import DataError, ThresholdError
-from hrembed.runs.model_registry import accepted, read_registry, register
+from hrembed.records.retrain import RegisteredModel, RetrainRecord
+from hrembed.runs.model_registry import read_registry, register
+from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.types import Pair
@@ -48,25 +50,31 @@ def test_pairs_that_differ_drift_and_equal_ones_do_not():
             return encoder.vectors([*every, *texts], side).toarray()[len(every) :]
 
     bootstrap = BootstrapSection(resamples=200)
-    same = look_for_drift(Dense(), old, old, DriftSection(), bootstrap)
-    assert not any(row["drifted"] for row in same.values())
-    found = look_for_drift(Dense(), old, new, DriftSection(), bootstrap)
-    assert {kind for kind, row in found.items() if row["drifted"]} >= {"length", "vocabulary", "distance"}
+    assert measure_drift(Dense(), old, old, DriftSection(), bootstrap).drifted() == ()
+    found = measure_drift(Dense(), old, new, DriftSection(), bootstrap).drifted()
+    assert set(found) >= {"length", "vocabulary", "distance"}
     assert unknown_share(["a b"], ["b c c d"]) == 0.75
 
 
+def registered(model: str, status: str) -> RegisteredModel:
+    settled = {"plan": "restart", "continuations": 0, "retrain": "r", "gate": "g", "registered": "2026-01-01T00:00:00"}
+    return RegisteredModel(model=model, status=status, previous="finetune/z", **settled)
+
+
 def test_the_registry_has_one_accepted_model_at_most(tmp_path: Path):
-    assert accepted(read_registry(tmp_path)) is None
+    assert read_registry(tmp_path).accepted() is None
     for model, status in (("a", "accepted"), ("b", "rejected"), ("c", "accepted")):
-        register(tmp_path, {"model": model, "status": status})
-    assert [entry["status"] for entry in read_registry(tmp_path)] == ["superseded", "rejected", "accepted"]
-    assert accepted(read_registry(tmp_path)) == {"model": "c", "status": "accepted"}
+        register(tmp_path, registered(model, status))
+    assert [entry.status for entry in read_registry(tmp_path).models] == ["superseded", "rejected", "accepted"]
+    assert read_registry(tmp_path).accepted() == registered("c", "accepted")
+    content = json.loads((tmp_path / "registry.json").read_text(encoding="utf-8"))
+    assert [entry["from"] for entry in content["models"]] == ["finetune/z"] * 3
     (tmp_path / "registry.json").write_text('{"format": 9, "models": []}', encoding="utf-8")
     with pytest.raises(DataError, match="has format 9"):
         read_registry(tmp_path)
     (tmp_path / "registry.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="is damaged"):
-        register(tmp_path, {"model": "d", "status": "accepted"})
+        register(tmp_path, registered("d", "accepted"))
 
 
 def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
@@ -83,15 +91,15 @@ def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pai
     assert not (runs / "registry.json").exists()
     result = run_retrain(settled.model_copy(update={"pairs": str(fresh)}), Workspace(runs))
     assert (result.status, result.failure) == ("accepted", None)
-    assert "vocabulary" in result.metrics["drifted"]
-    assert result.metrics["plan"] == "restart"  # most words are unknown
-    (entry,) = read_registry(runs)
-    assert (entry["status"], entry["from"]) == ("accepted", f"finetune/{first}")
-    ways = result.metrics["bridge"]["ways"]
-    assert list(ways) == [
+    assert "vocabulary" in result.metrics.drifted
+    assert result.metrics.retraining.plan == "restart"  # most words are unknown
+    (entry,) = read_registry(runs).models
+    assert (entry.status, entry.previous) == ("accepted", f"finetune/{first}")
+    assert find_run(runs, result.run).record(RetrainRecord) == result.metrics
+    assert list(result.metrics.retraining.bridge.ways) == [
         "old model", "new queries, no map", "new queries, orthogonal map", "new queries, low rank map", "re-encoded",
     ]  # fmt: skip
-    assert "On old vectors of task/test: ndcg@10" in result.metrics["notice"]
+    assert "On old vectors of task/test: ndcg@10" in result.notice
     assert (Path(result.run) / "bridge-low-rank.parquet").is_file()
     strict = settled.model_copy(
         update={"force": True, "gate": settled.gate.model_validate({"quality": [{"margin": None, "at_least": 2}]})}
@@ -99,8 +107,8 @@ def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pai
     refused = run_retrain(strict, Workspace(runs))
     assert refused.status == "rejected"
     assert isinstance(refused.failure, ThresholdError)
-    assert refused.metrics["plan"] == "continue"
-    assert [entry["status"] for entry in read_registry(runs)] == ["accepted", "rejected"]
-    assert refused.metrics["last"] == f"finetune/{entry['model']}"
+    assert refused.metrics.retraining.plan == "continue"
+    assert [entry.status for entry in read_registry(runs).models] == ["accepted", "rejected"]
+    assert refused.metrics.last == f"finetune/{entry.model}"
     manifest = json.loads((Path(refused.run) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "ok"

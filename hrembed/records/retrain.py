@@ -1,0 +1,226 @@
+"""What `hrembed retrain` says, and the registry of models that it keeps."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from hrembed.metrics.gating import Outcome
+from hrembed.records.base import CommandRecord, Measured, Number, Record
+
+DriftKind = Literal["length", "vocabulary", "distance", "metric"]
+Plan = Literal["continue", "restart"]
+
+
+class DriftRow(Record):
+    """How much new pairs differ from old ones in one respect.
+
+    Attributes:
+        found: The difference; null where it is undefined.
+        limit: The smallest difference that counts as drift.
+        drifted: Whether it counts.
+    """
+
+    found: Number
+    limit: float
+    drifted: bool
+
+
+class LengthDrift(DriftRow):
+    """Change of the mean length of a document, as a share.
+
+    Attributes:
+        words: Mean number of words of old and of new documents.
+    """
+
+    words: tuple[float, float]
+
+
+class DistanceDrift(DriftRow):
+    """Distance of the mean vectors.
+
+    Attributes:
+        p_value: Of a permutation test; a drift must also be more than chance.
+    """
+
+    p_value: float
+
+
+class MetricDrift(DriftRow):
+    """How much lower the model in use scores on new pairs.
+
+    Attributes:
+        old: Mean reciprocal rank on old pairs.
+        new: The same on new pairs.
+    """
+
+    old: Measured
+    new: Measured
+
+
+class Drift(Record):
+    """New pairs against old ones.
+
+    Attributes:
+        length: Change of the mean number of words, as a share.
+        vocabulary: Share of the words of new documents that no old one holds.
+        distance: Distance of the mean vectors.
+        metric: Mean reciprocal rank of the model in use, old minus new.
+    """
+
+    length: LengthDrift
+    vocabulary: DriftRow
+    distance: DistanceDrift
+    metric: MetricDrift
+
+    def rows(self) -> dict[DriftKind, DriftRow]:
+        """Return every kind of drift."""
+        return {
+            "length": self.length,
+            "vocabulary": self.vocabulary,
+            "distance": self.distance,
+            "metric": self.metric,
+        }
+
+    def drifted(self) -> tuple[DriftKind, ...]:
+        """Return the kinds that count as drift."""
+        return tuple(kind for kind, row in self.rows().items() if row.drifted)
+
+
+class BridgeWay(Record):
+    """One way to search: which queries on which documents.
+
+    Attributes:
+        score: Mean of the metric.
+        difference: That minus the score of the old model.
+    """
+
+    score: Measured
+    difference: Measured
+
+
+class Bridge(Record):
+    """New queries on document vectors of the old model, beside full re-encoding.
+
+    Attributes:
+        task: Task on which it was measured.
+        metric: Its metric.
+        ways: Name of a way to search -> what it scored; `old model` and `re-encoded` are the ends.
+        best: The map that was chosen on another task.
+        survived: Share of the gain of re-encoding that this map keeps; null where there is no gain.
+    """
+
+    task: str
+    metric: str
+    ways: dict[str, BridgeWay]
+    best: str
+    survived: float | None
+
+
+class RetrainedModel(Record):
+    """The new model, as configs name it.
+
+    Attributes:
+        ref: Its reference.
+        max_tokens: Length at which its texts are cut.
+    """
+
+    ref: str
+    max_tokens: int
+
+
+class RetrainRuns(Record):
+    """Folders of the runs of the commands that took part.
+
+    Attributes:
+        finetune: The training.
+        eval: Both models on the tasks of the proof.
+        gate: The new model against the old one.
+    """
+
+    finetune: str
+    eval: str
+    gate: str
+
+
+class Retraining(Record):
+    """A training that was worth it, and what came of it.
+
+    Attributes:
+        plan: Whether it went on from the model in use, or started from the base again.
+        why: The reason.
+        continuations: Times in a row that training went on from the model before.
+        model: The new model.
+        runs: What it was trained and measured by.
+        gate: Verdict of the gate.
+        bridge: What its queries find on old document vectors.
+    """
+
+    plan: Plan
+    why: str
+    continuations: int
+    model: RetrainedModel
+    runs: RetrainRuns
+    gate: Outcome
+    bridge: Bridge
+
+
+class RetrainRecord(CommandRecord):
+    """All that the periodic job says.
+
+    Attributes:
+        verdict: What became of the new model, or that none was trained.
+        last: Run of the model in use.
+        drift: New pairs against those it was trained on.
+        drifted: Kinds of drift that count.
+        retraining: The training; null where it was not worth it.
+    """
+
+    command: ClassVar[str] = "retrain"
+
+    verdict: Literal["not worth it", "accepted", "rejected"]
+    last: str
+    drift: Drift
+    drifted: tuple[DriftKind, ...]
+    retraining: Retraining | None
+
+
+class RegisteredModel(Record):
+    """A model in the registry.
+
+    Attributes:
+        model: Id of its finetune run.
+        status: `accepted` (the model in use), `rejected` by the gate, or `superseded` by a later one.
+        previous: Run of the model that was in use before; `from` in JSON.
+        plan: Whether its training went on from that one.
+        continuations: Times in a row that training went on from the model before.
+        retrain: Id of the run that registered it.
+        gate: Id of the gate run that judged it.
+        registered: When, in ISO 8601.
+    """
+
+    model: str
+    status: Literal["accepted", "rejected", "superseded"]
+    previous: str = Field(validation_alias="from", serialization_alias="from")
+    plan: Plan
+    continuations: int
+    retrain: str
+    gate: str
+    registered: str
+
+
+class Registry(Record):
+    """Every model that was judged, the content of `registry.json`.
+
+    Attributes:
+        format: Number of the shape.
+        models: Oldest first; one at most is accepted.
+    """
+
+    format: Literal[1] = 1
+    models: tuple[RegisteredModel, ...] = ()
+
+    def accepted(self) -> RegisteredModel | None:
+        """Return the model in use; None where none was accepted."""
+        return next((entry for entry in reversed(self.models) if entry.status == "accepted"), None)
