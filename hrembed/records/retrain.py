@@ -108,7 +108,9 @@ class Bridge(Record):
         metric: Its metric.
         ways: Name of a way to search -> what it scored; `old model` and `re-encoded` are the ends.
         best: The map that was chosen on another task.
-        survived: Share of the gain of re-encoding that this map keeps; null where there is no gain.
+        survived: Share of the gain of re-encoding that this map keeps, negative where it loses; null where re-encoding
+            shows no gain.
+        no_gain: Why it shows none; empty otherwise.
     """
 
     task: str
@@ -116,6 +118,7 @@ class Bridge(Record):
     ways: dict[str, BridgeWay]
     best: str
     survived: float | None
+    no_gain: str
 
 
 class RetrainedModel(Record):

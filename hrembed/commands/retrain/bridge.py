@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import BootstrapSection
     from hrembed.config.retrain import BridgeSection
-    from hrembed.types import Encoder, Floats, Task
+    from hrembed.types import Encoder, Estimate, Floats, Task
 
 METRIC = "ndcg@10"
 OLD, UNMAPPED, REENCODED = "old model", "new queries, no map", "re-encoded"
@@ -87,16 +87,30 @@ def judge_bridge(task: str, ways: dict[str, BridgeWay], best: str) -> Bridge:
         ways: What each way scored.
         best: Way that was chosen on another task; one that is chosen on this one flatters itself a little.
     """
-    gain = ways[REENCODED].difference.value
-    survived = ways[best].difference.value / gain if gain > 0 else None
-    return Bridge(task=task, metric=METRIC, ways=ways, best=best, survived=survived)
+    gain = ways[REENCODED].difference
+    no_gain = _why_no_gain(gain)
+    survived = None if no_gain else ways[best].difference.value / gain.value
+    return Bridge(task=task, metric=METRIC, ways=ways, best=best, survived=survived, no_gain=no_gain)
+
+
+def _why_no_gain(gain: Estimate) -> str:
+    """Say why an interval shows no gain, of which nothing could survive; empty where it shows one."""
+    if np.isnan(gain.low):
+        return "the gain of re-encoding has no interval"
+    if gain.high < 0:
+        return "re-encoding scores lower than the old model"
+    if gain.low <= 0:
+        return f"the interval of the gain, [{gain.low:+.3f}, {gain.high:+.3f}], includes 0"
+    return ""
 
 
 def bridge_sentence(bridge: Bridge) -> str:
     """Say what the bridge is worth."""
     score = {way: scored.score.value for way, scored in bridge.ways.items()}
-    share = bridge.survived
-    kept = "re-encoding gains nothing" if share is None else f"{share:.0%} of the gain survives"
+    if bridge.survived is None:
+        kept = f"{bridge.no_gain}, so there is no gain to keep"
+    else:
+        kept = f"{bridge.survived:.0%} of the gain survives" if bridge.survived > 0 else "nothing of the gain survives"
     unmapped = f", {score[UNMAPPED]:.3f} without a map" if UNMAPPED in score else ""
     return (
         f"On old vectors of {bridge.task}: {bridge.metric} {score[bridge.best]:.3f} through the best map"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.retrain.bridge import bridge_sentence, judge_bridge
 from hrembed.commands.retrain.drift import measure_drift, unknown_share
 from hrembed.commands.retrain.run import run_retrain
 from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
@@ -14,12 +16,12 @@ from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.config.retrain import DriftSection, RetrainConfig
 from hrembed.errors import DataError, ThresholdError
-from hrembed.records.retrain import RegisteredModel, RetrainRecord
+from hrembed.records.retrain import BridgeWay, RegisteredModel, RetrainRecord
 from hrembed.runs.model_registry import read_registry, register
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
-from hrembed.types import Pair
+from hrembed.types import Estimate, Pair
 
 from conftest import jsonl
 
@@ -75,6 +77,51 @@ def test_the_registry_has_one_accepted_model_at_most(tmp_path: Path):
     (tmp_path / "registry.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="is damaged"):
         register(tmp_path, registered("d", "accepted"))
+
+
+def bridged(gain: tuple[float, float, float], through: float):
+    """A bridge of which only the gain of re-encoding and what a map keeps of it matter."""
+
+    def way(value: float, low: float, high: float) -> BridgeWay:
+        score = Estimate(0.5 + value, 0.4, 0.7, 9, "groups")
+        return BridgeWay(score=score, difference=Estimate(value, low, high, 9, "groups"))
+
+    mapped = "new queries, orthogonal map"
+    ways = {"old model": way(0, 0, 0), mapped: way(through, through - 0.1, through + 0.1), "re-encoded": way(*gain)}
+    return judge_bridge("task/test", ways, mapped)
+
+
+def test_a_share_of_the_gain_is_told():
+    bridge = bridged((0.1, 0.04, 0.16), through=0.07)
+    assert (bridge.survived, bridge.no_gain) == (pytest.approx(0.7), "")
+    assert bridge_sentence(bridge) == (
+        "On old vectors of task/test: ndcg@10 0.570 through the best map; old model 0.500, re-encoded 0.600: "
+        "70% of the gain survives."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "why"),
+    [
+        ((0.1, -0.01, 0.21), "the interval of the gain, [-0.010, +0.210], includes 0"),
+        ((0.1, 0.0, 0.2), "the interval of the gain, [+0.000, +0.200], includes 0"),
+        ((-0.02, -0.1, 0.06), "the interval of the gain, [-0.100, +0.060], includes 0"),
+        ((-0.1, -0.2, -0.01), "re-encoding scores lower than the old model"),
+        ((0.1, np.nan, np.nan), "the gain of re-encoding has no interval"),
+    ],
+)
+def test_without_a_gain_there_is_no_share_of_it(gain, why):
+    bridge = bridged(gain, through=-0.03)
+    assert bridge.survived is None
+    assert "%" not in bridge_sentence(bridge)
+    assert bridge_sentence(bridge).endswith(f": {why}, so there is no gain to keep.")
+    assert bridge.no_gain == why
+
+
+def test_a_map_that_loses_keeps_nothing_of_a_gain():
+    bridge = bridged((0.1, 0.04, 0.16), through=-0.03)
+    assert bridge.survived == pytest.approx(-0.3)
+    assert bridge_sentence(bridge).endswith(": nothing of the gain survives.")
 
 
 def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
