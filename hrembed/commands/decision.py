@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrembed.commands.compare.run import run_compare
 from hrembed.commands.compare.tables import DECISION
@@ -17,11 +17,12 @@ from hrembed.reports.markdown import markdown_table
 if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.config.schema import DecisionConfig
+    from hrembed.records.compare import CompareRecord
     from hrembed.runs.workspace import Workspace
     from hrembed.types import CommandResult
 
 
-def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[Any]:
+def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[CompareRecord]:
     """Fine-tune, train from scratch, evaluate both beside the pre-trained model and the baselines, and compare.
 
     Each step opens a run of its own. Models of `eval.models` take part as further alternatives, for example an API.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+from hrembed.metrics.gating import Outcome
 from hrembed.records.base import CommandRecord, Measured, Number, Record
 from hrembed.records.eval import Comparison
+from hrembed.records.finetune import ParameterCounts
 
 
 class ComparedModel(Record):
@@ -64,11 +66,11 @@ class AuditSummary(Record):
     """What an audit of a model found.
 
     Attributes:
-        verdict: Verdict of the audit.
+        verdict: Verdict of the audit; `ok` where nothing was judged.
         growth: Every gap against the reference; empty without an audit of the reference, and for that one itself.
     """
 
-    verdict: str
+    verdict: Outcome | Literal["ok"]
     growth: tuple[GapGrowth, ...]
 
 
@@ -81,7 +83,7 @@ class TrainingEffort(Record):
         peak_memory_mb: Largest resident memory of the process, MB.
         pairs: Training pairs.
         steps: Planned steps.
-        parameters: Numbers of parameters: `total` and `trainable`.
+        parameters: Of the model in training.
     """
 
     run: str
@@ -89,7 +91,7 @@ class TrainingEffort(Record):
     peak_memory_mb: float
     pairs: int
     steps: int
-    parameters: dict[str, int]
+    parameters: ParameterCounts
 
 
 class CompareRecord(CommandRecord):

@@ -25,6 +25,7 @@ from hrembed.records.compare import (
     HeadlineScore,
     TrainingEffort,
 )
+from hrembed.records.finetune import FinetuneRecord
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
@@ -234,14 +235,14 @@ def _training(side: EvaluatedModel, runs_dir: Path) -> TrainingEffort | None:
     if not ref.is_run:
         return None
     run = find_run(runs_dir, ref.target, "finetune")
-    metrics = run.json("metrics.json")
+    tuned = run.record(FinetuneRecord)
     return TrainingEffort(
         run=run.name,
         seconds=run.manifest.seconds,
         peak_memory_mb=run.manifest.peak_memory_mb,
-        pairs=metrics["pairs"],
-        steps=metrics["steps"],
-        parameters=metrics["parameters"],
+        pairs=tuned.pairs,
+        steps=tuned.steps,
+        parameters=tuned.parameters,
     )
 
 

@@ -14,15 +14,21 @@ from hrembed.cli.app import main
 from hrembed.commands.compare.costs import CostRequest, measure_cost
 from hrembed.commands.compare.run import run_compare
 from hrembed.commands.compare.tables import price_of
+from hrembed.commands.eval.run import run_evaluate
+from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.compare import AlternativeSection, CompareConfig, LoadSection, PricesSection
-from hrembed.config.parts import ModelSection
+from hrembed.config.eval import EvalConfig
+from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
+from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.data.read import read_task
 from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.metrics.scaling import fit_growth, transformer_flops
 from hrembed.records.base import as_json
 from hrembed.records.compare import CompareRecord, ModelCost, TrainingEffort
+from hrembed.records.finetune import ParameterCounts
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
+from source_runs import NO_PROOF
 
 from conftest import jsonl
 
@@ -48,7 +54,8 @@ def test_prices_of_machines_and_of_endpoints():
     prices = PricesSection(machine_hour=3.6)
     cost = ModelCost(dimensions=2, load_seconds=0, query_ms=(1,), document_ms=(1,), texts_per_second=1000.0,
                      peak_memory_mb=1, embedding=None, growth=(), search_exponent=1, document_tokens=50.0)  # fmt: skip
-    training = TrainingEffort(run="finetune/x", seconds=1000, peak_memory_mb=1, pairs=1, steps=1, parameters={})
+    counts = ParameterCounts(trainable=1, all=1)
+    training = TrainingEffort(run="finetune/x", seconds=1000, peak_memory_mb=1, pairs=1, steps=1, parameters=counts)
     own = AlternativeSection(model="m", setup=5)
     assert price_of(cost, training, own, prices) == pytest.approx((5 + 1.0, 1.0))
     api = AlternativeSection(model="m", per_million_tokens=0.02)
@@ -163,6 +170,34 @@ def test_a_table_of_vectors_is_compared_and_costs_nothing_here(task: Path, tmp_p
     assert main(["compare", "eval/latest", *arguments, "--set", f"load={load}"]) == 0
     (folder,) = (tmp_path / "runs" / "compare").iterdir()
     assert list(json.loads((folder / "timings.json").read_text(encoding="utf-8"))) == ["bm25"]
+
+
+def test_what_a_training_took_is_that_of_its_run(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
+    runs, base = tmp_path / "runs", ModelSection(ref=f"path:{tiny_model}")
+    tuned = run_finetune(
+        FinetuneConfig(
+            model=base,
+            sources=(SourceSection(path=str(pairs)),),
+            train=TrainSection(epochs=1, batch_size=8, max_tokens=32, evaluations=1),
+            dev=TaskSection(path=str(task)),
+            proof=NO_PROOF,
+        ),
+        Workspace(runs),
+    )
+    models = (base, ModelSection(ref=f"run:{Path(tuned.run).name}", max_tokens=32))
+    run_evaluate(EvalConfig(models=models, baselines=(), tasks=(TaskSection(path=str(task)),)), Workspace(runs))
+    record = run_compare(CompareConfig(load=None), Workspace(runs)).metrics
+    (without, effort) = record.training.values()
+    manifest = find_run(runs, "latest", "finetune").manifest
+    assert without is None
+    assert effort == TrainingEffort(
+        run=f"finetune/{Path(tuned.run).name}",
+        seconds=manifest.seconds,
+        peak_memory_mb=manifest.peak_memory_mb,
+        pairs=tuned.metrics.pairs,
+        steps=tuned.metrics.steps,
+        parameters=tuned.metrics.parameters,
+    )
 
 
 def ranked_apart(tmp_path: Path, shifts: dict[str, list[int]]) -> tuple[Path, dict[str, Path]]:
