@@ -1,13 +1,15 @@
-"""Tables of real decisions in the words of the law: selection and scoring rates, impact ratios, four fifths."""
+"""Recorded decisions about people: how they are read, and the tables of rates and impact ratios made of them."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import re
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from hrembed.audit.answers import USUAL, read_answers, spelling_key
 from hrembed.errors import DataError
 from hrembed.metrics.legal import (
     Count,
@@ -24,66 +26,214 @@ from hrembed.records.bias_audit import CategoryRow, Persons, StratifiedOdds
 from hrembed.types import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.audit.answers import Answers
     from hrembed.types import TextRows
 
 UNKNOWN = "unknown"
-SMALL_SHARE = 0.02  # 6 RCNY section 5-301: such a category may be left out of the ratios, if that is said
-_YES = {"1", "true", "yes", "y", "t"}
-_NO = {"0", "false", "no", "n", "f"}
+_YES = {"true", "yes", "y", "t"}
+_NO = {"false", "no", "n", "f"}
+_APPLICANTS = re.compile(r"((number|no|n|num|count|total)( of)? )?(applicants|applications)")
+_COUNTS = re.compile(
+    r"((number|no|n|num|count|total)( of)? )?(candidates|persons|people|assessed|total|n|count|applied|pool)"
+)
+_SUMS = {"total", "totals", "all", "overall", "grand total", "sum", "all applicants", "all candidates"}
+
+
+class Columns(NamedTuple):
+    """Which columns of a file say what.
+
+    Attributes:
+        attributes: Columns with categories.
+        selected: Yes or no, or the number selected; None for none.
+        score: A number; None for none.
+        job: What was applied for; None for none.
+        applicants: How many people a row stands for; None where each row is a person.
+        scored: How many of them scored above the median; None for none.
+    """
+
+    attributes: tuple[str, ...]
+    selected: str | None = "selected"
+    score: str | None = None
+    job: str | None = None
+    applicants: str | None = None
+    scored: str | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """All columns that the file must have."""
+        others = (self.selected, self.score, self.job, self.applicants, self.scored)
+        return (*self.attributes, *(column for column in others if column is not None))
+
+
+class SmallRule(NamedTuple):
+    """What happens to a category with few people.
+
+    Attributes:
+        share: Below this share of the people a category is small.
+        base: Of which people: those whose category is `known`, or `all`.
+        treat: `blank`: it has a row, but no impact ratio, and cannot be the best; `exclude`: the same, without a row
+            in the printed table; `count`: it is a category like any other.
+
+    Source:
+        6 RCNY section 5-301(d), which lets the auditor leave such a category out and asks for the reason.
+    """
+
+    share: float = 0.02
+    base: Literal["known", "all"] = "known"
+    treat: Literal["blank", "exclude", "count"] = "blank"
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """One row for each person.
+    """One row for each person, or for each group of people that share everything but the outcome.
 
     Attributes:
-        groups: Attribute -> the category of each person; `unknown` where it is not given.
-        selected: Whether the person moved on; None when the file says nothing of it.
-        scores: What the tool said; None when the file has none.
+        answers: Attribute -> what the rows answered.
+        persons: How many people each row stands for; 1 in a file with a row for each person.
+        selected: How many of them moved on; None when the file says nothing of it.
+        scores: What the tool said of the person; None when the file has none.
+        scored: How many of a row scored above the median, as a file of counts says; None when it does not.
         jobs: What was applied for; None when unknown.
+        dropped: Lines of rows that were left out for want of a decision or a score.
     """
 
-    groups: Mapping[str, tuple[str, ...]]
-    selected: tuple[bool, ...] | None
+    answers: Mapping[str, Answers]
+    persons: tuple[int, ...]
+    selected: tuple[int, ...] | None
     scores: tuple[float, ...] | None
+    scored: tuple[int, ...] | None
     jobs: tuple[str, ...] | None
+    dropped: tuple[int, ...] = ()
+
+
+def count_column(rows: TextRows, columns: Columns) -> str | None:
+    """Find the column that says how many people a row stands for; None where each row is a person.
+
+    A column of applicants makes a file one of counts when all its cells, and those of the decisions, are whole numbers.
+    Columns with other names for people (`n`, `total`, `candidates`) do where a decision is a number above 1.
+    """
+    if columns.selected is None or columns.score is not None:
+        return None
+    chosen = [_number(row[columns.selected]) for _, row in rows]
+    many = any(number is not None and number > 1 for number in chosen)
+    for name in rows[0][1]:
+        key = re.sub(r"[\W_]+", " ", name.casefold().replace("#", " number ")).strip()
+        fits = _APPLICANTS.fullmatch(key) or (many and _COUNTS.fullmatch(key))
+        if name in columns.named or not fits:
+            continue
+        totals = [_number(row.get(name, "")) for _, row in rows]
+        if _are_counts(chosen, totals):
+            return name
+    return None
+
+
+def _are_counts(chosen: Sequence[int | None], totals: Sequence[int | None]) -> bool:
+    pairs = zip(chosen, totals, strict=True)
+    return all(part is not None and total is not None and part <= total for part, total in pairs)
 
 
 def read_decisions(
-    file: Path, rows: TextRows, attributes: Sequence[str], selected: str | None, score: str | None, job: str | None
+    file: Path,
+    rows: TextRows,
+    columns: Columns,
+    *,
+    unknown: Sequence[str] = (USUAL,),
+    undecided: Literal["refuse", "drop"] = "refuse",
 ) -> Decisions:
     """Read decisions from a table.
 
     Args:
         file: Where the rows come from, for messages.
-        rows: One for each person, with all columns named below.
-        attributes: Columns with categories; an empty cell is `unknown`.
-        selected: Column with yes or no (1, 0, true, false); None for none.
-        score: Column with a number; None for none.
-        job: Column with the job; None for none.
+        rows: With all columns named below.
+        columns: Which column says what.
+        unknown: Words that say that a category is not known; see `is_unknown`.
+        undecided: What to do with a row without a decision or a score: refuse the file, or drop the row.
 
     Raises:
         DataError: A cell cannot be read; nothing is guessed.
     """
+    needed = [column for column in (columns.selected, columns.score, columns.scored) if column is not None]
+    dropped = tuple(line for line, row in rows if undecided == "drop" and not all(row[c].strip() for c in needed))
+    without = {*dropped}
+    kept = [(line, row) for line, row in rows if line not in without]
+    if not kept:
+        raise DataError(f"{file}: no row has a decision", hint="look at the columns that `decisions` names")
+    if columns.applicants is None:
+        persons = (1,) * len(kept)
+    else:
+        persons = tuple(_whole(file, line, row[columns.applicants], columns.applicants) for line, row in kept)
+        _refuse_sums(file, kept, columns, persons)
     return Decisions(
-        {name: tuple(row[name].strip() or UNKNOWN for _, row in rows) for name in attributes},
-        tuple(_yes(file, line, row[selected]) for line, row in rows) if selected else None,
-        tuple(score_cell(file, line, row[score]) for line, row in rows) if score else None,
-        tuple(row[job] for _, row in rows) if job else None,
+        {name: read_answers([row[name] for _, row in kept], persons, unknown) for name in columns.attributes},
+        persons,
+        _outcomes(file, kept, columns.selected, columns, persons),
+        tuple(score_cell(file, line, row[columns.score]) for line, row in kept) if columns.score else None,
+        _outcomes(file, kept, columns.scored, columns, persons),
+        tuple(row[columns.job].strip() for _, row in kept) if columns.job else None,
+        dropped,
     )
 
 
-def _yes(file: Path, line: int, cell: str) -> bool:
-    word = cell.strip().lower()
-    if word not in _YES | _NO:
-        raise DataError(
-            f"{file}:{line}: '{cell.strip()[:20]}' is no decision; write 1 or 0, yes or no, true or false",
-            hint="a person without a decision is neither selected nor not: decide who counts before the audit",
+def _outcomes(
+    file: Path, rows: TextRows, column: str | None, columns: Columns, persons: Sequence[int]
+) -> tuple[int, ...] | None:
+    if column is None:
+        return None
+    if columns.applicants is None:
+        return tuple(_decision(file, line, row[column], column) for line, row in rows)
+    counts = tuple(_whole(file, line, row[column], column) for line, row in rows)
+    for (line, _), count, total in zip(rows, counts, persons, strict=True):
+        if count > total:
+            raise DataError(f"{file}:{line}: column '{column}' says {count:,} of {total:,} people")
+    return counts
+
+
+def _decision(file: Path, line: int, cell: str, column: str) -> int:
+    word, number = cell.strip().casefold(), _number(cell)
+    if word in _YES | _NO:
+        return int(word in _YES)
+    if number in (0, 1):
+        return int(number)
+    where = f"{file}:{line}: column '{column}': '{cell.strip()[:20]}' is no decision"
+    if number is not None:
+        hint = "where rows are counts, name the column with the number of people: --set decisions.applicants=COLUMN"
+    elif not word:
+        hint = (
+            "a person without a decision is neither selected nor not: decide who counts before the audit, or leave "
+            "such rows out with --set decisions.undecided=drop"
         )
-    return word in _YES
+    else:
+        hint = "name the column that says who moved on: --set decisions.selected=COLUMN"
+    raise DataError(f"{where}; write 1 or 0, yes or no, true or false", hint=hint)
+
+
+def _number(cell: str) -> int | None:
+    """A whole number of 0 or more (`667`, `667.0`, `1,390`), or None."""
+    text = cell.strip()
+    if re.fullmatch(r"\d{1,3}([,\u00a0\u202f ]\d{3})+", text):
+        text = re.sub(r"\D", "", text)
+    return int(text.split(".")[0]) if re.fullmatch(r"[0-9]{1,15}(\.0*)?", text) else None
+
+
+def _whole(file: Path, line: int, cell: str, column: str) -> int:
+    number = _number(cell)
+    if number is None:
+        raise DataError(f"{file}:{line}: column '{column}': '{cell.strip()[:20]}' is no number of people")
+    return number
+
+
+def _refuse_sums(file: Path, rows: TextRows, columns: Columns, persons: Sequence[int]) -> None:
+    """Refuse a row of counts that holds the sum of the others, as tables for people have."""
+    for attribute in columns.attributes:
+        for (line, row), people in zip(rows, persons, strict=True):
+            if spelling_key(row[attribute]) in _SUMS and 2 * people == sum(persons):
+                raise DataError(
+                    f"{file}:{line}: '{row[attribute].strip()}' in column '{attribute}' is the sum of the other rows",
+                    hint="leave the row out: it would be compared as a category",
+                )
 
 
 def score_cell(file: Path, line: int, cell: str) -> float:
@@ -101,96 +251,165 @@ def score_cell(file: Path, line: int, cell: str) -> float:
     return value
 
 
-def category_table(categories: Sequence[str], positive: Sequence[bool], confidence: float = 0.95) -> list[CategoryRow]:
-    """Compare categories with the most selected one.
+class Outcome(NamedTuple):
+    """How many people of one category there are, and how many of them moved on."""
 
-    Categories under 2 % of the persons and `unknown` ones get a row, but cannot be the best.
+    known: dict[str, Count]
+    unknown: Count
+
+
+def count_outcomes(
+    categories: Sequence[str | None], positive: Sequence[int], persons: Sequence[int] | None = None
+) -> Outcome:
+    """Add up rows by category.
 
     Args:
-        categories: Of each person.
-        positive: Whether the person was selected, or scored above the median.
+        categories: Of each row; None where it is unknown.
+        positive: How many of the row were selected, or scored above the median.
+        persons: How many people each row stands for; None for one.
+    """
+    sums: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
+    for category, chosen, people in zip(categories, positive, persons or [1] * len(categories), strict=True):
+        sums[category][0] += int(chosen)
+        sums[category][1] += people
+    unknown = Count(*sums.pop(None, (0, 0)))
+    return Outcome({name: Count(*sums[name]) for name in sorted(name for name in sums if name is not None)}, unknown)
+
+
+def category_table(
+    outcome: Outcome, rule: SmallRule = SmallRule(), *, four_fifths: bool = True, confidence: float = 0.95
+) -> list[CategoryRow]:
+    """Compare categories with the most selected one.
+
+    People of unknown category get a row and nothing else. A small category is compared or not as `rule` says; what is
+    not compared cannot be the best, and has no ratio, so that none is above 1.
+
+    Args:
+        outcome: People by category.
+        rule: What happens to a small category.
+        four_fifths: Whether the rule of four fifths is about this rate; it is about selection.
         confidence: Of the intervals of rates.
 
     Returns:
-        One row for each category, in sorted order, `unknown` last.
+        One row for each category, in sorted order, the unknown last. No row is the best where nobody was selected.
     """
-    totals = Counter(categories)
-    selected = Counter(category for category, chosen in zip(categories, positive, strict=True) if chosen)
-    counts = {name: Count(selected[name], totals[name]) for name in sorted(totals, key=lambda n: (UNKNOWN in n, n))}
-    persons = len(categories)
-    eligible = [name for name in counts if UNKNOWN not in name and counts[name].total >= SMALL_SHARE * persons]
-    best = max(eligible, key=lambda name: (counts[name].rate, counts[name].total, name), default=None)
-    return [_row(name, counts, best, persons, confidence) for name in counts]
+    counts, unknown = outcome
+    known = sum(count.total for count in counts.values())
+    persons = known + unknown.total
+    base = known if rule.base == "known" else persons
+    few = {name for name, count in counts.items() if rule.treat != "count" and is_small(count.total, base, rule)}
+    compared = {name: count for name, count in counts.items() if name not in few and count.total}
+    best = max(compared, key=lambda name: (compared[name].rate, compared[name].total, name), default=None)
+    if best is not None and not compared[best].selected:
+        best = None
+    rows = []
+    for name, count in counts.items():
+        note = _note(rule) if name in few else "best" if name == best else ""
+        reference = compared[best] if best is not None and name in compared else None
+        comparison = _comparison(count, reference, four_fifths=four_fifths, itself=name == best)
+        rows.append(_row(name, count, comparison, (persons, known), note, confidence))
+    if unknown.total:
+        rows.append(_row(UNKNOWN, unknown, _comparison(unknown, None), (persons, 0), UNKNOWN, confidence))
+    return rows
 
 
-def _row(name: str, counts: Mapping[str, Count], best: str | None, persons: int, confidence: float) -> CategoryRow:
-    count = counts[name]
-    share = count.total / persons
-    note = "unknown" if UNKNOWN in name else "under 2 %" if share < SMALL_SHARE else "best" if name == best else ""
-    ratio = z = p_value = float("nan")
-    below, test, missing = False, "", 0
-    if best is not None and note != "unknown":
-        top = counts[best]
-        ratio = impact_ratio(count, top)
-        z, p_value = two_proportions(count, top)
-        if name != best:
-            exact = small(count, top)
-            below, missing = below_four_fifths(count, top), shortfall(count, top)
-            test, p_value = ("Fisher", fisher(count, top)) if exact else ("z", p_value)
+def is_small(people: int, base: int, rule: SmallRule) -> bool:
+    """Whether so many of `base` people are fewer than the share of the rule."""
+    return base > 0 and people / base < rule.share
+
+
+def _note(rule: SmallRule) -> str:
+    return f"under {100 * rule.share:g} %" + (", excluded" if rule.treat == "exclude" else "")
+
+
+class _Comparison(NamedTuple):
+    """A category against the best one, as its row says it."""
+
+    ratio: float = float("nan")
+    below: bool | None = None
+    z: float = float("nan")
+    p_value: float = float("nan")
+    test: str = ""
+    missing: int | None = None
+
+
+def _comparison(count: Count, best: Count | None, *, four_fifths: bool = True, itself: bool = False) -> _Comparison:
+    if best is None:
+        return _Comparison()
+    ratio, (z, p_value) = impact_ratio(count, best), two_proportions(count, best)
+    below, missing = (below_four_fifths(count, best), shortfall(count, best)) if four_fifths else (None, None)
+    if itself:
+        return _Comparison(ratio, below, z, p_value, "", missing)
+    test, p_value = rates_test(count, best)
+    return _Comparison(ratio, below, z, p_value, test, missing)
+
+
+def rates_test(one: Count, other: Count) -> tuple[str, float]:
+    """Two-sided test of equal rates: its name and p-value; Fisher's where cells are small, z otherwise."""
+    return ("Fisher", fisher(one, other)) if small(one, other) else ("z", two_proportions(one, other)[1])
+
+
+def _row(
+    name: str, count: Count, comparison: _Comparison, bases: tuple[int, int], note: str, confidence: float
+) -> CategoryRow:
+    persons, known = bases
     return CategoryRow(
         category=name,
         persons=Persons(selected=count.selected, total=count.total),
-        share=share,
+        share=count.total / persons if persons else float("nan"),
+        share_of_known=count.total / known if known else float("nan"),
         rate=Estimate(count.rate, *wilson(count, confidence), count.total, "persons"),
-        ratio=ratio,
-        below=below,
-        z=z,
-        p_value=p_value,
-        test=test,
-        missing=missing,
         note=note,
+        **comparison._asdict(),
     )
 
 
-def above_median(scores: Sequence[float]) -> list[bool]:
+def above_median(scores: Sequence[float]) -> list[int]:
     """Whether each score lies above the median of all; one that equals it does not.
 
     Source:
         6 RCNY section 5-300, "scoring rate".
     """
     median = float(np.median(scores))
-    return [score > median for score in scores]
+    return [int(score > median) for score in scores]
 
 
-def above_median_of_job(scores: Sequence[float], jobs: Sequence[str]) -> list[bool]:
+def above_median_of_job(scores: Sequence[float], jobs: Sequence[str]) -> list[int]:
     """The same with the median of each job, since scores of embeddings are not comparable between jobs."""
     of_job: dict[str, list[float]] = defaultdict(list)
     for score, job in zip(scores, jobs, strict=True):
         of_job[job].append(score)
     medians = {job: float(np.median(values)) for job, values in of_job.items()}
-    return [score > medians[job] for score, job in zip(scores, jobs, strict=True)]
+    return [int(score > medians[job]) for score, job in zip(scores, jobs, strict=True)]
 
 
 def within_jobs(
-    categories: Sequence[str], positive: Sequence[bool], jobs: Sequence[str], best: str
+    categories: Sequence[str | None],
+    positive: Sequence[int],
+    jobs: Sequence[str],
+    best: str,
+    persons: Sequence[int] | None = None,
 ) -> dict[str, StratifiedOdds]:
     """Compare every category with the best one within jobs (Mantel-Haenszel).
 
     Returns:
-        Category -> its odds against the best one; without the best and `unknown`.
+        Category -> its odds against the best one; without the best and people of unknown category.
     """
-    counted: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for category, chosen, job in zip(categories, positive, jobs, strict=True):
+    counted: dict[str, dict[str | None, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    for category, chosen, job, people in zip(
+        categories, positive, jobs, persons or [1] * len(categories), strict=True
+    ):
         counted[job][category][0] += int(chosen)
-        counted[job][category][1] += 1
+        counted[job][category][1] += people
     odds = {}
-    for name in sorted({*categories} - {best}):
-        if UNKNOWN not in name:
-            compared = mantel_haenszel([(Count(*of_job[name]), Count(*of_job[best])) for of_job in counted.values()])
-            odds[name] = StratifiedOdds(
-                odds_ratio=compared.odds_ratio,
-                statistic=compared.statistic,
-                p_value=compared.p_value,
-                strata=compared.strata,
-            )
+    for name in sorted({category for category in categories if category is not None} - {best}):
+        compared = mantel_haenszel([(Count(*of_job[name]), Count(*of_job[best])) for of_job in counted.values()])
+        odds[name] = StratifiedOdds(
+            odds_ratio=compared.odds_ratio,
+            statistic=compared.statistic,
+            p_value=compared.p_value,
+            strata=compared.strata,
+        )
     return odds
+
+

@@ -59,7 +59,10 @@ class LimitsSection(Section):
         "résumés.",
     )
     impact_ratio: float = Field(
-        default=0.8, gt=0, lt=1, description="Smallest acceptable ratio of selection rates at `headline_cut`."
+        default=0.8,
+        gt=0,
+        lt=1,
+        description="Smallest acceptable ratio of selection rates: of names at `headline_cut`, and of real decisions.",
     )
     flip: float | None = Field(
         default=None,
@@ -87,21 +90,64 @@ class ScoresFile(Section):
     )
 
 
+class SmallSection(Section):
+    """Categories with few people (6 RCNY section 5-301(d))."""
+
+    share: float = Field(default=0.02, ge=0, lt=1, description="A category with a smaller share of the people is small.")
+    base: Literal["known", "all"] = Field(
+        default="known",
+        description="The people whose share it is: those whose category is known, or all (6 RCNY 5-301(d) says neither).",
+    )
+    treat: Literal["blank", "exclude", "count"] = Field(
+        default="blank",
+        description="A small category has its number and rate but no impact ratio, and is never the best; the same, "
+        "named below the table instead of in it; or counts as any other (6 RCNY 5-301(d) leaves the choice to the "
+        "auditor and asks for the reason).",
+    )
+
+
 class DecisionsSection(Section):
     """Real decisions about people, for the legal tables."""
 
-    path: str = Field(description="CSV with one row per person.")
+    path: str = Field(description="Table with one row per person, or with counts (`applicants`).")
     attributes: tuple[str, ...] = Field(
-        default=("sex", "race_ethnicity"), min_length=1, description="Columns of categories; empty cells are unknown."
+        default=("sex", "race_ethnicity"), min_length=1, description="Columns of categories."
     )
-    selected: str | None = Field(default="selected", description="Column with yes or no; null where there is none.")
+    selected: str | None = Field(
+        default="selected", description="Column with yes or no, or with the number selected; null where there is none."
+    )
     score: str | None = Field(default=None, description="Score column; null where there is none.")
     job: str | None = Field(default=None, description="Job column, for comparisons within jobs.")
+    applicants: str | None = Field(
+        default=None,
+        description="Column with the number of people of a row of counts; null takes a column of that name, where there "
+        "is one and all of its cells are numbers.",
+    )
+    scored: str | None = Field(
+        default=None, description="Column with the number above the median, in rows of counts; null where there is none."
+    )
+    unknown: tuple[str, ...] = Field(
+        default=("usual",),
+        description="Answers that count as an unknown category, beside empty cells; `usual` stands for the usual ones "
+        "(`N/A`, `Prefer not to say`, `Decline to self-identify`, also in other languages). The run names them.",
+    )
+    undecided: Literal["refuse", "drop"] = Field(
+        default="refuse", description="A row without a decision or score: refuse the file, or drop the row and say so."
+    )
+    small: SmallSection = SmallSection()
 
     @model_validator(mode="after")
     def _something(self) -> DecisionsSection:
-        if self.selected is None and self.score is None:
-            raise ValueError("name a column: `selected`, `score` or both")
+        if self.selected is None and self.score is None and self.scored is None:
+            raise ValueError("name a column: `selected`, `score` or both (or `scored`, in rows of counts)")
+        return self
+
+    @model_validator(mode="after")
+    def _counts(self) -> DecisionsSection:
+        if self.scored is not None and self.applicants is None and self.selected is None:
+            raise ValueError("`scored` is for rows of counts: name `applicants` as well")
+        if self.score is not None and (self.applicants is not None or self.scored is not None):
+            raise ValueError("rows of counts have no `score` of a person: give `scored`, the number above the median")
         return self
 
 

@@ -45,6 +45,23 @@ def impact_ratio(group: Count, best: Count) -> float:
     return float("nan") if exact is None else float(exact)
 
 
+def ratio_interval(group: Count, best: Count, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the impact ratio, from Wilson's intervals of the two rates; NaN where the ratio is undefined.
+
+    Source:
+        Donner & Zou (2012), doi:10.1177/0962280210383082 (MOVER, for a ratio).
+    """
+    if _ratio(group, best) is None:
+        return float("nan"), float("nan")
+    (low, high), (bottom, top) = wilson(group, confidence), wilson(best, confidence)
+    product = group.rate * best.rate
+    inner = low * (2 * group.rate - low)
+    below = sqrt(max(0.0, product**2 - inner * top * (2 * best.rate - top)))
+    above = sqrt(max(0.0, product**2 - high * bottom * (2 * group.rate - high) * (2 * best.rate - bottom)))
+    lowest = inner / (product + below) if inner > 0 else 0.0
+    return lowest, (product + above) / (bottom * (2 * best.rate - bottom))
+
+
 def below_four_fifths(group: Count, best: Count) -> bool:
     """Whether the rate is less than four fifths of the best one, in whole numbers: exactly 0.8 is not less.
 
@@ -81,7 +98,9 @@ def two_proportions(group: Count, best: Count) -> tuple[float, float]:
         a group is empty.
 
     Source:
-        Castaneda v. Partida, 430 U.S. 482 (1977), n. 17; Hazelwood v. United States, 433 U.S. 299 (1977), n. 14.
+        Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, section 3.1, without continuity
+        correction. That "two or three standard deviations" count is from Castaneda v. Partida, 430 U.S. 482 (1977),
+        n. 17, and Hazelwood v. United States, 433 U.S. 299 (1977), n. 14, which compare a group with a population.
     """
     if not group.total or not best.total:
         return float("nan"), float("nan")

@@ -396,26 +396,29 @@ class CategoryRow(Record):
         category: Its name.
         persons: Persons selected (or scored above the median), and all.
         share: Of all persons.
+        share_of_known: Of the persons whose category is known; null for `unknown`.
         rate: Selection rate, with Wilson's interval.
-        ratio: Impact ratio; null for `unknown`.
-        below: Less than four fifths of the best rate.
+        ratio: Impact ratio, at most 1; null for `unknown` and for small categories that are left out.
+        below: Less than four fifths of the best rate; null where that is not asked: of scoring rates, and of categories
+            that are not compared.
         z: Standard deviations from the best rate.
         p_value: Of the test named in `test`.
         test: `z` or `Fisher`, the latter where cells are small; empty for the best category.
-        missing: Selections short of four fifths.
-        note: `best`, `under 2 %`, `unknown` or empty.
+        missing: Selections short of four fifths; null as `below`.
+        note: `best`, `under 2 %`, `unknown` or empty; of `under 2 %, excluded` the printed tables show no row.
     """
 
     category: str
     persons: Persons
-    share: float
+    share: Number
+    share_of_known: Number = float("nan")
     rate: Measured
     ratio: Number
-    below: bool
+    below: bool | None
     z: Number
     p_value: Number
     test: str
-    missing: int
+    missing: int | None
     note: str
 
 
@@ -453,27 +456,75 @@ class DecisionTable(Record):
     Attributes:
         attribute: Column of the file, or several joined by ` x `.
         kind: Which rate.
+        basis: Which rule defines the rate, and what it does not say.
+        judged: Whether the verdict rests on it; not on what no rule asks for.
         rows: One for each category, `unknown` last.
         within_jobs: Comparisons within jobs; null where jobs are unknown.
     """
 
     attribute: str
     kind: str
+    basis: str = ""
+    judged: bool = False
     rows: tuple[CategoryRow, ...]
     within_jobs: WithinJobs | None = None
+
+
+class DecisionGate(Record):
+    """The verdict on the impact ratios of one table of real decisions.
+
+    Attributes:
+        attribute: As in the table.
+        kind: As in the table.
+        limit: Smallest ratio that is accepted, as the config chose it; no law sets it.
+        category: The category with the lowest ratio; empty where nothing could be compared.
+        best: The category it is compared with.
+        ratio: Its impact ratio; the intervals of all pairs of a table hold together.
+        p_value: Of equal rates of the two.
+        p_holm: Corrected by Holm over all pairs of categories of all judged tables.
+        verdict: Of this table.
+        reason: Why nothing could be compared; empty where something was.
+    """
+
+    attribute: str
+    kind: str
+    limit: float
+    category: str
+    best: str
+    ratio: Measured
+    p_value: Number
+    p_holm: Number
+    verdict: Outcome
+    reason: str = ""
 
 
 class RealDecisions(Record):
     """The tables of the law, from recorded decisions about people.
 
     Attributes:
-        persons: Rows of the file.
+        persons: People in the tables.
         law: Where the definitions come from, and what they do not say.
-        tables: Each kind of rate by each attribute and their intersection.
+        verdict: Of the limit on impact ratios, over all judged tables.
+        gates: The verdict of each judged table.
+        notes: What a reader must know beside the tables, in sentences.
+        counted_by: Column with the number of people of a row; empty where each row is a person.
+        dropped: Rows left out for want of a decision or a score.
+        unknown: Attribute (or several joined by ` x `) -> people whose category is not known.
+        unknown_answers: Attribute -> what counted as unknown -> people; the empty text is an empty cell.
+        spellings: Attribute -> category -> its other spellings.
+        tables: Each kind of rate by each attribute, by every two, and by all of them.
     """
 
     persons: int
     law: str
+    verdict: Outcome = "inconclusive"
+    gates: tuple[DecisionGate, ...] = ()
+    notes: tuple[str, ...] = ()
+    counted_by: str = ""
+    dropped: int = 0
+    unknown: dict[str, int] = Field(default_factory=dict)
+    unknown_answers: dict[str, dict[str, int]] = Field(default_factory=dict)
+    spellings: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     tables: tuple[DecisionTable, ...]
 
 
@@ -483,7 +534,7 @@ class BiasAuditRecord(CommandRecord):
     What was not asked for is empty: an audit of real decisions alone has no jobs, names, gates and attributes.
 
     Attributes:
-        verdict: Of all gates together; `ok` where nothing was judged.
+        verdict: Of all gates together, those of real decisions included; `ok` where nothing was judged.
         notice: What the numbers of swapped names must not be taken for; empty where no names were swapped.
         confidence: Joint level of the intervals of an attribute.
         limits: Ranges of the gates.

@@ -1,4 +1,4 @@
-"""Estimates as people read them: in a cell, and all of a record in a list."""
+"""Estimates and p-values as people read them: in a cell, in a sentence, and all of a record in a list."""
 
 from __future__ import annotations
 
@@ -52,6 +52,21 @@ def format_estimate(estimate: Estimate | Mapping[str, Any], *, sign: bool = Fals
     if np.isnan(low):
         return f"{value:{form}}"
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def format_p(p_value: float) -> str:
+    """Write a p-value for a table: four digits, `< 0.0001` below that, empty where it is undefined."""
+    if np.isnan(p_value):
+        return ""
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
+
+
+def p_in_words(p_value: float, name: str = "p") -> str:
+    """Write a p-value in a sentence: `p = 0.0312`, `p < 0.0001`, `p undefined`."""
+    written = format_p(p_value)
+    if not written:
+        return f"{name} undefined"
+    return f"{name} {written}" if written.startswith("<") else f"{name} = {written}"
 
 
 def estimate_rows(value: object, path: str = "") -> list[dict[str, str]]:
