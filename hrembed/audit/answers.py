@@ -35,11 +35,10 @@ _ENGLISH = re.compile(
     r"|(do not|dont) know|withheld|missing|skipped|blank|empty|null|nan|nat|none|nil|na|n a|tbd"
     r"|(please )?(select|choose)( (one|an option))?"
 )
-_ASKED = {
-    *("i", "id", "am", "would", "we", "applicant", "applicants", "candidate", "candidates", "employee", "respondent", "is"),
-    *("voluntarily", "currently", "sex", "gender", "race", "ethnicity", "ethnic", "origin", "group", "category"),
-    *("age", "status", "identity"),
-}
+_ASKED = re.compile(
+    r"\b(i|id|am|is|would|we|applicants?|candidates?|employee|respondent|voluntarily|currently|sex|gender|race|"
+    r"ethnicity|ethnic|origin|age|group|category|status|identity)\b"
+)
 _ABROAD = """
 keine angabe; keine angaben; k a; ohne angabe; nicht angegeben; unbekannt; mochte ich nicht angeben; weiss nicht
 mochte ich nicht sagen; mochte nicht antworten; keine antwort; non renseigne; non renseignee; non precise; non precisee
@@ -54,7 +53,8 @@ nieznany; brak danych; brak odpowiedzi; wole nie odpowiadac; odmowa odpowiedzi; 
 vill inte svara; ej angivet; uppgift saknas; ukendt; onsker ikke at oplyse; ikke oplyst; ukjent; ikke oppgitt
 tuntematon; en halua vastata; ei tietoa; neznamo; neuvedeno; nechci odpovedet; bilinmiyor; belirtmek istemiyorum
 belirtilmemis; не указано; не указан; неизвестно; предпочитаю не отвечать; не хочу отвечать; невідомо; не вказано
-未知; 不详; 不愿透露; 不愿回答; 未填写; 不明; 無回答; 未回答; 回答しない; 答えたくない; 알 수 없음; 모름; 무응답; 응답 거부; غير معروف; غير محدد
+未知; 不详; 不愿透露; 不愿回答; 未填写; 不明; 無回答; 未回答; 回答しない; 答えたくない; 알 수 없음
+모름; 무응답; 응답 거부; غير معروف; غير محدد
 """
 
 
@@ -96,12 +96,12 @@ def _usual(cell: str, plain: str) -> bool:
 
 
 def _refuses(plain: str) -> bool:
-    asked = " ".join(word for word in plain.split() if word not in _ASKED)
+    asked = " ".join(_ASKED.sub(" ", plain).split())
     return any(text in _PHRASES or _ENGLISH.fullmatch(text) is not None for text in (plain, asked))
 
 
 def spelling_key(cell: str) -> str:
-    """What two spellings of one category have in common: not case, blanks, forms of Unicode, hyphens and underscores."""
+    """What the spellings of a category share: not case, blanks, forms of Unicode, hyphens and underscores."""
     text = re.sub(r"(?<=\w)[-_\u2010-\u2015](?=\w)", " ", unicodedata.normalize("NFKC", cell)).replace("_", " ")
     return " ".join(text.casefold().split())
 

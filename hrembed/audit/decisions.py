@@ -26,7 +26,7 @@ from hrembed.records.bias_audit import CategoryRow, Persons, StratifiedOdds
 from hrembed.types import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hrembed.audit.answers import Answers
@@ -84,6 +84,9 @@ class SmallRule(NamedTuple):
     share: float = 0.02
     base: Literal["known", "all"] = "known"
     treat: Literal["blank", "exclude", "count"] = "blank"
+
+
+_USUAL_RULE = SmallRule()
 
 
 @dataclass(frozen=True)
@@ -277,7 +280,7 @@ def count_outcomes(
 
 
 def category_table(
-    outcome: Outcome, rule: SmallRule = SmallRule(), *, four_fifths: bool = True, confidence: float = 0.95
+    outcome: Outcome, rule: SmallRule = _USUAL_RULE, *, four_fifths: bool = True, confidence: float = 0.95
 ) -> list[CategoryRow]:
     """Compare categories with the most selected one.
 
@@ -396,9 +399,7 @@ def within_jobs(
         Category -> its odds against the best one; without the best and people of unknown category.
     """
     counted: dict[str, dict[str | None, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    for category, chosen, job, people in zip(
-        categories, positive, jobs, persons or [1] * len(categories), strict=True
-    ):
+    for category, chosen, job, people in zip(categories, positive, jobs, persons or [1] * len(categories), strict=True):
         counted[job][category][0] += int(chosen)
         counted[job][category][1] += people
     odds = {}
@@ -411,5 +412,3 @@ def within_jobs(
             strata=compared.strata,
         )
     return odds
-
-

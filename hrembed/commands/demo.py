@@ -12,7 +12,7 @@ from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.select.run import run_select
 from hrembed.config.parts import ModelSection
 from hrembed.records.demo import DemoRecord, RunOutcome
-from hrembed.reports.estimates import format_estimate
+from hrembed.reports.estimates import format_estimate, format_p
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
                     "difference to the base": (
                         format_estimate(against_base.difference, sign=True) if against_base else "(the base)"
                     ),
-                    "p (Holm)": f"{against_base.p_holm:.4f}" if against_base else "",
+                    "p (Holm)": format_p(against_base.p_holm) if against_base else "",
                 }
             )
     return rows

@@ -93,10 +93,10 @@ class ScoresFile(Section):
 class SmallSection(Section):
     """Categories with few people (6 RCNY section 5-301(d))."""
 
-    share: float = Field(default=0.02, ge=0, lt=1, description="A category with a smaller share of the people is small.")
+    share: float = Field(default=0.02, ge=0, lt=1, description="A category with a smaller share of people is small.")
     base: Literal["known", "all"] = Field(
         default="known",
-        description="The people whose share it is: those whose category is known, or all (6 RCNY 5-301(d) says neither).",
+        description="Share of which people: those whose category is known, or all (6 RCNY 5-301(d) says neither).",
     )
     treat: Literal["blank", "exclude", "count"] = Field(
         default="blank",
@@ -120,11 +120,11 @@ class DecisionsSection(Section):
     job: str | None = Field(default=None, description="Job column, for comparisons within jobs.")
     applicants: str | None = Field(
         default=None,
-        description="Column with the number of people of a row of counts; null takes a column of that name, where there "
-        "is one and all of its cells are numbers.",
+        description="Column with the number of people of a row of counts; null takes a column of that name, "
+        "where it is there and holds numbers.",
     )
     scored: str | None = Field(
-        default=None, description="Column with the number above the median, in rows of counts; null where there is none."
+        default=None, description="Column with the number above the median, in rows of counts; null for none."
     )
     unknown: tuple[str, ...] = Field(
         default=("usual",),

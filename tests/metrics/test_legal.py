@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hrembed.audit.decisions import (
-    UNKNOWN,
+    Columns,
+    SmallRule,
     above_median,
     above_median_of_job,
     category_table,
+    count_outcomes,
     read_decisions,
     within_jobs,
 )
@@ -23,6 +25,7 @@ from hrembed.metrics.legal import (
     impact_ratio,
     mantel_haenszel,
     naive_chi_square,
+    ratio_interval,
     shortfall,
     small,
     two_proportions,
@@ -96,8 +99,10 @@ def test_a_table_equals_that_of_aedt_audit():
     people.loc[rng.random(3000) < 0.1, "sex"] = None
     people["selected"] = rng.random(3000) < np.where(people["sex"] == "f", 0.2, 0.3)
     theirs = significance(four_fifths(impact_ratios(selection_rates(people, by=["sex"], outcome="selected"))))
-    ours = category_table(people["sex"].fillna(UNKNOWN).tolist(), people["selected"].tolist())
-    assert [line.category for line in ours] == ["f", "m", "x", UNKNOWN]
+    categories = [sex if isinstance(sex, str) else None for sex in people["sex"]]
+    outcome = count_outcomes(categories, people["selected"].tolist())
+    ours = category_table(outcome, SmallRule(treat="count"))
+    assert [line.category for line in ours] == ["f", "m", "x", "unknown"]
     for line in ours[:3]:
         row = theirs[theirs["sex"] == line.category].iloc[0]
         assert (line.persons.selected, line.persons.total) == (row["selected"], row["n"])
@@ -105,9 +110,12 @@ def test_a_table_equals_that_of_aedt_audit():
         assert line.z == pytest.approx(row["z_score"], abs=1e-9)
         assert line.missing == row["selections_to_four_fifths"]
         assert line.below == row["adverse_impact_eeoc"]
-    assert [line.note for line in ours] == ["", "best", "under 2 %", "unknown"]
+    assert [line.note for line in ours] == ["", "best", "", "unknown"]
     assert np.isnan(ours[3].ratio)  # theirs gives one; people of unknown category are no group to compare
     assert ours[2].test == "Fisher"
+    left_out = category_table(outcome)
+    assert left_out[2].note == "under 2 %"
+    assert np.isnan(left_out[2].ratio)
 
 
 def test_exactly_four_fifths_is_not_less_and_asks_for_nothing():
@@ -115,6 +123,22 @@ def test_exactly_four_fifths_is_not_less_and_asks_for_nothing():
     assert shortfall(Count(3, 5), Count(3, 4)) == 0
     assert shortfall(Count(2, 5), Count(3, 4)) == 1  # floating point would ask for 2
     assert np.isnan(impact_ratio(Count(0, 5), Count(0, 5)))
+
+
+def test_intervals_of_ratios_hold_their_level():
+    rng = np.random.default_rng(3)
+    for rates, sizes in (((0.1, 0.12), (60, 300)), ((0.4, 0.5), (40, 200)), ((0.02, 0.03), (300, 900))):
+        covered, drawn = 0, 0
+        for _ in range(1000):
+            group, best = (Count(int(rng.binomial(n, p)), n) for p, n in zip(rates, sizes, strict=True))
+            low, high = ratio_interval(group, best)
+            drawn += not np.isnan(low)
+            covered += low <= rates[0] / rates[1] <= high
+        assert 0.93 <= covered / drawn <= 0.98
+    assert ratio_interval(Count(0, 20), Count(8, 20))[0] == 0
+    assert np.isnan(ratio_interval(Count(0, 20), Count(0, 20))).all()
+    low, high = ratio_interval(Count(3, 3), Count(3, 3))
+    assert low == pytest.approx(1 / high)
 
 
 def test_small_cells_are_told_by_what_is_expected():
@@ -154,7 +178,7 @@ def test_groups_that_apply_to_harder_jobs_are_no_evidence_within_jobs():
             categories += [sex] * n
             chosen += [k < rate * n for k in range(n)]
             jobs += [job] * n
-    assert category_table(categories, chosen)[0].below  # over all jobs
+    assert category_table(count_outcomes(categories, chosen))[0].below  # over all jobs
     assert within_jobs(categories, chosen, jobs, "m")["f"].p_value > 0.9
 
 
@@ -174,19 +198,19 @@ def test_the_usual_chi_square_is_the_one_of_every_text_book():
         ("", "d.csv is empty"),
         ("sex,selected\n", "d.csv is empty"),
         ("gender,selected\nf,1\n", "no column 'sex'"),
-        ("sex,selected\nf,perhaps\n", ":2: 'perhaps' is no decision; write 1 or 0"),
-        ("sex,selected\nf,1\nm,\n", ":3: '' is no decision"),
+        ("sex,selected\nf,perhaps\n", ":2: column 'selected': 'perhaps' is no decision; write 1 or 0"),
+        ("sex,selected\nf,1\nm,\n", ":3: column 'selected': '' is no decision"),
     ],
 )
 def test_decisions_that_cannot_be_read_are_told(tmp_path: Path, text, message):
     file = tmp_path / "d.csv"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        read_decisions(file, read_table(file, ("sex", "selected")), ("sex",), "selected", None, None)
+        read_decisions(file, read_table(file, ("sex", "selected")), Columns(("sex",)))
 
 
 def test_scores_that_are_no_numbers_are_told(tmp_path: Path):
     file = tmp_path / "d.csv"
     file.write_text("sex,score\nf,0.5\nm,nan\n", encoding="utf-8")
     with pytest.raises(DataError, match=":3: 'nan' is no score"):
-        read_decisions(file, read_table(file, ("sex", "score")), ("sex",), None, "score", None)
+        read_decisions(file, read_table(file, ("sex", "score")), Columns(("sex",), None, "score"))

@@ -42,12 +42,12 @@ LAW = (
     "Selection rates, scoring rates and impact ratios are those of 6 RCNY section 5-300 and 5-301 where the note of a "
     "table says so; that rule sets no limit. Four fifths is the rule of thumb of 29 CFR 1607.4(D) for selection rates, "
     "which looks at statistical and practical significance as well; in July 2026 the EEOC planned to withdraw these "
-    "guidelines, so check whether they stand. Whether the data are what the law asks for, and who may audit them, these "
-    "tables cannot say."
+    "guidelines, so check whether they stand. Whether the data are what the law asks for, and who may audit them, "
+    "these tables cannot say."
 )
 _SELECTION = (
     "Selection rate and impact ratio: 6 RCNY section 5-300. Below and short of 4/5: 29 CFR 1607.4(D). "
-    "Standard deviations and tests compare a category with the best one, uncorrected."
+    "z is the distance from the best rate in standard deviations; p-values are uncorrected."
 )
 _SCORING = (
     "Scoring rate: the share above the median score of all {people} people, those of unknown category included, since "
@@ -280,7 +280,7 @@ def _quoted(answer: str) -> str:
 def _small_notes(tables: Sequence[DecisionTable], rule: SmallRule) -> Iterator[str]:
     """Say which base the share of a category has, what it does, and which categories it meets."""
     share = f"{100 * rule.share:g} %"
-    base = "people whose category is known" if rule.base == "known" else "all people, the unknown included"
+    base = "people whose category is known" if rule.base == "known" else "people, the unknown included"
     treated = {
         "blank": "gets no impact ratio and cannot be the best",
         "exclude": "is left out of the table, and named here",
@@ -288,8 +288,8 @@ def _small_notes(tables: Sequence[DecisionTable], rule: SmallRule) -> Iterator[s
     }[rule.treat]
     yield (
         f"A category under {share} of the {base} (`decisions.small.base: {rule.base}`) {treated} "
-        f"(`decisions.small.treat: {rule.treat}`). 6 RCNY section 5-301(d) lets the auditor leave a category under 2 % "
-        "of the data out, asks for the reason, and does not say which base it means."
+        f"(`decisions.small.treat: {rule.treat}`); 6 RCNY section 5-301(d) lets the auditor leave such a category "
+        "out, asks for the reason, and does not say which base it means."
     )
     for table in tables:
         known = sum(row.persons.total for row in table.rows if row.note != UNKNOWN)

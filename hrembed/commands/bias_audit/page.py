@@ -9,15 +9,19 @@ import numpy as np
 from hrembed.commands.bias_audit.record import GAP_UNIT, NOTICE
 from hrembed.commands.bias_audit.tables import (
     cue_row,
-    decision_tables,
+    decision_gate_row,
+    decision_rows,
+    decision_title,
     gap_rows,
     gate_row,
     lowest_ratio,
     mitigation_row,
+    other_cuts,
     ratio_rows,
 )
+from hrembed.metrics.gating import overall
 from hrembed.plots.bias_audit import Bar, draw_cells, draw_gaps, draw_power, draw_sensitivity, draw_sweep
-from hrembed.reports.estimates import format_estimate
+from hrembed.reports.estimates import format_estimate, format_p
 from hrembed.reports.page import Picture, Prose, Table, write_page
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
         GroupContrast,
         Leakage,
         Measure,
+        RealDecisions,
         Shares,
     )
     from hrembed.runs.record import Run
@@ -57,8 +62,7 @@ def write_report(run: Run, config: AuditConfig, record: BiasAuditRecord) -> None
     if record.attributes:
         parts += [*_summary(record), *_pictures(run, record), *_name_tables(record), *_model_tables(record)]
     if record.decisions is not None:
-        parts.append(Prose("Real decisions", [record.decisions.law]))
-        parts += [Table(title, rows) for title, rows in decision_tables(record.decisions).items()]
+        parts += _decision_parts(record.decisions)
     parts.append(_statement(run, config, record))
     subtitle = f"Run {run.path.name}, started {run.manifest.started}"
     again = f"hrembed bias-audit {run.path.as_posix()}/config.yaml"
@@ -66,8 +70,8 @@ def write_report(run: Run, config: AuditConfig, record: BiasAuditRecord) -> None
 
 
 def _summary(record: BiasAuditRecord) -> Iterator[Part]:
-    verdict = record.verdict
-    yield Prose(f"Verdict: {verdict}", [_VERDICTS[verdict], NOTICE], f"verdict-{verdict}")
+    verdict = overall(gate.verdict for gate in record.gates)
+    yield Prose(f"Verdict: {verdict}", [_VERDICTS[verdict], *other_cuts(record), NOTICE], f"verdict-{verdict}")
     yield Prose(
         "What was done",
         [
@@ -79,6 +83,19 @@ def _summary(record: BiasAuditRecord) -> Iterator[Part]:
         ],
     )
     yield Table("Gates (engineering choices, not law)", [gate_row(gate) for gate in record.gates])
+
+
+def _decision_parts(decisions: RealDecisions) -> Iterator[Part]:
+    verdict, *notes = decisions.notes
+    yield Prose(f"Verdict on real decisions: {decisions.verdict}", [verdict], f"verdict-{decisions.verdict}")
+    yield Prose("Real decisions", [decisions.law, *notes])
+    yield Table(
+        "Verdict on real decisions (engineering choices, not law)",
+        [decision_gate_row(gate) for gate in decisions.gates],
+        "p (Holm) is corrected over all pairs of categories of these tables; intervals of a table hold together.",
+    )
+    for table in decisions.tables:
+        yield Table(decision_title(table), decision_rows(table), table.basis)
 
 
 def _pictures(run: Run, record: BiasAuditRecord) -> Iterator[Part]:
@@ -195,7 +212,7 @@ def _ranking_tables(attributes: Mapping[str, AttributeComparison]) -> Iterator[P
                 "attribute": name,
                 "job": job.job,
                 "largest gap (SD)": f"{job.largest_gap:.3f}",
-                "p": f"{job.p_bh:.4f}",
+                "p": format_p(job.p_bh),
             }
             for name, groups in attributes.items()
             for job in groups.jobs[:_SHOWN_JOBS]
@@ -244,7 +261,7 @@ def _excess_row(name: str, measure: str, excess: Excess) -> dict[str, str]:
         "between": f"{excess.between:.4f}",
         "within": f"{excess.within:.4f}",
         "excess": format_estimate(excess.excess, sign=True),
-        "p": f"{excess.p_value:.4f}",
+        "p": format_p(excess.p_value),
     }
 
 
@@ -255,8 +272,8 @@ def _measure_row(name: str, label: str, measure: Measure) -> dict[str, str]:
         "measure": label,
         "lowest": f"{lowest}: {measure.means[lowest]:.4f}",
         "highest": f"{highest}: {measure.means[highest]:.4f}",
-        "p": f"{measure.p_value:.4f}",
-        "p (BH)": f"{measure.p_bh:.4f}",
+        "p": format_p(measure.p_value),
+        "p (BH)": format_p(measure.p_bh),
         "unit": measure.unit,
     }
 
@@ -265,11 +282,11 @@ def _shares_row(name: str, shares: Shares, spread_p: float) -> dict[str, str]:
     return {
         "attribute": name,
         "NDKL (shuffled)": f"{shares.ndkl:.4f} ({shares.ndkl_null:.4f})",
-        "p of it": f"{shares.ndkl_p:.4f}",
+        "p of it": format_p(shares.ndkl_p),
         "fairness of attention": f"{shares.attention:.5f}",
-        "p of that": f"{shares.attention_p:.4f}",
+        "p of that": format_p(shares.attention_p),
         "skew among the selected": "; ".join(f"{group} {value:+.2f}" for group, value in shares.skew.items()),
-        "p of unequal spread": f"{spread_p:.4f}",
+        "p of unequal spread": format_p(spread_p),
     }
 
 
@@ -310,7 +327,7 @@ def _vector_tables(record: BiasAuditRecord) -> Iterator[Part]:
                     "groups": f"{row.first} - {row.second}",
                     "words": row.words,
                     "effect": f"{row.effect:+.2f}",
-                    "p (BH)": f"{row.p_bh:.4f}",
+                    "p (BH)": format_p(row.p_bh),
                     "divisions": f"{row.divisions:,}" + (" (all)" if row.exact else ""),
                 }
                 for row in record.associations
@@ -327,12 +344,12 @@ def _titles_table(titles: GenderedTitles) -> Table:
         {
             "what": "score, feminine less masculine title (SD)",
             "value": format_estimate(titles.score.difference, sign=True),
-            "p": f"{titles.score.p_value:.4f}",
+            "p": format_p(titles.score.p_value),
         },
         {
             "what": f"rankings apart (1 - RBO {titles.between_forms:.3f}) above a typo ({titles.typo:.3f})",
             "value": format_estimate(titles.apart.difference, sign=True),
-            "p": f"{titles.apart.p_value:.4f}",
+            "p": format_p(titles.apart.p_value),
         },
     ]
     note = f"{titles.score.difference.n} titles in five languages."
@@ -344,27 +361,32 @@ def _leakage_row(row: Leakage) -> dict[str, str]:
         "attribute": row.attribute,
         "balanced accuracy": f"{row.accuracy:.3f}",
         "chance": f"{row.chance:.3f}",
-        "p": f"{row.p_value:.4f}",
+        "p": format_p(row.p_value),
         "on its own names": f"{row.on_own_names:.3f}",
         "compression": f"{row.compression:.2f}",
     }
 
 
 def _statement(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Prose:
+    """What a person can date and sign: only what this run did, and what it did not do by name."""
     manifest = run.manifest
-    models = [f"{name}: {entry.identity[:16]}" for name, entry in manifest.models.items()] or ["no model"]
-    inputs = [f"{name}: {entry.path}, SHA-256 {entry.sha256[:16]}" for name, entry in manifest.inputs.items()]
+    models = [f"{name}: {entry.identity}" for name, entry in manifest.models.items()]
+    inputs = [f"{name}: {entry.path}, SHA-256 {entry.sha256}" for name, entry in manifest.inputs.items()]
+    stimuli = [f"stimuli, SHA-256 {record.stimuli_sha256}"] if record.stimuli_sha256 else []
     return Prose(
         "Statement on validation and testing",
         [
-            "In the order of Annex IV, point 2(g), of Regulation (EU) 2024/1689. Whether that regulation applies, and "
-            "whether this statement satisfies it, is for the responsible persons to judge.",
+            "In the order of Annex IV, point 2(g), of Regulation (EU) 2024/1689. Whether and from when that regulation "
+            "applies (dates of its application were moved in 2026), and whether this statement satisfies it, is for "
+            "the responsible persons to judge.",
             "Procedure: " + _procedure(config, record),
-            "Model: " + "; ".join(models),
-            f"Data and their hashes: {'; '.join(inputs)}. Stimuli: {record.stimuli_sha256[:16] or 'none'}.",
-            "Metrics: standardised score gaps, impact ratios over several cuts, excess flips, exposure, pairwise wins, "
-            "leakage; their definitions and sources are in the documentation of hrembed.metrics.",
-            "Potentially discriminatory impacts: see the verdict and the tables above. " + NOTICE,
+            "Model: " + ("; ".join(models) or "none was run."),
+            f"Data and their hashes: {'; '.join([*inputs, *stimuli])}.",
+            *_origin(record),
+            "Metrics: " + _metrics(record),
+            "Potentially discriminatory impacts: " + _impacts(record),
+            "Not part of this statement, and to be added from elsewhere: the main characteristics of the data beyond "
+            "these counts, metrics of accuracy and robustness, and pre-determined changes (point 2(f)).",
             f"Log: {run.path.as_posix()}/log.txt; hrembed {manifest.versions.get('hrembed', '')}; "
             f"started {manifest.started}.",
             "Date: ________________   Name and role: ____________________________   Signature: ____________________",
@@ -373,10 +395,57 @@ def _statement(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Prose:
 
 
 def _procedure(config: AuditConfig, record: BiasAuditRecord) -> str:
-    if not record.attributes:
-        return "tables of recorded decisions."
-    return (
-        f"name-swap test of {record.names:,} names on {record.resumes:,} résumés and {record.jobs:,} jobs, "
-        f"seed {config.bootstrap.seed}, {config.bootstrap.resamples:,} resamples, A/A check with "
-        f"{config.self_check:,} splits."
+    steps = []
+    if record.attributes:
+        steps.append(
+            f"name-swap test of {record.names:,} names on {record.resumes:,} résumés and {record.jobs:,} jobs, "
+            f"seed {config.bootstrap.seed}, {config.bootstrap.resamples:,} resamples, A/A check with "
+            f"{config.self_check:,} splits."
+        )
+    if record.decisions is not None:
+        steps.append(
+            f"tables of recorded decisions about {record.decisions.persons:,} people; no name was swapped in them."
+        )
+    return " ".join(steps)
+
+
+def _origin(record: BiasAuditRecord) -> Iterator[str]:
+    """Lines for what only the responsible person knows of the recorded decisions."""
+    if record.decisions is None:
+        return
+    yield (
+        "Source of the decisions, the period they cover, and whether they are historical or test data (6 RCNY sections "
+        "5-302 and 5-303): ____________________________"
     )
+    if any(row.note.startswith("under") for table in record.decisions.tables for row in table.rows):
+        yield (
+            "Small categories without an impact ratio were left out by: ____________________   "
+            "Reason (6 RCNY section 5-301(d)): ____________________________"
+        )
+
+
+def _metrics(record: BiasAuditRecord) -> str:
+    """The measures that were computed, and no others."""
+    names = []
+    if record.attributes:
+        names += ["standardised score gaps", "impact ratios of names over several cuts", "excess flips", "exposure"]
+        names += ["pairwise wins"]
+    if record.leakage:
+        names.append("leakage")
+    if record.decisions is not None:
+        kinds = list(dict.fromkeys(table.kind for table in record.decisions.tables))
+        names += [f"{kind} with impact ratios" for kind in kinds]
+        names.append("z and Fisher's tests of two rates")
+        if any(table.within_jobs for table in record.decisions.tables):
+            names.append("Mantel-Haenszel tests within jobs")
+    return f"{', '.join(names)}; their definitions and sources are in the documentation of hrembed.metrics."
+
+
+def _impacts(record: BiasAuditRecord) -> str:
+    parts = []
+    if record.attributes:
+        parts.append(f"see the verdict on names and its tables above. {NOTICE}")
+    if record.decisions is not None:
+        verdict = f"the verdict on real decisions ({record.decisions.verdict})"
+        parts.append(f"see {verdict} and its tables above. {record.decisions.law}")
+    return " ".join(parts)

@@ -18,7 +18,7 @@ from hrembed.commands.bias_audit.probes import associations_of, leakage, name_ve
 from hrembed.commands.bias_audit.record import NOTICE, attribute_comparison, cue_comparison, gate_results
 from hrembed.commands.bias_audit.scores import ModelScores, controls, measure, read_scores
 from hrembed.commands.bias_audit.stimuli import cue_texts, open_stimuli
-from hrembed.commands.bias_audit.tables import result_tables
+from hrembed.commands.bias_audit.tables import other_cuts, result_tables
 from hrembed.commands.bias_audit.titles import gendered_titles
 from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
@@ -72,12 +72,12 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
         config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
-        decisions = audit_decisions(config.decisions, run, config.bootstrap.confidence) if config.decisions else None
+        decisions = _real_decisions(config, run)
         if config.texts_only:
             return _write_texts(config, open_stimuli(config, run), decisions, run)
         if config.model is None and config.scores is None:
             record = BiasAuditRecord(
-                verdict="ok",
+                verdict=decisions.verdict if decisions else "ok",
                 confidence=config.bootstrap.confidence,
                 limits=limits_of(config),
                 headline_cut=config.headline_cut,
@@ -87,8 +87,21 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
             record = _audit_names(config, open_stimuli(config, run), decisions, run)
         run.write_metrics(record)
         write_report(run, config, record)
-    failure = _failure(config, record.verdict)
-    return CommandResult(str(run.path), record.verdict, record, result_tables(record), failure, notice=record.notice)
+    return _result(config, run, record)
+
+
+def _real_decisions(config: AuditConfig, run: Run) -> RealDecisions | None:
+    if config.decisions is None:
+        return None
+    return audit_decisions(config.decisions, run, config.limits.impact_ratio, config.bootstrap.confidence)
+
+
+def _result(config: AuditConfig, run: Run, record: BiasAuditRecord) -> CommandResult[BiasAuditRecord]:
+    """What the command shows: tables, the sentences below them, and the failure that `fail_on` asks for."""
+    sentences = [record.notice, *other_cuts(record), *(record.decisions.notes if record.decisions else ())]
+    notice = "\n".join(sentence for sentence in sentences if sentence)
+    failure = _failure(config, record)
+    return CommandResult(str(run.path), record.verdict, record, result_tables(record), failure, notice=notice)
 
 
 def method_of(config: AuditConfig) -> Method:
@@ -125,7 +138,7 @@ def _audit_names(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions
     checks = self_check(measured, names, method.headline, splits=config.self_check, seed=config.bootstrap.seed)
     of_model = _measure_model(config, stimuli, encoder, source, method, run)
     return BiasAuditRecord(
-        verdict=overall(row.verdict for row in judged),
+        verdict=overall([*(row.verdict for row in judged), *([decisions.verdict] if decisions else [])]),
         notice=NOTICE,
         confidence=config.bootstrap.confidence,
         limits=limits_of(config),
@@ -268,7 +281,7 @@ def _write_texts(
         },
     )
     record = BiasAuditRecord(
-        verdict="ok",
+        verdict=decisions.verdict if decisions else "ok",
         confidence=config.bootstrap.confidence,
         limits=limits_of(config),
         headline_cut=config.headline_cut,
@@ -279,15 +292,25 @@ def _write_texts(
         texts=len(texts),
     )
     run.write_metrics(record)
-    return CommandResult(str(run.path), "ok", record, result_tables(record))
+    return _result(config, run, record)
 
 
-def _failure(config: AuditConfig, verdict: str) -> Exception | None:
-    if verdict == "fail" and config.fail_on != "never":
-        return ThresholdError("the audit found a difference beyond the limits of the config")
-    if verdict == "inconclusive" and config.fail_on == "fail-or-inconclusive":
+def _failure(config: AuditConfig, record: BiasAuditRecord) -> Exception | None:
+    """What `fail_on` makes of the verdict; it says whether names, real decisions or both are meant."""
+    sides = {
+        "names": overall(gate.verdict for gate in record.gates) if record.gates else "pass",
+        "real decisions": record.decisions.verdict if record.decisions else "pass",
+    }
+    meant = " and in ".join(side for side, verdict in sides.items() if verdict == record.verdict)
+    if record.verdict == "fail" and config.fail_on != "never":
+        return ThresholdError(f"the audit found a difference in {meant} beyond the limits of the config")
+    if record.verdict == "inconclusive" and config.fail_on == "fail-or-inconclusive":
+        hints = {
+            "names": "use more names: the table of gates says about how many would settle it",
+            "real decisions": "use decisions about more people, or fewer attributes",
+        }
         return InconclusiveError(
-            "the audit can neither show nor exclude a difference beyond the limits",
-            hint="use more names: the table of gates says about how many would settle it",
+            f"the audit can neither show nor exclude a difference in {meant} beyond the limits",
+            hint="; ".join(hint for side, hint in hints.items() if sides[side] == "inconclusive"),
         )
     return None

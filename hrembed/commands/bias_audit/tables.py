@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.reports.estimates import format_estimate
+from hrembed.reports.estimates import format_estimate, format_p, p_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         BiasAuditRecord,
         CategoryRow,
         CueComparison,
+        DecisionGate,
+        DecisionTable,
         GateResult,
         GroupComparison,
         GroupContrast,
@@ -48,6 +50,8 @@ def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
     if record.mitigation:
         tables["What could be done"] = [mitigation_row(mitigation) for mitigation in record.mitigation]
     if record.decisions is not None:
+        title = "Verdict on real decisions (engineering choices, not law)"
+        tables[title] = [decision_gate_row(gate) for gate in record.decisions.gates]
         tables |= decision_tables(record.decisions)
     return tables
 
@@ -138,37 +142,78 @@ def mitigation_row(mitigation: Mitigation) -> dict[str, str]:
     }
 
 
+def other_cuts(record: BiasAuditRecord) -> list[str]:
+    """Sentences on the cuts that the verdict does not rest on: where an impact ratio is below the limit."""
+    if not record.attributes:
+        return []
+    limit, headline = record.limits.impact_ratio, f"{record.headline_cut:g}"
+    below = [
+        f"{name}, top {float(cut):.0%}: {_ratio_in_words(lowest_ratio(ratios))}, "
+        f"{p_in_words(groups.measures[f'selected@{cut}'].p_value)}"
+        for name, groups in record.attributes.items()
+        for cut, ratios in groups.impact_ratios.items()
+        if cut != headline and not lowest_ratio(ratios).effect.value >= limit
+    ]
+    rests = f"The verdict on impact ratios rests on one cut, the top {record.headline_cut:.0%} (`headline_cut`)."
+    if not below:
+        return [f"{rests} At none of the other cuts is a ratio below {limit:g}."]
+    return [f"{rests} Below {limit:g} at other cuts, p-values uncorrected: {'; '.join(below)}."]
+
+
+def _ratio_in_words(ratio: GroupContrast) -> str:
+    value = "undefined, nobody is selected" if np.isnan(ratio.effect.value) else f"{ratio.effect.value:.3f}"
+    return f"{ratio.first} / {ratio.second} {value}"
+
+
+def decision_gate_row(gate: DecisionGate) -> dict[str, str]:
+    """The verdict on the impact ratios of one table of real decisions."""
+    compared = f"{gate.category} against {gate.best}: {format_estimate(gate.ratio)}"
+    return {
+        "table": f"{gate.kind} by {gate.attribute}",
+        "limit": f"{gate.limit:g}",
+        "lowest impact ratio": gate.reason or compared,
+        "p": format_p(gate.p_value),
+        "p (Holm)": format_p(gate.p_holm),
+        "verdict": gate.verdict,
+    }
+
+
 def decision_tables(decisions: RealDecisions) -> dict[str, list[dict[str, str]]]:
     """The tables of real decisions: categories, and below them the comparisons within jobs."""
-    tables = {}
-    for table in decisions.tables:
-        rows = [_category_row(row) for row in table.rows]
-        if table.within_jobs is not None:
-            best = table.within_jobs.best
-            rows += [_within_jobs_row(name, odds, best) for name, odds in table.within_jobs.rows.items()]
-        tables[f"Real decisions, {table.kind} by {table.attribute}"] = rows
-    return tables
+    return {decision_title(table): decision_rows(table) for table in decisions.tables}
 
 
-def _category_row(row: CategoryRow) -> dict[str, str]:
+def decision_title(table: DecisionTable) -> str:
+    """What a table of real decisions is called."""
+    return f"Real decisions, {table.kind} by {table.attribute}"
+
+
+def decision_rows(table: DecisionTable) -> list[dict[str, str]]:
+    """Categories, without those that are named elsewhere, and below them the comparisons within jobs."""
+    rows = [_category_row(row, table) for row in table.rows if not row.note.endswith("excluded")]
+    if table.within_jobs is not None:
+        best = table.within_jobs.best
+        rows += [_within_jobs_row(name, odds, best) for name, odds in table.within_jobs.rows.items()]
+    return rows
+
+
+def _category_row(row: CategoryRow, table: DecisionTable) -> dict[str, str]:
+    selection = table.kind == "selection rate"
     return {
         "category": row.category,
-        "selected": f"{row.persons.selected:,} of {row.persons.total:,}",
+        "selected" if selection else "above the median": f"{row.persons.selected:,} of {row.persons.total:,}",
+        "of known": "" if np.isnan(row.share_of_known) else f"{row.share_of_known:.1%}",
+        "of all": f"{row.share:.1%}",
         "rate": f"{row.rate.value:.3f} [{row.rate.low:.3f}, {row.rate.high:.3f}]",
         "impact ratio": "" if np.isnan(row.ratio) else f"{row.ratio:.3f}",
-        "below 4/5": "yes" if row.below else "",
-        "test": f"{row.test} p = {row.p_value:.4f}" if row.test else "",
-        "short of 4/5": f"{row.missing:,}" if row.missing else "",
+        **({"below 4/5": "yes" if row.below else ""} if selection else {}),
+        "z": f"{row.z:+.2f}" if row.test else "",
+        "test": f"{row.test} {p_in_words(row.p_value)}" if row.test else "",
+        **({"short of 4/5": f"{row.missing:,}" if row.missing else ""} if selection else {}),
         "note": row.note,
     }
 
 
 def _within_jobs_row(name: str, odds: StratifiedOdds, best: str) -> dict[str, str]:
-    empty = dict.fromkeys(("selected", "rate", "impact ratio", "below 4/5", "short of 4/5"), "")
     note = f"within {odds.strata} jobs, odds against {best}: {odds.odds_ratio:.2f}"
-    return {"category": name, **empty, "test": f"Mantel-Haenszel p = {odds.p_value:.4f}", "note": note}
-
-
-def format_p(p_value: float) -> str:
-    """A p-value with four digits; empty where it is undefined."""
-    return "" if np.isnan(p_value) else f"{p_value:.4f}"
+    return {"category": name, "test": f"Mantel-Haenszel {p_in_words(odds.p_value)}", "note": note}

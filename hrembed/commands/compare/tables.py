@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.metrics.verdicts import verdict_words
-from hrembed.reports.estimates import format_estimate
+from hrembed.reports.estimates import format_estimate, format_p
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ def tables_of(config: CompareConfig, record: CompareRecord, costs: Costs, prices
             "metric": row.metric,
             "difference": format_estimate(row.difference, sign=True),
             "corrected for all": format_estimate(row.corrected, sign=True),
-            "p (Holm)": f"{row.p_holm:.4f}",
+            "p (Holm)": format_p(row.p_holm),
             "verdict": verdict_words(row.verdict, record.delta),
         }
         for row in record.differences

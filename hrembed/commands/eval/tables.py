@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hrembed.metrics.verdicts import verdict_words
-from hrembed.reports.estimates import format_estimate
+from hrembed.reports.estimates import format_estimate, format_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def _difference(row: Comparison, delta: float) -> dict[str, str]:
         "metric": row.metric,
         "difference": format_estimate(row.difference, sign=True),
         "better / worse": "" if row.better is None else f"{row.better} / {row.worse}",
-        "p (Holm)": f"{row.p_holm:.4f}",
+        "p (Holm)": format_p(row.p_holm),
         "detectable": f"{row.detectable:.3f}",
         "verdict": verdict_words(row.verdict, delta),
     }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hrembed.commands.finetune.layers import listed
 from hrembed.metrics.verdicts import verdict_words
-from hrembed.reports.estimates import format_estimate
+from hrembed.reports.estimates import format_estimate, format_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +98,7 @@ def _comparison(comparison: Comparison, scores: Mapping[str, Estimate], delta: f
         "metric": comparison.metric,
         **{name: format_estimate(score) for name, score in scores.items()},
         "difference": format_estimate(comparison.difference, sign=True),
-        "p (Holm)": "" if np.isnan(comparison.p_holm) else f"{comparison.p_holm:.4f}",
+        "p (Holm)": format_p(comparison.p_holm),
         "verdict": verdict_words(comparison.verdict, delta),
     }
 
