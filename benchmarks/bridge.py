@@ -11,11 +11,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hrembed.commands.retrain.bridge import fit_bridges, in_one_line, measure_bridges
+from hrembed.commands.retrain.bridge import best_way, bridge_sentence, fit_bridges, judge_bridge, measure_bridges
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.retrain import BridgeSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import read_pairs
+from hrembed.records.base import write_record
 from hrembed.reports.estimates import format_estimate
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -31,15 +32,15 @@ def main(runs: Path, name: str) -> None:
     )
     pairs = read_pairs(locate("shipped:hr-core/pairs/train.jsonl"))
     bridges = fit_bridges(old, new, list(dict.fromkeys(pair.positive for pair in pairs)), BridgeSection())
-    with open_run(runs, "bridge", {"run": name}, seeds={}) as run:
+    with open_run(Workspace(runs), "bridge", {"run": name}, seeds={}) as run:
         dev, test = (open_task(TaskSection(path=f"shipped:hr-core/{side}/ad-profile"), run) for side in ("dev", "test"))
-        best = measure_bridges(old, new, bridges, dev, BootstrapSection())["best"]
-        found = measure_bridges(old, new, bridges, test, BootstrapSection(), best)
-        run.write_metrics(found)
+        best = best_way(measure_bridges(old, new, bridges, dev, BootstrapSection()), bridges)
+        bridge = judge_bridge(test.name, measure_bridges(old, new, bridges, test, BootstrapSection()), best)
+        write_record(run.path / "metrics.json", bridge)
     print("| way | nDCG@10 | difference to the old model |\n|---|---|---|")
-    for way, entry in found["ways"].items():
-        print(f"| {way} | {format_estimate(entry['score'])} | {format_estimate(entry['difference'], sign=True)} |")
-    print(f"\nChosen on the dev task: {best}. {in_one_line(found)}")
+    for way, scored in bridge.ways.items():
+        print(f"| {way} | {format_estimate(scored.score)} | {format_estimate(scored.difference, sign=True)} |")
+    print(f"\nChosen on the dev task: {best}. {bridge_sentence(bridge)}")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class _OnDisk(ABC):
 
     @classmethod
     def of(cls, name: str, places: Mapping[str, Path], facts: Mapping[str, Any]) -> type[Any]:
-        """Make the class of one task; `facts` fill its metadata."""
+        """Make the class of one task; `facts` are fields of mteb's `TaskMetadata`, by mteb's names."""
         revision = _revision(places)
         metadata = TaskMetadata(
             name=name,
@@ -188,6 +188,7 @@ def _columns(file: Path, *names: str) -> list[dict[str, Any]]:
     return [{name: row.values[name] for name in names} for row in rows_or_raise(file, names)]
 
 
+# Fields of mteb's `TaskMetadata`.
 _RETRIEVAL = {
     "type": "Retrieval",
     "category": "t2t",
