@@ -1,4 +1,4 @@
-"""What the config of `finetune` may hold: sources, losses, methods, the loop."""
+"""Settings of `finetune`: sources, losses, methods, the training loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.layers import ChoiceSection, fitting_choice, known_word
+from hrembed.config.layers import ChoiceSection, check_choice, check_layers, check_word
 from hrembed.config.losses import (
     NOT_PAIRS,
     TAKE_NEGATIVES,
@@ -28,27 +28,31 @@ DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
 
 
 class LoraMethod(Section):
-    """Low-rank adapters on the encoder's layers."""
+    """Low-rank adapters on the layers of the encoder."""
 
-    name: Literal["lora"] = Field(default="lora", description="Train low-rank adapters, keep the model's weights.")
+    name: Literal["lora"] = Field(
+        default="lora", description="Train low-rank adapters and keep the weights of the model."
+    )
     rank: int = Field(default=16, ge=1, le=1024, description="Rank of the adapters.")
-    alpha: float = Field(default=32, gt=0, description="Scale; the update is multiplied by alpha / rank.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout in front of the adapters.")
+    alpha: float = Field(default=32, gt=0, description="Scaling: the update is multiplied by alpha / rank.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout before the adapters.")
     targets: Literal["all-linear", "attention"] = Field(
         default="all-linear", description="Which linear layers get adapters."
     )
     layers: int | tuple[int, ...] | Literal["auto", "random"] | None = Field(
         default=None,
-        description="Adapters on this many of the last layers only, which is faster; or on the layers of a list, "
-        "counted from 0; null for all. `auto` measures which, `random` draws them.",
+        description="Layers with adapters: this many of the last ones, which is faster than all; or a list, counted "
+        "from 0; null for all. `auto` measures which layers matter, `random` draws them.",
     )
     choice: ChoiceSection = ChoiceSection()
-    rslora: bool = Field(default=False, description="Multiply by alpha / sqrt(rank): for high ranks.")
-    dora: bool = Field(default=False, description="Learn the length of weight rows apart from their direction.")
+    rslora: bool = Field(default=False, description="Multiply by alpha / sqrt(rank) instead, for high ranks (rsLoRA).")
+    dora: bool = Field(
+        default=False, description="Learn the magnitude of the weights apart from their direction (DoRA)."
+    )
 
-    _word = field_validator("layers", mode="before")(known_word)
-    _layers = field_validator("layers")(lambda cls, value: _some_layers(value))
-    _choice = field_validator("choice")(fitting_choice)
+    _word = field_validator("layers", mode="before")(check_word)
+    _layers = field_validator("layers")(check_layers)
+    _choice = field_validator("choice")(check_choice)
 
 
 class PartialMethod(Section):
@@ -57,85 +61,81 @@ class PartialMethod(Section):
     name: Literal["partial"] = Field(description="Train some layers, freeze everything else.")
     layers: int | tuple[int, ...] | Literal["auto", "random"] | None = Field(
         default=2,
-        description="This many of the last layers; or a list, counted from 0; null for all. `auto` measures which, "
-        "`random` draws them.",
+        description="Layers to train: this many of the last ones; or a list, counted from 0; null for all. `auto` "
+        "measures which layers matter, `random` draws them.",
     )
     choice: ChoiceSection = ChoiceSection()
     only: Literal["all", "layernorm", "bias"] = Field(
-        default="all", description="In these layers, train everything, the layer norms or the biases."
+        default="all", description="Which parameters of these layers: all, the layer norms or the biases."
     )
     names: tuple[str, ...] = Field(
-        default=(), description="Train these parameters as well, for example `embeddings.*`; `*` stands for anything."
+        default=(), description="Further parameters to train, as patterns, for example `embeddings.*`."
     )
 
-    _word = field_validator("layers", mode="before")(known_word)
-    _layers = field_validator("layers")(lambda cls, value: _some_layers(value))
-    _choice = field_validator("choice")(fitting_choice)
+    _word = field_validator("layers", mode="before")(check_word)
+    _layers = field_validator("layers")(check_layers)
+    _choice = field_validator("choice")(check_choice)
 
 
 class FullMethod(Section):
-    """Everything."""
+    """Full fine-tuning."""
 
     name: Literal["full"] = Field(description="Train every parameter.")
 
 
-def _some_layers(value: object) -> object:
-    if isinstance(value, int) and value < 1:
-        raise ValueError("1 or more layers, a list of layers, or null")
-    if isinstance(value, tuple) and (not value or min(value) < 0):
-        raise ValueError("a list of layers names at least one, counted from 0")
-    return value
-
-
 class RankingLoss(Loss):
-    """Every other pair of the batch is a negative; batches hold no two pairs of one group."""
+    """In-batch negatives: every other pair of the batch. A batch holds no two pairs of one group."""
 
-    name: Literal["ranking"] = Field(default="ranking", description="The usual contrastive loss.")
-    symmetric: bool = Field(default=False, description="Also rank the anchors for each positive.")
-    hardness: float = Field(default=0.0, ge=0, description="How much more the closer negatives weigh; 9 is published.")
+    name: Literal["ranking"] = Field(default="ranking", description="Multiple negatives ranking loss (InfoNCE).")
+    symmetric: bool = Field(default=False, description="Also rank the anchors for each positive, and take the mean.")
+    hardness: float = Field(default=0.0, ge=0, description="Extra weight of the closer negatives; 9 is published.")
 
 
 class CachedRankingLoss(Loss):
-    """The same, for batches larger than what memory holds at once."""
+    """Ranking loss for batches larger than memory holds at once."""
 
-    name: Literal["cached-ranking"] = Field(description="The same loss in parts; slower.")
-    symmetric: bool = Field(default=False, description="Also rank the anchors for each positive.")
-    mini_batch_size: int = Field(default=32, ge=1, description="Pairs in memory at once.")
+    name: Literal["cached-ranking"] = Field(description="Compute it in mini-batches (GradCache), which is slower.")
+    symmetric: bool = Field(default=False, description="Also rank the anchors for each positive, and take the mean.")
+    mini_batch_size: int = Field(default=32, ge=1, description="Pairs embedded at once.")
 
 
 class GroupRankingLoss(Loss):
-    """A batch may hold several pairs of a group: their texts are positives of each other, never negatives."""
+    """A batch may hold several pairs of a group, whose texts are positives of each other and never negatives."""
 
-    name: Literal["group-ranking"] = Field(description="The contrastive loss with several positives.")
-    symmetric: bool = Field(default=True, description="Also rank the anchors for each positive.")
+    name: Literal["group-ranking"] = Field(description="Ranking loss with several positives per anchor.")
+    symmetric: bool = Field(default=True, description="Also rank the anchors for each positive, and take the mean.")
 
 
 class GistLoss(Loss):
-    """A guide model says which negatives are too close to be negatives."""
+    """A guide model filters out likely false negatives (GISTEmbed)."""
 
-    name: Literal["gist"] = Field(description="The contrastive loss with a guide.")
-    guide: ModelSection = Field(default=ModelSection(), description="The guide.")
+    name: Literal["gist"] = Field(description="Ranking loss with a guide model.")
+    guide: ModelSection = Field(default=ModelSection(), description="Guide model.")
     margin: float = Field(
-        default=0.0, ge=0, le=2, description="A negative is left out from this far below the positive, in cosine."
+        default=0.0,
+        ge=0,
+        le=2,
+        description="Drop negatives whose cosine, by the guide, is above that of the positive minus this margin.",
     )
 
 
 class SourceSection(Section):
-    """Training data."""
+    """A source of training data."""
 
     path: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",
-        description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`, `kind`, `negative` (a text "
-        "or a list); or the folder of a `data` run. For the loss `cosent` with `score` (`sentence1`, `sentence2` will "
-        "do too), for `batch-hard` with `text` and `label`, for `invariance` with `_id` and `text` holding `{name}`.",
+        description="JSONL, CSV or Parquet with `anchor`, `positive` and optionally `group`, `kind`, `negative` (text "
+        "or list); or the folder of a `data` run. The loss `cosent` needs `score` (and takes `sentence1`, "
+        "`sentence2`), `batch-hard` needs `text` and `label`, `invariance` needs `_id` and `text` with the slot "
+        "`{name}`.",
     )
-    kinds: tuple[str, ...] = Field(default=(), description="Use only these kinds of pairs; empty means all.")
-    limit: int | None = Field(default=None, ge=2, description="Use a seeded sample of this many rows.")
+    kinds: tuple[str, ...] = Field(default=(), description="Kinds of pairs to use; empty uses all.")
+    limit: int | None = Field(default=None, ge=2, description="Size of a seeded sample of the rows; null uses all.")
     weight: float = Field(
         default=1.0,
         gt=0,
         le=100,
-        description="Passes over the rows in an epoch; of 0.5, another random half each time.",
+        description="Passes over the rows per epoch; 0.5 takes another random half each time.",
     )
     loss: Annotated[
         RankingLoss
@@ -152,15 +152,15 @@ class SourceSection(Section):
     branch: int = Field(
         default=1,
         ge=1,
-        description="Sources of one branch are trained together, each branch from the base; the result is the mean of "
-        "the weights of all branches, which can be better than any of them.",
+        description="Sources of one branch are trained together, each branch from the base. The result is the average "
+        "of the weights of all branches (a model soup), which can be better than any of them.",
     )
     mine: MineSection | None = Field(
-        default=None, description="Look for hard negatives among the positives of the source; null does not."
+        default=None, description="Mine hard negatives among the positives of the source; null does not."
     )
 
     @model_validator(mode="after")
-    def _fitting(self) -> SourceSection:
+    def _check_loss(self) -> SourceSection:
         name = self.loss.name
         if self.mine is not None and name not in TAKE_NEGATIVES:
             raise ValueError(f"the loss `{name}` takes no negatives; leave `mine` out")
@@ -174,75 +174,80 @@ class SourceSection(Section):
 
     @property
     def every_step(self) -> int | None:
-        """Rows of this source in every batch of the others; None where it has batches of its own."""
+        """Rows of this source that accompany every batch of the others; None where it has batches of its own."""
         return self.loss.every_step if isinstance(self.loss, EmbeddingDistillationLoss | InvarianceLoss) else None
 
 
 class TrainSection(Section):
-    """How to train."""
+    """The training loop."""
 
-    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over the pairs.")
-    batch_size: int = Field(
-        default=32, ge=2, description="Pairs per step; every other pair of the batch is a negative."
-    )
+    epochs: int = Field(default=1, ge=1, le=1000, description="Passes over the rows.")
+    batch_size: int = Field(default=32, ge=2, description="Rows per batch; the other pairs of a batch are negatives.")
     accumulate: int = Field(
         default=1,
         ge=1,
-        description="Batches whose gradients are added up before a step. This saves memory, but does not give a pair "
-        "more negatives: those come from its own batch.",
+        description="Gradient accumulation: batches per step. Saves memory, but does not give a pair more negatives, "
+        "which come from its own batch.",
     )
-    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak step size of AdamW.")
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps with a rising step size.")
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps for warm-up.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="linear", description="How the step size goes on after the warm-up; the first two end at zero."
+        default="linear", description="Learning rate after the warm-up; `linear` and `cosine` decay to zero."
     )
-    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="AdamW's pull of the weights towards zero.")
-    temperature: float = Field(default=0.05, gt=0, le=1, description="Cosines are divided by it in the loss.")
-    max_tokens: int = Field(default=128, ge=8, le=8192, description="Cut training texts after this many tokens.")
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="Weight decay of AdamW.")
+    temperature: float = Field(
+        default=0.05, gt=0, le=1, description="Temperature of the loss, by which cosines are divided."
+    )
+    max_tokens: int = Field(default=128, ge=8, le=8192, description="Truncate training texts to this many tokens.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="Number format of the arithmetic (autocast); the weights stay float32. Whether bfloat16 is faster "
-        "here is measured before it is used, and by `--dry-run`.",
+        description="Precision of the arithmetic (autocast); the weights stay float32. Whether bfloat16 is faster on "
+        "this machine is measured before it is used, and by `--dry-run`.",
     )
     keep_frozen_mb: int = Field(
         default=0,
         ge=0,
-        description="Most MB of disk, for as long as the training runs, for what the frozen layers below the trained "
-        "ones make of each text, computed once in place of once an epoch; dropout is then off in them. 0 keeps none.",
+        description="Disk limit in MB for caching the activations of the frozen layers below the trained ones, which "
+        "are then computed once instead of once per epoch, without dropout. 0 caches none.",
     )
-    evaluations: int = Field(default=3, ge=1, description="Dev scores during training, the last at its end.")
+    evaluations: int = Field(
+        default=3, ge=1, description="Evaluations on the dev task during training, the last one at its end."
+    )
     patience: int | None = Field(
-        default=None, ge=1, description="End after so many dev scores without a better one; null never ends early."
+        default=None,
+        ge=1,
+        description="Early stopping: evaluations without a better dev score; null never stops early.",
     )
     saves: int = Field(
-        default=10, ge=0, description="Points from which `--resume` goes on, evenly over the training; 0 keeps none."
+        default=10, ge=0, description="Checkpoints for `--resume`, evenly over the training; 0 writes none."
     )
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
-        default=(), description="Trackers, if installed; they see numbers of the training, never texts."
+        default=(), description="Experiment trackers, if installed; they receive numbers of the training, never texts."
     )
     seed: int = Field(default=13, ge=0, description="Seed of batches, dropout and new weights.")
 
 
 class FinetuneConfig(Section):
-    """`hrembed finetune`: adapt a model to pairs, and say whether it helped."""
+    """`hrembed finetune`: fine-tune a model, and say whether it helped."""
 
     model: ModelSection = ModelSection()
-    sources: tuple[SourceSection, ...] = Field(
-        default=(SourceSection(),), min_length=1, description="Where training data comes from."
-    )
+    sources: tuple[SourceSection, ...] = Field(default=(SourceSection(),), min_length=1, description="Training data.")
     method: Annotated[LoraMethod | PartialMethod | FullMethod | ScratchMethod, Field(discriminator="name")] = (
         LoraMethod()
     )
     sides: Literal["both", "query"] = Field(
         default="both",
-        description="`query` trains an encoder for queries alone; documents keep the base model, so an existing index "
-        "stays valid.",
+        description="`query` trains a separate encoder for queries; documents keep the base model, so an existing "
+        "index stays valid.",
     )
     train: TrainSection = TrainSection()
     dev: TaskSection = DEV
-    metric: str = Field(default="ndcg@10", description="Dev metric by which the best checkpoint is kept.")
+    metric: str = Field(default="ndcg@10", description="Dev metric that chooses the best checkpoint.")
     delta: float = Field(
-        default=0.02, gt=0, lt=1, description="Largest difference that does not matter to you: an engineering choice."
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="Equivalence margin δ: largest difference of scores that does not matter to you.",
     )
     proof: ProofSection = ProofSection()
     bootstrap: BootstrapSection = BootstrapSection()
@@ -250,7 +255,7 @@ class FinetuneConfig(Section):
     _metric = field_validator("metric")(checked_metric)
 
     @model_validator(mode="after")
-    def _trainable(self) -> FinetuneConfig:
+    def _check_model(self) -> FinetuneConfig:
         if not parse_ref(self.model.ref).has_weights:
             raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
         return self
@@ -261,13 +266,13 @@ class FinetuneConfig(Section):
         return sorted({source.branch for source in self.sources})
 
     @model_validator(mode="after")
-    def _alone(self) -> FinetuneConfig:
+    def _check_scratch(self) -> FinetuneConfig:
         if isinstance(self.method, ScratchMethod):
-            self.method.check_beside(self.sides, self.proof.strength, self.model.dimensions)
+            self.method.check_other_sections(self.sides, self.proof.strength, self.model.dimensions)
         return self
 
     @model_validator(mode="after")
-    def _batches(self) -> FinetuneConfig:
+    def _check_batches(self) -> FinetuneConfig:
         for branch in self.branches:
             if all(source.every_step for source in self.sources if source.branch == branch):
                 where = f"of branch {branch} " if len(self.branches) > 1 else ""
@@ -277,7 +282,7 @@ class FinetuneConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _branched(self) -> FinetuneConfig:
+    def _check_branches(self) -> FinetuneConfig:
         if len(self.branches) == 1:
             return self
         if isinstance(self.method, ScratchMethod):
@@ -287,7 +292,7 @@ class FinetuneConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _learnable(self) -> FinetuneConfig:
+    def _check_sides(self) -> FinetuneConfig:
         losses = [source.loss for source in self.sources]
         if self.sides == "query" and any(getattr(loss, "side", "") == "document" for loss in losses):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""How the layers that a method trains are chosen, where the config does not name them."""
+"""Settings of the layers that a method trains, where they are not named."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ class ChoiceSection(Section):
 
     by: Literal["fisher", "snr", "change"] = Field(
         default="fisher",
-        description="What `layers: auto` goes by: the squared gradients of the loss, the signal in the weights, or "
-        "what a short training changes. All three are computed and written.",
+        description="Score by which `layers: auto` chooses: the squared gradients of the loss (Fisher information), "
+        "the signal-to-noise ratio of the weights, or the change of the representations by a short training. All three "
+        "are computed and reported.",
     )
-    count: int = Field(default=3, ge=1, description="Layers that `auto` and `random` choose.")
-    batches: int = Field(default=4, ge=1, description="Training batches of which `fisher` takes the gradients.")
-    steps: int = Field(default=8, ge=1, description="Steps of the short training of `change`; its weights are dropped.")
+    count: int = Field(default=3, ge=1, description="Number of layers that `auto` and `random` choose.")
+    batches: int = Field(default=4, ge=1, description="Training batches for the gradients of `fisher`.")
+    steps: int = Field(
+        default=8, ge=1, description="Steps of the short training for `change`, whose weights are discarded."
+    )
     control: bool = Field(
         default=False,
-        description="After the training, train a random choice of as many layers as well, and compare; with `layers: "
-        "auto` only. Doubles the time.",
+        description="Also train equally many random layers, and compare; only with `layers: auto`. Doubles the time.",
     )
 
 
-def known_word(value: object) -> object:
+def check_word(value: object) -> object:
     """Refuse a text that is neither `auto` nor `random`, before the types of `layers` are tried one by one."""
     if isinstance(value, str) and value not in _WORDS:
         raise ValueError(
@@ -40,8 +42,17 @@ def known_word(value: object) -> object:
     return value
 
 
-def fitting_choice(value: ChoiceSection, info: ValidationInfo) -> ChoiceSection:
-    """Refuse a control where there is no choice that it could control."""
+def check_layers(value: object) -> object:
+    """Refuse layers that no model has."""
+    if isinstance(value, int) and value < 1:
+        raise ValueError("1 or more layers, a list of layers, or null")
+    if isinstance(value, tuple) and (not value or min(value) < 0):
+        raise ValueError("a list of layers names at least one, counted from 0")
+    return value
+
+
+def check_choice(value: ChoiceSection, info: ValidationInfo) -> ChoiceSection:
+    """Refuse a control where there is no choice to compare it with."""
     if value.control and info.data.get("layers", "auto") != "auto":
         raise ValueError("a control needs `layers: auto`, whose choice is compared with a random one")
     return value

@@ -1,4 +1,4 @@
-"""Losses on labels, scores and teachers, and the mining of negatives."""
+"""Settings of losses on labels, scores and teachers, and of the mining of negatives."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ TAKE_NEGATIVES = {"ranking", "cached-ranking", "group-ranking", "gist", "margin-
 NOT_PAIRS = {"batch-hard", "cosent", "invariance"}  # their rows are labelled texts, scored pairs, templates
 
 
-def gives_vectors(section: ModelSection | None) -> ModelSection | None:
-    """Return a model that gives vectors; a `ValueError` says what is wrong with another."""
+def check_vectors(section: ModelSection | None) -> ModelSection | None:
+    """Refuse a model that gives no vectors."""
     if section is not None and not parse_ref(section.ref).has_vectors:
         raise ValueError(f"'{section.ref}' gives no vectors; name a model with embeddings")
     return section
 
 
 class Loss(Section):
-    """What all losses have."""
+    """Settings of every loss."""
 
     matryoshka: tuple[int, ...] = Field(
         default=(),
-        description="Also train the first so many numbers of the vectors to be useful alone, for each of these lengths "
-        "and the whole; empty trains the whole.",
+        description="Matryoshka: also train vectors truncated to each of these dimensions; empty trains full vectors "
+        "only.",
     )
     scale: float = Field(
-        default=1.0, gt=0, le=1000, description="The loss is multiplied by it: how much it counts beside other sources."
+        default=1.0, gt=0, le=1000, description="Factor of the loss: its weight relative to other sources."
     )
 
     @field_validator("matryoshka")
@@ -42,53 +42,56 @@ class Loss(Section):
 
 
 class BatchHardLoss(Loss):
-    """Labelled texts: each stands closer to the farthest text of its label than to the closest of another."""
+    """Labelled texts: each is closer to the farthest text of its label than to the closest text of another label."""
 
-    name: Literal["batch-hard"] = Field(description="Triplets of labelled texts, the hardest of each batch.")
+    name: Literal["batch-hard"] = Field(
+        description="Triplet loss on labelled texts, with the hardest triplets of each batch."
+    )
     margin: float | None = Field(
         default=None,
         gt=0,
         le=2,
-        description="How much closer, in cosine; null has no such limit, and weighs what is less clear more (soft "
-        "margin).",
+        description="Margin in cosine distance; null is the soft margin.",
     )
     side: Literal["query", "document"] = Field(
-        default="query", description="Embed the texts as this, with its prompt; `eval` classifies texts as queries."
+        default="query", description="Side on which the texts are embedded; `eval` classifies texts as queries."
     )
 
 
 class CosentLoss(Loss):
-    """Scored pairs: a pair with a higher score has a higher cosine."""
+    """Scored pairs: a pair with a higher score gets a higher cosine."""
 
-    name: Literal["cosent"] = Field(description="The order of scored pairs.")
+    name: Literal["cosent"] = Field(description="CoSENT loss on the order of scored pairs.")
 
 
 class MarginMseLoss(Loss):
-    """The cosine of a positive exceeds that of a negative by as much as a teacher says."""
+    """Distillation of a teacher's margins: cosine of the positive minus cosine of the negative."""
 
-    name: Literal["margin-mse"] = Field(description="Differences of a teacher's cosines.")
-    teacher: ModelSection | None = Field(default=None, description="The teacher; null is the base model.")
+    name: Literal["margin-mse"] = Field(description="MarginMSE loss on the margins of a teacher.")
+    teacher: ModelSection | None = Field(default=None, description="Teacher model; null is the base model.")
 
-    _vectors = field_validator("teacher")(gives_vectors)
+    _vectors = field_validator("teacher")(check_vectors)
 
 
 class EmbeddingDistillationLoss(Loss):
-    """Anchors and positives stay where a teacher has them."""
+    """Distillation of a teacher's vectors of anchors and positives."""
 
-    name: Literal["embedding-distillation"] = Field(description="A teacher's vectors.")
+    name: Literal["embedding-distillation"] = Field(description="Cosine distance to the vectors of a teacher.")
     teacher: ModelSection | None = Field(
-        default=None, description="The teacher; null is the base model, which keeps vectors where they were."
+        default=None, description="Teacher model; null is the base model, which keeps vectors where they were."
     )
-    texts: Literal["both", "anchors", "positives"] = Field(default="both", description="Which texts of a pair.")
+    texts: Literal["both", "anchors", "positives"] = Field(
+        default="both", description="Texts of a pair that are distilled."
+    )
     every_step: int | None = Field(
         default=None,
         ge=1,
         le=4096,
-        description="In place of batches of their own, so many rows, drawn anew, take part in every batch of the other "
-        "sources, so that no step moves the model away from them unseen; null makes batches.",
+        description="Add this loss to every batch of the other sources, on this many rows drawn anew, so that no step "
+        "goes without it; null makes separate batches.",
     )
 
-    _vectors = field_validator("teacher")(gives_vectors)
+    _vectors = field_validator("teacher")(check_vectors)
 
     @field_validator("matryoshka")
     @classmethod
@@ -99,47 +102,56 @@ class EmbeddingDistillationLoss(Loss):
 
 
 class InvarianceLoss(Loss):
-    """The same résumé under two names has the same vector: counterfactual fine-tuning."""
+    """Counterfactual fine-tuning: the same résumé under two names gets the same vector."""
 
-    name: Literal["invariance"] = Field(description="Résumés under two names of different groups.")
+    name: Literal["invariance"] = Field(
+        description="Cosine distance between a résumé under two names of different groups."
+    )
     names: str = Field(
-        default="shipped:names/us-census-2020.csv", description="CSV with `name` and a column for each attribute."
+        default="shipped:names/us-census-2020.csv", description="CSV with `name` and one column per attribute."
     )
     attributes: tuple[str, ...] = Field(
-        default=("gender", "race"), min_length=1, description="The two names differ in one of these or more."
+        default=("gender", "race"),
+        min_length=1,
+        description="Attributes of the groups; the two names differ in one or more.",
     )
     half: Literal["even", "odd", "all"] = Field(
-        default="odd", description="Every other name of each group; audit with the other half (`stimuli.half: even`)."
+        default="odd", description="Use every other name of each group; audit on the other half (`stimuli.half: even`)."
     )
-    swaps: int = Field(default=20, ge=1, le=10_000, description="Pairs of names for each résumé.")
+    swaps: int = Field(default=20, ge=1, le=10_000, description="Pairs of names per résumé.")
     every_step: int | None = Field(
-        default=None, ge=1, le=4096, description="As for `embedding-distillation`: take part in every batch of others."
+        default=None,
+        ge=1,
+        le=4096,
+        description="Rows added to every batch of other sources, as for `embedding-distillation`.",
     )
 
 
 class MineSection(Section):
-    """Texts of the source that a model finds close to an anchor, and that are not relevant to it, become negatives."""
+    """Hard negatives: texts of the source that a model finds close to an anchor, and that are not relevant to it."""
 
-    count: int = Field(default=1, ge=1, le=100, description="Negatives for each row.")
+    count: int = Field(default=1, ge=1, le=100, description="Negatives per row.")
     margin: float = Field(
         default=0.05,
         ge=0,
         lt=1,
-        description="A negative's cosine lies at least this share of the positive's below the positive's.",
+        description="Relative margin: a negative's cosine is below the positive's by at least this share of it.",
     )
-    range_min: int = Field(default=0, ge=0, description="Leave out so many of the closest texts.")
+    range_min: int = Field(default=0, ge=0, description="Skip this many of the closest texts.")
     range_max: int | None = Field(
-        default=None, ge=1, description="Look at no more than so many of the closest texts; null looks until it finds."
+        default=None,
+        ge=1,
+        description="Consider at most this many of the closest texts; null searches until there are enough.",
     )
     strategy: Literal["top", "random"] = Field(
-        default="top", description="Take the closest that are left, or a seeded draw from those looked at."
+        default="top", description="Take the closest candidates, or a seeded random draw."
     )
-    model: ModelSection | None = Field(default=None, description="Says what is close; null is the base model.")
+    model: ModelSection | None = Field(default=None, description="Model for the search; null is the base model.")
 
-    _vectors = field_validator("model")(gives_vectors)
+    _vectors = field_validator("model")(check_vectors)
 
     @model_validator(mode="after")
-    def _room(self) -> MineSection:
+    def _check_range(self) -> MineSection:
         if self.range_max is not None and self.range_max - self.range_min < self.count:
             raise ValueError(f"from {self.range_min} to {self.range_max} there are fewer than {self.count} texts")
         return self

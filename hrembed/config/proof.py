@@ -1,4 +1,4 @@
-"""What is measured after a training."""
+"""Settings of what is measured after a training."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from hrembed.config.section import Section
 
 
 class ProofSection(Section):
-    """Base and tuned model on tasks that chose nothing, and on text outside of hiring."""
+    """Base against tuned model on test tasks, and on tasks outside of hiring."""
 
     tests: tuple[TaskSection, ...] = Field(
         default=(TaskSection(), TaskSection(path="shipped:hr-core/test/title")),
-        description="Tasks that neither training nor dev scores saw; p-values are corrected for their number.",
+        description="Test tasks, used neither in training nor to choose a checkpoint; p-values are corrected for their "
+        "number.",
     )
     retention: tuple[TaskSection, ...] = Field(
         default=(TaskSection(path="shipped:general-core/questions"),),
-        description="Tasks outside of hiring, which show what was lost.",
+        description="Retention: tasks outside of hiring, which show what was forgotten.",
     )
     strengths: tuple[float, ...] = Field(
         default=(0.25, 0.5, 0.75),
-        description="How much of the change of the weights is kept: dev task and retention are scored at each of "
-        "these, and at 0 (the base) and 1 (the tuned model). Empty scores none between.",
+        description="Interpolation between the weights of base (0) and tuned model (1): dev task and retention are "
+        "scored at each of these strengths, and at 0 and 1. Empty scores none.",
     )
     strength: float | Literal["auto"] = Field(
         default=1.0,
-        description="The one that becomes `model/`; `auto` is the largest whose mean loss on every retention task is "
-        "at most `max_loss`.",
+        description="Strength that becomes `model/`; `auto` is the largest one whose mean loss on every retention task "
+        "is at most `max_loss`.",
     )
-    max_loss: float = Field(default=0.01, ge=0, lt=1, description="For `auto`: largest loss of a retention score.")
+    max_loss: float = Field(
+        default=0.01, ge=0, lt=1, description="For `auto`: largest acceptable loss of a retention score."
+    )
 
     @field_validator("strengths")
     @classmethod

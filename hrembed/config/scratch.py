@@ -1,4 +1,4 @@
-"""What the config of `finetune` may hold for a model that starts from random weights."""
+"""Settings of `finetune` for a model that starts from random weights."""
 
 from __future__ import annotations
 
@@ -10,41 +10,49 @@ from hrembed.config.section import Section
 
 
 class MaskedSection(Section):
-    """Masked language modelling: hidden tokens are guessed from those around them, before any pair is seen."""
+    """Masked language modelling on the texts, before training on pairs."""
 
     epochs: int = Field(default=10, ge=1, le=1000, description="Passes over the distinct texts.")
     batch_size: int = Field(default=64, ge=1, description="Texts per step.")
     learning_rate: float = Field(
-        default=1e-3, gt=0, lt=1, description="Peak step size of AdamW; it rises as `train.warmup` says, then falls."
+        default=1e-3,
+        gt=0,
+        lt=1,
+        description="Peak learning rate of AdamW; warm-up as in `train.warmup`, then linear decay.",
     )
-    mask: float = Field(default=0.15, gt=0, lt=1, description="Share of the tokens that are hidden.")
+    mask: float = Field(default=0.15, gt=0, lt=1, description="Share of masked tokens.")
 
 
 class ScratchMethod(Section):
-    """A tokenizer and a small encoder of your own."""
+    """A tokenizer and a small encoder, trained from random weights."""
 
     name: Literal["scratch"] = Field(
         description="Train a tokenizer and an encoder from random weights on the texts of `sources`: masked language "
-        "modelling, then the losses. `model.ref` is not trained then, it is what the result is compared with."
+        "modelling, then the losses. `model.ref` is not trained; the result is compared with it."
     )
     vocabulary: int = Field(
-        default=8000, ge=256, le=200_000, description="Most tokens of the vocabulary; a small corpus gives fewer."
+        default=8000,
+        ge=256,
+        le=200_000,
+        description="Largest size of the vocabulary; a small corpus gives a smaller one.",
     )
     layers: int = Field(default=4, ge=1, le=48, description="Layers of the encoder.")
-    width: int = Field(default=256, ge=8, le=4096, description="Numbers of a vector, in all layers and at the end.")
-    heads: int = Field(default=4, ge=1, le=128, description="Attention heads; `width` is a multiple of it.")
-    feed_forward: int = Field(default=1024, ge=8, le=16384, description="Width inside a layer's feed-forward part.")
+    width: int = Field(
+        default=256, ge=8, le=4096, description="Hidden size, which is also the dimension of the vectors."
+    )
+    heads: int = Field(default=4, ge=1, le=128, description="Attention heads; `width` must be a multiple of it.")
+    feed_forward: int = Field(default=1024, ge=8, le=16384, description="Intermediate size of the feed-forward layers.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in all layers.")
     mlm: MaskedSection = MaskedSection()
 
     @model_validator(mode="after")
-    def _divisible(self) -> ScratchMethod:
+    def _check_heads(self) -> ScratchMethod:
         if self.width % self.heads:
             raise ValueError(f"`width: {self.width}` is no multiple of `heads: {self.heads}`")
         return self
 
-    def check_beside(self, sides: str, strength: float | str, dimensions: int | None) -> None:
-        """Refuse settings of the whole config that mean nothing for a model of its own.
+    def check_other_sections(self, sides: str, strength: float | str, dimensions: int | None) -> None:
+        """Refuse settings of other sections that mean nothing for a model from random weights.
 
         Raises:
             ValueError: One of them stands in the config.
