@@ -19,7 +19,7 @@ _TOLD = (
 )
 _WHAT = r"( (this|that|the|my|your|question|information|info|data|answer|response|it|at|time))*"
 _REFUSED = (
-    r"(prefer|prefers|preferred|choose|chooses|chose|opt|opts|opted|elect|elects|elected|wish|rather|want)s? not( to)?",
+    r"(prefers?|preferred|chooses?|chose|opts?|opted|elects?|elected|wish|rather|want)( not( to)?| to not)",
     r"(do|does|did) not( (wish|want|care|choose|like|prefer))?( to)?",
     r"(dont|doesnt|didnt)( (wish|want|care|choose|like|prefer))?( to)?",
     r"(decline|declines|declined|declining|refuse|refuses|refused|not willing|unwilling)( to)?",
@@ -30,9 +30,12 @@ _ENGLISH = re.compile(
     r"|(decline|declines|declined|refuse|refuses|refused|refusal)( to)?|(opt|opts|opted) out"
     r"|not (specified|stated|disclosed|provided|given|available|applicable|known|reported|recorded|declared|answered|"
     r"indicated|identified|self identified|selected|asked|collected|captured|entered|supplied|shared|sure|set)"
-    r"|un(known|specified|disclosed|stated|declared|reported|answered|identified|defined|sure|available|recorded)"
+    r"|(data|information|info) not (available|provided|given)|non ?(disclosed|response|specified|declared)"
+    r"|un(known|specified|disclosed|stated|declared|reported|answered|identified|defined|sure|available|recorded|"
+    r"determined|assigned|k)"
     r"|no (answer|response|reply|data|information|info|selection|value|entry|disclosure)( (given|provided|available))?"
-    r"|(do not|dont) know|withheld|missing|skipped|blank|empty|null|nan|nat|none|nil|na|n a|tbd"
+    r"|(do not|dont) know|withheld|withhold|confidential|self identification declined|missing( (data|value))?"
+    r"|skipped|blank|empty|null|nan|nat|none|nil|na|n a|tbd"
     r"|(please )?(select|choose)( (one|an option))?"
 )
 _ASKED = re.compile(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from hrembed.audit.answers import USUAL, read_answers, spelling_key
+from hrembed.audit.answers import USUAL, is_unknown, read_answers, spelling_key
 from hrembed.errors import DataError
 from hrembed.metrics.legal import (
     Count,
@@ -115,12 +115,15 @@ class Decisions:
 def count_column(rows: TextRows, columns: Columns) -> str | None:
     """Find the column that says how many people a row stands for; None where each row is a person.
 
-    A column of applicants makes a file one of counts when all its cells, and those of the decisions, are whole numbers.
-    Columns with other names for people (`n`, `total`, `candidates`) do where a decision is a number above 1.
+    A column of applicants makes a file one of counts when all its cells, and those of the decisions, are whole numbers,
+    or when each row says yes or no of so many people. Columns with other names for people (`n`, `total`, `candidates`)
+    do where a decision is a number above 1.
     """
-    if columns.selected is None or columns.score is not None:
+    outcome = columns.selected or columns.scored
+    if outcome is None or columns.score is not None:
         return None
-    chosen = [_number(row[columns.selected]) for _, row in rows]
+    chosen = [_number(row[outcome]) for _, row in rows]
+    words = all(row[outcome].strip().casefold() in _YES | _NO for _, row in rows)
     many = any(number is not None and number > 1 for number in chosen)
     for name in rows[0][1]:
         key = re.sub(r"[\W_]+", " ", name.casefold().replace("#", " number ")).strip()
@@ -128,7 +131,7 @@ def count_column(rows: TextRows, columns: Columns) -> str | None:
         if name in columns.named or not fits:
             continue
         totals = [_number(row.get(name, "")) for _, row in rows]
-        if _are_counts(chosen, totals):
+        if _are_counts([0] * len(rows) if words else chosen, totals):
             return name
     return None
 
@@ -159,7 +162,7 @@ def read_decisions(
         DataError: A cell cannot be read; nothing is guessed.
     """
     needed = [column for column in (columns.selected, columns.score, columns.scored) if column is not None]
-    dropped = tuple(line for line, row in rows if undecided == "drop" and not all(row[c].strip() for c in needed))
+    dropped = tuple(line for line, row in rows if undecided == "drop" and any(is_unknown(row[c]) for c in needed))
     without = {*dropped}
     kept = [(line, row) for line, row in rows if line not in without]
     if not kept:
@@ -169,6 +172,7 @@ def read_decisions(
     else:
         persons = tuple(_whole(file, line, row[columns.applicants], columns.applicants) for line, row in kept)
         _refuse_sums(file, kept, columns, persons)
+        _refuse_doubt(file, kept, columns, persons)
     return Decisions(
         {name: read_answers([row[name] for _, row in kept], persons, unknown) for name in columns.attributes},
         persons,
@@ -187,6 +191,10 @@ def _outcomes(
         return None
     if columns.applicants is None:
         return tuple(_decision(file, line, row[column], column) for line, row in rows)
+    if all(row[column].strip().casefold() in _YES | _NO for _, row in rows):
+        return tuple(
+            n * _decision(file, line, row[column], column) for n, (line, row) in zip(persons, rows, strict=True)
+        )
     counts = tuple(_whole(file, line, row[column], column) for line, row in rows)
     for (line, _), count, total in zip(rows, counts, persons, strict=True):
         if count > total:
@@ -203,7 +211,7 @@ def _decision(file: Path, line: int, cell: str, column: str) -> int:
     where = f"{file}:{line}: column '{column}': '{cell.strip()[:20]}' is no decision"
     if number is not None:
         hint = "where rows are counts, name the column with the number of people: --set decisions.applicants=COLUMN"
-    elif not word:
+    elif is_unknown(cell):
         hint = (
             "a person without a decision is neither selected nor not: decide who counts before the audit, or leave "
             "such rows out with --set decisions.undecided=drop"
@@ -237,6 +245,22 @@ def _refuse_sums(file: Path, rows: TextRows, columns: Columns, persons: Sequence
                     f"{file}:{line}: '{row[attribute].strip()}' in column '{attribute}' is the sum of the other rows",
                     hint="leave the row out: it would be compared as a category",
                 )
+
+
+def _refuse_doubt(file: Path, rows: TextRows, columns: Columns, persons: Sequence[int]) -> None:
+    """Refuse counts with decisions of 0 and 1 for the same people: they may be numbers of people, or yes and no."""
+    if columns.selected is None or not all(_number(row[columns.selected]) in (0, 1) for _, row in rows):
+        return
+    seen: dict[tuple[str, ...], int] = {}
+    for (line, row), total in zip(rows, persons, strict=True):
+        group = tuple(row[name] for name in (*columns.attributes, *([columns.job] if columns.job else [])))
+        outcome = _number(row[columns.selected])
+        if total > 1 and outcome is not None and seen.setdefault(group, outcome) != outcome:
+            raise DataError(
+                f"{file}:{line}: column '{columns.selected}' may say how many of {total:,} people were selected, or "
+                "whether all of them were",
+                hint="write yes or no in it where a row is about people with one outcome",
+            )
 
 
 def score_cell(file: Path, line: int, cell: str) -> float:

@@ -120,8 +120,8 @@ class DecisionsSection(Section):
     job: str | None = Field(default=None, description="Job column, for comparisons within jobs.")
     applicants: str | None = Field(
         default=None,
-        description="Column with the number of people of a row of counts; null takes a column of that name, "
-        "where it is there and holds numbers.",
+        description="Column with the number of people of a row of counts (of people with one outcome, where `selected` "
+        "says yes or no); null takes a column of that name, where it is there and holds numbers.",
     )
     scored: str | None = Field(
         default=None, description="Column with the number above the median, in rows of counts; null for none."
@@ -144,8 +144,6 @@ class DecisionsSection(Section):
 
     @model_validator(mode="after")
     def _counts(self) -> DecisionsSection:
-        if self.scored is not None and self.applicants is None and self.selected is None:
-            raise ValueError("`scored` is for rows of counts: name `applicants` as well")
         if self.score is not None and (self.applicants is not None or self.scored is not None):
             raise ValueError("rows of counts have no `score` of a person: give `scored`, the number above the median")
         return self

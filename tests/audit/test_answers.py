@@ -16,6 +16,7 @@ from hrembed.audit.answers import is_unknown, read_answers, spelling_key
         *("I don't wish to answer", "I don\u2019t wish to answer", "I do not wish to self-identify at this time"),
         *("I choose not to disclose", "Choose Not To Disclose (CND)", "Did not answer", "I'd rather not say"),
         *("Not specified", "Race not specified", "Not disclosed / prefer not to say", "No response", "Opted out"),
+        *("Prefer to not say", "Information not provided", "Non-disclosed", "UNK", "Self-identification declined"),
         *("keine Angabe", "k. A.", "Pr\u00e9f\u00e8re ne pas r\u00e9pondre", "Prefiero no decirlo", "NS/NC"),
         *("Wol\u0119 nie odpowiada\u0107", "\u4e0d\u660e"),
         *("\uc54c \uc218 \uc5c6\uc74c", "\u043d\u0435 \u0443\u043a\u0430\u0437\u0430\u043d\u043e"),

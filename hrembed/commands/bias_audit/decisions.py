@@ -308,7 +308,7 @@ def _small_notes(tables: Sequence[DecisionTable], rule: SmallRule) -> Iterator[s
                 for row in few
             )
             yield f"Under {share} in {table.kind} by {table.attribute}: {listed}."
-        if turned:
+        if turned and table.kind == tables[0].kind:  # the people are the same in all kinds
             other = "all people" if rule.base == "known" else "the people whose category is known"
             yield f"In {table.kind} by {table.attribute} also under {share}, if of {other}: {', '.join(turned)}."
 

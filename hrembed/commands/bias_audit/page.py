@@ -377,7 +377,7 @@ def _statement(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Prose:
         "Statement on validation and testing",
         [
             "In the order of Annex IV, point 2(g), of Regulation (EU) 2024/1689. Whether and from when that regulation "
-            "applies (dates of its application were moved in 2026), and whether this statement satisfies it, is for "
+            "applies (changes of its dates were reported in 2026), and whether this statement satisfies it, is for "
             "the responsible persons to judge.",
             "Procedure: " + _procedure(config, record),
             "Model: " + ("; ".join(models) or "none was run."),

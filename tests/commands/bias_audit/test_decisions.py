@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hrembed.cli.app import main
 from hrembed.commands.bias_audit.run import run_bias_audit
@@ -19,6 +21,8 @@ from hrembed.records.bias_audit import BiasAuditRecord
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from pydantic import ValidationError
+
+from conftest import jsonl
 
 if TYPE_CHECKING:
     from hrembed.types import CommandResult
@@ -114,6 +118,39 @@ def test_counts_with_jobs_and_scores(tmp_path: Path):
     assert record.tables[0].within_jobs is not None
     assert record.tables[0].within_jobs.rows["F"].strata == 2
     assert record.tables[1].rows[0].persons.selected == 55
+
+
+def test_counts_of_scores_need_no_selection(tmp_path: Path):
+    text = "sex,applicants,high\nF,200,90\nM,200,100\n"
+    result = audit(tmp_path, text, selected=None, scored="high")
+    assert ratios(result.metrics) == pytest.approx({"F": 0.9, "M": 1.0})
+
+
+def test_a_table_of_frequencies_is_one_of_counts(tmp_path: Path):
+    text = "sex,admitted,applicants\nF,yes,50\nF,no,50\nM,yes,60\nM,no,40\n"
+    assert ratios(audit(tmp_path, text, selected="admitted").metrics) == pytest.approx({"F": 5 / 6, "M": 1.0})
+    with pytest.raises(DataError, match=r":3: .* may say how many of 50 people were selected") as refused:
+        audit(tmp_path, text.replace("yes", "1").replace("no", "0"), selected="admitted")
+    assert "yes or no" in refused.value.hint
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "tsv"])
+def test_other_tables_are_read_alike(tmp_path: Path, kind):
+    people = [("F", 1.0), ("F", 0.0), ("M", 1.0), ("M", 1.0), ("Prefer not to say", 0.0), ("M", None)] * 5
+    file = tmp_path / f"d.{kind}"
+    if kind == "parquet":
+        sexes, chosen = ([row[n] for row in people] for n in (0, 1))
+        nan = [float("nan") if value is None else value for value in chosen]
+        pq.write_table(pa.table({"sex": sexes, "selected": nan}), file)
+    elif kind == "jsonl":
+        jsonl(file, [{"sex": sex, "selected": None if chosen is None else bool(chosen)} for sex, chosen in people])
+    else:
+        cells = "".join(f"{sex}\t{'' if chosen is None else chosen}\n" for sex, chosen in people)
+        file.write_text(f"sex\tselected\n{cells}", encoding="utf-8")
+    result = run_bias_audit(config(file, undecided="drop"), Workspace(tmp_path / "runs"))
+    assert ratios(result.metrics) == pytest.approx({"F": 0.5, "M": 1.0})
+    assert result.metrics.decisions is not None
+    assert (result.metrics.decisions.dropped, result.metrics.decisions.unknown) == (5, {"sex": 5})
 
 
 @pytest.mark.parametrize(
@@ -298,7 +335,6 @@ def test_the_verdict_names_the_cuts_it_does_not_rest_on(stimuli: dict[str, Path]
     ("decisions", "message"),
     [
         ({"score": "s", "applicants": "n"}, "no `score` of a person"),
-        ({"selected": None, "scored": "s"}, "name `applicants` as well"),
         ({"small": {"share": 1.5}}, "less than 1"),
         ({"small": {"treat": "hide"}}, "'blank', 'exclude' or 'count'"),
     ],
