@@ -164,21 +164,21 @@ def _cases(task: Task, measures: Mapping[str, Measures], config: EvalConfig) -> 
 
 
 def write_details(
-    run: Run, tasks: Sequence[AnyTask], results: Results, found: Details, seconds: Mapping[str, Mapping[str, float]]
+    run: Run, tasks: Sequence[AnyTask], results: Results, behind: Details, seconds: Mapping[str, Mapping[str, float]]
 ) -> None:
     """Write `cases.json`, TREC runs below `trec/`, and results as mteb keeps them below `mteb/`.
 
     Raises:
         HrembedError: A file cannot be written.
     """
-    if found.cases:
-        write_record(run.path / "cases.json", found.cases)
+    if behind.cases:
+        write_record(run.path / "cases.json", behind.cases)
     for task in tasks:
         for model, measures in results[task.name].items():
             if isinstance(task, Task) and measures.ranking is not None:
                 place = run.path / "trec" / _safe(model) / run_file(task.name)
                 write_run(place, task, measures.ranking, _safe(model))
-    for model in dict.fromkeys(model for found_of in results.values() for model in found_of):
+    for model in dict.fromkeys(model for models in results.values() for model in models):
         rows = [
             _split_scores(task, results[task.name][model], run, seconds[task.name][model])
             for task in tasks
