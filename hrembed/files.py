@@ -35,7 +35,7 @@ def writing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that replaces it when the block ends well.
 
     A file or a folder may be written there. When the block fails, what was written is removed and
-    whatever `path` held before is still there.
+    whatever `path` held before is still there. What a killed process left at the temporary path is removed first.
 
     Raises:
         HrembedError: The system refuses (full disk, no permission); the message names the path.
@@ -43,6 +43,7 @@ def writing(path: Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(part)
         yield part
         if path.is_dir():
             shutil.rmtree(path)
@@ -62,8 +63,14 @@ def cannot_write(path: Path, err: OSError) -> HrembedError:
     )
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what a killed process was `writing` anywhere in a folder that nobody else writes to."""
+    for part in list(folder.rglob("*.part")):
+        _remove(part)
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
@@ -182,14 +189,35 @@ def filter_parquet(source: Path, target: Path, keep: Bools) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file; of a folder, over the names and hashes of all files in it, sorted."""
+    """SHA-256 of a file; of a folder, over the names and hashes of all `files_below` it."""
     if not path.is_dir():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    lines = [
-        f"{item.relative_to(path).as_posix()} {sha256(item)}" for item in sorted(path.rglob("*")) if item.is_file()
-    ]
+    lines = [f"{item.relative_to(path).as_posix()} {sha256(item)}" for item in files_below(path)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def files_below(folder: Path) -> list[Path]:
+    """List all files that whoever reads a folder can reach, sorted by path, also those behind symbolic links.
+
+    A link back to a folder that leads to it is not entered, since it holds nothing new. Files in which desktops keep
+    how they show a folder are left out: no reader opens them.
+    """
+    return sorted(_walk(folder, ()))
+
+
+def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in above:
+        return
+    for item in folder.iterdir():
+        if item.is_dir():
+            yield from _walk(item, (*above, real))
+        elif item.is_file() and item.name not in _OF_DESKTOPS:
+            yield item
+
+
+_OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 def _plain(value: object) -> object:

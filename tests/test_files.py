@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hrembed.errors import HrembedError
-from hrembed.files import json_text, sha256, write_json, write_text, writing
+from hrembed.files import files_below, json_text, sha256, write_json, write_text, writing
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_no_part(tmp_path: Path):
@@ -52,3 +52,37 @@ def test_the_hash_of_a_folder_sees_names_and_contents(tmp_path: Path):
     second = sha256(folder)
     (folder / "a.txt").rename(folder / "b.txt")
     assert len({first, second, sha256(folder)}) == 3
+
+
+def test_what_a_killed_process_left_is_replaced(tmp_path: Path):
+    for name in ("model", "adapter"):
+        (tmp_path / f"{name}.part" / "old").mkdir(parents=True)
+        with writing(tmp_path / name) as part:
+            part.mkdir()
+    (tmp_path / "x.txt.part").write_text("half of something longer", encoding="utf-8")
+    write_text(tmp_path / "x.txt", "whole")
+    assert (tmp_path / "x.txt").read_text(encoding="utf-8") == "whole"
+    assert sorted(item.name for item in tmp_path.rglob("*")) == ["adapter", "model", "x.txt"]
+
+
+def test_the_hash_of_a_folder_covers_what_lies_behind_links(tmp_path: Path):
+    write_text(tmp_path / "far" / "deep" / "config.json", "mean")
+    write_text(tmp_path / "folder" / "a.txt", "1")
+    (tmp_path / "folder" / "pooling").symlink_to(tmp_path / "far", target_is_directory=True)
+    before = sha256(tmp_path / "folder")
+    write_text(tmp_path / "far" / "deep" / "config.json", "cls")
+    assert sha256(tmp_path / "folder") != before
+    assert [file.relative_to(tmp_path).as_posix() for file in files_below(tmp_path / "folder")] == [
+        "folder/a.txt", "folder/pooling/deep/config.json",
+    ]  # fmt: skip
+    write_text(tmp_path / "copy" / "a.txt", "1")
+    write_text(tmp_path / "copy" / "pooling" / "deep" / "config.json", "cls")
+    assert sha256(tmp_path / "copy") == sha256(tmp_path / "folder")  # what is read decides, not how it got there
+
+
+def test_links_that_lead_in_a_circle_end(tmp_path: Path):
+    write_text(tmp_path / "folder" / "sub" / "a.txt", "1")
+    before = sha256(tmp_path / "folder")
+    (tmp_path / "folder" / "sub" / "up").symlink_to(tmp_path / "folder", target_is_directory=True)
+    (tmp_path / "folder" / "nowhere").symlink_to(tmp_path / "gone")
+    assert sha256(tmp_path / "folder") == before

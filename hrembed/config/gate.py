@@ -129,6 +129,11 @@ class GateConfig(Section):
         default=(RuleSection(margin=0.03),),
         description="Requirements on tasks outside of hiring (`retention` of the eval run).",
     )
+    stale: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="Whether `latest` may mean a run after which another one of its command failed or did not end; "
+        "`hrembed runs prune` removes such runs.",
+    )
     fairness: FairnessSection = FairnessSection()
     latency: LatencySection = LatencySection()
     size: SizeSection = SizeSection()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hrembed.data.cells import Problem
 from hrembed.data.rows import csv_rows, read_rows
 from hrembed.errors import DataError
+from hrembed.files import files_below
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _by_name(members: Iterable[str]) -> dict[str, list[str]]:
 def _folder_members(path: Path) -> dict[str, list[str]]:
     if not path.is_dir():
         raise DataError(f"'{path}' does not exist", hint="give the folder or the ZIP of the release")
-    return _by_name(str(file) for file in sorted(path.rglob("*")) if file.is_file())
+    return _by_name(str(file) for file in files_below(path))
 
 
 def _zip_members(path: Path) -> dict[str, list[str]]:

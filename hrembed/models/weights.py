@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrembed.errors import ModelError
-from hrembed.files import sha256
+from hrembed.files import files_below, sha256
 from hrembed.models.refs import CATALOGUE
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ def check_folder(folder: Path) -> None:
             f"'{folder}' is not a model folder: it has neither `config.json` nor `modules.json`",
             hint="name a Sentence Transformers folder or a Transformers checkpoint",
         )
-    if any(folder.rglob("*.safetensors")):
+    files = files_below(folder)
+    if any(file.suffix == ".safetensors" for file in files):
         return
-    if any(folder.rglob("pytorch_model*.bin")):
+    if any(file.match("pytorch_model*.bin") for file in files):
         raise ModelError(
             f"'{folder}' holds pickled weights, which can run code when loaded; hrembed does not read them",
             hint="convert them to `model.safetensors` once, on a machine that you do not mind",

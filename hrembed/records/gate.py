@@ -73,13 +73,27 @@ class JudgedModel(Record):
 
     Attributes:
         run: Name of the run.
+        started: When the run was started (UTC).
+        status: How it ended.
         model: Its name in the run.
+        reference: How the run named it.
+        source: Where it was read.
         identity: Hash of what decides its scores.
+        registry: What the registry says of it; empty for a model that was not trained here.
+        audit: Name of the bias-audit run that was read; null for none.
+        overtaken_by: Runs that were started after the one that `latest` means, and did not end well.
     """
 
     run: str
+    started: str
+    status: str
     model: str
+    reference: str
+    source: str
     identity: str
+    registry: str = ""
+    audit: str | None = None
+    overtaken_by: tuple[str, ...] = ()
 
 
 class GateRecord(CommandRecord):

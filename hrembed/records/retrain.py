@@ -1,16 +1,14 @@
-"""What `hrembed retrain` says, and the registry of models that it keeps."""
+"""What `hrembed retrain` says."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from hrembed.metrics.gating import Outcome
 from hrembed.records.base import CommandRecord, Measured, Number, Record
+from hrembed.records.registry import Plan
 
 DriftKind = Literal["length", "vocabulary", "distance", "metric"]
-Plan = Literal["continue", "restart"]
 
 
 class DriftRow(Record):
@@ -187,43 +185,3 @@ class RetrainRecord(CommandRecord):
     drift: Drift
     drifted: tuple[DriftKind, ...]
     retraining: Retraining | None
-
-
-class RegisteredModel(Record):
-    """A model in the registry.
-
-    Attributes:
-        model: Id of its finetune run.
-        status: `accepted` (the model in use), `rejected` by the gate, or `superseded` by a later one.
-        previous: Run of the model that was in use before; `from` in JSON.
-        plan: Whether its training went on from that one.
-        continuations: Times in a row that training went on from the model before.
-        retrain: Id of the run that registered it.
-        gate: Id of the gate run that judged it.
-        registered: When, in ISO 8601.
-    """
-
-    model: str
-    status: Literal["accepted", "rejected", "superseded"]
-    previous: str = Field(validation_alias="from", serialization_alias="from")
-    plan: Plan
-    continuations: int
-    retrain: str
-    gate: str
-    registered: str
-
-
-class Registry(Record):
-    """Every model that was judged, the content of `registry.json`.
-
-    Attributes:
-        format: Number of the shape.
-        models: Oldest first; one at most is accepted.
-    """
-
-    format: Literal[1] = 1
-    models: tuple[RegisteredModel, ...] = ()
-
-    def accepted(self) -> RegisteredModel | None:
-        """Return the model in use; None where none was accepted."""
-        return next((entry for entry in reversed(self.models) if entry.status == "accepted"), None)

@@ -10,11 +10,12 @@ class RunRow(Record):
 
     Attributes:
         run: Command and id.
-        status: `ok`, `failed`, `interrupted` or `started`.
+        status: `ok`, `failed`, `interrupted`, `started`, or `damaged` where the manifest cannot be read.
         started: Time in UTC.
         seconds: Duration; empty while it is not known.
         verdict: What the run says came out; `edited` where its numbers are no longer what it wrote.
         models: Names of the models that took part.
+        registry: What the registry says of the model of a training that ended well; empty for other runs.
     """
 
     run: str
@@ -23,6 +24,7 @@ class RunRow(Record):
     seconds: str
     verdict: str
     models: str
+    registry: str
 
 
 class RunList(Record):
@@ -53,3 +55,27 @@ class RunPages(Record):
 
     pages: tuple[RunPage, ...]
     index: str
+
+
+class PrunedRun(Record):
+    """A run that did not end well.
+
+    Attributes:
+        run: Command and id.
+        status: `failed`, `interrupted`, `started` or `damaged`.
+        started: Time in UTC.
+        mb: Size of its folder, in MB (10^6 bytes).
+        outcome: `removed`, `would be removed`, or why it is kept.
+    """
+
+    run: str
+    status: str
+    started: str
+    mb: float
+    outcome: str
+
+
+class PrunedRuns(Record):
+    """All runs that did not end well, oldest first."""
+
+    runs: tuple[PrunedRun, ...]

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import DataError, HrembedError, ModelError
-from hrembed.files import sha256
+from hrembed.files import files_below, sha256
+from hrembed.progress import Silent
 from hrembed.records.base import read_record, validated
 from hrembed.records.manifest import Manifest
+from hrembed.runs.model_registry import read_registry
 
 if TYPE_CHECKING:
+    from hrembed.progress import Progress
     from hrembed.records.base import M, R
+    from hrembed.records.manifest import Status
+    from hrembed.records.registry import RegisteredModel
 
 LATEST = "latest"
+DAMAGED: Literal["damaged"] = "damaged"
+_STAMP = re.compile(r"\d{8}T\d{6}Z")  # what the name of a run folder starts with
+_SILENT = Silent()
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run folder whose manifest could be read.
+    """A run folder.
 
     Attributes:
         path: The folder.
         manifest: Content of `manifest.json`.
+        damaged: Whether `manifest.json` cannot be read; `manifest` then holds only the command and the time that the
+            folder itself tells.
     """
 
     path: Path
     manifest: Manifest
+    damaged: bool = False
 
     @property
     def command(self) -> str:
@@ -41,9 +54,15 @@ class PastRun:
         return f"{self.command}/{self.path.name}"
 
     @property
-    def status(self) -> str:
-        """`started`, `ok`, `failed` or `interrupted`."""
-        return self.manifest.status
+    def status(self) -> Status | Literal["damaged"]:
+        """`started`, `ok`, `failed` or `interrupted`; `damaged` where the manifest cannot be read."""
+        return DAMAGED if self.damaged else self.manifest.status
+
+    @property
+    def in_words(self) -> str:
+        """Name, time and status, for messages."""
+        status = "started and not ended" if self.status == "started" else self.status
+        return f"'{self.name}' ({self.manifest.started or 'unknown time'}, {status})"
 
     def holds(self, name: str) -> bool:
         """Whether the run wrote a file of that name."""
@@ -66,6 +85,25 @@ class PastRun:
                 hint="restore it, or repeat the run with its `config.yaml`",
             )
         return file
+
+    def verified_folder(self, name: str) -> Path:
+        """Path of a folder that the run wrote, which holds what the manifest lists and nothing else.
+
+        Raises:
+            DataError: A file of it is gone, was changed, or was added since.
+        """
+        folder = self.path / name
+        listed = [output for output in self.manifest.outputs if output.startswith(f"{name}/")]
+        for output in listed:
+            self.verified(output)
+        held = {file.relative_to(self.path).as_posix() for file in files_below(folder)} if folder.is_dir() else set()
+        if added := sorted(held.difference(listed)):
+            raise DataError(
+                f"'{self.path / added[0]}' is no file of run '{self.name}': it was added to '{name}/' later"
+                + (f", like {len(added) - 1} more" if len(added) > 1 else ""),
+                hint="move it elsewhere; to change the model, copy the folder and name the copy as path:DIR",
+            )
+        return folder
 
     def json(self, name: str) -> Any:
         """Content of a JSON file of the run, verified."""
@@ -107,22 +145,36 @@ class PastRun:
 
 
 def past_runs(root: Path, command: str | None = None) -> list[PastRun]:
-    """List the runs below a folder, oldest first; folders without a readable manifest are left out.
+    """List the runs below a folder, oldest first, also those whose manifest is damaged or was never written.
 
     Args:
         root: Folder of all runs.
         command: Only runs of this command.
     """
-    found = []
-    for file in root.glob(f"{command or '*'}/*/manifest.json"):
-        run = read_run(file.parent)
-        if run is not None:
-            found.append(run)
-    return sorted(found, key=_age)
+    folders = [
+        folder
+        for folder in root.glob(f"{command or '*'}/*")
+        if (folder / "manifest.json").is_file() or (folder.is_dir() and _STAMP.match(folder.name))
+    ]
+    return sorted((read_run(folder) or _damaged(folder) for folder in folders), key=_age)
+
+
+def _damaged(folder: Path) -> PastRun:
+    if stamp := _STAMP.match(folder.name):
+        started = datetime.strptime(stamp.group(), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    else:
+        started = datetime.fromtimestamp((folder / "manifest.json").stat().st_mtime, UTC)
+    told = Manifest(command=folder.parent.name, started=started.isoformat(timespec="seconds"))
+    return PastRun(folder, told, damaged=True)
 
 
 def find_run(
-    root: Path, reference: str, command: str | None = None, *, latest: Literal["finished", "newest"] = "finished"
+    root: Path,
+    reference: str,
+    command: str | None = None,
+    *,
+    latest: Literal["finished", "newest"] = "finished",
+    progress: Progress = _SILENT,
 ) -> PastRun:
     """Find a run; every command finds past runs by this function.
 
@@ -131,22 +183,47 @@ def find_run(
         reference: `COMMAND/ID`, an id, the folder, or `latest` (also `COMMAND/latest`).
         command: What the run must be of; None for any.
         latest: Which run `latest` means: the newest that ended well, or the newest whatever became of it.
+        progress: Told which newer runs did not end well, where `latest` means the newest that did.
 
     Raises:
-        DataError: There is none, several have the id, or it is of another command.
+        DataError: There is none, its manifest is damaged, several have the id, or it is of another command.
     """
     folder = Path(reference).expanduser()
     if (folder / "manifest.json").is_file():
-        run = read_run(folder)
-        if run is None:
-            raise DataError(f"'{folder / 'manifest.json'}' cannot be read")
+        run = read_run(folder) or _damaged(folder)
     elif folder.is_absolute():
         raise DataError(f"there is no run in '{folder}'", hint="name the folder that holds its `manifest.json`")
     else:
         run = _by_name(root, reference, command, latest)
+    if run.damaged:
+        raise DataError(
+            f"'{run.path / 'manifest.json'}' cannot be read",
+            hint="restore it from a copy, or remove the run: hrembed runs prune",
+        )
     if command is not None and run.command != command:
         raise DataError(f"run '{run.name}' is of `{run.command}`, where one of `{command}` is needed")
+    if latest == "finished":
+        for newer in overtaking(root, reference, run):
+            progress.note(f"`{reference}` is {run.in_words}, although {newer.in_words} was started later")
     return run
+
+
+def overtaking(root: Path, reference: str, run: PastRun) -> list[PastRun]:
+    """List the runs that were started after the one that `latest` means, and did not end well.
+
+    Args:
+        root: Folder of all runs.
+        reference: How the run was named; whoever names a run by its id or its folder means that one, so nothing
+            overtakes it.
+        run: What was found by that name.
+
+    Returns:
+        Runs of the same command, the newest last; while a run of that command is open, it is one of them.
+    """
+    if reference.rpartition("/")[2] != LATEST or (Path(reference).expanduser() / "manifest.json").is_file():
+        return []
+    runs = past_runs(root, run.path.parent.name)
+    return [newer for newer in runs if _age(newer) > _age(run) and newer.status != "ok"]
 
 
 def finished(run: PastRun) -> PastRun:
@@ -173,14 +250,21 @@ def resumable_run(root: Path, command: str, reference: str) -> PastRun:
     return run
 
 
-def training_run(root: Path, reference: str) -> PastRun:
-    """Find a finetune run that wrote a model.
+def training_run(root: Path, reference: str, progress: Progress = _SILENT) -> PastRun:
+    """Find a finetune run that wrote a model; `latest` is the newest one, and never a model that was rejected.
+
+    Args:
+        root: Folder of all runs.
+        reference: As `find_run` takes it.
+        progress: Told which run `latest` means, and what the registry says of it.
 
     Raises:
-        ModelError: There is no such run, or it did not end well.
+        ModelError: There is no such run, it did not end well, or `latest` means a model that was rejected.
     """
     try:
-        run = find_run(root, reference, "finetune")
+        run = find_run(root, reference, "finetune", progress=progress)
+        if reference.rpartition("/")[2] == LATEST:
+            _check_not_rejected(root, run, progress)
     except DataError as err:
         raise ModelError(str(err), hint=err.hint) from err
     if run.status != "ok":
@@ -191,20 +275,37 @@ def training_run(root: Path, reference: str) -> PastRun:
     return run
 
 
+def _check_not_rejected(root: Path, run: PastRun, progress: Progress) -> None:
+    registry, model = read_registry(root), run.path.name
+    progress.note(f"run:latest is '{run.name}' of {run.manifest.started}; registry: {registry.status_of(model)}")
+    entry = registry.of(model)
+    if entry is not None and entry.status == "rejected":
+        in_use = registry.accepted()
+        other = f"; the model in use is run:{in_use.model}" if in_use else ""
+        raise ModelError(
+            f"`run:latest` is '{run.name}', and the registry says that this model was rejected{_by_whom(entry)}",
+            hint=f"name it as run:{model} to use it all the same{other}",
+        )
+
+
+def _by_whom(entry: RegisteredModel) -> str:
+    if entry.decisions:
+        last = entry.decisions[-1]
+        return f" by {last.by} on {last.time[:10]}: {last.why}"
+    return f" by gate {entry.gate}" if entry.gate else ""
+
+
 def trained_model(root: Path, reference: str) -> Path:
-    """Find the model folder of a finetune run, every file with the hash that the manifest says.
+    """Find the model folder of a finetune run, which holds what the manifest lists and nothing else.
 
     Raises:
-        ModelError: There is no such run, it did not end well, or a file of the model was changed since.
+        ModelError: There is no such run, it did not end well, or a file of the model was changed or added since.
     """
     run = training_run(root, reference)
     try:
-        for name in run.manifest.outputs:
-            if name.startswith("model/"):
-                run.verified(name)
+        return run.verified_folder("model")
     except DataError as err:
         raise ModelError(str(err), hint=err.hint) from err
-    return run.path / "model"
 
 
 def _by_name(root: Path, reference: str, command: str | None, latest: str) -> PastRun:
@@ -224,9 +325,8 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
     if not candidates:
         first = kind.replace("data-", "data ", 1)
         raise DataError(f"there is no {missing} in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
-    newest = candidates[-1]
     raise DataError(
-        f"there is no {missing} in '{root}'; the newest is '{newest.name}' ({newest.status})",
+        f"there is no {missing} in '{root}'; the newest is {candidates[-1].in_words}",
         hint="list them: hrembed runs list",
     )
 

@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import HrembedError, StoppedError
-from hrembed.files import cannot_write, json_text, sha256, write_json, write_parquet, write_text
+from hrembed.files import (
+    cannot_write,
+    files_below,
+    json_text,
+    remove_parts,
+    sha256,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from hrembed.memory import peak_memory_mb
 from hrembed.records.base import Record, as_json, write_record
 from hrembed.records.manifest import InputEntry, Manifest, ModelEntry
@@ -134,7 +143,8 @@ def _new_run(workspace: Workspace, command: str, config: Mapping[str, Any], seed
 
 
 def _reopened(workspace: Workspace, past: PastRun) -> Run:
-    """Open the folder of a run that did not end; the moments at which it went on are kept."""
+    """Open the folder of a run that did not end; the moments at which it went on are kept, half-written files not."""
+    remove_parts(past.path)
     resumed = [*past.manifest.resumed, _now()]
     manifest = past.manifest.model_copy(update={"status": "started", "error": None, "resumed": resumed})
     return Run(workspace.root, workspace.progress, path=past.path, manifest=manifest)
@@ -178,8 +188,8 @@ def _close(run: Run, status: Status, error: str | None, started: float) -> None:
     manifest.seconds, manifest.peak_memory_mb = round(time.monotonic() - started, 2), peak_memory_mb()
     manifest.outputs = {
         item.relative_to(run.path).as_posix(): sha256(item)
-        for item in sorted(run.path.rglob("*"))
-        if item.is_file() and item.name not in {"manifest.json", "log.txt"}
+        for item in files_below(run.path)
+        if item.name not in {"manifest.json", "log.txt"}
     }
     _write_manifest(run)
 

@@ -41,15 +41,17 @@ def model_folder(section: ModelSection, runs_dir: Path) -> Path:
     return locate_weights(ref, trust_remote_code=section.trust_remote_code)
 
 
-def pinned(section: ModelSection, runs_dir: Path) -> ModelSection:
-    """Put the id of the newest run in place of `run:latest`, so that the recorded config can be repeated.
+def pinned(section: ModelSection, workspace: Workspace) -> ModelSection:
+    """Put the id of the newest training in place of `run:latest`, so that the recorded config can be repeated.
 
     Raises:
-        ModelError: There is no finished run.
+        ModelError: There is no finished run, or the registry says that the newest was rejected.
     """
-    if section.ref != "run:latest":
+    ref = parse_ref(section.ref)
+    if not ref.is_run or ref.target.rpartition("/")[2] != LATEST:
         return section
-    return section.model_copy(update={"ref": f"run:{training_run(runs_dir, LATEST).path.name}"})
+    run = training_run(workspace.root, ref.target, workspace.progress)
+    return section.model_copy(update={"ref": f"run:{run.path.name}"})
 
 
 def usage_of(encoder: Encoder | None) -> EndpointUsage | None:

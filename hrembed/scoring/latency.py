@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hrembed.files import files_below
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
 from hrembed.scoring.encoders import model_folder
@@ -64,6 +65,6 @@ def model_bytes(section: ModelSection, runs_dir: Path) -> int | None:
     if not parse_ref(section.ref).has_weights:
         return None
     folder = model_folder(section, runs_dir)
-    files = [item for item in folder.rglob("*") if item.is_file()]
+    files = files_below(folder)
     weights = [item for item in files if item.suffix in {".safetensors", ".bin", ".onnx", ".xml"}]
     return sum(item.stat().st_size for item in (weights if weights or is_model2vec(folder) else files))

@@ -69,7 +69,7 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
         HrembedError: Data or model are not usable.
     """
     if config.model is not None:
-        config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
+        config = config.model_copy(update={"model": pinned(config.model, workspace)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
         decisions = _real_decisions(config, run)

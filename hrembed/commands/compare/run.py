@@ -69,7 +69,7 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Co
     Raises:
         HrembedError: The runs cannot be compared, or a model cannot be measured.
     """
-    runs = [finished(find_run(workspace.root, reference)) for reference in config.runs]
+    runs = [finished(find_run(workspace.root, reference, progress=workspace.progress)) for reference in config.runs]
     config = config.model_copy(update={"runs": tuple(run.name for run in runs)})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "compare", config.model_dump(mode="json"), seeds=seeds) as run:

@@ -158,7 +158,7 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
         DataError: The data are missing, empty or malformed.
         ModelError: The model's tokenizer cannot be found or read.
     """
-    section = pinned(ModelSection(ref=config.model), workspace.root)
+    section = pinned(ModelSection(ref=config.model), workspace)
     config = config.model_copy(update={"model": section.ref})
     with open_run(workspace, "data-inspect", config.model_dump(mode="json"), seeds={"sample": config.seed}) as run:
         content = _open(config, run)

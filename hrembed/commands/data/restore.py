@@ -31,7 +31,7 @@ def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResul
     Raises:
         HrembedError: There is no such run or file, or no map that can be read.
     """
-    file = _file(config.source, workspace.root)
+    file = _file(config.source, workspace)
     originals = _read_map(Path(config.map) if config.map else file.with_name("map.json"))
     with open_run(workspace, "data-restore", config.model_dump(mode="json"), seeds={}) as run:
         run.add_input("source", file)
@@ -45,11 +45,11 @@ def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResul
     return CommandResult(str(run.path), "ok", record, {"Restored": [row]})
 
 
-def _file(source: str, runs_dir: Path) -> Path:
+def _file(source: str, workspace: Workspace) -> Path:
     """A file as it is named, or the table that a run wrote."""
     if Path(source).is_file():
         return Path(source)
-    run = find_run(runs_dir, source, "data-anonymise")
+    run = find_run(workspace.root, source, "data-anonymise", progress=workspace.progress)
     return run.verified(run.record(DataAnonymiseRecord).file)
 
 

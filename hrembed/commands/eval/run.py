@@ -49,7 +49,7 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
     Raises:
         HrembedError: Data or models are not usable.
     """
-    config = config.model_copy(update={"models": tuple(pinned(section, workspace.root) for section in config.models)})
+    config = config.model_copy(update={"models": tuple(pinned(section, workspace) for section in config.models)})
     seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
     with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
         tasks = open_tasks(config.tasks, run)

@@ -52,7 +52,7 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
     """
     for name in config.formats:
         check_packages(name)
-    config = config.model_copy(update={"model": pinned(config.model, workspace.root)})
+    config = config.model_copy(update={"model": pinned(config.model, workspace)})
     seeds = {"calibration": config.seed, "bootstrap": config.bootstrap.seed}
     with open_run(workspace, "export", config.model_dump(mode="json"), seeds=seeds) as run:
         folder = model_folder(config.model, workspace.root)

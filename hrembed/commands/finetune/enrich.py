@@ -19,6 +19,7 @@ from hrembed.errors import DataError
 from hrembed.files import write_json
 from hrembed.records.base import Record, as_json
 from hrembed.records.finetune import MiningFacts
+from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder, pinned
 from hrembed.training.mining import Mined, MiningRule, mine
 from hrembed.types import LabelTask, PairTask
@@ -97,7 +98,8 @@ class _SourceModels:
     def _open(self, chosen: ModelSection | None, name: str, folder: Path) -> Encoder:
         """Open a model; the base model sees as much of a text as the training does."""
         base = self._config.model.model_copy(update={"max_tokens": self._config.train.max_tokens})
-        section = base if chosen is None else pinned(chosen, self._run.root)
+        # The open run is itself newer than any that `run:latest` means, so nobody is told of what is newer.
+        section = base if chosen is None else pinned(chosen, Workspace(self._run.root))
         encoder = open_encoder(section, self._run, cache=folder / "vectors")
         self._run.add_model(name, encoder.identity, encoder.source)
         return encoder

@@ -116,7 +116,7 @@ def launch_preflight(config: FinetuneConfig, workspace: Workspace) -> CommandRes
 
 
 def _pinned(config: FinetuneConfig, workspace: Workspace) -> FinetuneConfig:
-    return config.model_copy(update={"model": pinned(config.model, workspace.root)})
+    return config.model_copy(update={"model": pinned(config.model, workspace)})
 
 
 def _open(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 _SEVERITY = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 
-def fairness_checks(
-    config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None
-) -> list[Check]:
-    """Check the audits that the config names.
+class Audits(NamedTuple):
+    """The audits that the requirements need; None for one that they do not need."""
+
+    candidate: Audit | None = None
+    baseline: Audit | None = None
+
+
+def open_audits(config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None) -> Audits:
+    """Read the audits that the config names, where it requires something of them.
 
     Raises:
         ConfigError: An audit that is needed is not named.
@@ -34,16 +39,24 @@ def fairness_checks(
     """
     section = config.fairness
     if section.verdict == "any" and section.gap_growth is None:
-        return []
+        return Audits()
     candidate_audit = open_audit(root, config.candidate.audit, candidate, "candidate.audit")
     baseline_audit = None
     if baseline is not None and (section.verdict == "no-worse" or section.gap_growth is not None):
         reference = config.baseline.audit if config.baseline is not None else None
         baseline_audit = open_audit(root, reference, baseline, "baseline.audit")
         check_same_stimuli(candidate_audit, baseline_audit)
-    checks = list(_verdict_checks(section, candidate_audit, baseline_audit))
-    if section.gap_growth is not None and baseline_audit is not None:
-        growths = gap_growths(candidate_audit, baseline_audit, section.column, config.bootstrap)
+    return Audits(candidate_audit, baseline_audit)
+
+
+def fairness_checks(config: GateConfig, audits: Audits) -> list[Check]:
+    """Check what the audits said."""
+    section = config.fairness
+    if audits.candidate is None:
+        return []
+    checks = list(_verdict_checks(section, audits.candidate, audits.baseline))
+    if section.gap_growth is not None and audits.baseline is not None:
+        growths = gap_growths(audits.candidate, audits.baseline, section.column, config.bootstrap)
         checks += [_growth_check(growth, section.gap_growth) for growth in growths]
     return checks
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from hrembed.commands.gate.cost import cost_checks
 from hrembed.commands.gate.fairness import fairness_checks
 from hrembed.commands.gate.quality import rule_checks
+from hrembed.commands.gate.sides import open_sides
+from hrembed.commands.gate.tables import tables_of
 from hrembed.errors import ConfigError, InconclusiveError, ThresholdError
 from hrembed.files import write_text
 from hrembed.metrics.gating import overall
-from hrembed.records.gate import GateRecord, GateTimings, JudgedModel, Waiver
+from hrembed.records.gate import GateRecord, GateTimings, Waiver
 from hrembed.registry import nearest
 from hrembed.reports.junit import Case, write_junit
-from hrembed.reports.markdown import inline, markdown_table
+from hrembed.reports.markdown import markdown_table
 from hrembed.runs.record import open_run
-from hrembed.scoring.past_evals import open_evaluated_model
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from hrembed.reports.junit import CaseStatus
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
-    from hrembed.scoring.past_evals import EvaluatedModel
 
 
 def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult[GateRecord]:
@@ -45,15 +45,17 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
 
     Raises:
         ConfigError: A waiver is past its day, or a rule fits nothing.
-        DataError: The runs cannot be compared: other data, other stimuli, an edited file.
+        DataError: The runs cannot be compared: other data, other stimuli, an edited file. Or `latest` means a run
+            after which another one failed or did not end, and the config refuses that.
     """
     check_waivers(config.waivers, today or datetime.now(UTC).date())
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "gate", config.model_dump(mode="json"), seeds=seeds) as run:
-        candidate, baseline = _open_sides(config, run)
+        sides = open_sides(config, run)
+        candidate, baseline = sides.candidate, sides.baseline
         checks = [
             *rule_checks(config, candidate, baseline),
-            *fairness_checks(config, workspace.root, candidate, baseline),
+            *fairness_checks(config, sides.audits),
             *cost_checks(config, workspace.root, candidate, baseline, workspace.progress),
         ]
         if not checks:
@@ -61,15 +63,14 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
         checks = _apply_waivers(checks, config.waivers, workspace.progress)
         record = GateRecord(
             verdict=overall([check.outcome for check in checks if check.status != "waived"] or ["pass"]),
-            candidate=_judged_model(candidate),
-            baseline=None if baseline is None else _judged_model(baseline),
+            candidate=sides.judged[0],
+            baseline=sides.judged[1],
             checks=tuple(checks),
         )
         run.write_metrics(record)
         run.write_timings(GateTimings(latency={check.name: check.time for check in checks if check.time is not None}))
         _write_reports(run, record, config)
-    tables = {"Gate": [_row(check) for check in checks]}
-    return CommandResult(str(run.path), record.verdict, record, tables, _failure(record, config))
+    return CommandResult(str(run.path), record.verdict, record, tables_of(record), _failure(record, config))
 
 
 def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
@@ -84,25 +85,6 @@ def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
                 f"the waiver of {waiver.owner} for '{waiver.check}' expired on {waiver.expires.isoformat()}",
                 hint="mend the model, or let the owner decide again and write a new day",
             )
-
-
-def _open_sides(config: GateConfig, run: Run) -> tuple[EvaluatedModel, EvaluatedModel | None]:
-    """Read both models, and record which files were read."""
-    candidate = open_evaluated_model(run.root, config.candidate.eval, config.candidate.model, last=True)
-    baseline = None
-    if config.baseline is not None:
-        reference = config.baseline.eval or str(candidate.run.path)
-        baseline = open_evaluated_model(run.root, reference, config.baseline.model, last=False)
-        if (baseline.run.path, baseline.model) == (candidate.run.path, candidate.model):
-            raise ConfigError(
-                f"'{candidate.model}' in '{candidate.run.name}' is candidate and baseline at once",
-                hint="name another `candidate.model` or `baseline.model`, or set `baseline: null`",
-            )
-    for name, side in (("candidate", candidate), ("baseline", baseline)):
-        if side is not None:
-            run.add_input(f"{name} manifest", side.run.path / "manifest.json")
-            run.add_model(name, side.identity, side.run.manifest.models[side.model].source)
-    return candidate, baseline
 
 
 def _apply_waivers(checks: Sequence[Check], waivers: Sequence[WaiverSection], progress: Progress) -> list[Check]:
@@ -129,22 +111,6 @@ def _apply_waivers(checks: Sequence[Check], waivers: Sequence[WaiverSection], pr
     return judged
 
 
-def _judged_model(side: EvaluatedModel) -> JudgedModel:
-    return JudgedModel(run=side.run.name, model=side.model, identity=side.identity)
-
-
-def _row(check: Check) -> dict[str, str]:
-    waiver = check.waiver
-    return {
-        "check": check.name,
-        "asked": check.asked,
-        "found": check.shown,
-        "smallest loss seen": "" if check.detectable is None else f"{check.detectable:.3f}",
-        "outcome": check.status,
-        **({} if waiver is None else {"waiver": f"{waiver.owner} until {waiver.expires}: {waiver.reason}"}),
-    }
-
-
 def _write_reports(run: Run, record: GateRecord, config: GateConfig) -> None:
     """Write `junit.xml`, where an open question counts as in the exit code, and `summary.md`."""
     statuses: Mapping[Status, CaseStatus] = {
@@ -163,10 +129,9 @@ def _write_reports(run: Run, record: GateRecord, config: GateConfig) -> None:
         for check in record.checks
     ]
     write_junit(run.path / "junit.xml", "hrembed gate", cases)
-    candidate, baseline = record.candidate, record.baseline
-    against = "absolute limits" if baseline is None else f"{inline(baseline.model)} ({inline(baseline.run)})"
-    head = f"## Gate: {record.verdict}\n\n{inline(candidate.model)} ({inline(candidate.run)}) against {against}.\n\n"
-    write_text(run.path / "summary.md", head + markdown_table([_row(check) for check in record.checks]))
+    tables = tables_of(record)
+    text = f"## Gate: {record.verdict}\n\n{markdown_table(tables['Models'])}\n{markdown_table(tables['Gate'])}"
+    write_text(run.path / "summary.md", text)
 
 
 def _failure(record: GateRecord, config: GateConfig) -> Exception | None:

@@ -19,7 +19,8 @@ from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.errors import ConfigError, ModelError
-from hrembed.records.retrain import RegisteredModel, RetrainedModel, Retraining, RetrainRecord, RetrainRuns
+from hrembed.records.registry import RegisteredModel
+from hrembed.records.retrain import RetrainedModel, Retraining, RetrainRecord, RetrainRuns
 from hrembed.runs.model_registry import read_registry, register
 from hrembed.runs.past import find_run, finished
 from hrembed.runs.record import open_run
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
     from hrembed.config.retrain import RetrainConfig
     from hrembed.records.gate import GateRecord
-    from hrembed.records.retrain import Bridge, Drift, Plan
+    from hrembed.records.registry import Plan
+    from hrembed.records.retrain import Bridge, Drift
     from hrembed.runs.past import PastRun
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace

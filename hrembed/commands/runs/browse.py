@@ -13,6 +13,7 @@ from hrembed.records.base import as_json
 from hrembed.records.runs import RunDifferences, RunList, RunPage, RunPages, RunRow
 from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import Prose, Table, write_page
+from hrembed.runs.model_registry import read_registry
 from hrembed.runs.past import find_run, past_runs
 from hrembed.types import CommandResult
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hrembed.records.manifest import Manifest
+    from hrembed.records.registry import RegisteredModel, Registry
     from hrembed.runs.past import PastRun
 
 PAGES = "reports"
@@ -32,13 +34,15 @@ def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
         runs_dir: Folder of all runs.
         command: Only runs of this command.
     """
-    rows = tuple(_row(run) for run in past_runs(runs_dir, command))
+    registry = read_registry(runs_dir)
+    rows = tuple(_row(run, registry) for run in past_runs(runs_dir, command))
     tables = {"Runs": [row.model_dump() for row in rows]}
     return CommandResult(str(runs_dir), f"{len(rows)} runs", RunList(runs=rows), tables)
 
 
-def _row(run: PastRun) -> RunRow:
+def _row(run: PastRun, registry: Registry) -> RunRow:
     seconds = run.manifest.seconds
+    trained = run.command == "finetune" and run.status == "ok"
     return RunRow(
         run=run.name,
         status=run.status,
@@ -46,6 +50,7 @@ def _row(run: PastRun) -> RunRow:
         seconds="" if isnan(seconds) else str(seconds),
         verdict=_verdict(run),
         models=", ".join(run.manifest.models),
+        registry=registry.status_of(run.path.name) if trained else "",
     )
 
 
@@ -67,10 +72,30 @@ def show_run(runs_dir: Path, reference: str) -> CommandResult[Manifest]:
     record, unreadable = read_numbers(run)
     numbers = estimate_rows(record) if record else [{"number": unreadable}] if unreadable else []
     inputs = [{"input": name, **entry.model_dump()} for name, entry in run.manifest.inputs.items()]
-    tables = {"Run": [_row(run).model_dump()], "Inputs": inputs, "Numbers": numbers}
+    registry = read_registry(runs_dir)
+    tables = {
+        "Run": [_row(run, registry).model_dump()],
+        "Registry": _registry_rows(registry.of(run.path.name)) if run.command == "finetune" else [],
+        "Inputs": inputs,
+        "Numbers": numbers,
+    }
     if run.manifest.error:
         tables["Error"] = [{"error": run.manifest.error}]
     return CommandResult(str(run.path), run.status, run.manifest, {k: rows for k, rows in tables.items() if rows})
+
+
+def _registry_rows(entry: RegisteredModel | None) -> list[dict[str, str]]:
+    """What the gate decided on a model, then what people did, oldest first."""
+    if entry is None:
+        return []
+    gate = {
+        "decision": "gate",
+        "time": entry.registered,
+        "by": f"gate/{entry.gate}",
+        "why": f"against {entry.previous}" if entry.previous else "",
+    }
+    people = [{"decision": made.action, "time": made.time, "by": made.by, "why": made.why} for made in entry.decisions]
+    return [*([gate] if entry.gate else []), *people]
 
 
 def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[RunDifferences]:
@@ -134,7 +159,7 @@ def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[RunP
     Raises:
         DataError: A run that was named is not there, or was edited.
     """
-    runs = past_runs(runs_dir)
+    runs, registry = past_runs(runs_dir), read_registry(runs_dir)
     named = [find_run(runs_dir, reference) for reference in references]
     folder = runs_dir / PAGES
     pages, failed = {}, []
@@ -148,7 +173,9 @@ def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[RunP
     links = [str(pages.get(run.path, "")) for run in runs]
     notes = [Prose("Not written", failed, "verdict-fail")] if failed else []
     table = Table(
-        "All runs", [_row(run).model_dump() for run in runs], links={"run": [_seen(link, folder) for link in links]}
+        "All runs",
+        [_row(run, registry).model_dump() for run in runs],
+        links={"run": [_seen(link, folder) for link in links]},
     )
     subtitle = f"{len(runs)} runs; a column is sorted by a click on its head, or with Tab and Enter"
     write_page(folder / "index.html", "Runs", subtitle, [*notes, table], footer="Written by `hrembed runs report`.")

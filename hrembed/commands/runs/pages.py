@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.commands.eval.tables import tables_of
+from hrembed.commands.eval.tables import tables_of as eval_tables
+from hrembed.commands.gate.tables import tables_of as gate_tables
 from hrembed.config.eval import EvalConfig
 from hrembed.errors import DataError
 from hrembed.files import json_text
@@ -12,6 +13,7 @@ from hrembed.records.base import as_json
 from hrembed.records.cases import TaskCases
 from hrembed.records.commands import RECORDS, record_of
 from hrembed.records.eval import EvalRecord
+from hrembed.records.gate import GateRecord
 from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 
@@ -62,7 +64,7 @@ def _subtitle(run: PastRun) -> str:
 def _state(run: PastRun) -> Prose:
     verdict = verdict_of(run)
     if run.status != "ok":
-        reason = run.manifest.error or "it may still be running"
+        reason = run.manifest.error or ("its manifest cannot be read" if run.damaged else "it may still be running")
         return Prose("Outcome", [f"The run did not end well: {run.status}.", str(reason)], "verdict-fail")
     kind = _KINDS.get(verdict, "verdict-inconclusive" if verdict else "")
     facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MB at the peak."
@@ -107,7 +109,10 @@ def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
         return
     rows = next((f"{to_run}/{name}" for name in _ROWS if run.holds(name)), "")
     if isinstance(record, EvalRecord):
-        for title, table in tables_of(record, run.settings(EvalConfig)).items():
+        for title, table in eval_tables(record, run.settings(EvalConfig)).items():
+            yield Table(title, table, link=rows)
+    elif isinstance(record, GateRecord):
+        for title, table in gate_tables(record).items():
             yield Table(title, table, link=rows)
     else:
         yield Table("Numbers with their intervals", estimate_rows(record), link=rows)

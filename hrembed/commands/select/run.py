@@ -70,7 +70,7 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
     if refresh:
         workspace.progress.note(f"public scores are in {refresh_scores(workspace.progress)}")
     probe_section = config.probe.model_copy(
-        update={"models": tuple(pinned(model, workspace.root) for model in config.probe.models)}
+        update={"models": tuple(pinned(model, workspace) for model in config.probe.models)}
     )
     config = config.model_copy(update={"probe": probe_section})
     seeds = {"bootstrap": config.bootstrap.seed}

@@ -32,7 +32,7 @@ def open_scores(section: ScoresSection, run: Run) -> tuple[tuple[BenchmarkTask, 
     Raises:
         DataError: A source is not usable.
     """
-    evaluations = [finished(find_run(run.root, reference, "eval")) for reference in section.runs]
+    evaluations = [finished(find_run(run.root, reference, "eval", progress=run.progress)) for reference in section.runs]
     source = section.path or section.results_dir
     refreshed = None if source or evaluations else refreshed_scores()
     if not (source or evaluations or refreshed):

@@ -11,9 +11,11 @@ import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
 from hrembed.commands.gate.run import run_gate
+from hrembed.commands.gate.sides import registry_status
 from hrembed.config.gate import GateConfig
 from hrembed.errors import ConfigError, DataError, InconclusiveError, ThresholdError
 from hrembed.records.gate import GateRecord
+from hrembed.runs.model_registry import register
 from hrembed.runs.past import find_run
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -100,13 +102,83 @@ def test_edited_files_are_refused(runs: Path, task: Path):
     assert gate(runs).status == "fail"
 
 
-def test_a_run_that_did_not_end_well_is_refused(runs: Path, task: Path):
-    folder = eval_run(runs, {"old": values(0), "new": values(0)}, task)
-    with pytest.raises(KeyboardInterrupt), open_run(Workspace(runs), "eval", {}, seeds={}) as stopped:
+def stopped_run(runs: Path, command: str) -> str:
+    """Leave a run that was interrupted; returns its name."""
+    with pytest.raises(KeyboardInterrupt), open_run(Workspace(runs), command, {}, seeds={}) as stopped:
         raise KeyboardInterrupt
-    assert gate(runs).metrics.candidate.run == f"eval/{folder.name}"  # `latest` ended well
+    return f"{command}/{stopped.path.name}"
+
+
+def test_a_run_that_did_not_end_well_is_refused(runs: Path, task: Path):
+    eval_run(runs, {"old": values(0), "new": values(0)}, task)
     with pytest.raises(DataError, match="ended with status 'interrupted'"):
-        gate(runs, candidate={"eval": stopped.path.name})
+        gate(runs, candidate={"eval": stopped_run(runs, "eval").partition("/")[2]})
+
+
+def test_latest_is_refused_where_a_newer_run_did_not_end_well(runs: Path, task: Path):
+    folder = eval_run(runs, {"old": values(0), "new": values(0)}, task)
+    stopped = stopped_run(runs, "eval")
+    with pytest.raises(
+        DataError, match=f"`candidate.eval: latest` is 'eval/{folder.name}' .*, but '{stopped}'"
+    ) as caught:
+        gate(runs)
+    assert "hrembed runs prune --command eval" in caught.value.hint
+    allowed = gate(runs, stale="allow")
+    assert allowed.metrics.candidate.overtaken_by == (stopped,)
+    assert stopped in allowed.tables["Models"][0]["later runs that did not end well"]
+    named = gate(runs, candidate={"eval": folder.name})
+    assert (named.status, named.metrics.candidate.overtaken_by) == ("pass", ())
+    with pytest.raises(DataError, match=r"`baseline\.eval: eval/latest` is"):
+        gate(runs, candidate={"eval": folder.name}, baseline={"eval": "eval/latest", "model": "path:old"})
+    assert main(["runs", "prune", "--runs-dir", str(runs), "--command", "eval", "--yes"]) == 0
+    assert gate(runs).metrics.candidate.run == f"eval/{folder.name}"
+    assert (runs / "gate").is_dir()
+
+
+def test_latest_is_refused_where_the_manifest_of_a_newer_run_is_damaged(runs: Path, task: Path):
+    eval_run(runs, {"old": values(0), "new": values(0)}, task)
+    newer = eval_run(runs, {"old": values(0), "new": values(-0.3)}, task)
+    (newer / "manifest.json").write_text('{"status": "o', encoding="utf-8")
+    with pytest.raises(DataError, match=f"but 'eval/{newer.name}' .*, damaged\\) was started after it"):
+        gate(runs)
+
+
+def test_the_latest_audit_is_refused_where_a_newer_one_did_not_end_well(runs: Path, task: Path):
+    eval_run(runs, {"old": values(0), "new": values(0, seed=2)}, task)
+    audit = audit_run(runs, "new")
+    stopped = stopped_run(runs, "bias-audit")
+    asked = {"candidate": {"audit": "latest"}, "fairness": {"verdict": "pass"}}
+    with pytest.raises(DataError, match=f"`candidate.audit: latest` is 'bias-audit/{audit.name}' .*, but '{stopped}'"):
+        gate(runs, **asked)
+    assert gate(runs, **asked, stale="allow").metrics.candidate.audit == f"bias-audit/{audit.name}"
+    assert gate(runs, candidate={"audit": "latest"}).status == "pass"  # nothing is required of the audit
+
+
+def test_both_sides_are_named_with_run_date_status_and_model(runs: Path, task: Path, capsys):
+    old = eval_run(runs, {"old": values(0)}, task)
+    new = eval_run(runs, {"new": values(0, seed=2)}, task)
+    assert main(["gate", "--runs-dir", str(runs), "--set", f"baseline.eval={old.name}"]) == 0
+    printed = capsys.readouterr().out
+    run = find_run(runs, "gate/latest")
+    record = run.record(GateRecord)
+    main(["runs", "report", "--runs-dir", str(runs), "--quiet"])
+    page = (runs / "reports" / f"gate--{run.path.name}.html").read_text(encoding="utf-8")
+    summary = (run.path / "summary.md").read_text(encoding="utf-8")
+    for side, folder, model in ((record.candidate, new, "new"), (record.baseline, old, "old")):
+        past = find_run(runs, folder.name)
+        assert (side.run, side.started, side.status) == (past.name, past.manifest.started, "ok")
+        assert (side.model, side.reference, side.source) == (f"path:{model}", f"path:{model}", f"folder-{model}")
+        for text in (folder.name, past.manifest.started[:10], f"path:{model}"):
+            assert text in printed
+            assert text in page
+            assert text in summary
+
+
+def test_the_registry_says_whether_a_trained_candidate_was_rejected(runs: Path):
+    assert registry_status(runs, "minilm") == ""
+    assert registry_status(runs, "run:m1") == "not gated"
+    register(runs, {"model": "m1", "status": "rejected"})
+    assert registry_status(runs, "run:finetune/m1") == "rejected"
 
 
 def test_waivers_hold_until_their_day(runs: Path, task: Path):

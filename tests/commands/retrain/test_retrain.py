@@ -15,9 +15,9 @@ from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.config.retrain import DriftSection, RetrainConfig
-from hrembed.errors import DataError, ThresholdError
-from hrembed.records.retrain import BridgeWay, RegisteredModel, RetrainRecord
-from hrembed.runs.model_registry import read_registry, register
+from hrembed.errors import ThresholdError
+from hrembed.records.retrain import BridgeWay, RetrainRecord
+from hrembed.runs.model_registry import read_registry
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
@@ -56,27 +56,6 @@ def test_pairs_that_differ_drift_and_equal_ones_do_not():
     found = measure_drift(Dense(), old, new, DriftSection(), bootstrap).drifted()
     assert set(found) >= {"length", "vocabulary", "distance"}
     assert unknown_share(["a b"], ["b c c d"]) == 0.75
-
-
-def registered(model: str, status: str) -> RegisteredModel:
-    settled = {"plan": "restart", "continuations": 0, "retrain": "r", "gate": "g", "registered": "2026-01-01T00:00:00"}
-    return RegisteredModel(model=model, status=status, previous="finetune/z", **settled)
-
-
-def test_the_registry_has_one_accepted_model_at_most(tmp_path: Path):
-    assert read_registry(tmp_path).accepted() is None
-    for model, status in (("a", "accepted"), ("b", "rejected"), ("c", "accepted")):
-        register(tmp_path, registered(model, status))
-    assert [entry.status for entry in read_registry(tmp_path).models] == ["superseded", "rejected", "accepted"]
-    assert read_registry(tmp_path).accepted() == registered("c", "accepted")
-    content = json.loads((tmp_path / "registry.json").read_text(encoding="utf-8"))
-    assert [entry["from"] for entry in content["models"]] == ["finetune/z"] * 3
-    (tmp_path / "registry.json").write_text('{"format": 9, "models": []}', encoding="utf-8")
-    with pytest.raises(DataError, match="has format 9"):
-        read_registry(tmp_path)
-    (tmp_path / "registry.json").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match="is damaged"):
-        register(tmp_path, registered("d", "accepted"))
 
 
 def bridged(gain: tuple[float, float, float], through: float):

@@ -9,7 +9,10 @@ import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
 from hrembed.commands.runs.browse import diff_runs, list_runs, report_runs, show_run
-from hrembed.errors import DataError
+from hrembed.commands.runs.decide import decide_on_run
+from hrembed.commands.runs.prune import prune_runs
+from hrembed.errors import ConfigError, DataError, ModelError
+from hrembed.files import write_json, write_text
 from hrembed.records.base import write_record
 from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.runs.past import find_run, past_runs
@@ -133,3 +136,83 @@ def test_the_commands_print_tables_or_one_object(runs: Path, capsys):
     assert main(["runs", "report", *at, "--quiet"]) == 0
     assert capsys.readouterr().out.strip() == str(runs / "reports" / "index.html")
     assert main(["runs", "show", "nothing", *at]) == 3
+
+
+def trained(root: Path) -> str:
+    """A finetune run that ended well; returns its id."""
+    with open_run(Workspace(root), "finetune", {}, seeds={}) as run:
+        write_text(run.path / "model" / "config.json", "{}")
+    return run.path.name
+
+
+def test_a_person_decides_and_the_list_and_the_run_say_so(runs: Path, capsys):
+    first, second = trained(runs), trained(runs)
+    at = ["--by", "Ada Lovelace", "--why", "reviewed with HR", "--runs-dir", str(runs)]
+    assert main(["runs", "accept", first, *at]) == 0
+    assert f"The model in use is now run:{first}." in capsys.readouterr().out
+    assert main(["runs", "accept", f"finetune/{second}", *at]) == 0
+    assert main(["runs", "rollback", first, *at]) == 0
+    rows = {row["run"]: row["registry"] for row in list_runs(runs, None).tables["Runs"]}
+    assert rows[f"finetune/{first}"] == "accepted"
+    assert rows[f"finetune/{second}"] == "rejected"
+    assert all(not status for name, status in rows.items() if not name.endswith((first, second)))
+    shown = show_run(runs, first).tables["Registry"]
+    assert [(row["decision"], row["by"], row["why"]) for row in shown] == [
+        ("accept", "Ada Lovelace", "reviewed with HR"), ("rollback", "Ada Lovelace", "reviewed with HR"),
+    ]  # fmt: skip
+    capsys.readouterr()
+    assert main(["runs", "reject", first, *at]) == 0
+    assert "No model is in use now; `hrembed retrain` starts from the base." in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert main(["runs", "reject", first, "--by", "Ada", "--runs-dir", str(runs)]) == 2
+
+
+def test_a_decision_names_its_run_and_a_whole_model(runs: Path):
+    model = trained(runs)
+    with pytest.raises(ConfigError, match=r"a decision names its run by id: 'latest' is 'finetune/") as caught:
+        decide_on_run(runs, "accept", "latest", by="Ada", why="x")
+    assert f"hrembed runs accept {model} --by NAME --why TEXT" in caught.value.hint
+    with pytest.raises(ConfigError, match="`--why` is blank"):
+        decide_on_run(runs, "accept", model, by="Ada", why=" ")
+    with pytest.raises(DataError, match="is of `bias-audit`, where one of `finetune` is needed"):
+        decide_on_run(runs, "reject", str(past_runs(runs, "bias-audit")[0].path), by="Ada", why="x")
+    failed = past_runs(runs, "finetune")[0].path.name
+    with pytest.raises(ModelError, match="ended with status 'failed'"):
+        decide_on_run(runs, "accept", failed, by="Ada", why="x")
+    (runs / "finetune" / model / "model" / "config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ModelError, match="is not what the run wrote"):
+        decide_on_run(runs, "accept", model, by="Ada", why="x")
+    assert decide_on_run(runs, "reject", model, by="Ada", why="edited").status == "rejected"
+
+
+def test_pruning_lists_first_and_removes_only_what_did_not_end_well(runs: Path, capsys):
+    left = [run.path for run in past_runs(runs) if run.status == "ok"]
+    (failed,) = [run.path for run in past_runs(runs) if run.status != "ok"]
+    running = runs / "eval" / "29990101T000000Z-00000000"
+    write_json(running / "manifest.json", {"command": "eval", "status": "started"})
+    damaged = runs / "eval" / "20200101T000000Z-00000000"
+    write_text(damaged / "manifest.json", "{")
+    assert main(["runs", "prune", "--runs-dir", str(runs)]) == 0
+    assert "Nothing was removed yet; add --yes" in capsys.readouterr().out
+    outcomes = {row.run: row.outcome for row in prune_runs(runs, None, remove=False).metrics.runs}
+    assert outcomes.pop(f"eval/{running.name}").startswith("kept: changed less than 60 minutes ago")
+    assert outcomes == {f"finetune/{failed.name}": "would be removed", f"eval/{damaged.name}": "would be removed"}
+    assert failed.is_dir()
+    prune_runs(runs, "eval", remove=True)
+    assert (failed.is_dir(), damaged.is_dir(), running.is_dir()) == (True, False, True)
+    assert main(["runs", "prune", "--runs-dir", str(runs), "--yes", "--idle", "0"]) == 0
+    assert [run.path for run in past_runs(runs)] == left
+
+
+def test_a_damaged_manifest_is_a_row_and_hides_no_other_run(runs: Path):
+    damaged = runs / "eval" / "20200101T000000Z-00000000"
+    write_text(damaged / "manifest.json", '{"models": null}')
+    rows = list_runs(runs, None).tables["Runs"]
+    assert (rows[0]["run"], rows[0]["status"], rows[0]["started"]) == (
+        f"eval/{damaged.name}", "damaged", "2020-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    assert len(rows) == 5
+    assert len(report_runs(runs, []).metrics.pages) == 5
+    with pytest.raises(DataError, match=r"manifest\.json' cannot be read"):
+        show_run(runs, damaged.name)
