@@ -50,7 +50,7 @@ def _pair(table: int, one: CategoryRow, two: CategoryRow) -> tuple[int, str, str
 
 
 def _count(row: CategoryRow) -> Count:
-    return Count(row.persons.selected, row.persons.total)
+    return Count(row.persons.selected or 0, row.persons.total)
 
 
 def _gate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -101,6 +101,9 @@ class Decisions:
         scored: How many of a row scored above the median, as a file of counts says; None when it does not.
         jobs: What was applied for; None when unknown.
         dropped: Lines of rows that were left out for want of a decision or a score.
+        silent: Whether a row of counts says nothing of the outcomes of people of unknown category, as in published
+            tables; they are counted, and their rate is unknown.
+        job_spellings: Job -> its other spellings.
     """
 
     answers: Mapping[str, Answers]
@@ -110,6 +113,8 @@ class Decisions:
     scored: tuple[int, ...] | None
     jobs: tuple[str, ...] | None
     dropped: tuple[int, ...] = ()
+    silent: bool = False
+    job_spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def count_column(rows: TextRows, columns: Columns) -> str | None:
@@ -122,7 +127,7 @@ def count_column(rows: TextRows, columns: Columns) -> str | None:
     outcome = columns.selected or columns.scored
     if outcome is None or columns.score is not None:
         return None
-    chosen = [_number(row[outcome]) for _, row in rows]
+    chosen = [0 if _is_silent(row, outcome, columns) else _number(row[outcome]) for _, row in rows]
     words = all(row[outcome].strip().casefold() in _YES | _NO for _, row in rows)
     many = any(number is not None and number > 1 for number in chosen)
     for name in rows[0][1]:
@@ -134,6 +139,11 @@ def count_column(rows: TextRows, columns: Columns) -> str | None:
         if _are_counts([0] * len(rows) if words else chosen, totals):
             return name
     return None
+
+
+def _is_silent(row: Mapping[str, str], outcome: str, columns: Columns) -> bool:
+    """Whether a row is about people of unknown category and says nothing of their outcome."""
+    return is_unknown(row[outcome]) and all(is_unknown(row[attribute]) for attribute in columns.attributes)
 
 
 def _are_counts(chosen: Sequence[int | None], totals: Sequence[int | None]) -> bool:
@@ -162,9 +172,15 @@ def read_decisions(
         DataError: A cell cannot be read; nothing is guessed.
     """
     needed = [column for column in (columns.selected, columns.score, columns.scored) if column is not None]
-    dropped = tuple(line for line, row in rows if undecided == "drop" and any(is_unknown(row[c]) for c in needed))
+    dropped = tuple(
+        line
+        for line, row in rows
+        if undecided == "drop"
+        and any(is_unknown(row[c]) and not (columns.applicants and _is_silent(row, c, columns)) for c in needed)
+    )
     without = {*dropped}
     kept = [(line, row) for line, row in rows if line not in without]
+    jobs = read_answers([row[columns.job] for _, row in kept], [1] * len(kept), ()) if columns.job else None
     if not kept:
         raise DataError(f"{file}: no row has a decision", hint="look at the columns that `decisions` names")
     if columns.applicants is None:
@@ -179,8 +195,10 @@ def read_decisions(
         _outcomes(file, kept, columns.selected, columns, persons),
         tuple(score_cell(file, line, row[columns.score]) for line, row in kept) if columns.score else None,
         _outcomes(file, kept, columns.scored, columns, persons),
-        tuple(row[columns.job].strip() for _, row in kept) if columns.job else None,
+        tuple(job or "" for job in jobs.categories) if jobs else None,
         dropped,
+        columns.applicants is not None and any(_is_silent(row, c, columns) for _, row in kept for c in needed),
+        jobs.spellings if jobs else {},
     )
 
 
@@ -195,7 +213,9 @@ def _outcomes(
         return tuple(
             n * _decision(file, line, row[column], column) for n, (line, row) in zip(persons, rows, strict=True)
         )
-    counts = tuple(_whole(file, line, row[column], column) for line, row in rows)
+    counts = tuple(
+        0 if _is_silent(row, column, columns) else _whole(file, line, row[column], column) for line, row in rows
+    )
     for (line, _), count, total in zip(rows, counts, persons, strict=True):
         if count > total:
             raise DataError(f"{file}:{line}: column '{column}' says {count:,} of {total:,} people")
@@ -279,10 +299,17 @@ def score_cell(file: Path, line: int, cell: str) -> float:
 
 
 class Outcome(NamedTuple):
-    """How many people of one category there are, and how many of them moved on."""
+    """How many people there are, and how many of them moved on.
+
+    Attributes:
+        known: Category -> its people.
+        unknown: People of unknown category.
+        silent: Whether it is not said how many of the unknown moved on.
+    """
 
     known: dict[str, Count]
     unknown: Count
+    silent: bool = False
 
 
 def count_outcomes(
@@ -320,7 +347,7 @@ def category_table(
     Returns:
         One row for each category, in sorted order, the unknown last. No row is the best where nobody was selected.
     """
-    counts, unknown = outcome
+    counts, unknown, silent = outcome
     known = sum(count.total for count in counts.values())
     persons = known + unknown.total
     base = known if rule.base == "known" else persons
@@ -336,7 +363,8 @@ def category_table(
         comparison = _comparison(count, reference, four_fifths=four_fifths, itself=name == best)
         rows.append(_row(name, count, comparison, (persons, known), note, confidence))
     if unknown.total:
-        rows.append(_row(UNKNOWN, unknown, _comparison(unknown, None), (persons, 0), UNKNOWN, confidence))
+        told = _row(UNKNOWN, unknown, _comparison(unknown, None), (persons, 0), UNKNOWN, confidence)
+        rows.append(_without_outcome(told) if silent else told)
     return rows
 
 
@@ -389,6 +417,12 @@ def _row(
         note=note,
         **comparison._asdict(),
     )
+
+
+def _without_outcome(row: CategoryRow) -> CategoryRow:
+    nan = float("nan")
+    people = Persons(selected=None, total=row.persons.total)
+    return row.model_copy(update={"persons": people, "rate": Estimate(nan, nan, nan, people.total, "persons")})
 
 
 def above_median(scores: Sequence[float]) -> list[int]:

@@ -381,11 +381,12 @@ class Persons(Record):
     """People of a category.
 
     Attributes:
-        selected: How many were selected, or scored above the median.
+        selected: How many were selected, or scored above the median; null where a table of counts says nothing of the
+            unknown.
         total: All.
     """
 
-    selected: int
+    selected: int | None
     total: int
 
 

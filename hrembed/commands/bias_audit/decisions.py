@@ -188,7 +188,7 @@ def _table(
     rule: SmallRule,
     confidence: float,
 ) -> DecisionTable:
-    outcome = count_outcomes(categories, rate.positive, decisions.persons)
+    outcome = count_outcomes(categories, rate.positive, decisions.persons)._replace(silent=decisions.silent)
     rows = category_table(outcome, rule, four_fifths=rate.four_fifths, confidence=confidence)
     best = next((row.category for row in rows if row.note == "best"), None)
     within = None
@@ -250,8 +250,15 @@ def _row_notes(decisions: Decisions, columns: Columns, rows: TextRows) -> Iterat
     unused = [name for name in rows[0][1] if name not in columns.named]
     if unused:
         yield f"Columns that were not used: {', '.join(unused)}."
-    if columns.job is not None:
+    if decisions.jobs is not None:
         yield "The rates are over all jobs together; the rows of Mantel-Haenszel compare people within a job."
+        if decisions.job_spellings:
+            yield f"Jobs in several spellings were joined: {_spelled(decisions.job_spellings)}."
+        nameless = sum(people for job, people in zip(decisions.jobs, decisions.persons, strict=True) if not job)
+        if nameless:
+            yield f"{nameless:,} people have no job in the file; they are compared with each other as if they had one."
+    if decisions.silent:
+        yield "The file does not say how many people of unknown category moved on; they are counted without a rate."
 
 
 def _answer_notes(decisions: Decisions, unknown: Mapping[str, int]) -> Iterator[str]:
@@ -266,11 +273,13 @@ def _answer_notes(decisions: Decisions, unknown: Mapping[str, int]) -> Iterator[
             listed = ", ".join(f"{_quoted(answer)} {number:,}" for answer, number in answers.unknown.items())
             yield f"Counted as unknown in {name} (`decisions.unknown`): {listed}."
         if answers.spellings:
-            listed = "; ".join(
-                f"'{category}' is also written {', '.join(map(_quoted, others))}"
-                for category, others in answers.spellings.items()
-            )
-            yield f"Categories of {name} in several spellings were joined: {listed}."
+            yield f"Categories of {name} in several spellings were joined: {_spelled(answers.spellings)}."
+
+
+def _spelled(spellings: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(
+        f"'{name}' is also written {', '.join(map(_quoted, others))}" for name, others in spellings.items()
+    )
 
 
 def _quoted(answer: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hrembed.audit.answers import read_answers
 from hrembed.audit.cues import CUE_COLUMNS, SPELLING, TITLE_COLUMNS, foreign_english, read_cues, read_titles
 from hrembed.audit.stimuli import NAME_SLOT, Units, choose_names, fill, half_of, name_features, without_slots
 from hrembed.data.locate import locate
@@ -84,7 +85,7 @@ def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
     jobs, resumes = read_records(files["jobs"], ""), read_records(files["resumes"], NAME_SLOT)
     if len(resumes) < 2:
         raise DataError(f"{files['resumes']}: an audit needs two résumés or more to know how much scores vary")
-    rows = half_of(read_names(files["names"], section.attributes), section.attributes, section.half)
+    rows = half_of(_read_groups(files["names"], section.attributes, run), section.attributes, section.half)
     tokens = _tokens(config, run.root, [row["name"] for row in rows])
     names = choose_names(rows, section.attributes, section.names_per_cell, tokens)
     features = name_features(rows, tokens)
@@ -101,6 +102,27 @@ def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
         cues={cue: cues[cue] for cue in config.cues if cue in cues},
         titles=read_titles(files["titles"], read_table(files["titles"], TITLE_COLUMNS)) if "titles" in files else (),
     )
+
+
+def _read_groups(file: Path, attributes: Sequence[str], run: Run) -> list[dict[str, str]]:
+    """Read names, with one spelling for each group.
+
+    Raises:
+        DataError: As `read_names`, or a group is an answer that names none.
+    """
+    rows = read_names(file, attributes)
+    for attribute in attributes:
+        answers = read_answers([row[attribute] for row in rows], [1] * len(rows))
+        for row, group in zip(rows, answers.categories, strict=True):
+            if group is None:
+                raise DataError(
+                    f"{file}: name '{row['name']}': '{row[attribute].strip()}' in column '{attribute}' is no group",
+                    hint="leave names of unknown groups out: they would be compared as if they were one group",
+                )
+            row[attribute] = group
+        for group, others in answers.spellings.items():
+            run.progress.note(f"{attribute}: '{group}' is also written {', '.join(map(repr, others))}; joined")
+    return rows
 
 
 def _tokens(config: AuditConfig, runs_dir: Path, names: Sequence[str]) -> list[int] | None:

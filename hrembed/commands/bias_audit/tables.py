@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         GroupComparison,
         GroupContrast,
         Mitigation,
+        Persons,
         RealDecisions,
         StratifiedOdds,
     )
@@ -201,10 +202,12 @@ def _category_row(row: CategoryRow, table: DecisionTable) -> dict[str, str]:
     selection = table.kind == "selection rate"
     return {
         "category": row.category,
-        "selected" if selection else "above the median": f"{row.persons.selected:,} of {row.persons.total:,}",
+        "selected" if selection else "above the median": (
+            f"{row.persons.total:,} people" if row.persons.selected is None else _of(row.persons)
+        ),
         "of known": "" if np.isnan(row.share_of_known) else f"{row.share_of_known:.1%}",
         "of all": f"{row.share:.1%}",
-        "rate": f"{row.rate.value:.3f} [{row.rate.low:.3f}, {row.rate.high:.3f}]",
+        "rate": "" if np.isnan(row.rate.value) else format_estimate(row.rate),
         "impact ratio": "" if np.isnan(row.ratio) else f"{row.ratio:.3f}",
         **({"below 4/5": "yes" if row.below else ""} if selection else {}),
         "z": f"{row.z:+.2f}" if row.test else "",
@@ -212,6 +215,10 @@ def _category_row(row: CategoryRow, table: DecisionTable) -> dict[str, str]:
         **({"short of 4/5": f"{row.missing:,}" if row.missing else ""} if selection else {}),
         "note": row.note,
     }
+
+
+def _of(persons: Persons) -> str:
+    return f"{persons.selected:,} of {persons.total:,}"
 
 
 def _within_jobs_row(name: str, odds: StratifiedOdds, best: str) -> dict[str, str]:

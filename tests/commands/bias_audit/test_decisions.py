@@ -134,6 +134,47 @@ def test_a_table_of_frequencies_is_one_of_counts(tmp_path: Path):
     assert "yes or no" in refused.value.hint
 
 
+def test_the_unknown_of_a_published_table_need_no_outcome(tmp_path: Path):
+    text = "sex,applicants,selected\nF,200,90\nM,200,100\nMissing,350,NA\nNot disclosed,50,\n"
+    result = audit(tmp_path, text)
+    assert ratios(result.metrics) == pytest.approx({"F": 0.9, "M": 1.0})
+    decisions = result.metrics.decisions
+    assert decisions is not None
+    unknown = decisions.tables[0].rows[-1]
+    assert (unknown.persons.selected, unknown.persons.total) == (None, 400)
+    assert np.isnan(unknown.rate.value)
+    shown = result.tables["Real decisions, selection rate by sex"][-1]
+    assert (shown["selected"], shown["rate"]) == ("400 people", "")
+    with pytest.raises(DataError, match=":3: column 'selected': 'NA' is no number of people"):
+        audit(tmp_path, text.replace("M,200,100", "M,200,NA"), applicants="applicants")
+
+
+def test_jobs_in_several_spellings_are_one_stratum(tmp_path: Path):
+    text = "sex,job,selected\n" + "F,Nurse,1\nF,nurse ,0\nM,NURSE,1\nM,Nurse,1\nM,,1\nF,,1\n" * 10
+    result = audit(tmp_path, text, job="job")
+    decisions = result.metrics.decisions
+    assert decisions is not None
+    assert decisions.tables[0].within_jobs is not None
+    assert decisions.tables[0].within_jobs.rows["F"].strata == 1
+    assert "'Nurse' is also written 'nurse', 'NURSE'" in result.notice
+    assert "20 people have no job in the file" in result.notice
+
+
+def test_groups_of_names_are_joined_and_never_unknown(stimuli: dict[str, Path], tmp_path: Path):
+    table = stimuli["names"].read_text(encoding="utf-8")
+    settings = {
+        "model": {"ref": "tfidf"},
+        "stimuli": {part: str(path) for part, path in stimuli.items()},
+        **{"fail_on": "never", "self_check": 0, "cues": [], "controls": False, "bootstrap": {"resamples": 200}},
+    }
+    stimuli["names"].write_text(table.replace("female", "Female ", 1), encoding="utf-8")
+    run = run_bias_audit(AuditConfig.model_validate(settings), Workspace(tmp_path / "runs"))
+    assert run.metrics.attributes["gender"].sizes == {"female": 8, "male": 8}
+    stimuli["names"].write_text(table.replace("female", "N/A", 1), encoding="utf-8")
+    with pytest.raises(DataError, match="name 'Namefb0': 'N/A' in column 'gender' is no group"):
+        run_bias_audit(AuditConfig.model_validate(settings), Workspace(tmp_path / "runs"))
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "tsv"])
 def test_other_tables_are_read_alike(tmp_path: Path, kind):
     people = [("F", 1.0), ("F", 0.0), ("M", 1.0), ("M", 1.0), ("Prefer not to say", 0.0), ("M", None)] * 5
