@@ -100,8 +100,8 @@ def group_loss(scores: Any, relation: Relation, hard: Any | None = None) -> Any:
         foreign = skipped.repeat(1, blocks)
         if relation.hard is not None:
             foreign = foreign | torch.as_tensor(relation.hard, device=scores.device)
-        own = torch.eye(len(scores), dtype=torch.bool, device=scores.device).repeat(1, blocks)
-        negatives = torch.cat([negatives, hard.masked_fill(foreign & ~own, _NEVER)], dim=1)
+        of_anchor = torch.eye(len(scores), dtype=torch.bool, device=scores.device).repeat(1, blocks)
+        negatives = torch.cat([negatives, hard.masked_fill(foreign & ~of_anchor, _NEVER)], dim=1)
     against = torch.logsumexp(negatives, dim=1, keepdim=True)
     each = torch.nn.functional.softplus(against - scores)
     return (each * relevant).sum(dim=1).div(relevant.sum(dim=1)).mean()

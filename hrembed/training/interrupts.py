@@ -1,4 +1,4 @@
-"""Being asked to stop at a moment when stopping loses nothing."""
+"""Requests to stop, put off to a moment when stopping loses nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def deferred_stop(note: Callable[[str], None], *, launched: bool = False) -> Iterator[Callable[[], bool]]:
-    """Remember the first Ctrl-C or SIGTERM in place of acting on it; the second one acts at once.
+    """Remember the first Ctrl-C or SIGTERM instead of acting on it; the second one acts at once.
 
     Outside of the main thread signals cannot be caught, and nothing changes.
 
     Args:
-        note: Told once that the request was understood.
-        launched: A launcher started this process: it repeats each signal, and kills who takes too long, so that
-            further ones are ignored.
+        note: Receives one message when a request was understood.
+        launched: Whether a launcher started this process. It repeats each signal, and kills a process that takes too
+            long, so that further signals are ignored.
 
     Yields:
         A function that says whether a stop was asked for.

@@ -122,7 +122,7 @@ def matryoshka(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:
 
 
 def scaled(loss: Any, factor: float) -> Any:
-    """Multiply a loss, so that it counts more or less beside those of other sources; by 1 it stays as it is."""
+    """Multiply a loss, so that it weighs more or less than those of other sources; by 1 it stays as it is."""
     if factor == 1:
         return loss
     from torch import nn

@@ -83,8 +83,8 @@ def _train_branches(prepared: Prepared) -> list[Training]:
     trainings = []
     for branch in branches:
         note(f"branch {branch}, one of {len(branches)}")
-        own = prepare_again(prepared, layers=layers, branch=branch)
-        trainings.append(_train(own, f"{_CHECKPOINTS}/branch-{branch}"))
+        of_branch = prepare_again(prepared, layers=layers, branch=branch)
+        trainings.append(_train(of_branch, f"{_CHECKPOINTS}/branch-{branch}"))
     return trainings
 
 
