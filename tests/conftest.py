@@ -136,6 +136,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Trainings that are only read; see `FinishedTrainings`."""
+    from finished_trainings import FinishedTrainings
+
+    return FinishedTrainings(tmp_path_factory.mktemp("finished"), tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An endpoint on this machine, to which no proxy leads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -33,6 +34,9 @@ from killing import KilledError, killed_at, run_id
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
+if TYPE_CHECKING:
+    from finished_trainings import FinishedTrainings
+
 
 @pytest.fixture
 def alone(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
@@ -59,13 +63,10 @@ def weights(run: str | Path) -> dict[str, np.ndarray]:
     return load_file(str(Path(run) / "model" / "model.safetensors"))
 
 
-def test_two_branches_give_the_mean_of_two_trainings(alone: FinetuneConfig, pairs: Path, tmp_path: Path):
-    both = branched(alone, pairs)
-    separate = [
-        run_finetune(with_sources(alone, source.model_copy(update={"branch": 1})), Workspace(tmp_path))
-        for source in both.sources
-    ]
-    result = run_finetune(both, Workspace(tmp_path))
+def test_two_branches_give_the_mean_of_two_trainings(alone: FinetuneConfig, pairs: Path, trained: FinishedTrainings):
+    both = trained.settled(branched(alone, pairs))
+    separate = [trained(with_sources(both, source.model_copy(update={"branch": 1}))) for source in both.sources]
+    result = trained(both)
     one, other = (weights(own.run) for own in separate)
     assert any(np.abs(one[name] - other[name]).max() > 1e-3 for name in one)
     for name, values in weights(result.run).items():
@@ -83,10 +84,14 @@ def test_two_branches_give_the_mean_of_two_trainings(alone: FinetuneConfig, pair
 
 
 def test_a_run_that_is_killed_in_its_second_branch_goes_on(
-    alone: FinetuneConfig, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alone: FinetuneConfig,
+    pairs: Path,
+    trained: FinishedTrainings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    both = branched(alone, pairs)
-    whole = run_finetune(both, Workspace(tmp_path / "whole"))
+    both = trained.settled(branched(alone, pairs))
+    whole = trained(both)
     with monkeypatch.context() as patch:
         killed_at(patch, 6, training=2)
         with pytest.raises(KilledError):

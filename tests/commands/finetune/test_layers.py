@@ -222,8 +222,8 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
     assert "chosen - random: task/test" in (run / "model" / "README.md").read_text(encoding="utf-8")
 
 
-def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, tmp_path):
-    weak = run_finetune(controlled(config, task, strength=0.5), Workspace(tmp_path / "a"))
+def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, trained, tmp_path):
+    weak = trained(trained.settled(controlled(config, task, strength=0.5)))
     half = weak.metrics.control
     named = PartialMethod(name="partial", layers=half.layers)
     proof = ProofSection(tests=(), retention=(), strengths=(), strength=0.5)
@@ -233,9 +233,11 @@ def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, tmp_path
 
 
 @pytest.mark.parametrize("method", ["lora", "partial"])
-def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(config, task, tmp_path, monkeypatch, method):
-    config = controlled(config, task, method)
-    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
+def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(
+    config, task, trained, tmp_path, monkeypatch, method
+):
+    config = trained.settled(controlled(config, task, method))
+    straight = Path(trained(config).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 5)
         with pytest.raises(KilledError):
@@ -259,9 +261,9 @@ def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(config
 
 
 @pytest.mark.parametrize("where", ["prove", "compare_layers", "model_card"])
-def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, tmp_path, monkeypatch, where):
-    config = controlled(config, task, strength=0.5)
-    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
+def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, trained, tmp_path, monkeypatch, where):
+    config = trained.settled(controlled(config, task, strength=0.5))
+    straight = Path(trained(config).run)
 
     def killed(*args, **kwargs):
         raise KilledError

@@ -49,9 +49,9 @@ def vectors(run: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_resumed_run_gives_the_model_of_a_run_that_was_never_stopped(config, tmp_path, monkeypatch, method):
-    config = config.model_copy(update={"method": METHODS[method]})
-    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
+def test_a_resumed_run_gives_the_model_of_a_run_that_was_never_stopped(config, trained, tmp_path, monkeypatch, method):
+    config = trained.settled(config.model_copy(update={"method": METHODS[method]}))
+    straight = Path(trained(config).run)
     steps = json.loads((straight / "metrics.json").read_text())["steps"]
     assert steps >= 16
     for moment in (7, 15):  # neither a resume point nor an evaluation
@@ -65,8 +65,9 @@ def test_a_resumed_run_gives_the_model_of_a_run_that_was_never_stopped(config, t
     assert len(json.loads((resumed / "manifest.json").read_text())["resumed"]) == 2
 
 
-def test_a_run_killed_before_its_first_point_starts_again(config, tmp_path, monkeypatch):
-    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
+def test_a_run_killed_before_its_first_point_starts_again(config, trained, tmp_path, monkeypatch):
+    config = trained.settled(config)
+    straight = Path(trained(config).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 1)
         with pytest.raises(KilledError):
@@ -75,9 +76,9 @@ def test_a_run_killed_before_its_first_point_starts_again(config, tmp_path, monk
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
 
 
-def test_accumulated_batches_resume_at_the_right_one(config, tmp_path, monkeypatch):
-    config = config.model_copy(update={"train": config.train.model_copy(update={"accumulate": 3})})
-    straight = Path(run_finetune(config, Workspace(tmp_path / "a")).run)
+def test_accumulated_batches_resume_at_the_right_one(config, trained, tmp_path, monkeypatch):
+    config = trained.settled(config.model_copy(update={"train": config.train.model_copy(update={"accumulate": 3})}))
+    straight = Path(trained(config).run)
     with monkeypatch.context() as patch:
         killed_at(patch, 4)
         with pytest.raises(KilledError):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import string
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -32,6 +33,9 @@ from conftest import DOCUMENTS, QUERIES, jsonl
 
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
 
+if TYPE_CHECKING:
+    from finished_trainings import FinishedTrainings
+
 
 @pytest.fixture
 def config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
@@ -54,9 +58,9 @@ def texts_of(pairs: Path) -> list[str]:
 
 
 def test_a_run_reads_learns_and_is_compared_with_another_model(
-    config: FinetuneConfig, tiny_model: Path, tmp_path: Path
+    config: FinetuneConfig, tiny_model: Path, trained: FinishedTrainings
 ):
-    result = run_finetune(config, Workspace(tmp_path / "runs"))
+    result = trained(trained.settled(config))
     run, metrics = Path(result.run), json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))
     assert {"model", "training.png", "pretraining.png", "metrics.json"} <= {item.name for item in run.iterdir()}
     assert not (run / "checkpoints").exists()
@@ -84,8 +88,8 @@ def test_a_run_reads_learns_and_is_compared_with_another_model(
     assert result.tables["Masked language modelling, from random weights"][0]["unknown tokens"] == "0.00%"
 
 
-def test_the_model_loads_in_plain_sentence_transformers(config: FinetuneConfig, tmp_path: Path):
-    folder = Path(run_finetune(config, Workspace(tmp_path / "runs")).run) / "model"
+def test_the_model_loads_in_plain_sentence_transformers(config: FinetuneConfig, trained: FinishedTrainings):
+    folder = Path(trained(trained.settled(config)).run) / "model"
     plain = SentenceTransformer(str(folder), device="cpu")
     found = np.asarray(plain.encode(TEXTS))
     assert np.array_equal(found, np.asarray(load_model(folder).encode(TEXTS)))
@@ -95,16 +99,18 @@ def test_the_model_loads_in_plain_sentence_transformers(config: FinetuneConfig, 
     assert not [path for path in folder.rglob("*") if path.suffix in {".bin", ".pkl", ".py"}]
 
 
-def test_the_same_config_gives_the_same_run(config: FinetuneConfig, tmp_path: Path):
-    first, second = (Path(run_finetune(config, Workspace(tmp_path / "runs")).run) for _ in range(2))
+def test_the_same_config_gives_the_same_run(config: FinetuneConfig, trained: FinishedTrainings, tmp_path: Path):
+    config = trained.settled(config)
+    first, second = (Path(result.run) for result in (trained(config), run_finetune(config, Workspace(tmp_path))))
     assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
     for name in ("model/model.safetensors", "model/tokenizer.json", "pretraining.png"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_another_seed_gives_other_weights(config: FinetuneConfig, tmp_path: Path):
+def test_another_seed_gives_other_weights(config: FinetuneConfig, trained: FinishedTrainings):
+    config = trained.settled(config)
     other = config.model_copy(update={"train": config.train.model_copy(update={"seed": 14})})
-    first, second = (run_finetune(c, Workspace(tmp_path / "runs")).metrics.pretraining for c in (config, other))
+    first, second = (trained(c).metrics.pretraining for c in (config, other))
     assert first.loss_history != second.loss_history
 
 

@@ -138,8 +138,8 @@ def test_a_guide_looks_at_the_hard_negative_too(tiny_model, task, tmp_path: Path
     assert not any(parameter.requires_grad for parameter in guide.parameters())
 
 
-def test_all_kinds_train_together_and_the_card_says_which(mixed, tmp_path: Path):
-    result = run_finetune(mixed, Workspace(tmp_path))
+def test_all_kinds_train_together_and_the_card_says_which(mixed, trained):
+    result = trained(trained.settled(mixed))
     metrics = json.loads((Path(result.run) / "metrics.json").read_text())
     found = {entry["loss"]: entry for entry in metrics["sources"]}
     assert [entry["kind"] for entry in metrics["sources"]] == [
@@ -183,8 +183,9 @@ def test_each_part_of_a_mixed_run_improves(tiny_model, task, tmp_path: Path, pai
     assert all(after < 0.9 * before for before, after in zip(*losses, strict=True))
 
 
-def test_a_killed_mixed_run_ends_as_if_nothing_had_happened(mixed, tmp_path: Path, monkeypatch):
-    straight = Path(run_finetune(mixed, Workspace(tmp_path / "a")).run)
+def test_a_killed_mixed_run_ends_as_if_nothing_had_happened(mixed, trained, tmp_path: Path, monkeypatch):
+    mixed = trained.settled(mixed)
+    straight = Path(trained(mixed).run)
     steps = json.loads((straight / "metrics.json").read_text())["steps"]
 
     def never(*args):
