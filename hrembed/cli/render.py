@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -20,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from hrembed.files import json_text
+from hrembed.records.base import Record, as_json
 from hrembed.types import CommandResult
 
 
@@ -51,10 +51,14 @@ class Terminal:
         """Print a line on stderr."""
         self._err.print(text, markup=False)
 
-    def show(self, result: CommandResult[object]) -> None:
+    def show(self, result: CommandResult[Record]) -> None:
         """Print the result on stdout."""
         if self._as_json:
-            print(json_text({"run": result.run, "status": result.status, "metrics": _plain(result.metrics)}))
+            print(
+                json_text(
+                    {"run": result.run, "status": result.status, "metrics": as_json(result.metrics)}, sort_keys=False
+                )
+            )
             return
         if self._quiet:
             print(result.run)
@@ -63,14 +67,9 @@ class Terminal:
         console = Console(width=wide, highlight=False)
         for title, rows in result.tables.items():
             console.print(table_of(title, rows))
-        notice = result.notice or (result.metrics.get("notice") if isinstance(result.metrics, dict) else "")
-        if notice:
-            console.print(notice, markup=False)
+        if result.notice:
+            console.print(result.notice, markup=False)
         console.print(f"{result.status}: {result.run}", markup=False, soft_wrap=True)
-
-
-def _plain(metrics: object) -> object:
-    return metrics.model_dump(mode="json", by_alias=True) if isinstance(metrics, BaseModel) else metrics
 
 
 def table_of(title: str, rows: Sequence[Mapping[str, str]]) -> Table:

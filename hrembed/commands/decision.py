@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.config.schema import DecisionConfig
     from hrembed.records.compare import CompareRecord
-    from hrembed.records.compare import CompareRecord
     from hrembed.runs.workspace import Workspace
     from hrembed.types import CommandResult
 

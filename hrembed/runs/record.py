@@ -22,7 +22,7 @@ from hrembed.files import (
     write_text,
 )
 from hrembed.memory import peak_memory_mb
-from hrembed.records.base import Record, as_json, write_record
+from hrembed.records.base import as_json, write_record
 from hrembed.records.manifest import InputEntry, Manifest, ModelEntry
 from hrembed.runs.environment import git_state, machine, versions
 from hrembed.runs.past import read_run, resumable_run
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from hrembed.records.base import CommandRecord
+    from hrembed.records.base import CommandRecord, Record
     from hrembed.records.manifest import Attribution, Status
     from hrembed.runs.past import PastRun
 
@@ -70,19 +70,13 @@ class Run(Workspace):
         """Record a model by the hash of everything that decides its vectors, and by where it was read."""
         self.manifest.models[name] = ModelEntry(identity=identity, source=source)
 
-    def write_metrics(self, metrics: CommandRecord | Mapping[str, Any]) -> None:
+    def write_metrics(self, metrics: CommandRecord) -> None:
         """Write `metrics.json`: numbers that the same config gives again, no timings."""
-        self._write("metrics.json", metrics)
+        write_record(self.path / "metrics.json", metrics)
 
-    def write_timings(self, timings: Record | Mapping[str, Any]) -> None:
+    def write_timings(self, timings: Record | Mapping[str, Record]) -> None:
         """Write `timings.json`: numbers that differ from run to run."""
-        self._write("timings.json", timings)
-
-    def _write(self, name: str, content: Record | Mapping[str, Any]) -> None:
-        if isinstance(content, Record) or (content and all(isinstance(each, Record) for each in content.values())):
-            write_record(self.path / name, content)
-        else:
-            write_json(self.path / name, content)
+        write_record(self.path / "timings.json", timings)
 
     def write_table(self, name: str, columns: Mapping[str, Any]) -> None:
         """Write the rows behind the numbers as `<name>.parquet`."""

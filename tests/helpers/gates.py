@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hrembed.config.eval import EvalConfig
+from hrembed.records.base import write_record
 from hrembed.records.bias_audit import AttributeComparison, BiasAuditRecord, GroupContrast, Limits, Shares
+from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.records.eval import EvalRecord, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -104,4 +106,30 @@ def audit_run(
                 "score": effects.tolist(),
             },
         )
+    return run.path
+
+
+def run_full_of(text: str, runs: Path) -> Path:
+    """Write an eval run in which every name that a user can choose is the text."""
+    config = EvalConfig(models=({"ref": f"path:{text}"},), baselines=(), tasks=({"path": text},))
+    record = EvalRecord(
+        confidence=0.95,
+        delta=0.02,
+        kinds={text: TaskFacts(kind="retrieval", items=3, unit=text)},
+        retention=(),
+        headlines={text: "ndcg@10"},
+        scores={text: {text: {"ndcg@10": Estimate(1.0, 0.5, 1.0, 3, text)}}},
+        facts={},
+        differences=(),
+        families={"tasks": 0, "retention": 0},
+        slices={},
+        robustness={},
+    )
+    first = RankedDocument(id=text, text=text, score=0.5, grade=None)
+    case = WorstCase(value=0.0, query=text, text=text, ranked_first=(first,), relevant=0, should_have=())
+    with open_run(Workspace(runs), "eval", config.model_dump(mode="json"), seeds={}) as run:
+        run.add_model(text, text, text)
+        run.write_metrics(record)
+        write_record(run.path / "cases.json", {text: TaskCases(worst={text: (case,)}, won_and_lost={})})
+        (run.path / 'evil"><b>.txt').write_text("x", encoding="utf-8")
     return run.path

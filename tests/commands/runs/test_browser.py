@@ -12,13 +12,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from gates import eval_run, values
+from gates import eval_run, run_full_of, values
 from hrembed.commands.runs.browse import report_runs
-from hrembed.records.base import write_record
-from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
-from hrembed.runs.record import open_run
-from hrembed.runs.workspace import Workspace
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -118,12 +114,7 @@ def test_a_page_opens_sorts_asks_for_nothing_and_keeps_nobody_out(page: Path, tm
 def test_the_pages_of_runs_and_their_index_are_clean(tmp_path: Path, task: Path):
     runs = tmp_path / "runs"
     eval_run(runs, {"old": values(0), "new": values(0.05)}, task)
-    with open_run(Workspace(runs), "eval", {"text": EVIL}, seeds={}) as run:
-        run.add_model(EVIL, EVIL, EVIL)
-        run.write_metrics({EVIL: {"value": 1.0, "interval": [0.5, 1.0], "n": 3, "unit": EVIL}})
-        first = RankedDocument(id=EVIL, text=EVIL, score=0.5, grade=None)
-        case = WorstCase(value=0.0, query=EVIL, text=EVIL, ranked_first=(first,), relevant=0, should_have=())
-        write_record(run.path / "cases.json", {EVIL: TaskCases(worst={EVIL: (case,)}, won_and_lost={})})
+    run_full_of(EVIL, runs)
     report_runs(runs, [])
     for file in sorted((runs / "reports").glob("*.html")):
         found = probe(file, tmp_path / "home")

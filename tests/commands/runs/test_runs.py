@@ -6,15 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from gates import audit_run, eval_run, values
+from gates import audit_run, eval_run, run_full_of, values
 from hrembed.cli.app import main
 from hrembed.commands.runs.browse import diff_runs, list_runs, report_runs, show_run
 from hrembed.commands.runs.decide import decide_on_run
 from hrembed.commands.runs.prune import prune_runs
 from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.files import write_json, write_text
-from hrembed.records.base import write_record
-from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -98,13 +96,7 @@ def test_pages_are_written_beside_the_runs_and_linked(runs: Path):
 
 
 def test_what_a_user_wrote_stays_text(runs: Path):
-    with open_run(Workspace(runs), "eval", {"text": EVIL}, seeds={}) as run:
-        run.add_model(EVIL, EVIL, EVIL)
-        run.write_metrics({EVIL: {"value": 1.0, "interval": [0.5, 1.0], "n": 3, "unit": EVIL}})
-        first = RankedDocument(id=EVIL, text=EVIL, score=0.5, grade=None)
-        case = WorstCase(value=0.0, query=EVIL, text=EVIL, ranked_first=(first,), relevant=0, should_have=())
-        write_record(run.path / "cases.json", {EVIL: TaskCases(worst={EVIL: (case,)}, won_and_lost={})})
-        (run.path / 'evil"><b>.txt').write_text("x", encoding="utf-8")
+    run_full_of(EVIL, runs)
     report_runs(runs, [])
     for page in (runs / "reports").glob("*.html"):
         text = page.read_text(encoding="utf-8")
