@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -84,13 +85,16 @@ def is_unknown(cell: str, words: Sequence[str] = (USUAL,)) -> bool:
     """
     if not cell.strip():
         return True
-    plain = _plain(cell)
-    if any(plain == _plain(word) and (plain or cell.strip() == word.strip()) for word in words if word != USUAL):
+    others = [word for word in words if word != USUAL]
+    plain = _plain(cell) if others else ""
+    if any(plain == _plain(word) and (plain or cell.strip() == word.strip()) for word in others):
         return True
-    return USUAL in words and _usual(cell, plain)
+    return USUAL in words and _usual(cell)
 
 
-def _usual(cell: str, plain: str) -> bool:
+@lru_cache(maxsize=10_000)  # a column has few answers and many rows
+def _usual(cell: str) -> bool:
+    plain = _plain(cell)
     if not plain or _refuses(plain):
         return True
     without = re.sub(r"[(\[{<][^)\]}>]*[)\]}>]", " ", cell)
