@@ -8,6 +8,8 @@ from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.gate import GateConfig
 from hrembed.config.section import Section
 
+BASE = "base"
+
 
 class DriftSection(Section):
     """Limits from which new data count as drifted; one of them is enough to retrain."""
@@ -46,8 +48,8 @@ class RetrainConfig(Section):
 
     last: str | None = Field(
         default=None,
-        description="Finetune run of the model in use; null is the accepted one of `runs/registry.json`, else the "
-        "newest.",
+        description="Finetune run of the model in use, or `base`; null is the accepted one of `runs/registry.json`, "
+        "else the base (`finetune.model`).",
     )
     pairs: str = Field(
         default="shipped:hr-core/pairs/train.jsonl",

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from hrembed.metrics.gating import Outcome
 from hrembed.records.base import CommandRecord, Measured, Number, Record
-from hrembed.records.registry import Plan
+from hrembed.records.registry import ModelStatus, Plan
 
 DriftKind = Literal["length", "vocabulary", "distance", "metric"]
 
@@ -172,16 +172,16 @@ class RetrainRecord(CommandRecord):
 
     Attributes:
         verdict: What became of the new model, or that none was trained.
-        last: Run of the model in use.
-        drift: New pairs against those it was trained on.
+        last: Run of the model in use; the reference of the base where none was accepted.
+        drift: New pairs against those it was trained on; null for the base, which was trained on none of them.
         drifted: Kinds of drift that count.
         retraining: The training; null where it was not worth it.
     """
 
     command: ClassVar[str] = "retrain"
 
-    verdict: Literal["not worth it", "accepted", "rejected"]
+    verdict: Literal["not worth it"] | ModelStatus
     last: str
-    drift: Drift
+    drift: Drift | None
     drifted: tuple[DriftKind, ...]
     retraining: Retraining | None

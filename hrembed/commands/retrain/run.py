@@ -16,15 +16,17 @@ from hrembed.config.finetune import FinetuneConfig, SourceSection
 from hrembed.config.gate import BaselineSection, CandidateSection
 from hrembed.config.losses import NOT_PAIRS
 from hrembed.config.parts import ModelSection
+from hrembed.config.retrain import BASE
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
-from hrembed.errors import ConfigError, ModelError
+from hrembed.errors import ConfigError, InconclusiveError, ModelError
+from hrembed.progress import Silent
 from hrembed.records.registry import RegisteredModel
 from hrembed.records.retrain import RetrainedModel, Retraining, RetrainRecord, RetrainRuns
 from hrembed.runs.model_registry import read_registry, register
-from hrembed.runs.past import find_run, finished
+from hrembed.runs.past import finished, training_run
 from hrembed.runs.record import open_run
-from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.encoders import open_encoder, pinned
 from hrembed.scoring.retrieval import open_task
 from hrembed.scoring.tasks import MTEB
 from hrembed.types import CommandResult
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hrembed.config.retrain import RetrainConfig
+    from hrembed.progress import Progress
     from hrembed.records.gate import GateRecord
     from hrembed.records.registry import Plan
     from hrembed.records.retrain import Bridge, Drift
@@ -42,18 +45,36 @@ if TYPE_CHECKING:
     from hrembed.types import Encoder, Pair
 
 
+class Base(NamedTuple):
+    """The base model, in use while no trained one is accepted; its name and path are those of its reference."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The reference as a path."""
+        return Path(self.name.partition(":")[2] or self.name)
+
+
 class LastModel(NamedTuple):
     """The model in use.
 
     Attributes:
-        run: Its finetune run.
-        config: How it was trained.
+        run: Its finetune run, or the base.
+        section: How configs name it.
+        config: How it was trained; for the base, how the new model is.
         continuations: Times in a row that training went on from the model before.
     """
 
-    run: PastRun
+    run: PastRun | Base
+    section: ModelSection
     config: FinetuneConfig
     continuations: int
+
+    @property
+    def sources(self) -> tuple[SourceSection, ...]:
+        """What it was trained on; nothing for the base."""
+        return () if isinstance(self.run, Base) else self.config.sources
 
 
 class Data(NamedTuple):
@@ -104,32 +125,36 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
         workspace: Where runs go, and who receives progress updates.
 
     Returns:
-        Status `not worth it`, `accepted` or `rejected`; `failure` is the gate's.
+        Status `not worth it`, `accepted`, `rejected`, or `outdated` where another model was accepted meanwhile;
+        `failure` is the gate's.
 
     Raises:
-        HrembedError: There is no model in use, or a step failed.
+        HrembedError: A step failed.
     """
-    last = _last_model(config, workspace.root)
-    config = config.model_copy(update={"last": last.run.path.name})
+    base = config.finetune.model_copy(update={"model": pinned(config.finetune.model, workspace)})
+    config = config.model_copy(update={"finetune": base})
+    last = _last(config, workspace.root, workspace.progress)
+    config = config.model_copy(update={"last": BASE if isinstance(last.run, Base) else last.run.path.name})
     with open_run(workspace, "retrain", config.model_dump(mode="json"), seeds={"drift": config.drift.seed}) as run:
         run.add_input("new pairs", pairs_file(locate(config.pairs)))
         data = Data(_old_pairs(last, run), read_pairs(locate(config.pairs)))
-        section = ModelSection(ref=f"run:{last.run.path.name}", max_tokens=last.config.train.max_tokens)
-        encoder = open_encoder(section, workspace)
+        encoder = open_encoder(last.section, workspace)
         run.add_model("last", encoder.identity, encoder.source)
-        drift = measure_drift(encoder, data.old, data.new, config.drift, config.gate.bootstrap)
-        drifted = drift.drifted()
-        if not drifted and not config.force:
+        bootstrap = config.gate.bootstrap
+        drift = measure_drift(encoder, data.old, data.new, config.drift, bootstrap) if data.old else None
+        drifted = drift.drifted() if drift else ()
+        if drift is not None and not drifted and not config.force:
             record = RetrainRecord(
                 verdict="not worth it", last=last.run.name, drift=drift, drifted=drifted, retraining=None
             )
             run.write_metrics(record)
             return CommandResult(str(run.path), record.verdict, record, retrain_tables(record))
         start = _choose_start(config, last, drift)
-        trained = _train_and_gate(config, last, section, start, workspace)
+        trained = _train_and_gate(config, last, start, workspace)
         bridge = _build_bridge(config, encoder, trained.model, data, run)
+        entry = register(workspace.root, _registered(last, start, trained, run)).models[-1]
         record = RetrainRecord(
-            verdict="accepted" if trained.gated.failure is None else "rejected",
+            verdict=entry.status,
             last=last.run.name,
             drift=drift,
             drifted=drifted,
@@ -143,37 +168,58 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
                 bridge=bridge,
             ),
         )
-        register(workspace.root, _registered(record, start, trained, run))
         run.write_metrics(record)
+    failure = trained.gated.failure or _outdated(entry, workspace.root)
     tables, notice = retrain_tables(record), bridge_sentence(bridge)
-    return CommandResult(str(run.path), record.verdict, record, tables, trained.gated.failure, notice)
+    return CommandResult(str(run.path), record.verdict, record, tables, failure, notice)
 
 
-def _last_model(config: RetrainConfig, runs_dir: Path) -> LastModel:
-    """Find the model in use: the one named, the accepted one, or the newest.
+def _outdated(entry: RegisteredModel, runs_dir: Path) -> InconclusiveError | None:
+    """Say why a model that passed its gate is not the one in use."""
+    in_use = read_registry(runs_dir).accepted()
+    if entry.status != "outdated" or in_use is None:
+        return None
+    return InconclusiveError(
+        f"'{entry.model}' passed its gate against '{entry.previous}', but the model in use is '{in_use.model}'",
+        hint=f"gate both (hrembed eval with run:{in_use.model} and run:{entry.model}, then hrembed gate), and decide: "
+        f"hrembed runs accept {entry.model} --by NAME --why TEXT",
+    )
+
+
+def _last(config: RetrainConfig, runs_dir: Path, progress: Progress | None = None) -> LastModel:
+    """Find the model in use: the one named, else the accepted one, else the base.
+
+    A training that no gate and no person accepted is never in use: one that was killed before its gate left such a run.
 
     Raises:
         DataError: The run is not there, did not end well, or its settings were edited.
+        ModelError: `latest` is named, and the newest training was rejected.
     """
-    accepted = read_registry(runs_dir).accepted()
-    reference = config.last or (accepted.model if accepted else "latest")
-    run = finished(find_run(runs_dir, reference, "finetune"))
+    registry, base = read_registry(runs_dir), config.finetune
+    accepted = registry.accepted()
+    reference = config.last or (accepted.model if accepted else BASE)
+    if reference == BASE:
+        section = base.model.model_copy(update={"max_tokens": base.train.max_tokens})
+        return LastModel(Base(base.model.ref), section, base, 0)
+    run = finished(training_run(runs_dir, reference, progress or Silent()))
+    settings = run.settings(FinetuneConfig)
+    section = ModelSection(ref=f"run:{run.path.name}", max_tokens=settings.train.max_tokens)
     continuations = accepted.continuations if accepted and accepted.model == run.path.name else 0
-    return LastModel(run, FinetuneConfig.model_validate(run.json("config.yaml")), continuations)
+    return LastModel(run, section, settings, continuations)
 
 
 def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
-    """Pairs of all sources of the last training.
+    """Pairs of all sources of the last training; none for the base.
 
     Raises:
         ConfigError: None of them holds pairs.
     """
     pairs: list[Pair] = []
-    of_pairs = [source for source in last.config.sources if source.loss.name not in NOT_PAIRS]
+    of_pairs = [source for source in last.sources if source.loss.name not in NOT_PAIRS]
     for number, source in enumerate(of_pairs):
         run.add_input(f"old pairs {number}", pairs_file(locate(source.path)))
         pairs += read_pairs(locate(source.path), source.kinds)
-    if not pairs:
+    if last.sources and not pairs:
         raise ConfigError(
             f"run '{last.run.name}' was trained on no source with pairs, so there is nothing to compare new ones with",
             hint="name another run in `last`",
@@ -181,8 +227,10 @@ def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
     return pairs
 
 
-def _choose_start(config: RetrainConfig, last: LastModel, drift: Drift) -> Start:
+def _choose_start(config: RetrainConfig, last: LastModel, drift: Drift | None) -> Start:
     """Continue from the last model, or start from the base again: by rule, with the reason."""
+    if drift is None:
+        return Start("restart", "no model is accepted, so training starts from the base", 0)
     unknown = drift.vocabulary.found
     if last.continuations >= config.continuations:
         return Start("restart", f"{last.continuations} continuations in a row, at most {config.continuations}", 0)
@@ -192,31 +240,29 @@ def _choose_start(config: RetrainConfig, last: LastModel, drift: Drift) -> Start
     return Start("continue", why, last.continuations + 1)
 
 
-def _train_and_gate(
-    config: RetrainConfig, last: LastModel, section: ModelSection, start: Start, workspace: Workspace
-) -> Trained:
+def _train_and_gate(config: RetrainConfig, last: LastModel, start: Start, workspace: Workspace) -> Trained:
     """Train, evaluate both models, and gate the new one."""
     workspace.progress.note(f"{start.plan}: {start.why}")
-    trained = run_finetune(_finetune_config(config, last, section, start), workspace)
+    trained = run_finetune(_finetune_config(config, last, start), workspace)
     model = ModelSection(ref=f"run:{Path(trained.run).name}", max_tokens=config.finetune.train.max_tokens)
     proof = config.finetune.proof
     tasks = proof.tests or (config.finetune.dev,)
-    asked = EvalConfig(models=(section, model), baselines=(), tasks=tasks, retention=proof.retention)
+    asked = EvalConfig(models=(last.section, model), baselines=(), tasks=tasks, retention=proof.retention)
     evaluated = run_evaluate(asked, workspace)
     sides = {"candidate": CandidateSection(eval=evaluated.run), "baseline": BaselineSection()}
     gated = run_gate(config.gate.model_copy(update=sides), workspace)
     return Trained(model, RetrainRuns(finetune=trained.run, eval=evaluated.run, gate=gated.run), gated)
 
 
-def _finetune_config(config: RetrainConfig, last: LastModel, section: ModelSection, start: Start) -> FinetuneConfig:
+def _finetune_config(config: RetrainConfig, last: LastModel, start: Start) -> FinetuneConfig:
     """Settings of the training: new pairs in every branch, and old sources beside them."""
     replay = config.replay if start.plan == "continue" else 1.0
     old = [
         source if source.every_step else source.model_copy(update={"weight": source.weight * replay})
-        for source in last.config.sources
+        for source in last.sources
     ]
     new = [SourceSection(path=config.pairs, branch=branch) for branch in last.config.branches]
-    model = section if start.plan == "continue" else config.finetune.model
+    model = last.section if start.plan == "continue" else config.finetune.model
     return FinetuneConfig.model_validate({**dict(config.finetune), "model": model, "sources": (*new, *old)})
 
 
@@ -240,11 +286,11 @@ def _build_bridge(config: RetrainConfig, old: Encoder, section: ModelSection, da
     return measured
 
 
-def _registered(record: RetrainRecord, start: Start, trained: Trained, run: Run) -> RegisteredModel:
+def _registered(last: LastModel, start: Start, trained: Trained, run: Run) -> RegisteredModel:
     return RegisteredModel(
         model=Path(trained.runs.finetune).name,
-        status="accepted" if record.verdict == "accepted" else "rejected",
-        previous=record.last,
+        status="accepted" if trained.gated.failure is None else "rejected",
+        previous=last.run.name,
         plan=start.plan,
         continuations=start.continuations,
         retrain=run.path.name,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def retrain_tables(record: RetrainRecord) -> dict[str, list[Row]]:
     """Write drift, the training and the bridge as tables."""
-    tables = {"Drift": _drift(record.drift)}
+    tables = {"Drift": _drift(record.drift)} if record.drift is not None else {}
     if record.retraining is not None:
         plan, gate = record.retraining.plan, record.retraining.gate
         tables["Retraining"] = [{"plan": plan, "why": record.retraining.why, "gate": gate, "model": record.verdict}]

@@ -10,15 +10,17 @@ import pytest
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.retrain.bridge import bridge_sentence, judge_bridge
 from hrembed.commands.retrain.drift import measure_drift, unknown_share
-from hrembed.commands.retrain.run import run_retrain
+from hrembed.commands.retrain.run import _last, run_retrain
 from hrembed.config.finetune import FinetuneConfig, SourceSection, TrainSection
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.config.retrain import DriftSection, RetrainConfig
-from hrembed.errors import ThresholdError
+from hrembed.errors import InconclusiveError, ModelError, ThresholdError
+from hrembed.files import write_text
 from hrembed.records.retrain import BridgeWay, RetrainRecord
-from hrembed.runs.model_registry import read_registry
+from hrembed.runs.model_registry import decide, read_registry, register
 from hrembed.runs.past import find_run
+from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.types import Estimate, Pair
@@ -113,14 +115,15 @@ def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pai
     )  # fmt: skip
     lenient = {"quality": [{"margin": 0.99}], "inconclusive": "pass"}
     settled = RetrainConfig(pairs=str(pairs), finetune=settings, gate=lenient)
+    decide(runs, first, "accept", by="Ada", why="gated by hand")
     assert run_retrain(settled, Workspace(runs)).status == "not worth it"
-    assert not (runs / "registry.json").exists()
+    assert len(read_registry(runs)) == 1
     result = run_retrain(settled.model_copy(update={"pairs": str(fresh)}), Workspace(runs))
     assert (result.status, result.failure) == ("accepted", None)
     assert "vocabulary" in result.metrics.drifted
     assert result.metrics.retraining.plan == "restart"  # most words are unknown
-    (entry,) = read_registry(runs).models
-    assert (entry.status, entry.previous) == ("accepted", f"finetune/{first}")
+    before, entry = read_registry(runs).models
+    assert (before.status, entry.status, entry.previous) == ("superseded", "accepted", f"finetune/{first}")
     assert find_run(runs, result.run).record(RetrainRecord) == result.metrics
     assert list(result.metrics.retraining.bridge.ways) == [
         "old model", "new queries, no map", "new queries, orthogonal map", "new queries, low rank map", "re-encoded",
@@ -134,7 +137,57 @@ def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pai
     assert refused.status == "rejected"
     assert isinstance(refused.failure, ThresholdError)
     assert refused.metrics.retraining.plan == "continue"
-    assert [entry.status for entry in read_registry(runs).models] == ["accepted", "rejected"]
+    assert [entry.status for entry in read_registry(runs).models] == ["superseded", "accepted", "rejected"]
     assert refused.metrics.last == f"finetune/{entry.model}"
     manifest = json.loads((Path(refused.run) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "ok"
+
+
+def trained(runs: Path, config: FinetuneConfig) -> str:
+    """A finetune run that ended well, without a training; returns its id."""
+    with open_run(Workspace(runs), "finetune", config.model_dump(mode="json"), seeds={}) as run:
+        write_text(run.path / "model" / "config.json", "{}")
+    return run.path.name
+
+
+def test_only_an_accepted_model_is_in_use_and_else_the_base(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
+    runs, settings = tmp_path / "runs", finetune(tiny_model, pairs, task)
+    config = RetrainConfig(pairs=str(pairs), finetune=settings)
+    first, second = trained(runs, settings), trained(runs, settings)  # as a retraining that was killed leaves them
+    base = _last(config, runs)
+    assert (base.run.name, base.run.path.name) == (f"path:{tiny_model}", tiny_model.name)
+    assert (base.section.ref, base.section.max_tokens, base.sources) == (f"path:{tiny_model}", 32, ())
+    register(runs, {"model": first, "status": "accepted"})
+    register(runs, {"model": second, "status": "rejected", "from": f"finetune/{first}"})
+    assert _last(config, runs).run.path.name == first
+    assert _last(config.model_copy(update={"last": "base"}), runs).run.name == f"path:{tiny_model}"
+    assert (
+        _last(config.model_copy(update={"last": second}), runs).section.ref == f"run:{second}"
+    )  # who names it means it
+    with pytest.raises(ModelError, match="this model was rejected"):
+        _last(config.model_copy(update={"last": "latest"}), runs)
+    decide(runs, first, "reject", by="Ada", why="complaints")
+    assert _last(config, runs).run.name == f"path:{tiny_model}"
+
+
+def test_the_first_retraining_starts_from_the_base_and_one_of_yesterday_supersedes_nothing(
+    tiny_model: Path, pairs: Path, task: Path, tmp_path: Path
+):
+    runs, settings = tmp_path / "runs", finetune(tiny_model, pairs, task)
+    lenient = {"quality": [{"margin": 0.99}], "inconclusive": "pass"}
+    config = RetrainConfig(pairs=str(pairs), finetune=settings, gate=lenient)
+    result = run_retrain(config, Workspace(runs))
+    record = result.metrics
+    assert (result.status, record.drift, record.last) == ("accepted", None, f"path:{tiny_model}")
+    assert record.retraining.why == "no model is accepted, so training starts from the base"
+    assert "Drift" not in result.tables
+    assert json.loads((Path(result.run) / "config.yaml").read_text(encoding="utf-8"))["last"] == "base"
+    (entry,) = read_registry(runs).models
+    assert (entry.status, entry.previous) == ("accepted", f"path:{tiny_model}")
+    late = run_retrain(
+        config.model_copy(update={"last": "base"}), Workspace(runs)
+    )  # as one that began before the first
+    assert late.status == "outdated"
+    assert isinstance(late.failure, InconclusiveError)
+    assert f"the model in use is '{entry.model}'" in str(late.failure)
+    assert [each.status for each in read_registry(runs).models] == ["accepted", "outdated"]
