@@ -82,10 +82,15 @@ EXPECTED: list[tuple[str, str, str]] = [
     (".*", "/schema", "records have a schema number"),
     (".*", ".*/undefined", "every estimate counts the items without a value"),
     ("eval.*", "/facts/.*", "null where a kind of task has no such fact"),
-    ("bias-audit", ".*/(effect|difference|excess)/n", "estimates say how many names are behind them"),
+    ("finetune", "/(pretraining|layers|control|sources/.*)", "null where a run has no such part"),
+    ("bias-audit", ".*/(effect|difference|excess|rate)/n", "estimates say how many names are behind them"),
     ("bias-audit", "/.*/excess/.*/detectable", "was always null"),
-    ("data check", "/removed", "null where nothing was fixed"),
-    ("compare", "/differences/.*/p_(value|holm)", "a verdict has a p-value that was computed, not 0 or 1"),
+    ("bias-audit", "/(decisions|texts|mitigation|model)", "null where nothing was asked for"),
+    ("data check", "/(removed|personal/types/.*/first_rows/.*)", "null where nothing was fixed; the table's rows"),
+    ("compare", "/differences/.*/(p_value|p_holm|detectable)", "computed by the rule of `eval`, no longer 0 or 1"),
+    ("compare", "/training/.*/peak_memory_mb", "MB is 10^6, and memory varies"),
+    ("compare", "/training/.*/seconds", "varies"),
+    ("select", "/leaderboard/.*/memory_mb", "MB is 10^6"),
 ]
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?")
