@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -28,6 +29,19 @@ if TYPE_CHECKING:
 
 
 _ROWS_PER_BATCH = 20_000
+
+
+def user_path(text: str) -> Path:
+    """Return a path as the user wrote it, `~` and `~NAME` replaced; that of an unknown user stays as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - `Path.expanduser` raises for an unknown user
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there; nothing is where a path is too long or no path at all."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -57,9 +71,10 @@ def writing(path: Path) -> Iterator[Path]:
 
 def cannot_write(path: Path, err: OSError) -> HrembedError:
     """Phrase a refusal of the operating system for the user."""
+    full = err.errno in {errno.ENOSPC, errno.EDQUOT, None}
+    other = "choose another folder with `--runs-dir`"
     return HrembedError(
-        f"cannot write '{path}': {err.strerror or err}",
-        hint="free some space, or choose another folder with `--runs-dir`",
+        f"cannot write '{path}': {err.strerror or err}", hint=f"free some space, or {other}" if full else other
     )
 
 
@@ -125,8 +140,9 @@ def write_parquet(path: Path, columns: Mapping[str, Column]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with writing(path) as part:
-        pq.write_table(pa.table(dict(columns)), part)
+    # pyarrow has its own idea of a path, in which `~` is the home folder: it gets a stream.
+    with writing(path) as part, part.open("wb") as stream:
+        pq.write_table(pa.table(dict(columns)), stream)
 
 
 @contextmanager

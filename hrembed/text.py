@@ -1,4 +1,4 @@
-"""How texts are compared: the same words are the same text."""
+"""How texts are compared and shown: the same words are the same text, and a control character is a visible one."""
 
 from __future__ import annotations
 
@@ -19,3 +19,27 @@ def normalise(text: str) -> str:
     if text.isascii():  # the same, five times as fast
         return " ".join(text.lower().translate(_ASCII_GAPS).split())
     return _GAP.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+# Controls but tab and newline, halves of surrogate pairs, ends of lines that are no newline, and what turns the
+# direction of writing: a terminal would obey them, or not be able to show them.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def is_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8: bytes that are not, in names of files for example, come as surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def printable(text: str) -> str:
+    r"""Show control characters as text: an escape sequence in a file or a name reads `\x1b[31m` and colours nothing."""
+    return _UNPRINTABLE.sub(lambda match: _escaped(ord(match[0])), text)
+
+
+def printable_json(text: str) -> str:
+    r"""Write control characters in JSON text as `\u009b`; the JSON means the same."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,7 @@ import typer
 
 from hrembed.cli import compare, data, finetune, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
+from hrembed.cli.streams import discard_rest, guarded
 from hrembed.errors import HrembedError
 from hrembed.progress import quiet_libraries
 from hrembed.version import __version__
@@ -119,8 +122,13 @@ def _root(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
+    """Run the command line and return its exit status; what it raises is a fault of hrembed's own."""
     _prepare()
+    with guarded():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         app(args=None if argv is None else list(argv), prog_name="hrembed")
     except HrembedError as err:
@@ -137,9 +145,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+# A fault of ours is no sentence for the user: the traceback is what its report needs.
+_REPORT = """
+hrembed: this is a bug in hrembed. Please report it with the traceback above, the command, and `config.yaml`, \
+`manifest.json` and `log.txt` of the run folder."""
+
+
 def entry_point() -> None:
     """Console script."""
-    sys.exit(main())
+    _fill_closed_streams()
+    try:
+        status = main()
+    except Exception:
+        status = 1
+        with guarded():
+            print(traceback.format_exc() + _REPORT, file=sys.stderr)
+    discard_rest()
+    sys.exit(status)
+
+
+def _fill_closed_streams() -> None:
+    """Open the null device where the shell closed a stream: the next file would take its number, and get its words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def _prepare() -> None:

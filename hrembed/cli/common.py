@@ -8,9 +8,31 @@ from typing import Annotated
 
 import typer
 
+from hrembed.errors import ConfigError
+from hrembed.files import user_path
+from hrembed.text import is_text
+
+
+def runs_folder(given: str | Path) -> Path:
+    """Return the folder of runs with `~` as the home folder.
+
+    Raises:
+        ConfigError: It is empty, which would put runs among the files that happen to lie here, or is no text that
+            manifests can hold.
+    """
+    text = str(given)
+    if not text.strip():
+        raise ConfigError("`--runs-dir` is empty", hint="name a folder, for example `--runs-dir runs`")
+    if not is_text(text):
+        raise ConfigError(f"`--runs-dir {text}`: the name of a folder must be UTF-8 text", hint="choose another folder")
+    return user_path(text)
+
+
 Config = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML config; the embedded default without it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Where run folders go.")]
+RunsDir = Annotated[
+    Path, typer.Option("--runs-dir", parser=runs_folder, metavar="FOLDER", help="Where run folders go.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
 

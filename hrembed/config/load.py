@@ -13,7 +13,7 @@ from hrembed.errors import ConfigError
 from hrembed.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -36,12 +36,22 @@ def load_config(path: Path, schema: type[Config], overrides: Sequence[str] = ())
             `file:line: key: what is wrong`.
     """
     source = parse(_read(path), str(path))
+    of_file = _problems(schema, source.values) if overrides else set()
     for text in overrides:
-        _override(source.values, text)
+        _override(source, text)
     try:
         return schema.model_validate(source.values)
     except ValidationError as err:
-        raise _explain(err, schema, source, overrides) from None
+        raise _explain(err, schema, source, of_file) from None
+
+
+def _problems(schema: type[BaseModel], values: Mapping[str, Any]) -> set[tuple[KeyPath, str]]:
+    """What is wrong with a file before any option changes it: place and message."""
+    try:
+        schema.model_validate(values)
+    except ValidationError as err:
+        return {(problem["loc"], problem["msg"]) for problem in err.errors()}
+    return set()
 
 
 def _read(path: Path) -> str:
@@ -59,65 +69,82 @@ def _read(path: Path) -> str:
         raise ConfigError(f"config '{path}' cannot be read: {err.strerror}") from None
 
 
-def _override(values: dict[str, Any], text: str) -> None:
+def _override(source: Source, text: str) -> None:
     """Put the value of one `--set` into what the user's YAML says."""
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(parts) or len(parts) > _LEVELS:
         raise ConfigError(f"`--set {text}`: write it as key.path=value, for example `--set train.epochs=2`")
-    place: Any = values
+    try:
+        content = scalar(value)
+    except ConfigError as err:
+        raise ConfigError(f"`--set {text}`: {str(err).partition(': ')[2]}") from None
+    place: Any = source.values
+    path: KeyPath = ()
     for part, following in pairwise(parts):
-        place = _step(place, part, following, text)
-    _put(place, parts[-1], scalar(value), text)
+        path += (_name_of(place, part, text),)
+        place = _step(place, path[-1], following, text)
+    path += (_name_of(place, parts[-1], text),)
+    _put(place, path[-1], content)
+    for places in (source.lines, source.options):
+        for older in [older for older in places if older[: len(path)] == path]:
+            places.pop(older)
+    source.options[path] = f"--set {key.strip()}"
 
 
-def _put(place: Any, part: str, value: Any, text: str) -> None:
-    if isinstance(place, list):
-        index = _index(place, part, text)
-        place[index : index + 1] = [value]
-    else:
-        place[part] = value
+_LEVELS = 20
 
 
-def _step(place: Any, part: str, following: str, text: str) -> Any:
-    """Go one level down; a section or list item that is not there yet is made."""
-    inner = _get(place, part, text)
-    if inner is None:
-        inner = [] if following.isdigit() else {}
-        _put(place, part, inner, text)
-    if not isinstance(inner, dict | list):
-        raise ConfigError(f"`--set {text}`: '{part}' holds a value, not a section")
-    return inner
-
-
-def _get(place: Any, part: str, text: str) -> Any:
-    if isinstance(place, list):
-        index = _index(place, part, text)
-        return place[index] if index < len(place) else None
-    return place.get(part)
-
-
-def _index(place: list[Any], part: str, text: str) -> int:
-    """Read a position in a list; the one after the last is allowed, and appends."""
-    if not part.isdigit() or int(part) > len(place):
+def _name_of(place: Any, part: str, text: str) -> str | int:
+    """Read a part of a key; the position after the last of a list is allowed, and appends."""
+    if not isinstance(place, list):
+        return part
+    if not _is_position(part) or int(part) > len(place):
         raise ConfigError(f"`--set {text}`: '{part}' is not a position in a list of {len(place)}")
     return int(part)
 
 
-def _explain(err: ValidationError, schema: type[BaseModel], source: Source, overrides: Sequence[str]) -> ConfigError:
-    set_keys = {text.partition("=")[0].strip() for text in overrides}
-    rows = []
+def _is_position(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) < 10
+
+
+def _put(place: Any, name: str | int, value: Any) -> None:
+    if isinstance(name, int):
+        place[name : name + 1] = [value]
+    else:
+        place[name] = value
+
+
+def _step(place: Any, name: str | int, following: str, text: str) -> Any:
+    """Go one level down; a section or list item that is not there yet is made."""
+    inner = dict(enumerate(place) if isinstance(place, list) else place).get(name)
+    if inner is None:
+        inner = [] if _is_position(following) else {}
+        _put(place, name, inner)
+    if not isinstance(inner, dict | list):
+        raise ConfigError(f"`--set {text}`: '{name}' holds a value, not a section")
+    return inner
+
+
+def _explain(
+    err: ValidationError, schema: type[BaseModel], source: Source, of_file: set[tuple[KeyPath, str]]
+) -> ConfigError:
+    rows, places = [], []
     for problem in err.errors():
         if problem["type"] == "too_short" and _has_bad_items(err, problem["loc"]):
             continue
         loc = tuple(part for part in problem["loc"] if _is_real(part, source.values, problem["loc"]))
         dotted = ".".join(str(part) for part in loc)
-        place = f"--set {dotted}" if dotted in set_keys else source.where(loc)
+        # A section that was right as the file has it is wrong for what an option put into it.
+        options = [] if (problem["loc"], problem["msg"]) in of_file else source.options_below(loc)
+        place = ", ".join(options) or source.where(loc)
         text = _phrase(problem, schema, loc)
-        rows.append(f"{place}: {dotted}: {text}" if dotted else f"{place}: {text}")
+        rows.append(f"{place}: {dotted}: {text}" if dotted and place != f"--set {dotted}" else f"{place}: {text}")
+        places.append(place)
     if len(rows) == 1:
         return ConfigError(rows[0])
-    return ConfigError("\n  ".join([f"{source.name}: {len(rows)} problems", *rows]))
+    given = "--set" if all(place.startswith("--set") for place in places) else source.name
+    return ConfigError("\n  ".join([f"{given}: {len(rows)} problems", *rows]))
 
 
 def _has_bad_items(err: ValidationError, loc: KeyPath) -> bool:
@@ -146,6 +173,8 @@ def _phrase(problem: ErrorDetails, schema: type[BaseModel], loc: KeyPath) -> str
         return "is required"
     if kind == "value_error":
         return str(problem["msg"]).removeprefix("Value error, ")
+    if kind in {"model_type", "model_attributes_type"}:
+        return f"must be a section of `key: value` lines, got {problem['input']!r}"
     message = str(problem["msg"]).replace("Tuple ", "List ").removesuffix(" after validation, not 0")
     given = problem["input"]
     guess = nearest(str(given), _literal_names(problem)) if kind == "literal_error" else ""

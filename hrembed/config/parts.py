@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from hrembed.config.section import Section
 from hrembed.config.source import parse
 from hrembed.errors import ConfigError
+from hrembed.files import user_path
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.registry import names, nearest
@@ -160,7 +160,7 @@ class ModelSection(Section):
 def _picked(path: str) -> dict[str, Any]:
     """Read the section that `hrembed select` wrote; a `ValueError` says what is wrong with it."""
     try:
-        return parse(Path(path).expanduser().read_text(encoding="utf-8"), path).values
+        return parse(user_path(path).read_text(encoding="utf-8"), path).values
     except (OSError, UnicodeDecodeError) as err:
         raise ValueError(f"'{path}' cannot be read: {getattr(err, 'strerror', None) or err}") from None
     except ConfigError as err:

@@ -7,20 +7,41 @@ wins. Configs are read with the scalars of YAML 1.2 (JSON's, in effect), and a r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from hrembed.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 KeyPath = tuple[str | int, ...]
+
+# No config comes near: the deepest has six levels, and the longest some hundred values.
+_DEPTH = 50
+_REPEATED = 10_000
 
 
 class _Yaml12(yaml.SafeLoader):
     """`SafeLoader` that resolves the scalars of YAML 1.2 only."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - PyYAML's own name and type
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Read a node and what is inside; PyYAML calls itself for each level, without end."""
+        if self._depth > _DEPTH:
+            mark = parent.start_mark if parent else None
+            raise yaml.MarkedYAMLError(problem=f"more than {_DEPTH} levels inside each other", problem_mark=mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 _Yaml12.add_implicit_resolver(
@@ -45,66 +66,135 @@ class Source:
         name: File name for messages.
         values: The user's YAML as plain values, a mapping at the top.
         lines: Key path to the line (from 1) on which it stands.
+        options: Key path to the `--set` option that gave its value.
     """
 
     name: str
     values: dict[str, Any]
     lines: dict[KeyPath, int]
+    options: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: KeyPath) -> str:
-        """Return `file:line` of a key path, or of the nearest parent that has a line."""
+        """Return `file:line` of a key path, or of the nearest parent that has a line; `--set key` if that gave it."""
         for end in range(len(path), -1, -1):
+            if path[:end] in self.options:
+                return self.options[path[:end]]
             if path[:end] in self.lines:
                 return f"{self.name}:{self.lines[path[:end]]}"
         return self.name
+
+    def options_below(self, path: KeyPath) -> list[str]:
+        """List the `--set` options that gave a value inside of a section."""
+        return [option for key, option in self.options.items() if key[: len(path)] == path]
 
 
 def parse(text: str, name: str) -> Source:
     """Read YAML 1.2 text whose top is a mapping.
 
     Raises:
-        ConfigError: Not YAML, a repeated key, or no mapping; the message starts with `file:line`.
+        ConfigError: Not YAML, a repeated key, no mapping, or more than a config holds: aliases that multiply into a
+            giant, sections in sections without end. The message starts with `file:line`.
     """
-    loader = _Yaml12(text)
-    lines: dict[KeyPath, int] = {}
+    try:
+        loader = _Yaml12(text)
+    except yaml.reader.ReaderError as err:
+        line = text.count("\n", 0, err.position) + 1
+        raise ConfigError(f"{name}:{line}: not valid YAML: control character #x{err.character:04x}") from None
     try:
         node = loader.get_single_node()
-        values = {} if node is None else _construct(loader, node, (), lines, name)
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
         raise ConfigError(f"{place}: not valid YAML: {err.problem or err.context}") from None
-    except yaml.YAMLError as err:
-        raise ConfigError(f"{name}: not valid YAML: {str(err).splitlines()[0]}") from None
+    except (ValueError, OverflowError):  # PyYAML takes any digits in `%YAML 1.2` and any code in `\U0001f600`
+        place = f"{name}:{loader.line + 1}"
+        raise ConfigError(f"{place}: not valid YAML: a number that is no version or no character") from None
     finally:
         loader.dispose()
+    reader = _Reader(name)
+    values = {} if node is None else reader.value(node, ())
     if not isinstance(values, dict):
         raise ConfigError(f"{name}:1: the top of a config must be `key: value` lines")
-    return Source(name, values, lines)
+    return Source(name, values, reader.lines)
 
 
-def _construct(loader: _Yaml12, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> Any:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(loader, node, path, lines, name)
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(loader, item, (*path, n), lines, name) for n, item in enumerate(node.value)]
-    return loader.construct_object(node)
+class _Reader:
+    """Turns the nodes of a document into plain values, and remembers where each key stands."""
+
+    def __init__(self, name: str) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        self._name = name
+        self._seen: set[int] = set()
+        self._repeated = 0
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        """Read a node; what an alias stands for is read again."""
+        line = node.start_mark.line + 1
+        self._repeated += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._repeated > _REPEATED or len(path) > _DEPTH:  # an alias inside of its own anchor has no end
+            raise ConfigError(
+                f"{self._name}:{line}: aliases (`*name`) multiply this config beyond {_REPEATED:,} values"
+            )
+        self.lines.setdefault(path, line)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, n)) for n, item in enumerate(node.value)]
+        return self._scalar(node)  # no third kind of node
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(f"{self._name}:{line}: a key must be text, not a list or a section")
+            key = self._text(key_node)
+            if key in found:
+                first = self.lines[(*path, key)]
+                raise ConfigError(f"{self._name}:{line}: key '{key}' stands twice (first on line {first})")
+            self.lines[(*path, key)] = line
+            found[key] = self.value(value_node, (*path, key))
+        return found
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        text = self._text(node)
+        kind = node.tag.rpartition(":")[2]
+        if kind == "str":
+            return text
+        if kind not in _READ:
+            raise ConfigError(f"{self._where(node)}: the tag '{node.tag}' has no meaning in a config")
+        try:
+            return _READ[kind](text)
+        except (ValueError, KeyError):  # `!!int ten`, or more digits than Python reads
+            raise ConfigError(f"{self._where(node)}: '{_short(text)}' is not of type {kind}") from None
+
+    def _text(self, node: yaml.Node) -> str:
+        """Return the text of a scalar; halves of a pair, as JSON writes characters beyond 16 bits, are joined."""
+        text = str(node.value)
+        try:
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{self._where(node)}: a text holds half a character (a lone surrogate)") from None
+        if "\0" in text:
+            raise ConfigError(f"{self._where(node)}: a text holds the character NUL")
+        return text
+
+    def _where(self, node: yaml.Node) -> str:
+        return f"{self._name}:{node.start_mark.line + 1}"
 
 
-def _mapping(
-    loader: _Yaml12, node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int], name: str
-) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = str(key_node.value)
-        line = key_node.start_mark.line + 1
-        if key in values:
-            first = lines[(*path, key)]
-            raise ConfigError(f"{name}:{line}: key '{key}' stands twice (first on line {first})")
-        lines[(*path, key)] = line
-        values[key] = _construct(loader, value_node, (*path, key), lines, name)
-    return values
+# Tag of a scalar that is no text: how it is read.
+_READ: dict[str, Callable[[str], bool | int | float | None]] = {
+    "null": lambda text: None,
+    "bool": lambda text: {"true": True, "false": False}[text.lower()],
+    "int": int,
+    "float": lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan")),
+}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def scalar(text: str) -> Any:
@@ -113,4 +203,4 @@ def scalar(text: str) -> Any:
     Raises:
         ConfigError: The value is not valid YAML.
     """
-    return parse(f"value: {text}" if text.strip() else "value: ''", f"--set {text}").values["value"]
+    return parse(f"value: {text}" if text.strip() else "value: ''", "value").values["value"]

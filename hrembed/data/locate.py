@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hrembed.errors import DataError
+from hrembed.files import exists, user_path
 
 SHIPPED = "shipped:"
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -22,11 +23,13 @@ def locate(reference: str) -> Path:
     Raises:
         DataError: Nothing is there.
     """
+    if not reference.strip():
+        raise DataError("a path is empty", hint="name a file or a folder; `.` is where the command was started")
     if reference.startswith(SHIPPED):
         path = shipped_root() / "data" / reference.removeprefix(SHIPPED)
     else:
-        path = Path(reference).expanduser()
-    if not path.exists():
+        path = user_path(reference)
+    if not exists(path):
         hint = f"shipped data lies in '{shipped_root() / 'data'}'" if reference.startswith(SHIPPED) else ""
         raise DataError(f"'{reference}' does not exist", hint=hint)
     return path

@@ -92,6 +92,7 @@ class Manifest(Record):
         machine: What it ran on.
         working_directory_git: State of the user's repository; null outside of one.
         processes: Processes of a distributed training; null otherwise.
+        threads: Threads of torch, on which the last digits of its sums depend; null where it did not take part.
         inputs: Name -> what was read.
         outputs: Path inside the run folder -> SHA-256 of the file.
         models: Name -> model.
@@ -113,6 +114,7 @@ class Manifest(Record):
     machine: Machine = Machine()
     working_directory_git: GitState | None = None
     processes: int | None = None
+    threads: int | None = None
     inputs: dict[str, InputEntry] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelEntry] = Field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from hrembed.records.manifest import GitState, Machine
@@ -31,6 +32,12 @@ def machine() -> Machine:
     """Operating system, processor kind and usable cores."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Machine(platform=platform.platform(), machine=platform.machine(), cores=usable)
+
+
+def threads() -> int | None:
+    """Threads with which torch computes; None while nobody has imported it."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
 
 
 def git_state() -> GitState | None:

@@ -6,17 +6,18 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hrembed.errors import DataError, HrembedError, ModelError
-from hrembed.files import files_below, sha256
+from hrembed.files import exists, files_below, sha256, user_path
 from hrembed.progress import Silent
 from hrembed.records.base import read_record, validated
 from hrembed.records.manifest import Manifest
 from hrembed.runs.model_registry import read_registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hrembed.progress import Progress
     from hrembed.records.base import M, R
     from hrembed.records.manifest import Status
@@ -153,8 +154,9 @@ def past_runs(root: Path, command: str | None = None) -> list[PastRun]:
     """
     folders = [
         folder
-        for folder in root.glob(f"{command or '*'}/*")
-        if (folder / "manifest.json").is_file() or (folder.is_dir() and _STAMP.match(folder.name))
+        for folder in root.glob("*/*")  # a command is no pattern, whatever the user writes there
+        if (not command or folder.parent.name == command)
+        and ((folder / "manifest.json").is_file() or (folder.is_dir() and _STAMP.match(folder.name)))
     ]
     return sorted((read_run(folder) or _damaged(folder) for folder in folders), key=_age)
 
@@ -188,8 +190,8 @@ def find_run(
     Raises:
         DataError: There is none, its manifest is damaged, several have the id, or it is of another command.
     """
-    folder = Path(reference).expanduser()
-    if (folder / "manifest.json").is_file():
+    folder = user_path(reference)
+    if exists(folder / "manifest.json"):
         run = read_run(folder) or _damaged(folder)
     elif folder.is_absolute():
         raise DataError(f"there is no run in '{folder}'", hint="name the folder that holds its `manifest.json`")
@@ -220,7 +222,7 @@ def overtaking(root: Path, reference: str, run: PastRun) -> list[PastRun]:
     Returns:
         Runs of the same command, the newest last; while a run of that command is open, it is one of them.
     """
-    if reference.rpartition("/")[2] != LATEST or (Path(reference).expanduser() / "manifest.json").is_file():
+    if reference.rpartition("/")[2] != LATEST or exists(user_path(reference) / "manifest.json"):
         return []
     runs = past_runs(root, run.path.parent.name)
     return [newer for newer in runs if _age(newer) > _age(run) and newer.status != "ok"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from hrembed.files import (
 from hrembed.memory import peak_memory_mb
 from hrembed.records.base import as_json, write_record
 from hrembed.records.manifest import InputEntry, Manifest, ModelEntry
-from hrembed.runs.environment import git_state, machine, versions
+from hrembed.runs.environment import git_state, machine, threads, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
 
@@ -164,6 +165,7 @@ def _new_folder(parent: Path, digest: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
         folder = parent / f"{stamp}-{digest}{suffix}"
+        _check_length(folder)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -176,9 +178,29 @@ def _new_folder(parent: Path, digest: str) -> Path:
     raise HrembedError(f"cannot make a run folder in '{parent}'", hint="choose another one with `--runs-dir`")
 
 
+def _check_length(folder: Path) -> None:
+    """Refuse a folder whose files would have longer paths than the system takes, before anything is computed.
+
+    Raises:
+        HrembedError: The path is too long.
+    """
+    longest = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else 260
+    length = len(os.fsencode(folder))
+    if length + _INSIDE > longest:
+        raise HrembedError(
+            f"the path of the run folder has {length} bytes, and the system allows {longest} with the files inside: "
+            f"'{str(folder)[:60]}...'",
+            hint="choose a shorter folder with `--runs-dir`",
+        )
+
+
+# The longest path inside of a run folder: a result as mteb keeps it, below names of 255 bytes at most.
+_INSIDE = 700
+
+
 def _close(run: Run, status: Status, error: str | None, started: float) -> None:
     manifest = run.manifest
-    manifest.status, manifest.error = status, error
+    manifest.status, manifest.error, manifest.threads = status, error, threads()
     manifest.seconds, manifest.peak_memory_mb = round(time.monotonic() - started, 2), peak_memory_mb()
     manifest.outputs = {
         item.relative_to(run.path).as_posix(): sha256(item)

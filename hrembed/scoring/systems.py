@@ -11,7 +11,7 @@ from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.errors import DataError
 from hrembed.evaluation.trec import read_run
-from hrembed.files import sha256
+from hrembed.files import sha256, user_path
 from hrembed.models.refs import parse_ref
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.retrieval import rank_task
@@ -99,7 +99,7 @@ def cache_folder(config: EvalConfig, workspace: Workspace) -> Path | None:
     """Where vectors are kept; None when they are not."""
     if not config.cache.use:
         return None
-    return Path(config.cache.folder).expanduser() if config.cache.folder else workspace.cache / "vectors"
+    return user_path(config.cache.folder) if config.cache.folder else workspace.cache / "vectors"
 
 
 def unique(names: Iterable[str]) -> list[str]:

@@ -139,6 +139,10 @@ def read_resume_point(folder: Path, notes: type[N]) -> ResumePoint[N] | None:
         raise ModelError(f"'{newest}' is damaged: {err}", hint="start the training anew") from err
 
 
+# Part of a fingerprint: sums over other numbers of threads differ in the last digits, and trainings then in all.
+THREADS = "the number of threads"
+
+
 def check_same(before: Fingerprint, now: Fingerprint) -> None:
     """Compare what two trainings are made of: only the same may go on from the other's checkpoints.
 
@@ -147,9 +151,13 @@ def check_same(before: Fingerprint, now: Fingerprint) -> None:
     """
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
+        threads = before.get(THREADS)
+        only_threads = changed == [THREADS] and threads is not None
         raise ModelError(
             f"the run cannot go on: {' and '.join(changed)} changed since it was started",
-            hint="start a new run, or put back what changed",
+            hint=f"set the environment variable OMP_NUM_THREADS={threads}, or start a new run"
+            if only_threads
+            else "start a new run, or put back what changed",
         )
 
 

@@ -16,6 +16,7 @@ from hrembed.data.rows import Form, read_rows
 from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
 from hrembed.errors import DataError
+from hrembed.files import user_path
 from hrembed.records.data import (
     DataImportEscoRecord,
     DataImportOnetRecord,
@@ -200,7 +201,7 @@ def _judge(imported: Imported, config: ImportTableConfig, run: Run) -> None:
 
 def _onet_source(config: ImportOnetConfig, progress: Progress) -> Path:
     if config.source is not None:
-        return Path(config.source).expanduser()
+        return user_path(config.source)
     target = Path(config.downloads) / onet.file_name(config.release)
     if not target.exists():
         download(onet.download_url(config.release), target, progress)
@@ -210,7 +211,7 @@ def _onet_source(config: ImportOnetConfig, progress: Progress) -> Path:
 def _esco_source(config: ImportEscoConfig) -> Path:
     """ESCO is handed out through a form that mails a link, so it cannot be downloaded for the user."""
     if config.source is not None:
-        return Path(config.source).expanduser()
+        return user_path(config.source)
     target = Path(config.downloads) / esco.FILE_NAME
     if not target.exists():
         raise DataError(

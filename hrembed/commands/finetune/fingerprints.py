@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from hrembed.training.checkpoints import trainable_parameters
+from hrembed.runs.environment import threads
+from hrembed.training.checkpoints import THREADS, trainable_parameters
 
 if TYPE_CHECKING:
     from hrembed.config.finetune import TrainSection
@@ -22,6 +23,7 @@ def pretraining_fingerprint(run: Run, train: TrainSection, method: ScratchMethod
     return {
         "the training data": _training_data(run),
         "the vocabulary": _hash(json.dumps(tokenizer.get_vocab(), sort_keys=True)),
+        THREADS: str(threads()),
         "the settings of `method`": _hash(method.model_dump_json()),
         "the settings of `train`": _hash(train.model_dump_json()),
     }
@@ -41,6 +43,7 @@ def training_fingerprint(
         "the trained parameters": _hash(repr(shapes)),
         "the plan of batches": _hash(repr(plan.batches)),
         "the number of processes": str(processes.count),
+        THREADS: str(threads()),
         "the settings of `train`": _hash(train.model_dump_json()),
     }
 

@@ -14,7 +14,7 @@ from hrembed.commands.finetune.prepare import prepare_again, recipe_of
 from hrembed.commands.finetune.pretrain import pretrain
 from hrembed.progress import Silent
 from hrembed.training.callbacks import HistoryNotes
-from hrembed.training.checkpoints import check_same, read_resume_point
+from hrembed.training.checkpoints import THREADS, check_same, read_resume_point
 from hrembed.training.interrupts import deferred_stop
 from hrembed.training.trainer import Context, train
 
@@ -101,7 +101,9 @@ def _train(prepared: Prepared, folder: str) -> Training:
     checkpoints, note = run.path / folder, run.progress.note
     fingerprint = training_fingerprint(run, prepared.config.train, model, plan, processes)
     point = read_resume_point(checkpoints / "resume", HistoryNotes)
-    check_alike(processes, {**fingerprint, "the resume point": str(point.step if point else 0)})
+    # Machines of a launch may differ in threads: each goes on with its own.
+    shared = {name: value for name, value in fingerprint.items() if name != THREADS}
+    check_alike(processes, {**shared, "the resume point": str(point.step if point else 0)})
     if point is not None:
         check_same(point.notes.fingerprint, fingerprint)
         note(f"going on after step {point.step}")
