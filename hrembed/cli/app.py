@@ -146,9 +146,10 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 # A fault of ours is no sentence for the user: the traceback is what its report needs.
-_REPORT = """
-hrembed: this is a bug in hrembed. Please report it with the traceback above, the command, and `config.yaml`, \
-`manifest.json` and `log.txt` of the run folder."""
+_REPORT = (
+    "hrembed: this is a bug in hrembed. Please report it with the traceback above, the command, and `config.yaml`, "
+    "`manifest.json` and `log.txt` of the run folder."
+)
 
 
 def entry_point() -> None:
@@ -159,7 +160,7 @@ def entry_point() -> None:
     except Exception:
         status = 1
         with guarded():
-            print(traceback.format_exc() + _REPORT, file=sys.stderr)
+            print(f"{traceback.format_exc()}\n{_REPORT}", file=sys.stderr)
     discard_rest()
     sys.exit(status)
 

@@ -15,7 +15,7 @@ _HELP = """Fine-tune a model on pairs, and compare it with its base.
 The base is scored first, the best checkpoint is kept, and the paired difference decides the verdict: on the dev task,
 on test tasks, and on text outside of hiring, which shows what was lost.
 
-An interrupted or killed run goes on with --resume, and ends as if nothing had happened.
+An interrupted or killed run goes on with --resume and the same number of threads, and ends as if nothing had happened.
 """
 
 Resume = Annotated[

@@ -137,11 +137,18 @@ class _Reader:
                 f"{self._name}:{line}: aliases (`*name`) multiply this config beyond {_REPEATED:,} values"
             )
         self.lines.setdefault(path, line)
+        kind = node.tag.rpartition(":")[2]
+        if kind not in {"map", "seq", *_READ}:
+            raise ConfigError(f"{self._name}:{line}: the tag '{node.tag}' has no meaning in a config")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, n)) for n, item in enumerate(node.value)]
-        return self._scalar(node)  # no third kind of node
+        text = self._text(node)
+        try:
+            return _READ[kind](text)
+        except (KeyError, ValueError):  # `!!int ten`, or more digits than Python reads
+            raise ConfigError(f"{self._name}:{line}: '{_short(text)}' is not of type {kind}") from None
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -156,18 +163,6 @@ class _Reader:
             self.lines[(*path, key)] = line
             found[key] = self.value(value_node, (*path, key))
         return found
-
-    def _scalar(self, node: yaml.Node) -> Any:
-        text = self._text(node)
-        kind = node.tag.rpartition(":")[2]
-        if kind == "str":
-            return text
-        if kind not in _READ:
-            raise ConfigError(f"{self._where(node)}: the tag '{node.tag}' has no meaning in a config")
-        try:
-            return _READ[kind](text)
-        except (ValueError, KeyError):  # `!!int ten`, or more digits than Python reads
-            raise ConfigError(f"{self._where(node)}: '{_short(text)}' is not of type {kind}") from None
 
     def _text(self, node: yaml.Node) -> str:
         """Return the text of a scalar; halves of a pair, as JSON writes characters beyond 16 bits, are joined."""
@@ -184,8 +179,9 @@ class _Reader:
         return f"{self._name}:{node.start_mark.line + 1}"
 
 
-# Tag of a scalar that is no text: how it is read.
-_READ: dict[str, Callable[[str], bool | int | float | None]] = {
+# Tag of a scalar: how it is read.
+_READ: dict[str, Callable[[str], str | bool | int | float | None]] = {
+    "str": str,
     "null": lambda text: None,
     "bool": lambda text: {"true": True, "false": False}[text.lower()],
     "int": int,

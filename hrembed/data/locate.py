@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hrembed.errors import DataError
@@ -33,3 +34,8 @@ def locate(reference: str) -> Path:
         hint = f"shipped data lies in '{shipped_root() / 'data'}'" if reference.startswith(SHIPPED) else ""
         raise DataError(f"'{reference}' does not exist", hint=hint)
     return path
+
+
+def named(path: Path) -> Path:
+    """Return a path whose last parts are names: `.`, `..` and a bare `pairs.jsonl` lack them."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from hrembed.data.cells import CellError, text_cell
+from hrembed.data.locate import named
 from hrembed.data.rows import read_jsonl, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.types import Task, Text
@@ -39,7 +40,7 @@ def read_task(folder: Path, split: str | None = None) -> Task:
     qrels = _read_qrels(qrels_file, *ids)
     candidates = folder / "candidates" / qrels_file.name
     return Task(
-        name=f"{folder.name}/{qrels_file.stem}",
+        name=f"{named(folder).name}/{qrels_file.stem}",
         queries=tuple(q for q in queries if q.id in qrels),
         documents=tuple(sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())),
         qrels=qrels,

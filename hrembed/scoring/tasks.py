@@ -11,7 +11,7 @@ import numpy as np
 
 from hrembed.data.from_mteb import read_mteb
 from hrembed.data.labelled import read_label_task, read_pair_task
-from hrembed.data.locate import locate
+from hrembed.data.locate import locate, named
 from hrembed.data.read import read_task
 from hrembed.errors import DataError
 from hrembed.types import LabelTask, PairTask, Task
@@ -76,9 +76,10 @@ def content_hash(task: AnyTask) -> str:
 
 def _read(path: Path, section: TaskSection) -> AnyTask:
     kind = _kind(path) if section.kind == "auto" else section.kind
-    name = path.stem if section.split is None else f"{path.stem}/{section.split}"
+    whole = named(path)
+    name = whole.stem if section.split is None else f"{whole.stem}/{section.split}"
     if kind == "similarity":
-        return read_pair_task(path, f"{path.parent.name}/{path.stem}")
+        return read_pair_task(path, f"{whole.parent.name}/{whole.stem}".lstrip("/"))
     if kind in {"classification", "clustering"}:
         goal: Literal["classification", "clustering"] = "clustering" if kind == "clustering" else "classification"
         return read_label_task(path, name, goal, text=section.text, label=section.label, split=section.split)

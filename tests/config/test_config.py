@@ -100,7 +100,7 @@ def test_set_after_the_last_item_appends(tmp_path: Path):
         ("models.0.ref", "write it as key.path=value"),
         ("models.3.ref=bm25", "'3' is not a position in a list of 1"),
         ("models.0.ref.x=1", "'ref' holds a value, not a section"),
-        ("bootstrap.sed=1", r"--set bootstrap.sed: bootstrap.sed: unknown key \(did you mean 'seed'\?\)"),
+        ("bootstrap.sed=1", r"--set bootstrap.sed: unknown key \(did you mean 'seed'\?\)"),
     ],
 )
 def test_a_wrong_override_is_named(tmp_path: Path, override, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig, FullMethod, LoraMethod, PartialMethod, SourceSection, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
+from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.runs.workspace import Workspace
@@ -145,6 +147,28 @@ def test_a_resumed_training_gives_the_same_bytes(
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()
     weights = [(run / "model" / "model.safetensors").read_bytes() for run in (straight, resumed)]
     assert weights[0] == weights[1]
+
+
+def test_a_training_goes_on_with_the_threads_it_began_with(
+    tiny_model: Path, pairs: Path, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(tiny_model, pairs, task, METHODS[0])
+    threads = torch.get_num_threads()
+    with monkeypatch.context() as patch:
+        killed_at(patch, 11)
+        with pytest.raises(KilledError):
+            run_finetune(settings, Workspace(tmp_path))
+    (manifest,) = tmp_path.glob("finetune/*/manifest.json")
+    assert json.loads(manifest.read_text(encoding="utf-8"))["threads"] == threads
+    torch.set_num_threads(threads + 1)
+    try:
+        with pytest.raises(ModelError, match="the number of threads changed since it was started") as caught:
+            run_finetune(settings, Workspace(tmp_path), resume=run_id(tmp_path))
+    finally:
+        torch.set_num_threads(threads)
+    assert caught.value.hint.startswith(f"set the environment variable OMP_NUM_THREADS={threads}")
+    assert json.loads(manifest.read_text(encoding="utf-8"))["threads"] == threads + 1
+    run_finetune(settings, Workspace(tmp_path), resume=run_id(tmp_path))
 
 
 class Notes(Silent):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -178,9 +179,10 @@ def write_details(
             if isinstance(task, Task) and measures.ranking is not None:
                 place = run.path / "trec" / _safe(model) / run_file(task.name)
                 write_run(place, task, measures.ranking, _safe(model))
+    names = _mteb_names(tasks, run)
     for model in dict.fromkeys(model for models in results.values() for model in models):
         rows = [
-            _split_scores(task, results[task.name][model], run, seconds[task.name][model])
+            _split_scores(task, names[task.name], results[task.name][model], run, seconds[task.name][model])
             for task in tasks
             if model in results[task.name]
         ]
@@ -201,11 +203,22 @@ def draw(run: Run, record: EvalRecord) -> None:
     draw_scores(run.path / "scores.png", dots, f"Headline metrics with {record.confidence:.0%} intervals")
 
 
-def _split_scores(task: AnyTask, measures: Measures, run: Run, seconds: float) -> SplitScores:
-    name, _, split = task.name.partition("/")
+def _mteb_names(tasks: Sequence[AnyTask], run: Run) -> dict[str, str]:
+    """Name of each task without its split, which mteb keeps inside; other data under the same name get their hash.
+
+    Two files of one folder, `jobs/titles.jsonl` and `jobs/skills.jsonl`, would else be two splits of a task `jobs`.
+    """
+    names = {task.name: _safe(task.name.partition("/")[0]) for task in tasks}
+    hashes = {name: run.manifest.inputs[name].sha256 for name in names}
+    shared = {base for base in names.values() if len({hashes[name] for name in names if names[name] == base}) > 1}
+    return {name: f"{base}-{hashes[name][:8]}" if base in shared else base for name, base in names.items()}
+
+
+def _split_scores(task: AnyTask, name: str, measures: Measures, run: Run, seconds: float) -> SplitScores:
+    split = task.name.partition("/")[2]
     means = {metric: _mean(values) for metric, values in measures.items.items()}
     return SplitScores(
-        task=_safe(name),
+        task=name,
         split=split or "test",
         data_hash=run.manifest.inputs[task.name].sha256,
         scores={**means, **{metric: drawn.value for metric, drawn in measures.drawn.items()}},
@@ -219,5 +232,13 @@ def _mean(values: Floats) -> float:
 
 
 def _safe(name: str) -> str:
-    """Make a name of a model fit for a folder and a TREC tag."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    """Make a name of a model or task fit for a file and a TREC tag; a long one is cut, and ends in its hash."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    if not safe.strip("."):  # no name, or one of the folders `.` and `..`
+        safe = safe.replace(".", "-") or "-"
+    if len(safe.encode()) <= _LONGEST:
+        return safe
+    return f"{safe.encode()[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+_LONGEST = 120  # bytes; file systems take 255, and endings and parts of other names are added
