@@ -109,7 +109,7 @@ def audit_decisions(section: DecisionsSection, run: Run, limit: float, confidenc
     unknown = {attribute: _people(decisions, values) for attribute, values in categories.items()}
     verdict = overall(gate.verdict for gate in gates)
     notes = [
-        *_verdict_notes(verdict, gates, limit),
+        *_verdict_notes(verdict, gates, limit, confidence),
         *_row_notes(decisions, columns, rows),
         *_answer_notes(decisions, unknown),
         *_small_notes(tables, rule),
@@ -212,10 +212,10 @@ def _people(decisions: Decisions, categories: Sequence[str | None]) -> int:
     return sum(people for category, people in rows if category is None)
 
 
-def _verdict_notes(verdict: str, gates: Sequence[DecisionGate], limit: float) -> Iterator[str]:
+def _verdict_notes(verdict: str, gates: Sequence[DecisionGate], limit: float, confidence: float) -> Iterator[str]:
     meaning = {
         "pass": f"every impact ratio is at least {limit:g}, with its interval",
-        "fail": f"an impact ratio is below {limit:g}, and that is no chance finding at the corrected level",
+        "fail": f"an impact ratio is below {limit:g}, with a corrected p-value below {1 - confidence:.3g}",
         "inconclusive": f"the data can neither show nor exclude an impact ratio below {limit:g}",
     }[verdict]
     yield (
