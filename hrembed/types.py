@@ -74,6 +74,8 @@ class Task:
             are undefined, and counted as such.
         candidates: Reranking: query id to the ids of the only documents that are ranked for it; None ranks all.
         instruction: What a query asks for, put where a model's prompt says `{instruction}`.
+        excluded: Ids of queries that are documents as well; such a document is not ranked for its own query.
+        warnings: What a reader of its scores must know.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Task:
     qrels: Mapping[str, Mapping[str, int]]
     candidates: Mapping[str, tuple[str, ...]] | None = None
     instruction: str = ""
+    excluded: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class PairTask:
         second: The other, as many.
         scores: What people said, shape (n,), on any scale, higher is more alike.
         instruction: As in `Task`.
+        warnings: As in `Task`.
     """
 
     name: str
@@ -101,6 +106,7 @@ class PairTask:
     second: tuple[Text, ...]
     scores: Floats
     instruction: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class LabelTask:
         train: Which texts a classifier may learn from, shape (n,), the others are scored; None where there is no such
             division and groups are held out in turn. Clustering uses all.
         instruction: As in `Task`.
+        warnings: As in `Task`.
     """
 
     name: str
@@ -123,6 +130,7 @@ class LabelTask:
     labels: tuple[str, ...]
     train: Bools | None = None
     instruction: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,11 @@ class ModelSection(Section):
         le=131072,
         description="Truncate texts to this many tokens; null keeps the model's own limit.",
     )
+    pooling: Literal["mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens"] | None = Field(
+        default=None,
+        description="Pooling of a plain Transformers checkpoint, which does not say its own; null takes `mean` "
+        "(`lasttoken` for a causal language model), with a warning.",
+    )
     dimensions: int | None = Field(
         default=None, ge=1, description="Truncate vectors to their first dimensions (Matryoshka); null keeps all."
     )
@@ -187,6 +192,11 @@ class TaskSection(Section):
     )
     text: str = Field(default="text", min_length=1, description="Text column (classification, clustering).")
     label: str = Field(default="label", min_length=1, description="Label column (classification, clustering).")
+    exclude_self: bool | None = Field(
+        default=None,
+        description="Leave a document with the id of the query out of its ranking, as BEIR and mteb do; null does so "
+        "where the query is that document and is not judged as its own answer.",
+    )
     instruction: str = Field(default="", description="Task instruction, for prompts that contain `{instruction}`.")
 
 

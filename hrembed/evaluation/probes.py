@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.metrics.probes import macro_f1, v_measure
+from hrembed.text import normalise
 
 if TYPE_CHECKING:
     from hrembed.types import Bools, Encoder, Floats, Ints, LabelTask, PairTask
@@ -99,8 +101,12 @@ def _divisions(task: LabelTask) -> list[tuple[Ints, Ints]]:
     if task.train is not None:
         return [(np.flatnonzero(task.train), np.flatnonzero(~task.train))]
     groups = [text.group or f"#{n}" for n, text in enumerate(task.texts)]
-    folds = StratifiedGroupKFold(min(_FOLDS, len(set(groups))))
-    return list(folds.split(np.zeros(len(groups)), list(task.labels), groups))
+    most = int(np.unique(task.labels, return_counts=True)[1].max())
+    folds = StratifiedGroupKFold(min(_FOLDS, len(set(groups)), most))
+    with warnings.catch_warnings():
+        # That a label has fewer texts than there are folds; it is learned from in the folds that do not score it.
+        warnings.simplefilter("ignore", UserWarning)
+        return list(folds.split(np.zeros(len(groups)), list(task.labels), groups))
 
 
 def _drawn(positions: Ints, count: int, rng: np.random.Generator) -> Ints:
@@ -108,8 +114,11 @@ def _drawn(positions: Ints, count: int, rng: np.random.Generator) -> Ints:
 
 
 def _fitted(vectors: Any, labels: Any, positions: Ints, seed: int) -> Any:
+    from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
 
+    if len(np.unique(labels[positions])) == 1:  # all texts of the other labels are held out
+        return DummyClassifier(strategy="most_frequent").fit(vectors[positions], labels[positions])
     # mteb's settings; more steps, since TF-IDF vectors need them.
     return LogisticRegression(random_state=seed, max_iter=1000).fit(vectors[positions], labels[positions])
 
@@ -121,7 +130,7 @@ class Clustered(NamedTuple):
         v_measure: Mean over the clusterings.
         assignments: Cluster of each text in each clustering, shape (runs, n).
         neighbours: Share of the nearest texts, as many as share the label, that do share it, shape (n,); NaN for a
-            label of one text.
+            label of one text. Copies of a text are not among its neighbours.
     """
 
     v_measure: float
@@ -149,25 +158,30 @@ def cluster(encoder: Encoder, task: LabelTask, *, seed: int, runs: int = 10) -> 
         [KMeans(count, n_init=1, random_state=seed + run).fit_predict(vectors) for run in range(runs)]
     )
     score = float(np.mean([v_measure(task.labels, assigned) for assigned in assignments]))
-    return Clustered(score, assignments, _neighbours(vectors, np.asarray(task.labels)))
+    return Clustered(score, assignments, _neighbours(vectors, np.asarray(task.labels), _texts(task)))
 
 
-def _neighbours(vectors: Any, labels: Any) -> Floats:
+def _texts(task: LabelTask) -> Ints:
+    """A number for each text; copies have one."""
+    return np.unique([normalise(text.text) or text.text for text in task.texts], return_inverse=True)[1]
+
+
+def _neighbours(vectors: Any, labels: Any, texts: Ints) -> Floats:
     shares = np.full(len(labels), np.nan)
     for start in range(0, len(labels), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         product = vectors[part] @ vectors.T
         scores = np.asarray(product.toarray() if hasattr(product, "toarray") else product, dtype=np.float64)
         for row, text in zip(scores, range(start, start + len(scores)), strict=True):
-            shares[text] = _share(row, text, labels == labels[text])
+            shares[text] = _share(row, texts == texts[text], labels == labels[text])
     return shares
 
 
-def _share(scores: Floats, text: int, same: Bools) -> float:
-    """Share of the nearest texts, as many as have the label of this one, that have it."""
-    count = int(same.sum()) - 1
+def _share(scores: Floats, copies: Bools, same: Bools) -> float:
+    """Share of the nearest texts other than this one and its copies, as many as have its label, that have it."""
+    count = int((same & ~copies).sum())
     if not count:
         return float("nan")
-    scores[text] = -np.inf
+    scores[copies] = -np.inf
     nearest = np.argsort(-scores, kind="stable")[:count]
     return float(same[nearest].mean())

@@ -14,6 +14,7 @@ from hrembed.memory import MB
 from hrembed.models.cache import Shelf, text_keys
 from hrembed.models.endpoint import Endpoint
 from hrembed.progress import Silent
+from hrembed.records.manifest import ModelUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,6 +74,7 @@ class DenseEncoder:
         cache: Folder of the cache; None computes everything anew.
         memory_mb: Vectors beyond so many MB are mapped from a file beside the cache.
         progress: Receives progress updates.
+        use: How the backend embeds, with the prompts that stand in the model; None where that is not known.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class DenseEncoder:
         cache: Path | None = None,
         memory_mb: int = 4096,
         progress: Progress | None = None,
+        use: ModelUse | None = None,
     ) -> None:
+        self._use = use or ModelUse()
         self._backend = backend
         self._prompts = prompts
         self._dimensions = dimensions
@@ -104,6 +108,12 @@ class DenseEncoder:
     def source(self) -> str:
         """Where the backend was read."""
         return self._backend.source
+
+    @property
+    def use(self) -> ModelUse:
+        """Prompts and pooling; the prompts of the config come before those of the model."""
+        prompts = {"query_prompt": self._prompts.query, "document_prompt": self._prompts.document}
+        return self._use.model_copy(update={name: prompt for name, prompt in prompts.items() if prompt})
 
     @property
     def usage(self) -> EndpointUsage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ class Bm25:
     @property
     def identity(self) -> str:
         """Name and version of the implementation."""
-        return f"bm25s {version('bm25s')}"
+        return f"bm25s {version('bm25s')} NFC"
 
     source = identity
 
@@ -61,6 +62,7 @@ class Bm25:
         """Score every document for every query; 0 where no word is shared. Instructions are not used."""
         import bm25s
 
+        queries, documents = _composed(queries), _composed(documents)
         index = bm25s.BM25()
         index.index(bm25s.tokenize(list(documents), show_progress=False), show_progress=False)
         words = bm25s.tokenize(list(queries), return_ids=False, show_progress=False)
@@ -73,6 +75,11 @@ class Bm25:
     def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
         """Raise, since BM25 weighs a query against a document and gives no vector of a text alone."""
         raise ModelError("bm25 has no vectors", hint="use tfidf as the lexical baseline of this task")
+
+
+def _composed(texts: Sequence[str]) -> list[str]:
+    """Write each accented letter as one character (Unicode NFC): a word is the same in both normal forms."""
+    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def _counts(rows: Sequence[Sequence[int]], words: int) -> Any:
@@ -97,7 +104,7 @@ class TfIdf:
     @property
     def identity(self) -> str:
         """Name and version of the implementation."""
-        return f"scikit-learn {version('scikit-learn')} tf-idf 1-2 sublinear"
+        return f"scikit-learn {version('scikit-learn')} tf-idf 1-2 sublinear NFC"
 
     source = identity
 
@@ -106,12 +113,12 @@ class TfIdf:
     ) -> SparseSimilarity:
         """Score every document for every query, in [0, 1]. Instructions are not used."""
         vectorizer = _vectorizer()
-        by_document = vectorizer.fit_transform(documents)
-        return SparseSimilarity(vectorizer.transform(queries), by_document.T.tocsc())
+        by_document = vectorizer.fit_transform(_composed(documents))
+        return SparseSimilarity(vectorizer.transform(_composed(queries)), by_document.T.tocsc())
 
     def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
         """Weights of the words of each text, CSR, shape (n, words); the words and their rarity are those of `texts`."""
-        return _vectorizer().fit_transform(texts)
+        return _vectorizer().fit_transform(_composed(texts))
 
 
 def _vectorizer() -> Any:

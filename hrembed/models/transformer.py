@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import ModelError
+from hrembed.models.folder import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hrembed.types import Floats, Side
+
+
+_POSITION_TABLES = {"position_embeddings", "embed_positions", "wpe"}
+_NO_LIMIT = 10**9  # a tokenizer without a limit says so with a number of thirty digits
 
 
 def load_model(
@@ -22,14 +27,19 @@ def load_model(
     max_tokens: int | None = None,
     trust_remote_code: bool = False,
     attention: str = "auto",
+    pooling: str | None = None,
 ) -> Any:
-    """Load a checked folder as a `SentenceTransformer`; plain checkpoints get mean pooling.
+    """Load a checked folder as a `SentenceTransformer`.
+
+    A plain checkpoint, which does not say how it pools, gets `pooling`, or else the mean of its tokens (the last token
+    of a causal language model).
 
     The number format is always given: since transformers 5 a checkpoint stored in half precision
     would otherwise be loaded, and trained, in half precision.
 
     Raises:
-        ModelError: The folder does not load, or would need its own code without permission.
+        ModelError: The folder does not load, would need its own code without permission, or cannot embed every text
+            (no padding token; limit or vocabulary beyond its tables).
     """
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
@@ -52,9 +62,87 @@ def load_model(
             if "remote" in str(err)
             else "",
         ) from err
+    _use_stored_prompt(model, folder)
+    if pooling is not None:
+        _set_pooling(model, pooling, folder)
     if max_tokens is not None:
         _limit_tokens(model, max_tokens, folder)
+    for route in _routes(model):
+        _check_route(route, folder)
     return model
+
+
+def _use_stored_prompt(model: Any, folder: Path) -> None:
+    """Use a document prompt stored as `passage` or `corpus`, which the `document` added on loading would hide."""
+    stored = read_settings(folder).document_prompt
+    if stored:
+        model.prompts["document"] = stored
+
+
+def _set_pooling(model: Any, pooling: str, folder: Path) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    if read_settings(folder).assumed_pooling:
+        model[1] = Pooling(model[0].get_embedding_dimension(), pooling)
+
+
+def _check_route(route: Any, folder: Path) -> None:
+    """Refuse a transformer whose tokenizer gives it what it cannot take, before the first text is embedded.
+
+    A limit that no file states is lowered to what the table of positions holds.
+
+    Raises:
+        ModelError: The tokenizer cannot pad, knows tokens without a vector, or cuts texts too late.
+    """
+    body, tokenizer = getattr(route, "model", None), getattr(route, "tokenizer", None)
+    if body is None or tokenizer is None or not hasattr(body, "get_input_embeddings"):
+        return
+    if tokenizer.pad_token is None:
+        raise ModelError(
+            f"the tokenizer in '{folder}' has no padding token, so texts of different lengths cannot be embedded "
+            "together",
+            hint="name one as `pad_token` in its tokenizer_config.json, the one that the model was trained with",
+        )
+    rows = getattr(getattr(body.get_input_embeddings(), "weight", None), "shape", (0,))[0]
+    beyond = [number for number in _token_numbers(tokenizer) if number >= rows > 0]
+    if beyond:
+        raise ModelError(
+            f"the tokenizer in '{folder}' gives token numbers up to {max(beyond):,}, but the model has vectors for "
+            f"{rows:,} tokens",
+            hint="the folder mixes the files of two models; save model and tokenizer together once more",
+        )
+    positions = _positions(body)
+    limit = getattr(route, "max_seq_length", None)
+    if positions is None or (limit is not None and limit <= positions):
+        return
+    stated = getattr(tokenizer, "model_max_length", 0) < _NO_LIMIT or any(folder.rglob("sentence_*_config.json"))
+    if limit is None or not stated:
+        route.max_seq_length = positions
+        return
+    raise ModelError(
+        f"the model in '{folder}' cuts texts after {limit:,} tokens, but has positions for {positions:,} only",
+        hint=f"set its `max_tokens: {positions}`",
+    )
+
+
+def _token_numbers(tokenizer: Any) -> list[int]:
+    """Numbers of all tokens that a text can get; further special tokens, such as a mask, stand in none."""
+    special = set(tokenizer.all_special_tokens)
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "bos_token", "eos_token")
+    special -= {getattr(tokenizer, name, None) for name in names}
+    return [number for token, number in tokenizer.get_vocab().items() if token not in special]
+
+
+def _positions(body: Any) -> int | None:
+    """Tokens for which a transformer has learned positions; None where it computes them."""
+    import torch
+
+    for name, module in body.named_modules():
+        if isinstance(module, torch.nn.Embedding) and name.rpartition(".")[2] in _POSITION_TABLES:
+            # RoBERTa and its kind count from behind the padding, BART and its kind from an offset.
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return int(module.num_embeddings) - max(first, int(getattr(module, "offset", 0)))
+    return None
 
 
 def compile_model(model: Any) -> Any:
@@ -118,17 +206,30 @@ class TransformerBackend:
         """Embed texts, shape (n, dim), with the model's own prompt for this side where `prompt` is empty.
 
         Raises:
-            ModelError: The model does not load.
+            ModelError: The model does not load, has no vector for a token or a position, or needs more memory.
         """
+        import torch
+
         if self._model is None:
             self._model = self._load()
         encode = self._model.encode_query if side == "query" else self._model.encode_document
-        vectors = encode(
-            list(texts),
-            prompt=prompt or None,
-            batch_size=self.batch_size,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-        )
+        try:
+            vectors = encode(
+                list(texts),
+                prompt=prompt or None,
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+            )
+        except IndexError as err:  # a table that `load_model` did not recognise
+            raise ModelError(
+                f"the model in '{self.source}' has no vector for a token or a position: {err}",
+                hint="set its `max_tokens` lower, or save model and tokenizer together once more",
+            ) from err
+        except torch.OutOfMemoryError as err:
+            raise ModelError(
+                f"the model in '{self.source}' needs more memory than there is for {len(texts)} texts at once",
+                hint="set its `batch_size` or its `max_tokens` lower",
+            ) from err
         return np.asarray(vectors, dtype=np.float32)

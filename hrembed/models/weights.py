@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrembed.errors import ModelError
-from hrembed.files import files_below, sha256
+from hrembed.files import sha256
+from hrembed.models.folder import check_kind, check_weights, outside_parts
 from hrembed.models.refs import CATALOGUE
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def check_folder(folder: Path) -> None:
     """Refuse what cannot be a model, before a library tries to read it as a Hub name.
 
     Raises:
-        ModelError: Missing, a file, without a config, or without `.safetensors` weights.
+        ModelError: Missing, a file, without a config or `.safetensors` weights, with pickled ones that would be read,
+            or no embedding model.
     """
     if not folder.exists():
         raise ModelError(f"model folder '{folder}' does not exist")
@@ -60,15 +62,10 @@ def check_folder(folder: Path) -> None:
             f"'{folder}' is not a model folder: it has neither `config.json` nor `modules.json`",
             hint="name a Sentence Transformers folder or a Transformers checkpoint",
         )
-    files = files_below(folder)
-    if any(file.suffix == ".safetensors" for file in files):
-        return
-    if any(file.match("pytorch_model*.bin") for file in files):
-        raise ModelError(
-            f"'{folder}' holds pickled weights, which can run code when loaded; hrembed does not read them",
-            hint="convert them to `model.safetensors` once, on a machine that you do not mind",
-        )
-    raise ModelError(f"'{folder}' holds no weights (no `.safetensors` file)")
+    check_kind(folder)
+    check_weights(folder)
+    for part in outside_parts(folder):
+        check_weights(part)
 
 
 def verify_minilm(file: Path) -> None:

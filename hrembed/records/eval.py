@@ -63,12 +63,14 @@ class ModelFacts(Record):
         majority_share: Share of the largest label; classification.
         f1: Macro F1 of the classifier.
         few_shot_f1: Macro F1 with few examples a label.
+        undecided: Queries for which all documents score the same, so that chance orders them; tasks that rank.
     """
 
     first_relevant: dict[str, int] | None = None
     majority_share: Number | None = None
     f1: Number | None = None
     few_shot_f1: Number | None = None
+    undecided: int | None = None
 
 
 class SliceDifference(Record):
@@ -154,6 +156,7 @@ class EvalRecord(CommandRecord):
         families: `tasks` and `retention` -> number of comparisons that were corrected together.
         slices: Task -> property -> its slices.
         robustness: Task -> model -> change -> what it did.
+        warnings: What a reader of the scores must know.
     """
 
     command: ClassVar[str] = "eval"
@@ -169,6 +172,7 @@ class EvalRecord(CommandRecord):
     families: dict[str, int]
     slices: dict[str, dict[str, Slices]]
     robustness: dict[str, dict[str, dict[str, Moved]]]
+    warnings: tuple[str, ...] = ()
 
 
 class EvalTimings(Record):

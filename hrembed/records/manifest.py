@@ -23,7 +23,23 @@ class InputEntry(Record):
     sha256: str
 
 
-class ModelEntry(Record):
+class ModelUse(Record):
+    """How a model was used; null where that is not known, as behind an endpoint.
+
+    Attributes:
+        query_prompt: What was put in front of queries, from the config or else from the model.
+        document_prompt: The same for documents.
+        pooling: How token vectors became one vector of a text.
+        adapter_base: Folder of the weights below an adapter.
+    """
+
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    pooling: str | None = None
+    adapter_base: str | None = None
+
+
+class ModelEntry(ModelUse):
     """A model that took part in a run.
 
     Attributes:

@@ -24,7 +24,7 @@ from hrembed.files import (
 )
 from hrembed.memory import peak_memory_mb
 from hrembed.records.base import as_json, write_record
-from hrembed.records.manifest import InputEntry, Manifest, ModelEntry
+from hrembed.records.manifest import InputEntry, Manifest, ModelEntry, ModelUse
 from hrembed.runs.environment import git_state, machine, threads, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
@@ -67,9 +67,10 @@ class Run(Workspace):
         if attribution not in self.manifest.attributions:
             self.manifest.attributions.append(attribution)
 
-    def add_model(self, name: str, identity: str, source: str) -> None:
-        """Record a model by the hash of everything that decides its vectors, and by where it was read."""
-        self.manifest.models[name] = ModelEntry(identity=identity, source=source)
+    def add_model(self, name: str, identity: str, source: str, use: ModelUse | None = None) -> None:
+        """Record a model by the hash of everything that decides its vectors, where it was read, and how it was used."""
+        known = {} if use is None else {name: getattr(use, name) for name in ModelUse.model_fields}
+        self.manifest.models[name] = ModelEntry(identity=identity, source=source, **known)
 
     def write_metrics(self, metrics: CommandRecord) -> None:
         """Write `metrics.json`: numbers that the same config gives again, no timings."""

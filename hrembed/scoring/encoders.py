@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.data.locate import locate
 from hrembed.errors import ConfigError, ModelError
 from hrembed.files import sha256
 from hrembed.models.dense import DenseEncoder, Prompts
 from hrembed.models.endpoint import Endpoint
+from hrembed.models.folder import outside_parts, read_settings
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
 from hrembed.models.transformer import TransformerBackend, compile_model, load_model
 from hrembed.models.vectors import VectorTable
 from hrembed.models.weights import locate_weights
+from hrembed.records.manifest import ModelUse
 from hrembed.registry import resolve
 from hrembed.runs.past import LATEST, trained_model, training_run
 from hrembed.scoring.accelerator import Accelerator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
+    from hrembed.progress import Progress
     from hrembed.records.usage import EndpointUsage
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Backend, Encoder
@@ -59,6 +62,11 @@ def usage_of(encoder: Encoder | None) -> EndpointUsage | None:
     return encoder.usage if isinstance(encoder, DenseEncoder) else None
 
 
+def use_of(encoder: Encoder | None) -> ModelUse | None:
+    """Prompts and pooling of a model with vectors; None for anything else."""
+    return encoder.use if isinstance(encoder, DenseEncoder) else None
+
+
 def open_encoder(
     section: ModelSection,
     workspace: Workspace,
@@ -84,33 +92,46 @@ def open_encoder(
     if ref.is_lexical:
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
+    opened = _open(section, ref, workspace)
     return DenseEncoder(
-        open_backend(section, ref, workspace),
+        opened.backend,
         name=ref.short_name,
         prompts=Prompts(section.query_prompt, section.document_prompt),
         dimensions=section.dimensions,
         cache=cache,
         memory_mb=memory_mb,
         progress=workspace.progress,
+        use=opened.use,
     )
 
 
-def open_backend(section: ModelSection, ref: ModelRef, workspace: Workspace) -> Backend:
-    """Open what computes the vectors.
+class _Opened(NamedTuple):
+    """What computes vectors, and how: with the prompts of the model and its pooling."""
+
+    backend: Backend
+    use: ModelUse | None = None
+
+
+def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened:
+    """Open what computes the vectors; what of a model folder is not used is noted.
 
     Raises:
         ModelError: It cannot be found.
     """
     if ref.is_endpoint:
         settings = section.endpoint.model_dump()
-        return Endpoint(ref.target, batch_size=section.batch_size, progress=workspace.progress, **settings)
+        return _Opened(Endpoint(ref.target, batch_size=section.batch_size, progress=workspace.progress, **settings))
     if ref.is_vector_table:
-        return VectorTable(locate(ref.target))
+        return _Opened(VectorTable(locate(ref.target)))
     folder = model_folder(section, workspace.root) if ref.has_weights else None
     if folder is None or is_model2vec(folder):
         if section.max_tokens is not None:
             raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
-        return open_wordllama() if folder is None else open_model2vec(folder)
+        if section.pooling is not None:
+            raise ModelError(f"static model '{section.ref}' always takes the mean", hint="leave `pooling` out")
+        static = open_wordllama() if folder is None else open_model2vec(folder)
+        return _Opened(static, ModelUse(query_prompt="", document_prompt="", pooling="mean"))
+    use = describe_use(section, folder, workspace.progress)
 
     def load() -> object:
         workspace.progress.note(f"loading {section.ref}")
@@ -120,20 +141,59 @@ def open_backend(section: ModelSection, ref: ModelRef, workspace: Workspace) -> 
             max_tokens=section.max_tokens,
             trust_remote_code=section.trust_remote_code,
             attention=section.attention,
+            pooling=section.pooling,
         )
         return compile_model(model) if section.compile else model
 
-    identity = weights_identity(folder, section.dtype, section.max_tokens)
+    identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
     if section.compile or section.attention != "auto":  # rounds in another way
         identity = hashlib.sha256(repr((identity, section.compile, section.attention)).encode()).hexdigest()
     if section.backend == "openvino" or section.precision != "float32":
         graphs = workspace.cache / "graphs"
-        return Accelerator(
+        accelerator = Accelerator(
             section, graphs, identity=identity, source=folder, load=load, progress=workspace.progress
-        ).open()
-    return TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
+        )
+        return _Opened(accelerator.open(), use)
+    backend = TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
+    return _Opened(backend, use)
 
 
-def weights_identity(folder: Path, dtype: str, max_tokens: int | None) -> str:
-    """Hash weights, tokenizer, pooling, number format and length limit; the name of the folder is not part of it."""
-    return hashlib.sha256(repr((sha256(folder), dtype, max_tokens)).encode()).hexdigest()
+def describe_use(section: ModelSection, folder: Path, progress: Progress) -> ModelUse:
+    """Read prompts, pooling and the base of an adapter out of a model folder; note what of it is not used.
+
+    Raises:
+        ModelError: The config asks for another pooling than it says, a file of it is damaged, or the base of an adapter
+            is not on this machine.
+    """
+    stored = read_settings(folder)
+    if section.pooling not in {None, stored.pooling} and not stored.assumed_pooling:
+        raise ModelError(
+            f"'{section.ref}' says itself how it pools ({stored.pooling or 'without a pooling module'}), other than "
+            f"`pooling: {section.pooling}`",
+            hint="leave `pooling` out; it is for plain Transformers checkpoints",
+        )
+    for remark in stored.remarks(f"'{section.ref}'", section.pooling):
+        progress.note(remark)
+    return ModelUse(
+        query_prompt=section.query_prompt or stored.query_prompt,
+        document_prompt=section.document_prompt or stored.document_prompt,
+        pooling=section.pooling or stored.pooling or stored.assumed_pooling or None,
+        adapter_base=stored.adapter_base.as_posix() if stored.adapter_base is not None else None,
+    )
+
+
+def weights_identity(folder: Path, dtype: str, max_tokens: int | None, pooling: str | None = None) -> str:
+    """Hash weights, tokenizer, pooling, number format and length limit; the name of the folder is not part of it.
+
+    The weights below an adapter count as well, and so does a document prompt that is stored under another name than
+    `document`: earlier releases did not use it.
+
+    Raises:
+        ModelError: The base of an adapter is not on this machine.
+    """
+    decides: list[object] = [sha256(folder), dtype, max_tokens]
+    decides += [sha256(part) for part in outside_parts(folder)]
+    stored = read_settings(folder)
+    decides += [f"pooling {pooling}"] if pooling is not None and stored.assumed_pooling else []
+    decides += [f"document prompt {stored.document_prompt}"] if stored.hidden_document_prompt else []
+    return hashlib.sha256(repr(tuple(decides)).encode("utf-8", "surrogatepass")).hexdigest()

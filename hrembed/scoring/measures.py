@@ -72,8 +72,16 @@ def measure(system: System, task: AnyTask, config: EvalConfig, progress: Progres
 def _ranked(system: System, task: Task, config: EvalConfig, progress: Progress) -> Measures:
     ranking = system.rank(task, config, progress)
     values = score_ranking(task, ranking, config.metrics)
-    facts = ModelFacts(first_relevant=first_ranks(task, ranking))
+    facts = ModelFacts(first_relevant=first_ranks(task, ranking), undecided=_undecided(ranking))
     return Measures(values, {}, config.metrics[0], facts, ranking)
+
+
+def _undecided(ranking: Ranking) -> int:
+    """Count queries with two ranked documents or more whose scores are all the same."""
+    ranked = ranking.documents >= 0
+    highest = np.where(ranked, ranking.scores, -np.inf).max(axis=1, initial=-np.inf)
+    lowest = np.where(ranked, ranking.scores, np.inf).min(axis=1, initial=np.inf)
+    return int(((ranked.sum(axis=1) > 1) & (highest == lowest)).sum())
 
 
 def first_ranks(task: Task, ranking: Ranking) -> dict[str, int]:

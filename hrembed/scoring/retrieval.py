@@ -12,6 +12,7 @@ from hrembed.evaluation.search import graded, rank_all, rank_candidates
 from hrembed.metrics.intervals import mean_interval, paired_difference
 from hrembed.metrics.names import parse_metric
 from hrembed.registry import resolve
+from hrembed.scoring.self_retrieval import exclude_self, without_self
 from hrembed.scoring.tasks import items_of
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ def open_task(section: TaskSection, run: Run) -> Task:
         DataError: It is missing or malformed.
     """
     folder = locate(section.path)
-    task = read_task(folder, section.split)
+    task = exclude_self(read_task(folder, section.split), section.exclude_self)
     run.add_input(task.name, folder)
+    for warning in task.warnings:
+        run.progress.note(f"warning: {warning}")
     return task
 
 
@@ -60,7 +63,8 @@ def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: in
     queries, documents = ([text.text for text in side] for side in (task.queries, task.documents))
     similarity = encoder.similarity(queries, documents, instruction=task.instruction)
     if task.candidates is None:
-        return rank_all(similarity, depth=depth, memory_mb=memory_mb)
+        ranking = rank_all(similarity, depth=depth + bool(task.excluded), memory_mb=memory_mb)
+        return without_self(task, ranking, depth)
     column = {document.id: n for n, document in enumerate(task.documents)}
     given = [np.array([column[id_] for id_ in task.candidates[query.id]]) for query in task.queries]
     return rank_candidates(similarity, given, depth=depth)

@@ -13,8 +13,9 @@ from hrembed.errors import DataError
 from hrembed.evaluation.trec import read_run
 from hrembed.files import sha256, user_path
 from hrembed.models.refs import parse_ref
-from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.encoders import open_encoder, use_of
 from hrembed.scoring.retrieval import rank_task
+from hrembed.scoring.self_retrieval import without_self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,10 +51,10 @@ class System:
         if self.encoder is not None:
             return rank_task(self.encoder, task, depth=config.search.depth, memory_mb=config.search.memory_mb)
         file = self._file(task)
-        run = read_run(file, task, config.search.depth)
+        run = read_run(file, task, config.search.depth + bool(task.excluded))
         if run.missing:
             progress.note(f"{file}: {run.missing} of {len(task.queries)} queries of {task.name} are not ranked there")
-        return run.ranking
+        return without_self(task, run.ranking, config.search.depth)
 
     def _file(self, task: Task) -> Path:
         path = self.rankings or Path()
@@ -89,7 +90,7 @@ def open_systems(config: EvalConfig, run: Run) -> list[System]:
     systems = [replace(system, name=name) for name, system in zip(names, opened, strict=True)]
     for system in systems:
         if system.encoder is not None:
-            run.add_model(system.name, system.encoder.identity, system.encoder.source)
+            run.add_model(system.name, system.encoder.identity, system.encoder.source, use_of(system.encoder))
         elif system.rankings is not None:
             run.add_model(system.name, sha256(system.rankings), str(system.rankings))
     return systems

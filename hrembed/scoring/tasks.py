@@ -14,6 +14,8 @@ from hrembed.data.labelled import read_label_task, read_pair_task
 from hrembed.data.locate import locate, named
 from hrembed.data.read import read_task
 from hrembed.errors import DataError
+from hrembed.scoring.copies import join_copies
+from hrembed.scoring.self_retrieval import exclude_self
 from hrembed.types import LabelTask, PairTask, Task
 
 if TYPE_CHECKING:
@@ -47,9 +49,14 @@ def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str
         for read in _read_section(section, run.progress):
             name = _free_name(read.name, {*taken, *(other.name for other in tasks)})
             task = replace(read, name=name, instruction=section.instruction or read.instruction)
+            hashed = content_hash(task)
+            if isinstance(task, Task):
+                task = exclude_self(task, section.exclude_self) if not section.path.startswith(MTEB) else task
+            else:
+                task = join_copies(task, keep_sides=section.path.startswith(MTEB))
             tasks.append(task)
             if section.path.startswith(MTEB):
-                run.add_content(name, section.path, content_hash(task))
+                run.add_content(name, section.path, hashed)
             else:
                 run.add_input(name, locate(section.path))
     return tasks
@@ -69,6 +76,8 @@ def content_hash(task: AnyTask) -> str:
     """SHA-256 of everything that decides the scores of a task: ids, texts, and what people said of them."""
     digest = hashlib.sha256()
     for name, value in sorted(vars(task).items()):
+        if name in {"excluded", "warnings"}:  # follow from the others
+            continue
         plain = value.tolist() if isinstance(value, np.ndarray) else value
         digest.update(f"{name}={plain!r};".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -31,7 +31,7 @@ class Run(Workspace):
     def add_input(self, name, path):
         pass
 
-    def add_model(self, name, identity, source):
+    def add_model(self, name, identity, source, use=None):
         self.manifest.models[name] = ModelEntry(identity=identity, source=source)
 
 

@@ -28,7 +28,7 @@ from hrembed.metrics.multiplicity import benjamini_hochberg, holm
 from hrembed.models.dense import DenseEncoder
 from hrembed.records.bias_audit import BiasAuditRecord, Limits
 from hrembed.runs.record import open_run
-from hrembed.scoring.encoders import open_encoder, pinned
+from hrembed.scoring.encoders import open_encoder, pinned, use_of
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _open_source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encod
         return None, read_scores(file, stimuli)
     section = config.model or ModelSection()  # the config lets no audit through that has neither
     encoder = open_encoder(section, run, cache=run.cache / "vectors")
-    run.add_model(encoder.name, encoder.identity, encoder.source)
+    run.add_model(encoder.name, encoder.identity, encoder.source, use_of(encoder))
     return encoder, ModelScores(encoder, stimuli.jobs, stimuli.resumes)
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
+_UNDECIDED = 0.25  # share of the queries from which a model is named that cannot tell documents apart
+
 
 def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[EvalRecord]:
     """Score every model on every task.
@@ -57,7 +59,10 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
         systems = open_systems(config, run)
         results, seconds = _measure_all(systems, [*tasks, *retention], config, workspace.progress)
         behind = details(systems, tasks, results, config, workspace.progress)
-        record = _record(results, tasks, retention, behind, config)
+        warnings = [*_task_warnings([*tasks, *retention]), *_undecided_warnings([*tasks, *retention], results)]
+        for warning in warnings:
+            run.progress.note(f"warning: {warning}")
+        record = _record(results, tasks, retention, behind, config, warnings)
         run.write_table("per_query", _columns(results, [*tasks, *retention]))
         write_details(run, [*tasks, *retention], results, behind, seconds)
         run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
@@ -99,8 +104,32 @@ def _takes_part(system: System, task: AnyTask) -> bool:
     return not (bm25 and kind_of(task) in {"classification", "clustering"})
 
 
+def _task_warnings(tasks: Sequence[AnyTask]) -> list[str]:
+    return [warning for task in tasks for warning in task.warnings]
+
+
+def _undecided_warnings(tasks: Sequence[AnyTask], results: Results) -> list[str]:
+    """Name models that give all documents of many queries the same score, whose order is then chance."""
+    warnings = []
+    for task in tasks:
+        for model, measures in results[task.name].items():
+            undecided, queries = measures.facts.undecided or 0, len(items_of(task))
+            if undecided >= _UNDECIDED * queries:
+                warnings.append(
+                    f"{task.name}: {model} cannot tell the documents apart for {undecided:,} of {queries:,} queries: "
+                    "all score the same, and chance orders them. To a lexical baseline this happens where texts share "
+                    "no words with their queries, or have no spaces between words"
+                )
+    return warnings
+
+
 def _record(
-    results: Results, tasks: Sequence[AnyTask], retention: Sequence[AnyTask], behind: Details, config: EvalConfig
+    results: Results,
+    tasks: Sequence[AnyTask],
+    retention: Sequence[AnyTask],
+    behind: Details,
+    config: EvalConfig,
+    warnings: Sequence[str],
 ) -> EvalRecord:
     every = [*tasks, *retention]
     families = {
@@ -132,6 +161,7 @@ def _record(
         families={name: len(tests) for name, tests in families.items()},
         slices=behind.slices,
         robustness=behind.robustness,
+        warnings=tuple(warnings),
     )
 
 

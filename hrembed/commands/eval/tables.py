@@ -36,6 +36,8 @@ def tables_of(record: EvalRecord, config: EvalConfig) -> Tables:
     moved = _robustness(record.robustness, set(config.baselines))
     if moved:
         tables["Robustness: changed queries against themselves"] = moved
+    if record.warnings:
+        tables["Warnings"] = [{"warning": warning} for warning in record.warnings]
     return tables
 
 

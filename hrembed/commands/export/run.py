@@ -16,7 +16,7 @@ from hrembed.models.transformer import load_model
 from hrembed.records.export import ExactExport, ExportRecord, QuantisedExport
 from hrembed.reports.estimates import format_estimate
 from hrembed.runs.record import open_run
-from hrembed.scoring.encoders import model_folder, pinned, weights_identity
+from hrembed.scoring.encoders import describe_use, model_folder, pinned, weights_identity
 from hrembed.scoring.retrieval import open_task
 from hrembed.types import CommandResult
 
@@ -56,7 +56,9 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
     seeds = {"calibration": config.seed, "bootstrap": config.bootstrap.seed}
     with open_run(workspace, "export", config.model_dump(mode="json"), seeds=seeds) as run:
         folder = model_folder(config.model, workspace.root)
-        run.add_model("source", weights_identity(folder, config.model.dtype, config.model.max_tokens), str(folder))
+        section = config.model
+        identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
+        run.add_model("source", identity, str(folder), describe_use(section, folder, workspace.progress))
         with tempfile.TemporaryDirectory(dir=run.path) as cache:
             exporter = _Exporter(config, folder, run, Path(cache))
             formats = {}
@@ -134,8 +136,13 @@ def _load(config: ExportConfig, folder: Path) -> Any:
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no other layout")
     section = config.model
-    trust = section.trust_remote_code
-    return load_model(folder, dtype=section.dtype, max_tokens=section.max_tokens, trust_remote_code=trust)
+    return load_model(
+        folder,
+        dtype=section.dtype,
+        max_tokens=section.max_tokens,
+        trust_remote_code=section.trust_remote_code,
+        pooling=section.pooling,
+    )
 
 
 def _threads() -> int:

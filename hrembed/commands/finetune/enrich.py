@@ -20,7 +20,7 @@ from hrembed.files import write_json
 from hrembed.records.base import Record, as_json
 from hrembed.records.finetune import MiningFacts
 from hrembed.runs.workspace import Workspace
-from hrembed.scoring.encoders import open_encoder, pinned
+from hrembed.scoring.encoders import open_encoder, pinned, use_of
 from hrembed.training.mining import Mined, MiningRule, mine
 from hrembed.types import LabelTask, PairTask
 
@@ -101,7 +101,7 @@ class _SourceModels:
         # The open run is itself newer than any that `run:latest` means, so nobody is told of what is newer.
         section = base if chosen is None else pinned(chosen, Workspace(self._run.root))
         encoder = open_encoder(section, self._run, cache=folder / "vectors")
-        self._run.add_model(name, encoder.identity, encoder.source)
+        self._run.add_model(name, encoder.identity, encoder.source, use_of(encoder))
         return encoder
 
     def _targets(self, encoder: Encoder, pairs: Sequence[Pair], texts: str) -> tuple[Floats, ...]:

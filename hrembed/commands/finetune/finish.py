@@ -14,7 +14,9 @@ from hrembed.commands.finetune.proof import choose_strength, compare_layers, pro
 from hrembed.files import write_text, writing
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
+from hrembed.progress import Silent
 from hrembed.records.finetune import Branch, Control, DevScore, FinetuneRecord
+from hrembed.scoring.encoders import describe_use
 from hrembed.scoring.retrieval import compare, estimate, groups_of
 from hrembed.training.callbacks import joined
 from hrembed.training.checkpoints import check_saved, sample_vectors, save
@@ -56,7 +58,8 @@ def finish(prepared: Prepared, trainings: Trainings) -> FinetuneRecord:
     run.write_metrics(record)
     draw(run.path, record)
     write_text(run.path / "model" / "README.md", model_card(config, record, run))
-    run.add_model("tuned", identity_of(config, run.path / "model"), str(run.path / "model"))
+    use = describe_use(config.model, run.path / "model", Silent())
+    run.add_model("tuned", identity_of(config, run.path / "model"), str(run.path / "model"), use)
     shutil.rmtree(run.path / "checkpoints")  # not earlier: a run that is killed above goes on from them
     return record
 

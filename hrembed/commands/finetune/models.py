@@ -25,6 +25,7 @@ def load(config: FinetuneConfig, folder: Path) -> Any:
         dtype=config.model.dtype,
         max_tokens=config.train.max_tokens,
         trust_remote_code=config.model.trust_remote_code,
+        pooling=config.model.pooling,
     )
 
 
@@ -42,7 +43,8 @@ def encoder_of(config: FinetuneConfig, model: Any, progress: Progress | None = N
 
 def identity_of(config: FinetuneConfig, folder: Path) -> str:
     """Hash of everything that decides the vectors of a model folder, as `eval` records it."""
-    identity = weights_identity(folder, config.model.dtype, config.model.max_tokens)
+    section = config.model
+    identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
     backend = TransformerBackend(lambda: load(config, folder), identity=identity)
     dimensions = config.model.dimensions
     return DenseEncoder(backend, name=str(folder), prompts=_prompts(config), dimensions=dimensions).identity

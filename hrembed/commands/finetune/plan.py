@@ -185,7 +185,9 @@ def _loss(section: SourceSection, source: Source, config: FinetuneConfig, model:
     }
     if "guide" in arguments:
         guide = arguments["guide"]
-        arguments["guide"] = lambda: load_model(model_folder(guide, runs_dir), max_tokens=train.max_tokens)
+        arguments["guide"] = lambda: load_model(
+            model_folder(guide, runs_dir), max_tokens=train.max_tokens, pooling=guide.pooling
+        )
     if source.targets is not None:
         arguments["targets"] = source.targets
     plain = resolve("loss", loss.name)(model, source.rows, temperature=train.temperature, **arguments)

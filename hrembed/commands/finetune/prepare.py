@@ -17,8 +17,9 @@ from hrembed.commands.finetune.sources import open_sources
 from hrembed.config.scratch import ScratchMethod
 from hrembed.errors import ModelError
 from hrembed.models.static import is_model2vec
+from hrembed.progress import Silent
 from hrembed.registry import resolve
-from hrembed.scoring.encoders import model_folder
+from hrembed.scoring.encoders import describe_use, model_folder
 from hrembed.scoring.retrieval import open_task
 from hrembed.training.methods import count_parameters, freeze_documents
 from hrembed.training.plan import Recipe, whole_rounds
@@ -95,7 +96,8 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     folder = model_folder(config.model, run.root)
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
-    run.add_model("base", identity_of(config, folder), str(folder))
+    use = describe_use(config.model, folder, run.progress if processes.leads else Silent())
+    run.add_model("base", identity_of(config, folder), str(folder), use)
     model = load(config, folder)
     base_scores = score_dev_task(config, model, dev, run.progress) if processes.leads else np.zeros(1)
     sources = enrich(config, sources, run, dev.instruction)

@@ -105,9 +105,9 @@ def _judged_model(
 ) -> JudgedModel:
     """Say which model of which run is judged, and record the manifests that were read."""
     past = evaluated.run
-    source = past.manifest.models[evaluated.model].source
+    entry = past.manifest.models[evaluated.model]
     run.add_input(f"{side} manifest", past.path / "manifest.json")
-    run.add_model(side, evaluated.identity, source)
+    run.add_model(side, evaluated.identity, entry.source, entry)
     if audit is not None:
         run.add_input(f"{side} audit manifest", audit.run.path / "manifest.json")
     return JudgedModel(
@@ -116,7 +116,7 @@ def _judged_model(
         status=past.status,
         model=evaluated.model,
         reference=evaluated.section.ref,
-        source=source,
+        source=entry.source,
         identity=evaluated.identity,
         registry=registry_status(run.root, evaluated.section.ref),
         audit=None if audit is None else audit.run.name,

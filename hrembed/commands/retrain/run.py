@@ -26,7 +26,7 @@ from hrembed.records.retrain import RetrainedModel, Retraining, RetrainRecord, R
 from hrembed.runs.model_registry import read_registry, register
 from hrembed.runs.past import finished, training_run
 from hrembed.runs.record import open_run
-from hrembed.scoring.encoders import open_encoder, pinned
+from hrembed.scoring.encoders import open_encoder, pinned, use_of
 from hrembed.scoring.retrieval import open_task
 from hrembed.scoring.tasks import MTEB
 from hrembed.types import CommandResult
@@ -139,7 +139,7 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
         run.add_input("new pairs", pairs_file(locate(config.pairs)))
         data = Data(_old_pairs(last, run), read_pairs(locate(config.pairs)))
         encoder = open_encoder(last.section, workspace)
-        run.add_model("last", encoder.identity, encoder.source)
+        run.add_model("last", encoder.identity, encoder.source, use_of(encoder))
         bootstrap = config.gate.bootstrap
         drift = measure_drift(encoder, data.old, data.new, config.drift, bootstrap) if data.old else None
         drifted = drift.drifted() if drift else ()

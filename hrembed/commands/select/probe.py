@@ -16,7 +16,7 @@ from hrembed.evaluation.subtask import subtask
 from hrembed.models.refs import parse_ref
 from hrembed.models.weights import at_hand
 from hrembed.records.select import ProbedModel
-from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.encoders import open_encoder, use_of
 from hrembed.scoring.retrieval import compare, estimate, groups_of, open_task, score_task
 from hrembed.scoring.systems import unique
 
@@ -180,7 +180,7 @@ def _candidates(config: SelectConfig, shortlist: Sequence[Facts], run: Run) -> t
         for name, encoder, (section, facts) in zip(names, encoders, sections, strict=True)
     ]
     for candidate in candidates:
-        run.add_model(candidate.name, candidate.encoder.identity, candidate.encoder.source)
+        run.add_model(candidate.name, candidate.encoder.identity, candidate.encoder.source, use_of(candidate.encoder))
     return candidates, absent
 
 

@@ -11,7 +11,7 @@ from hrembed.config.load import load_config
 from hrembed.data.locate import locate, shipped_root
 from hrembed.models.refs import parse_ref
 from hrembed.records.select import TunedModel
-from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.encoders import open_encoder, use_of
 from hrembed.scoring.retrieval import compare, estimate, groups_of, score_task
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
         name = Path(result.run).name
         section = row.candidate.section.model_copy(update={"ref": f"run:{name}"})
         encoder = open_encoder(section, run)
-        run.add_model(f"{row.name}, tuned", encoder.identity, encoder.source)
+        run.add_model(f"{row.name}, tuned", encoder.identity, encoder.source, use_of(encoder))
         values = score_task(encoder, probe.task, [metric])[metric]
         gain = compare(values, row.values, groups, config.bootstrap)
         tuned.append(Tuned(row, name, values, estimate(values, groups, config.bootstrap), gain))
