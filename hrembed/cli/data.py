@@ -121,7 +121,7 @@ def check(
     """Look for leaks between training pairs and tasks.
 
     Tells documents, queries and relevant pairs apart, counts false negatives inside batches, and ends with exit code 3
-    when a limit is passed. `--fix` writes the cleaned set.
+    when a limit is exceeded. `--fix` writes the cleaned set.
     """
     sets = [*_set("train", train), *_set("against", against or None)]
     sets += [*_set("personal", personal or None), *_set("fix", "pairs" if fix else None), *(overrides or [])]

@@ -61,7 +61,9 @@ def open_audit(root: Path, reference: str | None, side: EvaluatedModel, key: str
         DataError: It is of another model, or was edited.
     """
     if reference is None:
-        raise ConfigError(f"`fairness` needs `{key}`", hint=f"hrembed bias-audit, then --set {key}=latest")
+        raise ConfigError(
+            f"`fairness` needs `{key}`", hint=f"run `hrembed bias-audit` on both models, then give `--set {key}=latest`"
+        )
     run = finished(find_run(root, reference, "bias-audit"))
     known = {model.identity for model in run.manifest.models.values()}
     if side.identity not in known:

@@ -149,7 +149,7 @@ def split_sides(model: Any) -> Any:
     from sentence_transformers.base.modules import Router
 
     if hasattr(model[0], "sub_modules"):
-        raise ModelError("this model has one encoder for each side already", hint="leave `train.sides` at `both`")
+        raise ModelError("this model has one encoder for each side already", hint="set `sides: both`")
     documents = list(model.children())
     router = Router.for_query_document(query_modules=copy.deepcopy(documents), document_modules=documents)
     for route in router.sub_modules["document"]:

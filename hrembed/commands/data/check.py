@@ -52,7 +52,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
     Returns:
         A verdict and tables; `flagged.parquet` lists every training row in which something was found, and with
         `fix` the set without the leaking ones is in `pairs.parquet`; `findings.parquet` lists where personal data
-        stands. The failure says which limits were passed.
+        stands. The failure says which limits were exceeded.
 
     Raises:
         DataError: Data is missing or malformed.
@@ -77,12 +77,12 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
             false_negatives=negatives,
             personal=personal,
             removed=removed,
-            verdict="; ".join(exceeded) or "no limit of the config is passed",
+            verdict="; ".join(exceeded) or "no limit of the config is exceeded",
         )
         run.write_metrics(record)
     return CommandResult(
         str(run.path),
-        "limits passed" if exceeded else "clean",
+        "limits exceeded" if exceeded else "clean",
         record,
         _tables(record),
         DataError(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,

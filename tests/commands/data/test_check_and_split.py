@@ -113,7 +113,7 @@ def test_fix_is_a_flag_too_and_limits_can_be_opened(capsys, tmp_path, leaking, t
     words = ["--against", str(task), "--fix", "--set", "limits.pairs=0.2"]
     folder, metrics, _ = run(capsys, tmp_path / "runs", "check", str(leaking), *words)
     assert metrics["removed"] == 1
-    assert metrics["verdict"] == "no limit of the config is passed"
+    assert metrics["verdict"] == "no limit of the config is exceeded"
     assert len(read_pairs(folder)) == 31
 
 
