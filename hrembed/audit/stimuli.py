@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,42 @@ import numpy as np
 
 from hrembed.audit.matching import matched, syllables
 from hrembed.errors import DataError
+from hrembed.types import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from hrembed.types import Floats, Text
+    from hrembed.types import Floats
 
 NAME_SLOT = "{name}"
-_SLOT = re.compile(r"\{[a-z][a-z-]*\}")
+# Slots of the cues in `data/cues`.
+CUE_SLOTS = ("pronouns", "affiliation", "address", "graduation-year", "career-gap")
+_IN_BRACES = re.compile(r"\{[a-z][a-z-]*\}")
+
+
+@dataclass(frozen=True)
+class Template(Text):
+    """A résumé with slots.
+
+    Attributes:
+        slots: Slots besides `{name}`, with their braces. Other words in braces belong to the text and stay.
+    """
+
+    slots: frozenset[str] = frozenset()
+
+
+def templates(resumes: Sequence[Text], cues: Iterable[str] = ()) -> list[Template]:
+    """Make templates of résumés: `{name}` is a slot, and so are the names of the shipped and of these cues."""
+    slots = frozenset(f"{{{cue}}}" for cue in (*CUE_SLOTS, *cues))
+    return [Template(resume.id, resume.text, resume.group, resume.fields, slots) for resume in resumes]
+
+
+def words_in_braces(resumes: Sequence[Template]) -> dict[str, int]:
+    r"""Count the résumés that hold a word in braces which is no slot: `\textbf{kafka}`, or a slot misspelt."""
+    counts: Counter[str] = Counter()
+    for resume in resumes:
+        counts.update(set(_IN_BRACES.findall(resume.text)) - resume.slots - {NAME_SLOT})
+    return dict(sorted(counts.items()))
 
 
 @dataclass(frozen=True)
@@ -122,34 +150,41 @@ def name_features(rows: Sequence[Mapping[str, str]], tokens: Sequence[int] | Non
     return features
 
 
-def fill(resumes: Sequence[Text], texts: Sequence[str], slot: str = NAME_SLOT) -> list[str]:
+def fill(resumes: Sequence[Template], texts: Sequence[str], slot: str = NAME_SLOT) -> list[str]:
     """Write every résumé with every text in its slot, or in a line of its own at the end where it has none.
 
-    All other slots are emptied.
+    All other slots are emptied; what else stands in braces stays.
 
     Returns:
         R x N texts, résumé by résumé.
     """
     filled = []
     for resume in resumes:
-        body = resume.text if slot in resume.text else f"{resume.text}\n{slot}"
-        template = _SLOT.sub(lambda match: slot if match.group() == slot else "", body)
+        template = resume.text if slot in resume.text else f"{resume.text}\n{slot}"
+        for other in sorted({NAME_SLOT, *resume.slots} - {slot}):
+            template = template.replace(other, "")
         filled += [template.replace(slot, text).strip() for text in texts]
     return filled
 
 
-def without_slots(resumes: Sequence[Text]) -> list[str]:
+def without_slots(resumes: Sequence[Template]) -> list[str]:
     """Write every résumé with all its slots empty."""
-    return [_SLOT.sub("", resume.text).strip() for resume in resumes]
+    return [_emptied(resume.text, resume.slots) for resume in resumes]
 
 
-def without_header(resumes: Sequence[Text]) -> list[str]:
+def without_header(resumes: Sequence[Template]) -> list[str]:
     """Write every résumé without the line that holds the name; with all slots empty where it is the only line."""
     bare = []
     for resume in resumes:
         other_lines = "\n".join(line for line in resume.text.split("\n") if NAME_SLOT not in line)
-        bare.append(_SLOT.sub("", other_lines or resume.text).strip())
+        bare.append(_emptied(other_lines or resume.text, resume.slots))
     return bare
+
+
+def _emptied(text: str, slots: Iterable[str]) -> str:
+    for slot in (NAME_SLOT, *slots):
+        text = text.replace(slot, "")
+    return text.strip()
 
 
 def spaced(texts: Sequence[str]) -> list[str]:

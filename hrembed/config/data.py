@@ -149,6 +149,10 @@ class DataInspectConfig(Section):
     language_sample: int = Field(
         default=2000, ge=0, description="Texts of four words or more whose language is guessed; 0 for none."
     )
+    show_text: bool = Field(
+        default=False,
+        description="Show the texts of examples, redacted as by `data anonymise`; otherwise row numbers and ids alone.",
+    )
     seed: int = Field(default=13, ge=0, description="Seed of the sample.")
 
 

@@ -125,6 +125,11 @@ class EvalConfig(Section):
         description="Number of worst queries kept for each model, and of largest wins and losses against the "
         "reference.",
     )
+    show_text: bool = Field(
+        default=False,
+        description="Show texts of queries and documents in `cases.json` and on pages, redacted as by "
+        "`data anonymise`; otherwise their ids alone.",
+    )
     search: SearchSection = SearchSection()
     cache: CacheSection = CacheSection()
     bootstrap: BootstrapSection = BootstrapSection()

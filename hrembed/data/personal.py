@@ -13,11 +13,19 @@ from hrembed.errors import ConfigError
 from hrembed.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from hrembed.records.data import PersonalType
 
+CANNOT_SEE = (
+    "rules find most e-mail addresses, phone numbers, links and labelled dates of birth, but no name inside a "
+    "sentence, no postal address and nothing that identifies a person indirectly; read a sample (docs/personal-data.md)"
+)
+"""What is said wherever a result is shown."""
+
 TYPES: tuple[PersonalType, ...] = ("email", "phone", "link", "birth-date", "name")
+TAGS: Mapping[PersonalType, str] = {type_: type_.upper().replace("-", "_") for type_ in TYPES}
+"""Type to the word of its placeholder."""
 
 
 @dataclass(frozen=True)
@@ -399,3 +407,8 @@ def replaced(spelled: Sequence[str], findings: Iterable[Finding], placeholder: C
         parts += [*spelled[at : finding.start], placeholder(finding, "".join(spelled[finding.start : finding.end]))]
         at = finding.end
     return "".join([*parts, *spelled[at:]])
+
+
+def cleaned(text: str, finder: Finder) -> str:
+    """Put plain placeholders (`[EMAIL]`) in place of all that is found."""
+    return replaced(text, finder.find(text), lambda finding, _: f"[{TAGS[finding.type]}]")

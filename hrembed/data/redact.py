@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hrembed.data.cells import Problem, Row
-from hrembed.data.personal import TYPES, replaced
-from hrembed.data.rows import DELIMITERS, read_rows
+from hrembed.data.locate import locate
+from hrembed.data.personal import TAGS, TYPES, Finder, Vocabulary, replaced
+from hrembed.data.rows import DELIMITERS, read_jsonl, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, writing
 from hrembed.records.data import PersonalCounts, PersonalTypeCounts
@@ -25,15 +26,14 @@ from hrembed.records.data import PersonalCounts, PersonalTypeCounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.data.personal import Finder, Finding
+    from hrembed.data.personal import Finding
     from hrembed.data.rows import Form
     from hrembed.records.data import PersonalType
 
 _FINDINGS = {"row": "int64", "field": "string", "type": "string", "start": "int64", "end": "int64"}
 _FIRST_ROWS = 5
-_TAGS = {type_: type_.upper().replace("-", "_") for type_ in TYPES}
-_TYPE_OF_TAG = {tag: type_ for type_, tag in _TAGS.items()}
-_NUMBERED = re.compile(rf"\[({'|'.join(_TAGS.values())})_([0-9]+)\]".encode())
+_TYPE_OF_TAG = {tag: type_ for type_, tag in TAGS.items()}
+_NUMBERED = re.compile(rf"\[({'|'.join(TAGS.values())})_([0-9]+)\]".encode())
 _MAX_DIGITS = 9
 _BATCH = 10_000
 
@@ -135,7 +135,7 @@ class Placeholders:
 
     def __call__(self, finding: Finding, original: str) -> str:
         """Say what replaces a finding."""
-        tag, key = _TAGS[finding.type], (finding.type, original)
+        tag, key = TAGS[finding.type], (finding.type, original)
         if self._last is None:
             return f"[{tag}]"
         if key not in self._given:
@@ -143,6 +143,31 @@ class Placeholders:
             self._given[key] = f"[{tag}_{self._last[finding.type]}]"
             self.originals[self._given[key]] = original
         return self._given[key]
+
+
+def ordinary_words() -> Vocabulary:
+    """Learn the lower-case words of the shipped corpus."""
+    vocabulary = Vocabulary()
+    for file in sorted(locate("shipped:hr-core").rglob("*.jsonl")):
+        for _, values in read_jsonl(file):
+            for key in ("text", "anchor", "positive"):
+                if isinstance(text := values.get(key), str):
+                    vocabulary.add(text)
+    return vocabulary
+
+
+def given_names() -> frozenset[str]:
+    """Read the first names of the shipped table, in lower case."""
+    rows = rows_or_raise(locate("shipped:names/us-census-2020.csv"), ("name",))
+    return frozenset(str(row.values["name"]).split()[0].lower() for row in rows)
+
+
+def finder_of(texts: Iterable[str], types: Collection[PersonalType] = TYPES) -> Finder:
+    """Make a finder that knows the ordinary words of the shipped corpus and of these texts."""
+    vocabulary = ordinary_words()
+    for text in texts:
+        vocabulary.add(text)
+    return Finder(types, vocabulary=vocabulary, given_names=given_names())
 
 
 def survey(file: Path, fields: Sequence[str], learn: Callable[[str], None], form: Form) -> int:

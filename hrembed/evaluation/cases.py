@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from hrembed.evaluation.slices import relevant_grades
-from hrembed.records.cases import RankedDocument, RelevantDocument, SideBySide, WonLost, WorstCase
+from hrembed.records.cases import RankedDocument, RelevantDocument, SideBySide, TaskCases, WonLost, WorstCase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hrembed.types import Floats, Ints, Ranking, Task
 
@@ -77,6 +77,48 @@ def won_lost(
         undefined=int(np.isnan(delta).sum()),
         most_won=tuple(side_by_side(row) for row in _lowest(task, np.where(won, -delta, np.nan))[:n]),
         most_lost=tuple(side_by_side(row) for row in _lowest(task, np.where(lost, delta, np.nan))[:n]),
+    )
+
+
+def texts_of(cases: TaskCases) -> Iterator[str]:
+    """Give every text that the cases of a task hold."""
+    for worst in cases.worst.values():
+        for case in worst:
+            yield case.text or ""
+            yield from (document.text or "" for document in case.ranked_first)
+            yield from (document.text or "" for document in case.should_have)
+    for side in cases.won_and_lost.values():
+        yield from (query.text or "" for query in (*side.most_won, *side.most_lost))
+
+
+def redacted(cases: TaskCases, clean: Callable[[str], str]) -> TaskCases:
+    """Pass every text of the cases through `clean`."""
+    return _rewritten(cases, lambda text: None if text is None else clean(text), redacted=True)
+
+
+def without_texts(cases: TaskCases) -> TaskCases:
+    """Leave ids, ranks and grades, and no text."""
+    return _rewritten(cases, lambda text: None, redacted=False)
+
+
+_Shown = TypeVar("_Shown", WorstCase, SideBySide, RankedDocument, RelevantDocument)
+
+
+def _rewritten(cases: TaskCases, rewrite: Callable[[str | None], str | None], *, redacted: bool) -> TaskCases:
+    def each(shown: tuple[_Shown, ...]) -> tuple[_Shown, ...]:
+        return tuple(one.model_copy(update={"text": rewrite(one.text)}) for one in shown)
+
+    def both(case: WorstCase) -> WorstCase:
+        shown = {"ranked_first": each(case.ranked_first), "should_have": each(case.should_have)}
+        return case.model_copy(update={"text": rewrite(case.text), **shown})
+
+    return TaskCases(
+        worst={model: tuple(both(case) for case in worst) for model, worst in cases.worst.items()},
+        won_and_lost={
+            name: side.model_copy(update={"most_won": each(side.most_won), "most_lost": each(side.most_lost)})
+            for name, side in cases.won_and_lost.items()
+        },
+        redacted=redacted,
     )
 
 

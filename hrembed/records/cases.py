@@ -10,13 +10,13 @@ class RankedDocument(Record):
 
     Attributes:
         id: Its id.
-        text: Its text.
+        text: Its text after redaction; null where texts are not shown.
         score: Similarity to the query.
         grade: Its relevance; null when nobody judged it.
     """
 
     id: str
-    text: str
+    text: str | None
     score: float
     grade: int | None
 
@@ -26,13 +26,13 @@ class RelevantDocument(Record):
 
     Attributes:
         id: Its id.
-        text: Its text.
+        text: Its text after redaction; null where texts are not shown.
         grade: Its relevance, 1 or more.
         rank: Where it stands, from 1; null when not in the ranking.
     """
 
     id: str
-    text: str
+    text: str | None
     grade: int
     rank: int | None
 
@@ -43,7 +43,7 @@ class WorstCase(Record):
     Attributes:
         value: Headline metric of the query.
         query: Its id.
-        text: Its text.
+        text: Its text after redaction; null where texts are not shown.
         ranked_first: What the model ranked first.
         relevant: Number of relevant documents.
         should_have: Some of them, best grade first, then best rank, then in the order of the corpus.
@@ -51,7 +51,7 @@ class WorstCase(Record):
 
     value: float
     query: str
-    text: str
+    text: str | None
     ranked_first: tuple[RankedDocument, ...]
     relevant: int
     should_have: tuple[RelevantDocument, ...]
@@ -62,7 +62,7 @@ class SideBySide(Record):
 
     Attributes:
         query: Its id.
-        text: Its text.
+        text: Its text after redaction; null where texts are not shown.
         first: Headline metric with the model.
         second: The same with the reference.
         first_rank: Where the relevant document that stands highest stands with the model, from 1; null when none is
@@ -71,7 +71,7 @@ class SideBySide(Record):
     """
 
     query: str
-    text: str
+    text: str | None
     first: float
     second: float
     first_rank: int | None
@@ -104,7 +104,9 @@ class TaskCases(Record):
     Attributes:
         worst: Model -> the queries on which it fails most.
         won_and_lost: `MODEL against REFERENCE` -> where they differ most.
+        redacted: Whether texts are shown, after redaction; otherwise ids alone.
     """
 
     worst: dict[str, tuple[WorstCase, ...]]
     won_and_lost: dict[str, WonLost]
+    redacted: bool = False

@@ -17,8 +17,10 @@ from hrembed.audit.stimuli import (
     spaced,
     stimuli_hash,
     strange_names,
+    templates,
     without_header,
     without_slots,
+    words_in_braces,
 )
 from hrembed.data.locate import locate
 from hrembed.data.read import read_table
@@ -28,7 +30,7 @@ from hrembed.types import Text
 if TYPE_CHECKING:
     from pathlib import Path
 
-RESUMES = [Text("r1", "{name}\nNurse. Ward.{pronouns}"), Text("r2", "Driver {name}")]
+RESUMES = templates([Text("r1", "{name}\nNurse. Ward.{pronouns}"), Text("r2", "Driver {name}")])
 SHIPPED = list(csv.DictReader(locate("shipped:names/us-census-2020.csv").read_text(encoding="utf-8").splitlines()))
 
 
@@ -95,7 +97,20 @@ def test_texts_fill_their_slot_and_empty_the_others():
     assert without_slots(RESUMES) == ["Nurse. Ward.", "Driver"]
     assert without_header(RESUMES) == ["Nurse. Ward.", "Driver"]
     assert spaced(["a. b\nc"]) == ["a.  b\n\nc"]
-    assert fill([Text("r", "{name} knows {Java} and { }")], ["Ada"]) == ["Ada knows {Java} and { }"]
+    assert fill(templates([Text("r", "{name} knows {Java} and { }")]), ["Ada"]) == ["Ada knows {Java} and { }"]
+
+
+def test_words_in_braces_that_are_no_slots_belong_to_the_text():
+    written = "\\section{welding} {name} runs `echo ${host}` for {sql} teams. {pronouns} {hobby}"
+    [resume] = templates([Text("r", written)], ["hobby"])
+    kept = "\\section{welding} Ada runs `echo ${host}` for {sql} teams."
+    assert fill([resume], ["Ada"]) == [kept]
+    assert fill([resume], ["chess"], "{hobby}") == [kept.replace("Ada", "") + "  chess"]
+    assert without_slots([resume]) == [kept.replace("Ada", "")]
+    assert without_header([resume]) == [kept.replace("Ada", "")]
+    assert words_in_braces([resume]) == {"{host}": 1, "{sql}": 1, "{welding}": 1}
+    # A wording or a name in braces is not emptied in turn.
+    assert fill([resume], ["{pronouns}"])[0].count("{pronouns}") == 1
 
 
 def test_names_of_other_scripts_are_filled_and_told():

@@ -130,6 +130,6 @@ def run_full_of(text: str, runs: Path) -> Path:
     with open_run(Workspace(runs), "eval", config.model_dump(mode="json"), seeds={}) as run:
         run.add_model(text, text, text)
         run.write_metrics(record)
-        write_record(run.path / "cases.json", {text: TaskCases(worst={text: (case,)}, won_and_lost={})})
+        write_record(run.path / "cases.json", {text: TaskCases(worst={text: (case,)}, won_and_lost={}, redacted=True)})
         (run.path / 'evil"><b>.txt').write_text("x", encoding="utf-8")
     return run.path

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.audit.measures import Measurements
+    from hrembed.audit.stimuli import Template
     from hrembed.commands.bias_audit.stimuli import Stimuli
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.types import Encoder, Floats, Text
@@ -35,7 +36,7 @@ class ModelScores:
 
     encoder: Encoder
     jobs: Sequence[Text]
-    resumes: Sequence[Text]
+    resumes: Sequence[Template]
 
     def chunks(self, texts: Sequence[str]) -> Iterator[tuple[slice, Floats, Floats]]:
         """Yield a range of jobs, scores (J, R, N) of `texts` (R x N), and scores (J, R) of the nameless résumés.

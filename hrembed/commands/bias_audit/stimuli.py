@@ -8,7 +8,17 @@ import numpy as np
 
 from hrembed.audit.answers import read_answers
 from hrembed.audit.cues import CUE_COLUMNS, SPELLING, TITLE_COLUMNS, foreign_english, read_cues, read_titles
-from hrembed.audit.stimuli import NAME_SLOT, Units, choose_names, fill, half_of, name_features, without_slots
+from hrembed.audit.stimuli import (
+    NAME_SLOT,
+    Units,
+    choose_names,
+    fill,
+    half_of,
+    name_features,
+    templates,
+    without_slots,
+    words_in_braces,
+)
 from hrembed.data.locate import locate
 from hrembed.data.read import read_names, read_records, read_table
 from hrembed.errors import DataError, ModelError
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.audit.cues import JobTitle
+    from hrembed.audit.stimuli import Template
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.runs.record import Run
     from hrembed.types import Bools, Floats, Text
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
 TITLES = "titles"
 
 
+_LISTED = 5
 WORDINGS = 8  # seeds of typos and of foreign English
 
 
@@ -45,7 +57,7 @@ class Stimuli(NamedTuple):
     """
 
     jobs: Sequence[Text]
-    resumes: Sequence[Text]
+    resumes: Sequence[Template]
     names: Units
     features: dict[str, Floats]
     cues: dict[str, Units]
@@ -82,9 +94,11 @@ def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
         files["titles"] = locate(section.titles)
     for part, path in files.items():
         run.add_input(part, path)
-    jobs, resumes = read_records(files["jobs"], ""), read_records(files["resumes"], NAME_SLOT)
+    jobs = read_records(files["jobs"], "")
+    resumes = templates(read_records(files["resumes"], NAME_SLOT), [cue for cue in config.cues if cue != SPELLING])
     if len(resumes) < 2:
         raise DataError(f"{files['resumes']}: an audit needs two résumés or more to know how much scores vary")
+    _name_words_in_braces(resumes, run)
     rows = half_of(_read_groups(files["names"], section.attributes, run), section.attributes, section.half)
     tokens = _tokens(config, run.root, [row["name"] for row in rows])
     names = choose_names(rows, section.attributes, section.names_per_cell, tokens)
@@ -125,6 +139,15 @@ def _read_groups(file: Path, attributes: Sequence[str], run: Run) -> list[dict[s
     return rows
 
 
+def _name_words_in_braces(resumes: Sequence[Template], run: Run) -> None:
+    counts = words_in_braces(resumes)
+    if counts:
+        listed = ", ".join(f"{word} in {number:,}" for word, number in list(counts.items())[:_LISTED])
+        further = f" and {len(counts) - _LISTED:,} further words" if len(counts) > _LISTED else ""
+        slots = ", ".join(sorted({NAME_SLOT, *resumes[0].slots}))
+        run.progress.note(f"{listed}{further} of {len(resumes):,} résumés: kept as text, since slots are {slots}")
+
+
 def _tokens(config: AuditConfig, runs_dir: Path, names: Sequence[str]) -> list[int] | None:
     """Tokens of each name for a model that has a tokenizer at hand; None for others."""
     if config.model is None:
@@ -143,7 +166,7 @@ def _spellings() -> Units:
     return Units(names, {SPELLING: tuple(group for _, group in keys)}, tuple(seed for seed, _ in keys))
 
 
-def cue_texts(resumes: Sequence[Text], cue: str, units: Units) -> list[str]:
+def cue_texts(resumes: Sequence[Template], cue: str, units: Units) -> list[str]:
     """Write every résumé with every wording of a cue, R x N texts, résumé by résumé."""
     if cue != SPELLING:
         return fill(resumes, units.names, f"{{{cue}}}")

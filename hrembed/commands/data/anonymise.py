@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING
 
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file
-from hrembed.data.personal import Finder, Vocabulary
-from hrembed.data.redact import Placeholders, Reader, findings_sink, numbers_in_use, redact, survey
+from hrembed.data.personal import Finder
+from hrembed.data.redact import (
+    Placeholders,
+    Reader,
+    findings_sink,
+    given_names,
+    numbers_in_use,
+    ordinary_words,
+    redact,
+    survey,
+)
 from hrembed.data.redact import scan as scan_file
-from hrembed.data.rows import Form, read_jsonl, rows_or_raise
+from hrembed.data.rows import Form
 from hrembed.files import json_text, writing
 from hrembed.records.data import DataAnonymiseRecord
 from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.config.data import DataAnonymiseConfig, PersonalSection
@@ -100,21 +109,11 @@ def _survey(path: Path, fields: Sequence[str], section: PersonalSection, form: F
         DataError: A row cannot be read, the file is empty, or has none of the columns.
         ConfigError: A region or the encoding is unknown.
     """
-    vocabulary = Vocabulary()
     if "name" not in section.types:
         return Finder(section.types, section.regions), survey(path, fields, lambda text: None, form)
-    for text in _shipped_texts():
-        vocabulary.add(text)
-    names = rows_or_raise(locate("shipped:names/us-census-2020.csv"), ("name",))
-    given_names = {row.values["name"].split()[0].lower() for row in names}
-    finder = Finder(section.types, section.regions, vocabulary, given_names)
+    vocabulary = ordinary_words()
+    finder = Finder(section.types, section.regions, vocabulary, given_names())
     return finder, survey(path, fields, vocabulary.add, form)
-
-
-def _shipped_texts() -> Iterator[str]:
-    for file in sorted(locate("shipped:hr-core").rglob("*.jsonl")):
-        for _, values in read_jsonl(file):
-            yield from (text for key, text in values.items() if key in {"text", "anchor", "positive"})
 
 
 def table(counts: PersonalCounts) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,8 +25,10 @@ from hrembed.data.inspect import (
     task_repeats,
 )
 from hrembed.data.locate import locate
-from hrembed.data.pairs import pair_row, pairs_file, read_pairs
+from hrembed.data.pairs import pairs_file, read_pairs
+from hrembed.data.personal import CANNOT_SEE, cleaned
 from hrembed.data.read import read_every_split
+from hrembed.data.redact import finder_of
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl
 from hrembed.language import UNSURE
@@ -54,9 +56,10 @@ if TYPE_CHECKING:
     )
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
-    from hrembed.types import Ints, Task
+    from hrembed.types import Ints, Pair, Task
 
 _EXAMPLES = 10
+_NO_TEXTS = "Examples show no text, which may be personal data; `show_text: true` shows it after redaction."
 _SHOWN_EXAMPLES = 2
 _SHOWN_KINDS = 8
 _BATCH = 1000
@@ -83,13 +86,13 @@ class _Example:
         kind: Kind of pair, or `query`.
         group: What it belongs to; empty when unknown.
         texts: Side in the singular to its text.
-        row: Its line in `examples.jsonl`.
+        facts: What else its row says: where it stands, ids, a grade.
     """
 
     kind: str
     group: str
-    texts: Mapping[str, str]
-    row: Mapping[str, str | int | list[str]]
+    texts: Mapping[str, str | list[str]]
+    facts: Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,8 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
 
     Only the tokenizer of the model is read. When the texts hold more than twenty million characters, which
     would keep it busy for minutes, lengths are those of a sample of the rows; all else is counted in full.
-    The run folder gets `inspect.png` and, with ten rows of every kind, `examples.jsonl`.
+    The run folder gets `inspect.png` and, with ten rows of every kind, `examples.jsonl`: row numbers and ids, and on
+    request texts after redaction.
 
     Args:
         config: Validated settings.
@@ -172,9 +176,36 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
             group_sizes=describe_groups(sizes),
         )
         run.write_metrics(record)
-        write_jsonl(run.path / "examples.jsonl", [example.row for example in content.examples])
+        examples = _redacted(content.examples) if config.show_text else [_without_texts(e) for e in content.examples]
+        write_jsonl(run.path / "examples.jsonl", [_line_of(example) for example in examples])
         draw_inspection(run.path / "inspect.png", _picture(config, content, lengths, sizes, record.languages))
-    return CommandResult(str(run.path), "ok", record, _tables(content, record))
+    notice = f"Examples were redacted: {CANNOT_SEE}." if config.show_text else _NO_TEXTS
+    return CommandResult(str(run.path), "ok", record, _tables(content, record, examples), notice=notice)
+
+
+def _without_texts(example: _Example) -> _Example:
+    return replace(example, texts={})
+
+
+def _redacted(examples: Sequence[_Example]) -> list[_Example]:
+    """Put placeholders into all texts of the examples."""
+
+    def clean(value: str | list[str]) -> str | list[str]:
+        return cleaned(value, finder) if isinstance(value, str) else [cleaned(text, finder) for text in value]
+
+    finder = finder_of(
+        text
+        for example in examples
+        for value in example.texts.values()
+        for text in ([value] if isinstance(value, str) else value)
+    )
+    return [
+        replace(example, texts={side: clean(value) for side, value in example.texts.items()}) for example in examples
+    ]
+
+
+def _line_of(example: _Example) -> dict[str, str | int | list[str]]:
+    return {"kind": example.kind, "group": example.group, **example.facts, **example.texts}
 
 
 def _open(config: DataInspectConfig, run: Run) -> _Content:
@@ -213,13 +244,23 @@ def _open_pairs(file: Path, seed: int) -> _Content:
             _Example(
                 pairs[n].kind,
                 pairs[n].group,
-                {"anchor": pairs[n].anchor, "positive": pairs[n].positive},
-                pair_row(pairs[n]),
+                _texts_of(pairs[n]),
+                {
+                    "row": n + 1,
+                    "anchor_id": pairs[n].anchor_id,
+                    "positive_id": pairs[n].positive_id,
+                    "family": pairs[n].family,
+                },
             )
             for positions in sample_by_label(kinds, _EXAMPLES, seed).values()
             for n in positions
         ],
     )
+
+
+def _texts_of(pair: Pair) -> dict[str, str | list[str]]:
+    texts: dict[str, str | list[str]] = {"anchor": pair.anchor, "positive": pair.positive}
+    return {**texts, "negative": list(pair.negatives)} if pair.negatives else texts
 
 
 def _open_task(folder: Path, seed: int) -> _Content:
@@ -249,16 +290,8 @@ def _task_examples(task: Task, seed: int) -> list[_Example]:
     for n in sample_by_label(["query"] * len(task.queries), _EXAMPLES, seed)["query"]:
         query = task.queries[n]
         document, grade = max(task.qrels[query.id].items(), key=lambda item: item[1])
-        row: dict[str, str | int | list[str]] = {
-            "kind": "query",
-            "group": query.group,
-            "query_id": query.id,
-            "query": query.text,
-            "document_id": document,
-            "document": texts[document],
-            "grade": grade,
-        }
-        examples.append(_Example("query", query.group, {"query": query.text, "document": texts[document]}, row))
+        facts: dict[str, str | int] = {"query_id": query.id, "document_id": document, "grade": grade}
+        examples.append(_Example("query", query.group, {"query": query.text, "document": texts[document]}, facts))
     return examples
 
 
@@ -331,7 +364,9 @@ def _picture(
     )
 
 
-def _tables(content: _Content, record: DataInspectRecord) -> dict[str, list[dict[str, str]]]:
+def _tables(
+    content: _Content, record: DataInspectRecord, examples: Sequence[_Example]
+) -> dict[str, list[dict[str, str]]]:
     lengths, languages = record.lengths, record.languages
     limit = "no limit" if lengths.limit is None else f"the model cuts above {lengths.limit:,}"
     sample = "" if all(side.rows == side.texts for side in lengths.sides.values()) else ", of a sample"
@@ -349,7 +384,7 @@ def _tables(content: _Content, record: DataInspectRecord) -> dict[str, list[dict
         ],
         f"Languages of {languages.sample:,} texts": _language_rows(languages),
         f"Group sizes, in {content.members}": _size_rows(record.group_sizes),
-        f"Examples ({_EXAMPLES} of each kind in examples.jsonl)": _example_rows(content.examples),
+        f"Examples ({_EXAMPLES} of each kind in examples.jsonl)": _example_rows(examples),
     }
     return {title: rows for title, rows in tables.items() if rows}
 
@@ -427,8 +462,9 @@ def _example_rows(examples: Sequence[_Example]) -> list[dict[str, str]]:
     for example in examples:
         seen[example.kind] = seen.get(example.kind, 0) + 1
         if seen[example.kind] <= _SHOWN_EXAMPLES and len(seen) <= _SHOWN_KINDS:
-            texts = {side: _line(text) for side, text in example.texts.items()}
-            rows.append({"kind": example.kind, "group": example.group, **texts})
+            texts = {side: _line(text) for side, text in example.texts.items() if isinstance(text, str)}
+            facts = {} if texts else {name: str(fact) for name, fact in example.facts.items()}
+            rows.append({"kind": example.kind, "group": example.group, **facts, **texts})
     return rows
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hrembed.data.personal import CANNOT_SEE, cleaned
+from hrembed.data.redact import finder_of
 from hrembed.errors import DataError
-from hrembed.evaluation.cases import won_lost, worst_cases
+from hrembed.evaluation.cases import redacted, texts_of, without_texts, won_lost, worst_cases
 from hrembed.evaluation.perturb import perturb
 from hrembed.evaluation.slices import SliceSettings, score_slices, slice_labels
 from hrembed.evaluation.task_result import SplitScores, write_task_results
@@ -70,7 +72,9 @@ def details(
         {task.name: _robustness(task, systems, results[task.name], config, progress) for task in ranked}
         if config.robustness.changes
         else {},
-        {task.name: _cases(task, results[task.name], config) for task in ranked} if config.worst else {},
+        _shown({task.name: _cases(task, results[task.name], config) for task in ranked}, config, progress)
+        if config.worst
+        else {},
     )
 
 
@@ -162,6 +166,15 @@ def _cases(task: Task, measures: Mapping[str, Measures], config: EvalConfig) -> 
             for model in others
         },
     )
+
+
+def _shown(cases: dict[str, TaskCases], config: EvalConfig, progress: Progress) -> dict[str, TaskCases]:
+    """Leave ids alone, or, where texts are asked for, redact them."""
+    if not config.show_text:
+        return {task: without_texts(of_task) for task, of_task in cases.items()}
+    finder = finder_of(text for of_task in cases.values() for text in texts_of(of_task))
+    progress.note(f"cases.json shows texts after redaction: {CANNOT_SEE}")
+    return {task: redacted(of_task, lambda text: cleaned(text, finder)) for task, of_task in cases.items()}
 
 
 def write_details(

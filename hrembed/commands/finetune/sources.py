@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.audit.stimuli import NAME_SLOT, fill, half_of
+from hrembed.audit.stimuli import NAME_SLOT, fill, half_of, templates
 from hrembed.config.losses import TAKE_NEGATIVES, BatchHardLoss, CosentLoss, InvarianceLoss
 from hrembed.data.labelled import TRAIN, pair_columns, read_label_task, read_pair_task
 from hrembed.data.locate import locate
@@ -114,7 +114,7 @@ def _labelled(path: Path, limit: int | None, rng: np.random.Generator) -> Source
 
 def _swapped(path: Path, loss: InvarianceLoss, limit: int | None, rng: np.random.Generator) -> Source:
     """Write every résumé under pairs of names that differ in a group."""
-    resumes = read_records(path, NAME_SLOT)
+    resumes = templates(read_records(path, NAME_SLOT))
     names = half_of(read_names(locate(loss.names), loss.attributes), loss.attributes, loss.half)
     groups = [tuple(row[attribute] for attribute in loss.attributes) for row in names]
     if len(set(groups)) < 2:

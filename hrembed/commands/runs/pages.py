@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hrembed.commands.eval.tables import tables_of as eval_tables
 from hrembed.commands.gate.tables import tables_of as gate_tables
 from hrembed.config.eval import EvalConfig
+from hrembed.data.personal import CANNOT_SEE
 from hrembed.errors import DataError
 from hrembed.files import json_text
 from hrembed.records.base import as_json
@@ -18,10 +19,11 @@ from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hrembed.records.base import CommandRecord
+    from hrembed.records.cases import RankedDocument, RelevantDocument
     from hrembed.reports.page import Part
     from hrembed.runs.past import PastRun
 
@@ -34,6 +36,7 @@ _ALT = {
 _ROWS = ("per_query.parquet", "per_name.parquet")
 _KINDS = {"pass": "verdict-pass", "better": "verdict-pass", "fail": "verdict-fail", "worse": "verdict-fail"}
 _EXAMPLES = 10
+_NO_TEXTS = "Ids alone: texts may hold personal data. `show_text: true` of `hrembed eval` shows them after redaction."
 
 
 def write_run_page(run: PastRun, path: Path, to_run: str) -> None:
@@ -120,7 +123,7 @@ def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
 
 
 def _cases(run: PastRun) -> Iterator[Part]:
-    """The queries where models fail most, with what they ranked first; texts are those of the task."""
+    """The queries where models fail most, with what they ranked first: ids, and texts where they were redacted."""
     if not run.holds("cases.json"):
         return
     for task, found in run.records("cases.json", TaskCases).items():
@@ -128,16 +131,23 @@ def _cases(run: PastRun) -> Iterator[Part]:
             {
                 "model": model,
                 "query": case.query,
-                "text": case.text,
+                **({"text": case.text or ""} if found.redacted else {}),
                 "value": f"{case.value:.3f}",
-                "ranked first": "; ".join(document.text for document in case.ranked_first),
-                "should have been": "; ".join(document.text for document in case.should_have),
+                "ranked first": _listed(case.ranked_first, with_text=found.redacted),
+                "should have been": _listed(case.should_have, with_text=found.redacted),
             }
             for model, cases in found.worst.items()
             for case in cases[:_EXAMPLES]
         ]
         if rows:
-            yield Table(f"Where models fail most: {task}", rows)
+            note = f"Texts were redacted: {CANNOT_SEE}." if found.redacted else _NO_TEXTS
+            yield Table(f"Where models fail most: {task}", rows, note=note)
+
+
+def _listed(documents: Sequence[RankedDocument | RelevantDocument], *, with_text: bool) -> str:
+    if with_text:
+        return "; ".join(f"{document.id}: {document.text}" for document in documents)
+    return ", ".join(document.id for document in documents)
 
 
 def _pictures(run: PastRun) -> Iterator[Part]:

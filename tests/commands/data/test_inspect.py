@@ -109,11 +109,45 @@ def test_the_run_folder_holds_numbers_examples_and_a_picture(tmp_path: Path, cap
     assert manifest["seeds"] == {"sample": 7}
     assert manifest["inputs"]["source"]["sha256"] == sha256(pairs_of_four)
     rows = [json.loads(line) for line in (run / "examples.jsonl").read_text().splitlines()]
-    expected = [{key: value for key, value in asdict(pair).items() if key != "negatives"} for pair in PAIRS]
-    assert sorted(rows, key=str) == sorted(expected, key=str)
+    texts = ("anchor", "positive", "negatives")
+    expected = [
+        {"row": n, **{key: value for key, value in asdict(pair).items() if key not in texts}}
+        for n, pair in enumerate(PAIRS, start=1)
+    ]
+    assert sorted(rows, key=lambda row: row["row"]) == expected
     assert metrics["group_sizes"]["groups"] == 2
     written = (run / "metrics.json").read_text() + (run / "log.txt").read_text() + json.dumps(manifest)
     assert "gh ij" not in written
+
+
+PERSON = {
+    "anchor": "Person for the front desk",
+    "positive": "Writes to j.tove@example.com daily",
+    "negative": "Call 020 7946 0991, ask for the head",
+    "anchor_id": "a1",
+}
+
+
+def test_texts_are_shown_only_when_asked_and_after_redaction(tmp_path: Path, capsys):
+    source = jsonl(tmp_path / "p.jsonl", [PERSON])
+    argv = ["data", "inspect", str(source), "--runs-dir", str(tmp_path / "runs"), "--set", "model=bm25"]
+    written = {}
+    for asked in ("false", "true"):
+        before = set((tmp_path / "runs").glob("data-inspect/*"))
+        assert main([*argv, "--set", f"show_text={asked}"]) == 0
+        shown = capsys.readouterr().out
+        [run] = set((tmp_path / "runs").glob("data-inspect/*")) - before
+        written[asked] = (run / "examples.jsonl").read_text(encoding="utf-8")
+        for secret in ("j.tove", "7946"):
+            assert secret not in shown + written[asked]
+        said = {"false": "show_text: true", "true": "no name inside a sentence"}[asked]
+        assert said in " ".join(shown.split())
+    row = json.loads(written["false"])
+    assert not {"anchor", "positive", "negative"} & set(row)
+    assert (row["row"], row["anchor_id"]) == (1, "a1")
+    row = json.loads(written["true"])
+    assert row["positive"] == "Writes to [EMAIL] daily"
+    assert row["negative"] == ["Call [PHONE], ask for the head"]
 
 
 def test_ten_examples_of_each_kind(tmp_path: Path, capsys):
@@ -185,7 +219,7 @@ def test_only_a_sample_of_rows_is_measured_when_texts_are_many(tmp_path: Path, p
 
 def test_the_terminal_shows_what_was_found(tmp_path: Path, capsys, pairs_of_four: Path, tiny_model: Path):
     argv = ["data", "inspect", str(pairs_of_four), "--set", f"model=path:{tiny_model}", "--runs-dir", str(tmp_path)]
-    assert main(argv) == 0
+    assert main([*argv, "--set", "show_text=true"]) == 0
     shown = capsys.readouterr().out
     assert "the model cuts above 64" in shown
     assert "1 (25.0%)" in shown
@@ -256,7 +290,8 @@ def test_a_damaged_tokenizer_ends_with_four(tmp_path: Path, capsys, pairs_of_fou
 
 def test_texts_that_look_like_markup_are_shown_as_they_are(capsys, tmp_path):
     file = jsonl(tmp_path / "p.jsonl", [{"anchor": "a [/b] c", "positive": "[red]x"}])
-    assert main(["data", "inspect", str(file), "--set", "model=bm25", "--runs-dir", str(tmp_path / "runs")]) == 0
+    settings = ["--set", "model=bm25", "--set", "show_text=true"]
+    assert main(["data", "inspect", str(file), *settings, "--runs-dir", str(tmp_path / "runs")]) == 0
     shown = capsys.readouterr().out
     assert "a [/b] c" in shown
     assert "[red]x" in shown

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hrembed.cli.app import main
 from hrembed.commands.eval.run import run_evaluate
+from hrembed.commands.runs.pages import write_run_page
 from hrembed.config.eval import EvalConfig, RobustnessSection, SliceSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.errors import ConfigError, DataError
@@ -154,6 +155,26 @@ def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: 
     assert len(cases["worst"]["tfidf"]) == 2
     lost = cases["won_and_lost"]["bm25 against tfidf"]
     assert lost["won"] + lost["lost"] + lost["tied"] == 4
+
+
+def test_cases_hold_ids_alone_or_redacted_texts(task: Path, tmp_path: Path):
+    corpus = task / "corpus.jsonl"
+    rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["text"] = f"{row['text']} Write to t.hale{row['_id']}@example.net."
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for asked in (False, True):
+        settings = config(TaskSection(path=str(task)), show_text=asked)
+        run = Path(run_evaluate(settings, Workspace(tmp_path / f"runs-{asked}")).run)
+        written = (run / "cases.json").read_text(encoding="utf-8")
+        assert "t.hale" not in written
+        assert ("Write to [EMAIL]." in written) == asked
+        assert json.loads(written)["task/test"]["redacted"] == asked
+        assert json.loads(written)["task/test"]["worst"]["tfidf"][0]["query"].startswith("q")
+        write_run_page(find_run(tmp_path / f"runs-{asked}", "latest"), tmp_path / "page.html", "run")
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "t.hale" not in page
+        assert ("Write to [EMAIL]." in page) == asked
 
 
 def test_retention_is_a_family_of_its_own(task: Path, similar: Path, tmp_path: Path):

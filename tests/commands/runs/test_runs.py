@@ -13,6 +13,8 @@ from hrembed.commands.runs.decide import decide_on_run
 from hrembed.commands.runs.prune import prune_runs
 from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.files import write_json, write_text
+from hrembed.records.base import write_record
+from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -93,6 +95,22 @@ def test_pages_are_written_beside_the_runs_and_linked(runs: Path):
     name = past_runs(runs, "eval")[0].path.name
     page = (runs / "reports" / f"eval--{name}.html").read_text(encoding="utf-8")
     assert f'href="../eval/{name}/per_query.parquet"' in page
+
+
+def test_a_page_shows_ids_of_worst_queries_and_texts_only_after_redaction(runs: Path):
+    """Also a run of an earlier version, whose file holds texts that nobody redacted."""
+    document = RankedDocument(id="d-17", text="Ola Nordby, ola@example.net", score=0.5, grade=None)
+    case = WorstCase(value=0.0, query="q-9", text="clerk", ranked_first=(document,), relevant=0, should_have=())
+    for redacted in (False, True):
+        with open_run(Workspace(runs), "eval", {}, seeds={}) as run:
+            cases = TaskCases(worst={"m": (case,)}, won_and_lost={}, redacted=redacted)
+            write_record(run.path / "cases.json", {"t": cases})
+        report_runs(runs, [])
+        page = (runs / "reports" / f"eval--{run.path.name}.html").read_text(encoding="utf-8")
+        assert "q-9" in page
+        assert "d-17" in page
+        assert ("ola@example.net" in page) == redacted
+        assert ("no name inside a sentence" if redacted else "show_text: true") in page
 
 
 def test_what_a_user_wrote_stays_text(runs: Path):
