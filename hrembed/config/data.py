@@ -187,6 +187,11 @@ class PersonalSection(Section):
     )
 
 
+def _check_name_columns(name_columns: tuple[str, ...], section: PersonalSection) -> None:
+    if name_columns and "name" not in section.types:
+        raise ValueError("`name_columns` needs `name` among `personal_data.types`")
+
+
 class DataCheckConfig(Section):
     """`hrembed data check`: does training data leak into tasks, or hold personal data?"""
 
@@ -208,9 +213,20 @@ class DataCheckConfig(Section):
         "also without its queries, with `documents` without any text of it.",
     )
     personal: bool = Field(default=False, description="Also look for personal data in the training texts.")
+    name_columns: tuple[str, ...] = Field(
+        default=(),
+        description="Columns with the person's name, which is counted with its parts in all texts of the row.",
+    )
     personal_data: PersonalSection = PersonalSection()
     limits: LeakLimits = LeakLimits()
     seed: int = Field(default=13, ge=0, description="Seed of the sampled batches.")
+
+    @model_validator(mode="after")
+    def _names(self) -> DataCheckConfig:
+        _check_name_columns(self.name_columns, self.personal_data)
+        if self.name_columns and not self.personal:
+            raise ValueError("`name_columns` is used only where `personal: true` asks for personal data")
+        return self
 
 
 class DataAnonymiseConfig(Section):
@@ -224,6 +240,10 @@ class DataAnonymiseConfig(Section):
         min_length=1,
         description="Columns that are cleaned, where the file has them.",
     )
+    name_columns: tuple[str, ...] = Field(
+        default=(),
+        description="Columns with the person's name: replaced, and so are the name and its parts in texts of the row.",
+    )
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="Between cells; null goes by the ending of the name."
     )
@@ -233,6 +253,11 @@ class DataAnonymiseConfig(Section):
         default=False,
         description="Number the placeholders and write `map.json`, which turns them back. Guard that file.",
     )
+
+    @model_validator(mode="after")
+    def _names(self) -> DataAnonymiseConfig:
+        _check_name_columns(self.name_columns, self.personal_data)
+        return self
 
 
 class DataRestoreConfig(Section):

@@ -3,12 +3,17 @@
 Everything here is a rule that can be read, so that it is clear what is *not* found: `docs/personal-data.md` lists it.
 """
 
+# ruff: noqa: RUF001  (labels in other scripts)
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from hrembed.data.common_words import MONTHS, PLACES, PRODUCTS
+from hrembed.data.views import plain, without_tags
 from hrembed.errors import ConfigError
 from hrembed.registry import nearest
 
@@ -50,24 +55,35 @@ def _any(*patterns: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
 # --- e-mail -----------------------------------------------------------------------------------------------------------
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _HOST = rf"(?:{_LABEL}\.){{1,8}}(?:xn--[a-z0-9-]{{2,59}}|[^\W\d_]{{2,24}})"
-_AT = r"[ \t]{0,3}[\[({<][ \t]{0,3}(?:at|ät|arroba|chez|@)[ \t]{0,3}[\])}>][ \t]{0,3}"
+_OPEN, _CLOSE = r"\\?[\[({<][ \t]{0,3}", r"[ \t]{0,3}\\?[\])}>]"
+_AT = (
+    rf"(?:[ \t]{{0,3}}{_OPEN}(?:at|ät|arroba|chez|@){_CLOSE}[ \t]{{0,3}}|[(\[]a[)\]]|_at_|-at-(?=[\w-]{{2,40}}\.[a-z]))"
+)
 _DOT = (
-    r"(?:[ \t]{0,3}[\[({<][ \t]{0,3}(?:dot|punkt|point|punto|\.)[ \t]{0,3}[\])}>][ \t]{0,3}"
+    rf"(?:[ \t]{{0,3}}{_OPEN}(?:dot|punkt|point|punto|\.){_CLOSE}[ \t]{{0,3}}"
     r"|[ \t]{1,3}(?:dot|punkt|point|punto)[ \t]{1,3}|\.)"
 )
 _DOTTED = rf"{_LABEL}(?:{_DOT}{_LABEL}){{0,5}}{_DOT}[^\W\d_]{{2,24}}"
+# With a space at a dot, or broken over lines; only endings that are no words: `j.doe@post. In 2019`.
+_ENDING = r"(?:com|org|net|edu|gov|info|biz|io|de|fr|uk|eu|ch|nl|pl|se|dk|fi|es|ca|au|ru|cn|br|mx|jp|kr|tr|ie|nz|za)"
+_BREAK = r"[ \t]{0,3}\r?\n[ \t>]{0,4}"
+_LOOSE_DOT = r"(?:[ \t]{0,2}\.[ \t]{0,2})"
+_LOOSE_HOST = rf"{_LABEL}(?:{_LOOSE_DOT}{_LABEL}){{0,3}}{_LOOSE_DOT}(?-i:{_ENDING}|{_ENDING.upper()})(?!\w)"
 # The sign and what stands behind it come first, and then what stands before: every letter could begin an address.
 _AT_HOST = _any(
-    rf"(?P<sign>[@\uff20]{_HOST})",
+    rf"(?P<sign>[@\uff20](?:{_HOST}|{_LOOSE_HOST}))",
+    rf"(?P<broken>@{_BREAK}{_HOST}|@(?:{_LABEL}\.){{0,3}}{_LABEL}"
+    rf"(?:\.{_BREAK}|{_BREAK}\.|-{_BREAK}[\w-]{{1,40}}\.)"
+    rf"(?-i:{_ENDING})(?!\w)|{_BREAK}@{_HOST})",
     rf"(?P<bracket>{_AT}{_DOTTED})",
     # `jane.doe @ example.org`, `jane at gmail dot com`; but also `Engineer @ Booking.com`, `team at yahoo.com`.
-    rf"(?P<spaced>(?:[ \t](?:@|at)[ \t]{{1,3}}|@[ \t]{{1,3}}|[ \t]@){_DOTTED})",
+    rf"(?P<spaced>(?:[ \t]{{1,3}}(?:@|at)[ \t]{{1,3}}|@[ \t]{{1,3}}|[ \t]@)(?:{_LOOSE_HOST}|{_DOTTED}))",
 )
 _BEFORE = {
     "sign": re.compile(r"\w[\w.+%'&-]{0,63}$"),
     "bracket": re.compile(rf"\w[\w+'-]{{0,62}}(?:{_DOT}[\w+-]{{1,63}}){{0,5}}$", re.IGNORECASE),
 }
-_BEFORE["spaced"] = _BEFORE["bracket"]
+_BEFORE["spaced"], _BEFORE["broken"] = _BEFORE["bracket"], _BEFORE["sign"]
 _LONGEST_LOCAL = 150
 _PROVIDER = re.compile(
     r"(?:gmail|googlemail|yahoo|hotmail|outlook|live|msn|icloud|me|aol|gmx|web|mail|proton|protonmail|posteo|orange|free|"
@@ -129,6 +145,13 @@ _NO_PHONE = _any(
     rf"[$€£¥₹][ ]?{_AMOUNT}(?:[ ]?[-\u2013][ ]?[$€£¥₹]?[ ]?{_AMOUNT})?",
     rf"(?<![\d+(])(?<!\d{_GAP})\d{{1,3}}(?:[ .,'\u2019\u00a0]\d{{3}})*[ .,'\u2019\u00a0]000(?!\d)",
     r"\+\d{1,3}(?:[ .,]000)+(?!\d)",
+    r"(?<!\w)(?:order|bestell|auftrags?|rechnungs?|ticket|invoice|serial|part|model|sku|"
+    r"tracking|purchase order|po|asset|"
+    r"item|article|artikel|batch|lot|patent|bug|issue|build)[- ]?(?:numbers?|nummer|num|no|nos|nr|id|code|ref|#)?"
+    r"[ .:#-]{0,3}\d[\d-]{4,}",
+    r"(?<!\w)(?:reference|ref|case|policy|account|acct|contract|licen[cs]e|permit|registration|reg|roll|employee|staff|"
+    r"personnel|student|member(?:ship)?|customer|claim|project|certificate|cert|nmc|pin|enrol?lment|matrikel|kunden|"
+    r"vertrags)[. -]{0,2}(?:numbers?|nummer|num|no|nos|nr|id|code|#)[ .:#-]{0,3}\d[\d-]{4,}",
     r"(?<!\w)(?:ISBN|ISSN|ISO|IEC|DOI|IBAN|VAT|ORCID)\b[^\w\n]{0,3}(?:[A-Z]{2})?\d[\dX ./:-]*",
 )
 _EXTENSION = r"(?:[ ]{0,2},?[ ]?(?:ext\.?|extension|x|durchwahl|dw\.?|poste)[ ]?\d{1,5})?"
@@ -139,12 +162,61 @@ _OWN_SHAPES = _any(
     rf"{_FREE}00[ ]?[1-9](?:{_DIGIT}){{7,13}}{_EXTENSION}{_ENDS}",
 )
 _NINE_BARE_DIGITS = re.compile(r"\d{9}")
+# What may stand between a label and its number: `Telefon komórkowy:`, `phone number is`.
+_QUALIFIER = (
+    r"(?:numbers?|info|information|details?|नंबर|नम्बर|नं|nummer|numer|numero|número|numéro|num|nos?|nr|n°|nº|№|номер|#|"
+    r"is|ist|est|es|are|at|on|me|us|him|her|"
+    r"home|work|office|mobile?|cell|phone|tel|private?|privat|primary|main|personal|day|evening|komórkowy|kom|móvil|fixe|"
+    r"portable|mobil|i)(?!\w)\.?"
+)
+_NO_NUMBER_OF_A_PHONE = (
+    r"(?!order|ticket|case|invoice|id\b|ids\b|ref|model|serial|imei|part|account|licen|contract|policy|claim|regist|"
+    r"version|users?\b|users|sales|revenue|budget|units|calls|downloads|since|from|until)"
+)
+_PHONE_WORDS = (
+    r"telefonnummern?|telefonnr|telefontjänst|telefoonnummer|telefoon|telefonszám|telefonní číslo|telefon|telefono|"
+    r"teléfono|telefone|telephone|téléphone|telefón|telefonas|telefoni?|telepon|telemóvel|telem|teleph|tél|telf|teléf|tlf|"
+    r"tlfnr|tel|phone|ph|mobile ?phone|mobile|mobil|mobiel|mobilnummer|mobilnr|mobiltelefon|mobtel|mob|cell ?phone|"
+    r"cellular|cellulare|cell|cel|celular|handynummer|handy|natel|fax|faks|whats ?app|viber|portable|móvil|"
+    r"movil|gsm|rufnummer|landline|festnetz|puhelinnumero|puhelin|puh|matkapuhelin|gsm-nummer|komórka|komórkowy|handphone|"
+    r"(?:hp|wa|signal|kom|cep)(?=[ ]?:)|"
+    r"telefone celular|no\. hp|sími|điện thoại|đt|sđt|helpline number|hotline|"
+    r"телефон|тел|мобильный|мобилен|моб|мобільний|сотовый|сот|тэл|"
+    r"τηλέφωνο|τηλ|κινητό|κιν|טלפון|נייד|هاتف|الهاتف|جوال|الجوال|موبايل|محمول|تليفون|تلفن|موبایل|همراه|فون|موبائل|"
+    r"फ़ोन|फोन|मोबाइल|दूरभाष|โทรศัพท์|โทร|มือถือ"
+)
+# Scripts without spaces: `联系电话：`, `携帯電話番号`.
+_PHONE_WORDS_UNSPACED = (
+    r"电话号码|電話號碼|電話番号|电话|電話|手机(?:号码?)?|手機|移动电话|携帯|"
+    r"휴대전화|휴대폰|핸드폰|전화번호|전화|연락처"
+)
+_CONTACT = (
+    r"contacts?(?=[ \t]*(?:[:\uff1a]|no\b|nos\b|numb|num\b|nr\b|#|phone|tel|mob|cell|info|details?\b|line\b|"
+    r"(?:me|us)? ?(?:at|on)\b|"
+    r"\+?\(?\d(?:[ .()-]{0,2}\d){8}))"
+)
 _LABELLED_PHONE = _any(
-    r"(?:(?<!\w)(?:tel(?:e(?:phone|fon|fono|foon|fone)|éphone|éfono)?|phone|ph|mobile|mobil|mobiltelefon|mob|cell|"
-    r"cellular|cell ?phone|handy|handynummer|fax|whats ?app|portable|móvil|celular|gsm|rufnummer|landline|"
-    r"contact(?=[ ]?:)|(?:call|text|ring|reach)(?: me)?(?: (?:on|at))?)\b|[☎☏📞📱✆]\ufe0f?|(?<!\w)[TMPHCF](?=[ ]?[:.]))"
-    r"\.?(?:[ \t]*(?:number|nummer|num|no|nr|#)(?!\w)\.?)?(?:[ \t]*\([\w ]{1,12}\))?[ \t]*[:.=)\-\u2013]{0,2}[ \t]*"
-    rf"(?P<number>\+?\(?\d(?:{_DIGIT}){{5,16}}){_EXTENSION}(?!\w)"
+    rf"(?:(?<!\w)(?:{_PHONE_WORDS}|{_CONTACT}|(?:call|text|ring|reach)(?: me)?(?: (?:on|at))?)(?![^\W\d_])"
+    rf"|(?:{_PHONE_WORDS_UNSPACED})|[☎☏📞📱✆]\ufe0f?|(?<!\w)[TMPHCFW](?=[ ]?[:.]))"
+    rf"\.?(?:[ \t]*/?[ \t]*{_QUALIFIER}){{0,4}}(?:[ \t]*\([^\W\d][^()\n]{{0,20}}\))?"
+    rf"(?:(?:[ \t]+{_NO_NUMBER_OF_A_PHONE}[^\W\d_]{{2,14}}){{1,2}}[ \t]*[:\uff1a])?"
+    r"[ \t]*[:\uff1a.=)\-\u2013*_|]{0,4}[ \t]*(?:(?<=[:\uff1a])\r?\n[ \t]*|\t[ \t]*)?"
+    rf"(?P<number>\+?\(?\d(?:{_DIGIT}){{5,16}}){_EXTENSION}(?!\d|_|(?-i:[a-z]))"
+)
+_FOLLOWING_NUMBER = re.compile(
+    rf"[ \t]*(?:[,/;|&]|or\b|and\b)[ \t]*(?P<number>\+?\(?\d(?:{_DIGIT}){{6,14}})(?!\w)", re.IGNORECASE
+)
+# Beside an e-mail address a number of usual length is one to call, whatever country it is of.
+_BEHIND_ADDRESS = re.compile(
+    rf"(?:[ \t]*[,;|\u2022\u00b7/][ \t]*|[ \t]{{0,3}})(?P<number>\+?\(?\d(?:{_DIGIT}){{8,13}})(?!\w)"
+)
+_BEFORE_ADDRESS = re.compile(
+    rf"(?<![\w.+#/-])(?P<number>\+?\(?\d(?:{_DIGIT}){{8,13}})(?:[ \t]*[,;|\u2022\u00b7/][ \t]*|[ \t]{{1,3}})$"
+)
+_GLUED = re.compile(r"(?<=\d{4})(?!Ext)[A-Z](?=[a-z]{2})|(?<=[^\W\d_]{2})[^\W\d_](?=\+\d{2})")
+# A number with `+` that a line break divides; together not more digits than a number has.
+_BROKEN_PHONE = re.compile(
+    rf"(?<![\w+])\+\d(?:{_GAP}{{0,2}}\d){{1,8}}-?[ \t]*\r?\n[ \t]*\d(?:{_GAP}{{0,2}}\d){{2,9}}(?!\w)"
 )
 _SEVEN_DIGITS = re.compile(r"\d(?:[^\w\n]{0,4}\d){6}")
 
@@ -172,9 +244,35 @@ _BIRTH_DATE = _any(
 # --- names ------------------------------------------------------------------------------------------------------------
 _MARKUP = r"[ \t>*_#|•·-]*"
 _NAME_LABEL = re.compile(
-    rf"^{_MARKUP}(?P<label>(?:full |first |last |middle |given |family |candidate |applicant )?name|surname|forenames?|"
-    r"candidate|applicant|vor- und nachname|vorname|nachname|nom(?: et prénom)?|prénom|nombre(?: completo)?|apellidos?)"
-    r"[ \t]*[*_]*[ \t]*[:\uff1a][ \t]*[*_]*[ \t]*",
+    rf"^{_MARKUP}(?P<label>(?:(?:full|first|last|middle|given|family|candidate|applicant|employee|legal|preferred|maiden|"
+    r"birth|contact|your|candidate's|applicant's|father(?:['\u2019]?s)?|mother(?:['\u2019]?s)?|husband(?:['\u2019]?s)?|"
+    r"spouse(?:['\u2019]?s)?|nominee)[ ]?)?names?|name (?:of (?:the )?)?(?:candidate|applicant|employee|father|mother)|"
+    r"(?:first|given) (?:and|&) (?:last|family) name|surname|forenames?|nickname|contact person|referee|signed|"
+    r"candidate|applicant|vor- (?:und|&) (?:nach|zu)name|vorname|nachname|familienname|geburtsname|zuname|"
+    r"nom(?: (?:et|&) prénoms?| complet| de famille)?|prénoms?(?: et nom)?|nombres?(?: completo| y apellidos?)?|"
+    r"apellidos?(?: y nombres?)?|nome(?: completo| e cognome| e sobrenome)?|cognome|sobrenome|naam|voornaam|achternaam|"
+    r"navn|fornavn|etternavn|efternavn|namn|förnamn|efternamn|nimi|etunimi|sukunimi|imię(?: i nazwisko)?|nazwisko|"
+    r"jméno(?: a příjmení)?|příjmení|meno|priezvisko|név|teljes név|nume(?: și prenume)?|prenume|ime(?: i prezime)?|"
+    r"ad(?:ı)?(?: soyad(?:ı)?)?|isim|soyad|họ (?:và )?tên|nama(?: lengkap)?|όνομα|ονοματεπώνυμο|επώνυμο|"
+    # Other scripts.
+    r"имя|фамилия|фио|ф\.и\.о\.|ім['\u2019]я|прізвище|име|שם(?: מלא)?|"
+    r"الاسم(?: الكامل)?|اسم|نام|नाम|姓名|名前|氏名|이름|성명|ชื่อ)"
+    r"[ \t]*[*_]*[ \t]*(?P<divider>[:\uff1a]|[=|\t])[ \t|*_]*"
+    r"(?:(?<=[:\uff1a])\n(?=[^\n:]+(?:\n|$)))?[ \t|*_]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Sentences that introduce a person; the name is what is capitalised behind them.
+_INTRODUCTION = re.compile(
+    r"(?<!\w)(?:my name is|i am called|ich heiße|ich heisse|mein name ist|je m['\u2019]appelle|me llamo|mi nombre es|"
+    r"mi chiamo|meu nome é|chamo-me|nazywam się|mijn naam is|jag heter|jeg heter|jeg hedder|меня зовут)[ ]+",
+    re.IGNORECASE,
+)
+_SIGN_OFF = re.compile(
+    r"^[ \t]*(?:(?:kind|best|warm|kindest|with (?:kind|best)) regards|regards|sincerely|"
+    r"yours (?:sincerely|faithfully|truly)|sincerely yours|respectfully(?: yours)?|best wishes|thank you|thanks|"
+    r"mit (?:freundlichen|besten) grüßen|"
+    r"viele grüße|cordialement|bien à vous|saludos(?: cordiales)?|atentamente|cordiali saluti|met vriendelijke groet|"
+    r"med vänlig hälsning|z poważaniem)[ \t]*[,.!]?[ \t]*\n[\s*_-]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAME_LINE = re.compile(rf"{_NAME_LABEL.pattern}[^\n]*", _NAME_LABEL.flags)
@@ -186,10 +284,28 @@ _HONORIFIC = r"(?P<titles>(?:(?:mr|mrs|ms|miss|mx|dr|prof|professor|herr|frau|si
 _PERSON = re.compile(r"(?:mrs?|ms|miss|mx|dr|herr|frau)\b", re.IGNORECASE)
 _NAME_WORD = r"[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_])){0,39}\.?"
 _NAME = re.compile(rf"(?i:{_HONORIFIC})(?P<words>{_NAME_WORD}(?:[ \u00a0]{_NAME_WORD}(?!\w|[ ]?[:\uff1a])){{0,6}})")
-_CREDENTIALS = re.compile(r"(?:,?[ ](?:[A-Z][A-Za-z.]{1,6}|[A-Z]\.))*[ \t*_]*(?:\r?\n|$)")
+_PRONOUNS = (
+    r"(?:,?[ ]?[(\[]?(?i:she|he|they|ze|xe|sie|er|elle|il|iel|ella|él|hon|han)"
+    r"(?:[ ]?/[ ]?(?i:[a-zéü]{2,6})){1,2}[)\]]?)"
+)
+_CREDENTIALS = re.compile(rf"(?:,?[ ](?:[A-Z][A-Za-z.]{{1,6}}|[A-Z]\.)(?![\w(])|{_PRONOUNS})*[ \t*_]*(?:\r?\n|$)")
+# `Jane Doe | Registered Nurse`, `Jane Doe - Nurse`, `Jane Doe (Nurse)`: a title shares the line.
+_TITLE_BEHIND = re.compile(
+    rf"{_PRONOUNS}?[ \t*_]*(?:[|\u2022\u00b7\t]|[ ][\u2013\u2014-][ ]|[ ]?\(|[ ]?/[ ])[^\n]{{2,120}}(?:\n|$)"
+    rf"|{_PRONOUNS}[ ]*[|,]"
+)
+_REVERSED = re.compile(
+    rf"(?P<last>{_NAME_WORD}(?:[ ]{_NAME_WORD}){{0,2}}),[ ](?P<first>{_NAME_WORD}(?:[ ]{_NAME_WORD}){{0,2}})(?![\w@])"
+)
 _CONTACT_BEHIND = re.compile(r"[ \t*_]*[|•·,\t][^\n]*(?:@|\d(?:[^\w\n]{0,3}\d){5}|https?:|www\.|linkedin|github)", re.I)
+_UNCASED_NAME = re.compile(
+    r"[\u0590-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+    r"[^\n|,;\uff0c\u3001\u060c(/\t]{0,40}"
+)
 _LINE_END = re.compile(r"[ \t*_]*(?:$|\r?\n|[|•·,;(\t]| {2}|/)")
 _PARTICLES = frozenset(re.split(" ", "al bin da de del della den der di do dos du el la le ten ter van vom von y zu"))
+# Titles and marks of a generation, which a name column may hold as well.
+_NO_PARTS = _PARTICLES | set(re.split(" ", "mr mrs ms miss mx dr prof herr frau jr sr ii iii iv phd md rn none na"))
 _HEADINGS = frozenset(re.split(" ", "curriculum vitae resume résumé cv lebenslauf objective profil anonymised"))
 _CAMEL = re.compile(r"(?:Mc|Mac|De|Di|La|Le|Van|Fitz|Al|El)(?=[A-Z])")
 _LOWER = re.compile(r"(?<![\w@./:+-])[^\W\d_]{2,40}(?![\w@/]|[.:+-]\w)")
@@ -214,11 +330,72 @@ class Vocabulary:
             new.difference_update(_LOWER.findall(text[start:end].lower()))
         self._words.update(sorted(new)[: max(0, self._limit - len(self._words))])
 
+    def so_far(self) -> frozenset[str]:
+        """All words that are known now."""
+        return frozenset(self._words)
+
     def __contains__(self, word: object) -> bool:
         return word in self._words
 
     def __len__(self) -> int:
         return len(self._words)
+
+
+class NamesOf:
+    """Finds the names of one person, and their parts, wherever they stand in a text.
+
+    A part is found in lower case only where it is no common word: `Rose` of `Rose Marsh` is found, `a rose` is not. A
+    whole name of several words is found in any case. Letters without their accents will do, and initials beside a
+    part belong to it.
+
+    Args:
+        values: Names as a table holds them: `Jane Doe`, `Doe, Jane M.`, `王小明`.
+        common: Words in lower case that are no names by themselves; None takes every part for one.
+    """
+
+    def __init__(self, values: Iterable[str], common: Container[str] | None = None) -> None:
+        wholes, parts, initials = set[str](), set[str](), set[str]()
+        for value in values:
+            words = [word for word in re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*", plain(value).text)]
+            named = [word for word in words if word.lower() not in _NO_PARTS]
+            if len(words) > 1:
+                wholes.add(r"\W{1,3}".join(map(_any_accent, words)))
+            for word in (part for name in named for part in {name, *re.split(r"[-\u2019']", name)} if len(part) > 1):
+                parts.update(map(_any_accent, {word, word[0].upper() + word[1:], word.title(), word.upper()}))
+                if common is not None and len(word) > 2 and word.lower() not in common:
+                    parts.add(_any_accent(word.lower()))
+            if words and not named:
+                parts.update(map(_any_accent, {value.strip(), value.strip().title(), value.strip().upper()}))
+            initials.update(word[0].upper() for word in named if word[0].upper() != word[0].lower())
+        part = "|".join(sorted(parts, key=lambda part: (-len(part), part)))
+        whole = "|".join(sorted(wholes, key=lambda whole: (-len(whole), whole)))
+        initial = f"[{''.join(sorted(initials))}]" if initials else "(?!)"
+        pieces = [rf"(?<![^\W_])(?i:{whole})(?![^\W_])"] if whole else []
+        if part:
+            # Scripts without spaces have no word boundary.
+            initials_before = rf"(?:(?<![^\W_])(?:{initial}(?:\.[ \u00a0]?|[ \u00a0])){{1,3}})?"
+            beside = rf"(?:[ \u00a0,.'\u2019-]{{1,2}}(?:(?:{part})(?![^\W_])|{initial}(?:\.|(?![^\W_]))))"
+            pieces.append(
+                rf"{initials_before}(?:(?<![^\W_])|(?<=[\u3040-\u9fff\uac00-\ud7af]))"
+                rf"(?:{part})(?:(?![^\W_])|(?=[\u3040-\u9fff\uac00-\ud7af])){beside}{{0,4}}"
+            )
+        self._pattern = re.compile("|".join(pieces) or "(?!)")
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where a name or a part of one stands."""
+        yield from (match.span() for match in self._pattern.finditer(text))
+
+
+def _any_accent(word: str) -> str:
+    """Match a word with and without its accents, in whatever normal form."""
+    letters = []
+    for letter in unicodedata.normalize("NFC", word):
+        base = unicodedata.normalize("NFD", letter)
+        forms = {letter, base, base[0]}
+        letters.append(
+            re.escape(letter) if len(base) == 1 else f"(?:{'|'.join(map(re.escape, sorted(forms, reverse=True)))})"
+        )
+    return "".join(letters)
 
 
 class Finder:
@@ -229,6 +406,8 @@ class Finder:
         regions: Countries whose national phone numbers are known, as two letters.
         vocabulary: Ordinary words in lower case, of which no unlabelled name is made; see `Vocabulary`.
         given_names: First names in lower case. Behind one of them that is no ordinary word, any second word will do.
+        common: Ordinary words that are not learned from the texts themselves, where names may stand in lower case;
+            see `NamesOf`.
 
     Raises:
         ConfigError: A region is unknown.
@@ -240,19 +419,36 @@ class Finder:
         regions: Sequence[str] = ("US", "GB"),
         vocabulary: Container[str] = frozenset(),
         given_names: Container[str] = frozenset(),
+        common: Container[str] | None = None,
     ) -> None:
+        self.common = common
         self._vocabulary, self._given_names = vocabulary, given_names
         self._regions = [_region(code) for code in regions] if "phone" in types else []
         rules = dict(zip(TYPES, (self._emails, self._phones, _links, _birth_dates, self._names), strict=True))
         self._rules = {type_: rules[type_] for type_ in TYPES if type_ in types}
 
-    def find(self, text: str) -> list[Finding]:
+    def find(self, text: str, names: NamesOf | None = None) -> list[Finding]:
         """Find what is there, sorted, without overlaps.
+
+        Args:
+            text: Where to look.
+            names: Names of the person whom the text is about, where they are known; they and their parts are found
+                wherever they stand.
 
         Where two overlap, the one that begins first (of two at one place the longer) names the type, and covers
         both: nothing that any rule saw stays behind.
         """
-        findings = [Finding(type_, *span) for type_, rule in self._rules.items() for span in rule(text)]
+        view = plain(text)
+        readable = without_tags(view)
+        views = [view] if readable is None else [view, readable]
+        findings = [
+            Finding(type_, *each.span(start, end))
+            for each in views
+            for type_, rule in self._rules.items()
+            for start, end in rule(each.text)
+        ]
+        if names is not None:
+            findings += [Finding("name", *each.span(*span)) for each in views for span in names.spans(each.text)]
         joined: list[Finding] = []
         for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
             if joined and finding.start < joined[-1].end:
@@ -263,8 +459,16 @@ class Finder:
 
     def _emails(self, text: str) -> Iterator[tuple[int, int]]:
         for start, middle, end, kind in _addresses(text):
+            if kind == "broken" and not self._is_broken_address(text[start:middle], text[middle:end]):
+                continue
             if kind != "spaced" or self._is_address(text[start:middle], text[middle:end]):
                 yield start, end
+
+    def _is_broken_address(self, local: str, host: str) -> bool:
+        """Decide on a word and a host in two lines; `Engineer` above `@booking.com` is none."""
+        return host.startswith("@") or (
+            local.islower() and (re.search(r"[._\d]", local) is not None or local not in self._vocabulary)
+        )
 
     def _is_address(self, local: str, host: str) -> bool:
         """Decide on words around a free-standing `@` or `at`."""
@@ -279,30 +483,74 @@ class Finder:
     def _phones(self, text: str) -> Iterator[tuple[int, int]]:
         if sum(map(str.isdigit, text)) < 6:
             return
-        # Dates, years and amounts become line breaks first: a number may stand right beside them.
-        text = _NO_PHONE.sub(lambda match: "\n" * len(match.group()), text)
+        text, addresses = _numbers_apart(text)
         # Nine digits in one piece are too often the number of something else.
         yield from (m.span() for m in _OWN_SHAPES.finditer(text) if not _NINE_BARE_DIGITS.fullmatch(m.group()))
-        for match in _LABELLED_PHONE.finditer(text):
-            yield match.start("number"), match.end()
+        yield from _labelled_phones(text)
+        for start, end in addresses:
+            for beside in (_BEHIND_ADDRESS.match(text, end), _BEFORE_ADDRESS.search(text, max(0, start - 40), start)):
+                if beside:
+                    yield beside.span("number")
+        for match in _BROKEN_PHONE.finditer(text):
+            if 10 <= sum(map(str.isdigit, match.group())) <= 13:
+                yield match.span()
         if _SEVEN_DIGITS.search(text):
             yield from _library_phones(text, self._regions)
 
     def _names(self, text: str) -> Iterator[tuple[int, int]]:
         for label in _NAME_LABEL.finditer(text):
+            uncased = _UNCASED_NAME.match(text, label.end())
             match = _NAME.match(text, label.end())
-            if match and (span := self._labelled(text, label.group("label"), match)):
+            if uncased and label.group("divider") in ":\uff1a":
+                yield uncased.span()
+            elif match and (span := self._labelled(text, label, match)):
                 yield span
+        for introduction in _INTRODUCTION.finditer(text):
+            match = _NAME.match(text, introduction.end())
+            if match and (words := _capitalised_words(match)):
+                yield match.start(), match.start("words") + words[-1].end()
+        for sign_off in _SIGN_OFF.finditer(text):
+            match = _NAME.match(text, sign_off.end())
+            if match and _LINE_END.match(text, match.end()) and self._is_name(match.group("words").split(), ""):
+                yield match.span()
+        yield from self._on_top(text)
+
+    def _on_top(self, text: str) -> Iterator[tuple[int, int]]:
+        """Find the name in the first line: alone, with ways of contact, with a title, with the last name first."""
         first = _FIRST_LINE.match(text)
-        match = _NAME.match(text, first.end()) if first else None
+        if first is None:
+            return
+        last_first = _REVERSED.match(text, first.end())
+        if last_first and _heads(text, last_first.end()) and self._is_reversed(last_first):
+            yield last_first.span()
+        match = _NAME.match(text, first.end())
         if match and _heads(text, match.end()) and self._is_name(match.group("words").split(), match.group("titles")):
             yield match.span()
 
-    def _labelled(self, text: str, label: str, match: re.Match[str]) -> tuple[int, int] | None:
+    def _is_reversed(self, match: re.Match[str]) -> bool:
+        """Decide on `Doe, Jane M.`; `Leeds, England` and `Austin, TX` are places."""
+        last, first = match.group("last").split(), match.group("first").split()
+        code = first[0].rstrip(".")
+        if match.group("first").lower() in PLACES or (code.isupper() and len(code) in (2, 3)):
+            return False
+        core = [word for word in (*last, *first) if word.lower() not in _PARTICLES and len(word.rstrip(".")) > 1]
+        if len(core) < 2 or not all(map(_capitalised, [*last, *first])) or _is_no_person(core):
+            return False
+        return first[0].lower() in self._given_names or not any(map(self._is_ordinary, core))
+
+    def _labelled(self, text: str, label: re.Match[str], match: re.Match[str]) -> tuple[int, int] | None:
         """Where the value of a name label ends: behind its capitalised words, or all words if nothing follows them."""
         words = list(re.finditer(r"\S+", match.group("words")))
-        capitals = next((n for n, w in enumerate(words) if not _capitalised(w.group())), len(words))
-        if label.lower() in {"candidate", "applicant"}:
+        capitals = len(_capitalised_words(match))
+        last_first = _REVERSED.match(text, match.start())
+        if last_first and len(last_first.group("last").split()) <= 2 and _LINE_END.match(text, last_first.end()):
+            surnames = [word for word in last_first.group("last").split() if word not in _PARTICLES]
+            if len(surnames) == 1 and all(map(_capitalised, last_first.group("first").split())):
+                return last_first.span()
+        if (
+            label.group("label").lower() in {"candidate", "applicant", "signed"}
+            or label.group("divider") not in ":\uff1a"
+        ):
             sure = self._is_name([word.group() for word in words[:capitals]], match.group("titles"))
             return (match.start(), match.start("words") + words[capitals - 1].end()) if sure else None
         if capitals:
@@ -312,6 +560,8 @@ class Finder:
     def _is_name(self, words: list[str], titles: str) -> bool:
         core = [word for word in words if word.lower() not in _PARTICLES]
         if not 2 <= len(core) <= 4 or not all(map(_capitalised, words)) or all(len(w.rstrip(".")) == 1 for w in core):
+            return False
+        if _is_no_person(core):
             return False
         is_given_name = len(core) == 2 and core[0].lower() in self._given_names and not self._is_ordinary(core[0])
         return is_given_name or bool(_PERSON.match(titles)) or not any(map(self._is_ordinary, core))
@@ -328,6 +578,31 @@ def _addresses(text: str) -> Iterator[tuple[int, int, int, str]]:
         local = _BEFORE[kind].search(text, max(0, match.start() - _LONGEST_LOCAL), match.start())
         if local:
             yield local.start(), match.start(), match.end(), kind
+
+
+def _numbers_apart(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Put line breaks in place of what is no phone number and may stand right beside one.
+
+    Returns:
+        A text of the same length; and where e-mail addresses stand.
+    """
+    addresses = []
+    for start, middle, end, kind in _addresses(text):
+        text = text[:middle] + "\n" * (end - middle) + text[end:]
+        if kind != "spaced":
+            addresses.append((start, end))
+    # Capitals that are glued to a number: `07700900123Email`.
+    text = _GLUED.sub("\n", text)
+    return _NO_PHONE.sub(lambda match: "\n" * len(match.group()), text), addresses
+
+
+def _labelled_phones(text: str) -> Iterator[tuple[int, int]]:
+    for match in _LABELLED_PHONE.finditer(text):
+        yield match.start("number"), match.end()
+        following = _FOLLOWING_NUMBER.match(text, match.end())
+        while following:
+            yield following.span("number")
+            following = _FOLLOWING_NUMBER.match(text, following.end())
 
 
 def _region(code: str) -> str:
@@ -383,6 +658,18 @@ def _capitalised(word: str) -> bool:
     return word in _PARTICLES or plain.istitle() or (plain.isupper() and len(plain) != 0)
 
 
+def _is_no_person(words: Sequence[str]) -> bool:
+    """Whether words are months, or one of them is a product."""
+    lower = [word.lower().rstrip(".") for word in words]
+    return all(word in MONTHS for word in lower) or any(word in PRODUCTS for word in lower)
+
+
+def _capitalised_words(match: re.Match[str]) -> list[re.Match[str]]:
+    """Take the capitalised words that a name begins with; particles between them count."""
+    words = list(re.finditer(r"\S+", match.group("words")))
+    return list(takewhile(lambda word: _capitalised(word.group()), words))
+
+
 def _heads(text: str, end: int) -> bool:
     """Whether a name that ends here has the line for itself, or shares it with ways of contact, and text follows.
 
@@ -391,7 +678,8 @@ def _heads(text: str, end: int) -> bool:
     line = _CREDENTIALS.match(text, end)
     if line:
         return bool(text[line.end() :].strip())
-    return _CONTACT_BEHIND.match(text, end) is not None
+    title = _TITLE_BEHIND.match(text, end)
+    return _CONTACT_BEHIND.match(text, end) is not None or bool(title and text[title.end() :].strip())
 
 
 def replaced(spelled: Sequence[str], findings: Iterable[Finding], placeholder: Callable[[Finding, str], str]) -> str:

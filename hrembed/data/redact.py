@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hrembed.data.cells import Problem, Row
 from hrembed.data.locate import locate
-from hrembed.data.personal import TAGS, TYPES, Finder, Vocabulary, replaced
+from hrembed.data.personal import TAGS, TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
 from hrembed.data.rows import DELIMITERS, read_jsonl, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, writing
@@ -26,7 +26,6 @@ from hrembed.records.data import PersonalCounts, PersonalTypeCounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.data.personal import Finding
     from hrembed.data.rows import Form
     from hrembed.records.data import PersonalType
 
@@ -59,6 +58,9 @@ class Reader:
         fields: Columns to look at, where a row has them.
         add: Takes the number of a row, a column and each finding in it.
         advance: Called after each row.
+        name_columns: Columns with names of the person whom a row is about; they and their parts are found in all
+            fields of the row.
+        cells: Whether the cells of `name_columns` are findings as well.
     """
 
     def __init__(
@@ -67,8 +69,11 @@ class Reader:
         fields: Sequence[str],
         add: Callable[[int, str, Finding], None] = lambda row, column, finding: None,
         advance: Callable[[], None] = lambda: None,
+        name_columns: Sequence[str] = (),
+        *,
+        cells: bool = False,
     ) -> None:
-        self.fields = fields
+        self.fields, self.name_columns, self._cells = fields, name_columns, cells
         self._finder, self._add, self._advance = finder, add, advance
         self._rows = self._rows_with_any = 0
         self._findings: Counter[PersonalType] = Counter()
@@ -81,7 +86,11 @@ class Reader:
         Raises:
             DataError: A column holds something that is no text.
         """
-        searched = {column: self._finder.find(text) for column, text in _texts(row, self.fields, where)}
+        cells = {column: text for column, text in _texts(row, self.name_columns, where) if text.strip()}
+        names = NamesOf(cells.values(), self._finder.common) if cells else None
+        searched = {column: self._finder.find(text, names) for column, text in _texts(row, self.fields, where)}
+        if self._cells:
+            searched |= {column: [Finding("name", 0, len(text))] for column, text in cells.items()}
         findings_of = {column: findings for column, findings in searched.items() if findings}
         self._count(row.number, findings_of)
         self._advance()
@@ -170,11 +179,16 @@ def finder_of(texts: Iterable[str], types: Collection[PersonalType] = TYPES) -> 
     return Finder(types, vocabulary=vocabulary, given_names=given_names())
 
 
-def survey(file: Path, fields: Sequence[str], learn: Callable[[str], None], form: Form) -> int:
+def survey(
+    file: Path, fields: Sequence[str], learn: Callable[[str], None], form: Form, name_columns: Sequence[str] = ()
+) -> tuple[int, tuple[str, ...]]:
     """Read a file once, give `learn` every text of the columns, and count the rows.
 
+    Returns:
+        The number of rows, and the columns of the file that are neither among the fields nor among the name columns.
+
     Raises:
-        DataError: A row cannot be read, the file is empty, or has none of the columns.
+        DataError: A row cannot be read, the file is empty, has none of the columns, or lacks a name column.
         ConfigError: The encoding is unknown.
     """
     rows, columns = 0, dict[str, None]()
@@ -188,7 +202,13 @@ def survey(file: Path, fields: Sequence[str], learn: Callable[[str], None], form
     if not any(name in columns for name in fields):
         listed = ", ".join(map(repr, columns))[:300]
         raise DataError(f"{file}: no column {' or '.join(map(repr, fields))}; it has {listed}", hint="set `fields`")
-    return rows
+    missing = [name for name in name_columns if name not in columns]
+    if missing:
+        listed = ", ".join(map(repr, columns))[:300]
+        raise DataError(
+            f"{file}: no column {missing[0]!r}, which `name_columns` names; it has {listed}", hint="set `name_columns`"
+        )
+    return rows, tuple(name for name in columns if name not in {*fields, *name_columns})
 
 
 def _rows(file: Path, form: Form) -> Iterator[Row]:
@@ -348,7 +368,7 @@ def _redact_parquet(file: Path, target: Path, reader: Reader, placeholders: Plac
                 changed.add(name)
         return changed
 
-    _rewrite_parquet(file, target, clean, reader.fields)
+    _rewrite_parquet(file, target, clean, (*reader.fields, *reader.name_columns))
 
 
 def _rewrite_parquet(

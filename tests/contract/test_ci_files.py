@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,26 @@ def test_every_command_in_a_file_exists_and_the_gate_comes_last(name: str, capsy
     for words in commands:
         assert main([*(word for word in words if not word.startswith(("-", "configs/"))), "--help"]) == 0
         capsys.readouterr()
+
+
+TEXTS = ("bias-audit/1/texts.parquet", "data-inspect/1/examples.jsonl", "data-anonymise/1/map.json",
+         "data-anonymise/1/cv.jsonl", "data-split/1/train.parquet", ".cache/vectors/1.npy",
+         "finetune/1/log.txt", "data-restore/1/cv.csv")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_file_uploads_texts_of_candidates(name: str):
+    workflow = yaml.safe_load((CI / name).read_text(encoding="utf-8"))
+    if name == "gitlab-ci.yml":
+        paths = workflow["embeddings"]["artifacts"]["paths"]
+    else:
+        [upload] = [step for step in workflow["jobs"]["gate"]["steps"] if step.get("name") == "Upload"]
+        paths = upload["with"]["path"].split()
+    patterns = [f"{path}*" if path.endswith("/") else path for path in paths]
+    assert any(fnmatch(f"runs/{file}", pattern) for pattern in patterns for file in ("eval/1/metrics.json",))
+    assert any(fnmatch(f"runs/{file}", pattern) for pattern in patterns for file in ("reports/index.html",))
+    for file in TEXTS:
+        assert not any(fnmatch(f"runs/{file}", pattern) for pattern in patterns), file
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,15 +1,17 @@
 """What counts as personal data, example by example; and that replacing can be undone exactly."""
 
+# ruff: noqa: RUF001  (labels in other scripts)
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hrembed.data.personal import TYPES, Finder, Finding, Vocabulary, replaced
+from hrembed.data.personal import TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
 from hrembed.data.redact import Placeholders, Reader, numbers_in_use, redact, restore
 from hrembed.data.rows import Form
 from hrembed.errors import ConfigError, DataError
@@ -44,6 +46,25 @@ HITS = {
         "⟦jane dot doe at gmail dot com⟧",
         "reach me: ⟦jdoe at gmail dot com⟧",
         "⟦jane@xn--mller-kva.de⟧",
+        "⟦mette.lund@example.net⟧4470112233",
+        "⟦mette&#64;example.net⟧",
+        "⟦mette&#x40;example&period;net⟧",
+        "⟦mette&commat;example.net⟧",
+        "⟦mette%40example%2Enet⟧",
+        "⟦mette=40example.net⟧",
+        "⟦mette\u200b@\u2060example.net⟧",
+        "⟦met\u00adte@example.net⟧",
+        "⟦mette\uff20example\uff0enet⟧",
+        "⟦mettel @ aol . com⟧ please",
+        "⟦mette@gmail .com⟧",
+        "⟦mette.l@\nexample.net⟧",
+        "⟦mette.l@example.\nnet⟧",
+        "⟦mette.l@exam-\nple.net⟧",
+        "⟦mette.l\n@example.net⟧",
+        "⟦mette(a)example.net⟧",
+        "⟦mette_at_example.net⟧",
+        "⟦mette\\[at\\]example\\[dot\\]net⟧",
+        "write to ⟦mette@<b>example</b>.net⟧",
     ],
     "phone": [
         "⟦(202) 555-0123⟧",
@@ -73,6 +94,29 @@ HITS = {
         "Mob. ⟦98765-43210⟧",
         "rents of £7,000. ⟦06 07 79 98 21⟧",
         "Contact: ⟦9876543210⟧",
+        "Contact No. ⟦9123406789⟧",
+        "Contact Numbers - ⟦9123406789⟧",
+        "Contact Details: ⟦9123406789⟧",
+        "my contact number is ⟦617 555 01 32⟧, evenings",
+        "Emergency contact: ⟦9123406789⟧",
+        "Phone No.(R): ⟦2345 6712⟧",
+        "Mobile⟦9123406789⟧",
+        "Mobile:\n⟦91234 06789⟧",
+        "Tlf.: ⟦21 43 65 87⟧",
+        "Telefon komórkowy: ⟦602 345 178⟧",
+        "Puhelin: ⟦0401 23 9987⟧",
+        "Телефон: ⟦8 (913) 456-70-12⟧",
+        "Моб. тел.: ⟦913 456 70 12⟧",
+        "هاتف: ⟦٠٥٠٧٧١٢٣٤٥⟧",
+        "电话：⟦139 1234 0088⟧",
+        "手机⟦13912340088⟧",
+        "携帯: ⟦090-1234-0011⟧",
+        "전화번호: ⟦010-1234-0011⟧",
+        "मोबाइल नंबर: ⟦९१२३४ ०६७८९⟧",
+        "phone：⟦５５５－０１３２⟧",
+        "<td>Phone</td><td>⟦9123406789⟧</td>",
+        "⟦+44 7700\n900132⟧ by day",
+        "⟦07700900132⟧Email by day",
         "Tel. ⟦01223 849 320⟧. 21 years of practice",
     ],
     "link": [
@@ -140,6 +184,24 @@ HITS = {
         "⟦Grace Hunter⟧\nNurse",
         "⟦Mrs Emma Baker⟧\nNurse",
         "⟦Priya Raman⟧ | Leeds | 07700 900123",
+        "⟦Priya Raman⟧ | Registered Nurse\nwith",
+        "⟦Priya Raman⟧ – Registered Nurse\nwith",
+        "⟦Priya Raman⟧ (she/her)\nwith",
+        "⟦Priya Raman⟧, they/them, MSc\nwith",
+        "⟦Raman, Priya⟧\nwith",
+        "⟦RAMAN, PRIYA K.⟧\nwith",
+        "Name: ⟦Raman, Priya⟧",
+        "Name:\n⟦Priya Raman⟧\nwith",
+        "| Name | ⟦Priya Raman⟧ |\nwith",
+        "<h1 class='top'>⟦Priya Raman⟧</h1><p>Nurse with</p>",
+        "<p><b>Name:</b> ⟦Priya Raman⟧<br>with</p>",
+        "<tr><td>Name</td><td>⟦Priya Raman⟧</td></tr>",
+        "Hello, my name is ⟦Priya Raman⟧ and",
+        "with\nKind regards,\n⟦Priya Raman⟧",
+        "姓名：⟦李小龙⟧",
+        "Имя: ⟦Ольга Иванова⟧",
+        "Imię i nazwisko: ⟦Anna Nowak⟧",
+        "Father's Name: ⟦Ram Raman⟧",
     ],
 }  # fmt: skip
 
@@ -167,6 +229,14 @@ CLEAN = [
     "Registered Nurse\nwith", "Anonymised Profile\nwith", "Curriculum Vitae\nwith", "Candidate: Experienced Nurse",
     "Senior Java Developer\nwith", "Case Manager\nwith", "Priya Raman", "Chief Executives", "{name}\nExp: 3 y.",
     "The nurse Jane Miller\nwith", "Project name: Big Thing", "iPhone Android\nwith", "[NAME]\nRegistered Nurse",
+    "Leeds, England\nwith", "Austin, TX\nwith", "April May\nwith", "March, April\nwith", "Docker, Kubernetes\nwith",
+    "Microsoft Azure | Cloud\nwith", "Google Analytics (advanced)\nwith", "Name | Title\nNurse | Cook",
+    "Senior Java Developer - Data\nwith",
+    # more that is no phone and no address
+    "Order 0123456789", "order no. 0201234567", "Invoice 0301234567", "ticket #0401234567", "Bestellnummer 0501234567",
+    "Ref. no. 0123456789", "Phone order no. 4711223", "Mobile users: 1234567", "contact lens 1234567",
+    "Contact with 12 teams in 2015 2016", "Engineer\n@booking.com", "The (a)ctive.member list", "50%40 split",
+    "<b>2015</b>-<b>2019</b>", "&lt;b&gt; 5 &amp; 6 &copy; 2019",
     "", " ", "\n\n", "\ud800 x",
 ]  # fmt: skip
 
@@ -195,6 +265,47 @@ def test_only_the_types_asked_for_are_found(type_):
     finder = Finder([type_], ("US", "GB"), ORDINARY)
     text = " ".join(["Name: Priya Raman\n", *(t[0].replace("⟦", "").replace("⟧", "") for t in HITS.values())])
     assert {finding.type for finding in finder.find(text)} == {type_}
+
+
+@pytest.mark.parametrize("glued", ["{}9123406789", "{} | 9123406789", "9123406789, {}", "{}+91 91234 06789"])
+def test_a_number_beside_an_address_is_one_to_call_whatever_its_country(glued):
+    text = glued.format("mette.lund@example.net")
+    shown = replaced(text, FINDER.find(text), lambda finding, _: f"[{finding.type}]")
+    assert "[email]" in shown
+    assert not any(character.isdigit() for character in shown), shown
+
+
+def test_every_number_of_a_list_behind_a_label_is_found():
+    text = "Contact Numbers: 9123406789 / 9123406780, 91234 06781 and more"
+    shown = replaced(text, FINDER.find(text), lambda finding, _: "#")
+    assert shown == "Contact Numbers: # / #, # and more"
+
+
+@pytest.mark.parametrize(
+    ("values", "marked"),
+    [
+        (["Rose Marsh"], "⟦Rose⟧ grew a rose. MR ⟦MARSH⟧, ⟦rose marsh⟧, ⟦R. Marsh⟧; Rosemary, Marshal"),
+        (["Marsh, Rose E."], "⟦Rose E. Marsh⟧ and Ms ⟦Marsh⟧'s"),
+        (["José García-López"], "⟦Jose Garcia-Lopez⟧ or Sr. ⟦López⟧"),
+        (["王小明"], "我叫⟦王小明⟧，是工程师"),
+        (["Tove", "O'Hara"], "⟦Tove O\u2019Hara⟧; Ms ⟦Hara⟧"),
+        (["Mr. Will May Jr."], "⟦Will⟧ will, Mr. ⟦May⟧ may, a Jr. clerk"),
+        (["Tove Ek"], "<b>⟦To</b>ve⟧ has ⟦&Tove⟧".replace("&", "")),
+        ([" ", "..."], "nothing ... here"),
+    ],
+)
+def test_names_of_the_row_are_found_with_their_parts(values, marked):
+    pieces = re.split("[⟦⟧]", marked)
+    text = "".join(pieces)
+    found = Finder(["email"]).find(text, NamesOf(values))
+    assert [text[f.start : f.end] for f in found] == pieces[1::2]
+    assert {f.type for f in found} <= {"name"}
+
+
+def test_a_part_in_lower_case_is_found_unless_it_is_a_common_word():
+    names = NamesOf(["Tove Hill"], common=frozenset({"hill"}))
+    text = "tove went up a hill; Hill stayed"
+    assert replaced(text, Finder(["name"]).find(text, names), lambda *_: "#") == "# went up a hill; # stayed"
 
 
 def test_other_regions_bring_their_national_numbers():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file
-from hrembed.data.personal import Finder
+from hrembed.data.personal import CANNOT_SEE, Finder
 from hrembed.data.redact import (
     Placeholders,
     Reader,
@@ -37,6 +37,7 @@ FINDINGS = "findings.parquet"
 # What the run itself writes; a source of that name is written with a prefix.
 _TAKEN = {"log.txt", FINDINGS}
 _ROWS_PER_UPDATE = 500
+_LISTED = 8
 
 
 def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult[DataAnonymiseRecord]:
@@ -58,11 +59,12 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
         source = pairs_file(locate(config.source))
         run.add_input("source", source)
         form = Form(config.delimiter, encoding=config.encoding)
-        finder, rows = _survey(source, config.fields, config.personal_data, form)
+        finder, rows, unread = _survey(source, config.fields, config.personal_data, form, config.name_columns)
         placeholders = Placeholders(numbers_in_use(source) if config.keep_map else None)
         target = run.path / (f"cleaned-{source.name}" if source.name in _TAKEN else source.name)
         with findings_sink(run.path / FINDINGS) as add, workspace.progress.bar("Replacing", rows) as advance:
-            reader = Reader(finder, config.fields, add, _every_few_rows(advance))
+            update = _every_few_rows(advance)
+            reader = Reader(finder, config.fields, add, update, config.name_columns, cells=True)
             counts = redact(source, target, reader, placeholders, form)
         record = DataAnonymiseRecord(
             file=target.name,
@@ -78,11 +80,29 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
                 f"{run.path / 'map.json'} turns the placeholders back: it is personal data, keep it apart"
             )
         run.write_metrics(record)
-    return CommandResult(str(run.path), "ok", record, {f"Personal data in {target.name}": table(record)})
+    tables = {f"Personal data in {target.name}": table(record)}
+    return CommandResult(str(run.path), "ok", record, tables, notice=" ".join(_limits(config, unread)))
+
+
+def _limits(config: DataAnonymiseConfig, unread: Sequence[str]) -> list[str]:
+    """Say what the cleaned table may still hold."""
+    sentences = [f"This is no guarantee of anonymity: {CANNOT_SEE}."]
+    if unread:
+        listed = ", ".join(f"'{name}'" for name in unread[:_LISTED])
+        further = f" and {len(unread) - _LISTED:,} further ones" if len(unread) > _LISTED else ""
+        sentences.append(f"Written as they were, since `fields` does not name them: {listed}{further}.")
+    if "name" in config.personal_data.types and not config.name_columns:
+        sentences.append("Where a column holds the person's name, set `name_columns`: names in sentences go as well.")
+    return sentences
 
 
 def scan(
-    path: Path, fields: Sequence[str], section: PersonalSection, findings: Path, progress: Progress
+    path: Path,
+    fields: Sequence[str],
+    section: PersonalSection,
+    findings: Path,
+    progress: Progress,
+    name_columns: Sequence[str] = (),
 ) -> PersonalCounts:
     """Count the personal data of a table, and list where it stands, never what it is.
 
@@ -92,28 +112,31 @@ def scan(
         section: What counts as personal data.
         findings: Parquet file for row, column, type, start and end of each finding.
         progress: Receives progress updates.
+        name_columns: Columns with names, which are looked for in the fields.
 
     Raises:
-        DataError: A row cannot be read, the file is empty, or has none of the columns.
+        DataError: A row cannot be read, the file is empty, has none of the columns, or lacks a name column.
         ConfigError: A region or the encoding is unknown.
     """
-    finder, rows = _survey(path, fields, section, Form())
+    finder, rows, _ = _survey(path, fields, section, Form(), name_columns)
     with findings_sink(findings) as add, progress.bar("Looking for personal data", rows) as advance:
-        return scan_file(path, Reader(finder, fields, add, _every_few_rows(advance)), Form())
+        return scan_file(path, Reader(finder, fields, add, _every_few_rows(advance), name_columns), Form())
 
 
-def _survey(path: Path, fields: Sequence[str], section: PersonalSection, form: Form) -> tuple[Finder, int]:
-    """Read a table once: make a finder that knows its ordinary words, and count its rows.
+def _survey(
+    path: Path, fields: Sequence[str], section: PersonalSection, form: Form, name_columns: Sequence[str]
+) -> tuple[Finder, int, tuple[str, ...]]:
+    """Read a table once: make a finder that knows its ordinary words, count its rows, and list columns not read.
 
     Raises:
         DataError: A row cannot be read, the file is empty, or has none of the columns.
         ConfigError: A region or the encoding is unknown.
     """
     if "name" not in section.types:
-        return Finder(section.types, section.regions), survey(path, fields, lambda text: None, form)
+        return Finder(section.types, section.regions), *survey(path, fields, lambda text: None, form, name_columns)
     vocabulary = ordinary_words()
-    finder = Finder(section.types, section.regions, vocabulary, given_names())
-    return finder, survey(path, fields, vocabulary.add, form)
+    finder = Finder(section.types, section.regions, vocabulary, given_names(), vocabulary.so_far())
+    return finder, *survey(path, fields, vocabulary.add, form, name_columns)
 
 
 def table(counts: PersonalCounts) -> list[dict[str, str]]:

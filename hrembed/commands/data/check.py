@@ -12,6 +12,7 @@ from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
 from hrembed.data.negatives import false_negatives
 from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
+from hrembed.data.personal import CANNOT_SEE
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
 from hrembed.records.data import DataCheckRecord
@@ -86,7 +87,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         record,
         _tables(record),
         DataError(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
-        notice=f"Verdict: {record.verdict}.",
+        notice=f"Verdict: {record.verdict}." + (f" Of personal data, {CANNOT_SEE}." if config.personal else ""),
     )
 
 
@@ -124,7 +125,8 @@ def _count_personal(config: DataCheckConfig, run: Run, file: Path) -> PersonalCo
     """Look for personal data where the config asks for it, and list where it stands."""
     if not config.personal:
         return None
-    return scan(file, ("anchor", "positive"), config.personal_data, run.path / FINDINGS, run.progress)
+    findings = run.path / FINDINGS
+    return scan(file, ("anchor", "positive"), config.personal_data, findings, run.progress, config.name_columns)
 
 
 def _write_fixed(

@@ -329,3 +329,89 @@ def test_what_cannot_be_turned_back_is_told(jsonl, capsys):
         assert told in " ".join(capsys.readouterr().err.split())
     assert main(["data", "restore", "--runs-dir", str(jsonl.parent / "empty")]) == 3
     assert "data-anonymise" in capsys.readouterr().err
+
+
+ATS = [
+    {
+        "candidate": "Tveit, Solveig M.",
+        "known_as": "Solvi",
+        "text": "In 2019 Solveig led a team; Ms Tveit may go.",
+        "n": 1,
+    },
+    {"candidate": "Rose Marsh", "known_as": None, "text": "rose marsh, rose growers and ROSE. Solvi.", "n": 2},
+    {"candidate": "", "known_as": "", "text": "Nobody named here", "n": 3},
+]
+NAMELESS = [
+    {"candidate": "[NAME]", "known_as": "[NAME]", "text": "In 2019 [NAME] led a team; Ms [NAME] may go.", "n": 1},
+    {"candidate": "[NAME]", "known_as": None, "text": "[NAME], rose growers and [NAME]. Solvi.", "n": 2},
+    {"candidate": "", "known_as": "", "text": "Nobody named here", "n": 3},
+]
+NAME_COLUMNS = "name_columns=[candidate, known_as]"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_names_of_columns_go_from_all_texts_of_their_row(tmp_path, form):
+    source = tmp_path / f"ats.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(ATS), source)
+    elif form == "csv":
+        with source.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, ATS[0])
+            writer.writeheader()
+            writer.writerows(ATS)
+    else:
+        source.write_text("".join(json.dumps(row) + "\n" for row in ATS), encoding="utf-8")
+    run = anonymise(source, NAME_COLUMNS)
+    if form == "parquet":
+        assert pq.read_table(run / source.name).to_pylist() == NAMELESS
+    elif form == "csv":
+        with (run / source.name).open(newline="", encoding="utf-8") as stream:
+            expected = [{key: "" if cell is None else str(cell) for key, cell in row.items()} for row in NAMELESS]
+            assert list(csv.DictReader(stream)) == expected
+    else:
+        assert [json.loads(line) for line in (run / source.name).read_text(encoding="utf-8").splitlines()] == NAMELESS
+    assert metrics(run)["types"]["name"]["rows"] == 2
+
+
+def test_names_of_columns_come_back(tmp_path):
+    source = tmp_path / "ats.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in ATS), encoding="utf-8")
+    run = anonymise(source, NAME_COLUMNS, "keep_map=true")
+    assert "Tveit" not in (run / source.name).read_text(encoding="utf-8")
+    restore(run / source.name, tmp_path / "back.jsonl", json.loads((run / "map.json").read_text(encoding="utf-8")))
+    assert (tmp_path / "back.jsonl").read_bytes() == source.read_bytes()
+
+
+def test_a_name_column_must_be_there_and_be_of_use(tmp_path, capsys):
+    source = tmp_path / "ats.jsonl"
+    source.write_text(json.dumps(ATS[0]) + "\n", encoding="utf-8")
+    at = ["--runs-dir", str(tmp_path / "runs"), "--quiet"]
+    assert main(["data", "anonymise", str(source), *at, "--set", "name_columns=[applicant]"]) == 3
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "no column 'applicant', which `name_columns` names; it has 'candidate'" in shown
+    settings = ["--set", NAME_COLUMNS, "--set", "personal_data.types=[email]"]
+    assert main(["data", "anonymise", str(source), *at, *settings]) == 2
+    assert "needs `name` among `personal_data.types`" in capsys.readouterr().err
+    assert main(["data", "check", str(source), *at, "--set", NAME_COLUMNS]) == 2
+    assert "only where `personal: true`" in capsys.readouterr().err
+
+
+def test_check_counts_names_of_columns_in_training_texts(tmp_path, capsys):
+    source = tmp_path / "pairs.jsonl"
+    row = {"anchor": "Ms Tveit leads", "positive": "solveig tveit, clerk", "who": "Solveig Tveit"}
+    source.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    argv = ["data", "check", str(source), "--personal", "--json", "--runs-dir", str(tmp_path / "runs")]
+    found = {}
+    for names in ("[]", "[who]"):
+        main([*argv, "--set", "against=[]", "--set", f"name_columns={names}", "--set", "limits.personal=null"])
+        found[names] = json.loads(capsys.readouterr().out)["metrics"]["personal"]["findings"]
+    assert found == {"[]": 0, "[who]": 2}
+
+
+def test_the_result_says_what_cannot_be_found_and_what_was_not_read(jsonl, tmp_path, capsys):
+    assert main(["data", "anonymise", str(jsonl), "--runs-dir", str(tmp_path / "runs")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no guarantee of anonymity" in shown
+    assert "no name inside a sentence" in shown
+    assert "since `fields` does not name them: 'id', 'n', 'note'" in shown
+    assert "set `name_columns`" in shown
