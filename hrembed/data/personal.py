@@ -324,10 +324,12 @@ class Vocabulary:
 
     def add(self, text: str) -> None:
         """Take the lower-case words of a text."""
-        rest = _NAME_LINE.sub(" ", _LINK.sub(" ", text))
+        view = plain(text)
+        readable = (without_tags(view) or view).text
+        rest = _NAME_LINE.sub(" ", _LINK.sub(" ", readable))
         new = {word for word in _LOWER.findall(rest) if word.islower()} - self._words
-        for start, _, end, _ in _addresses(text) if new else ():
-            new.difference_update(_LOWER.findall(text[start:end].lower()))
+        for start, _, end, _ in _addresses(readable) if new else ():
+            new.difference_update(_LOWER.findall(readable[start:end].lower()))
         self._words.update(sorted(new)[: max(0, self._limit - len(self._words))])
 
     def so_far(self) -> frozenset[str]:
