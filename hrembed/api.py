@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,8 @@ def bias_audit(
 def load_run(reference: str | Path, *, runs_dir: str | Path = "runs") -> Outcome[CommandRecord]:
     """Read what a past run said, every file by its hash.
 
+    Warns where `latest` means a run after which another one of its command did not end well.
+
     Args:
         reference: `COMMAND/ID`, an id, the folder, or `COMMAND/latest`.
         runs_dir: Folder of all runs.
@@ -157,9 +160,11 @@ def load_run(reference: str | Path, *, runs_dir: str | Path = "runs") -> Outcome
     """
     from hrembed.records.commands import record_of
     from hrembed.reports.estimates import estimate_rows
-    from hrembed.runs.past import find_run, finished
+    from hrembed.runs.past import find_run, finished, overtaking
 
     run = finished(find_run(Path(runs_dir), str(reference)))
+    for newer in overtaking(Path(runs_dir), str(reference), run):
+        warnings.warn(f"'{reference}' is {run.in_words}, but {newer.in_words} was started after it", stacklevel=2)
     record = run.record(record_of(run.command))
     return Outcome(record, run.path, run.status, {"Numbers with their intervals": estimate_rows(record)})
 

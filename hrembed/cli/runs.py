@@ -41,7 +41,8 @@ def show(run: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) ->
     from hrembed.cli.render import Terminal
     from hrembed.commands.runs.browse import show_run
 
-    Terminal(as_json=as_json, quiet=False).show(show_run(runs_dir, run))
+    terminal = Terminal(as_json=as_json, quiet=False)
+    terminal.show(show_run(runs_dir, run, terminal))
 
 
 @app.command("diff", short_help="Say in what two runs differ.", epilog="Example: hrembed runs diff eval/ID eval/latest")
@@ -50,7 +51,8 @@ def diff(first: Run, second: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJ
     from hrembed.cli.render import Terminal
     from hrembed.commands.runs.browse import diff_runs
 
-    Terminal(as_json=as_json, quiet=False).show(diff_runs(runs_dir, first, second))
+    terminal = Terminal(as_json=as_json, quiet=False)
+    terminal.show(diff_runs(runs_dir, first, second, terminal))
 
 
 @app.command("report", short_help="Write pages of runs and an index.", epilog="Example: hrembed runs report")
@@ -62,7 +64,8 @@ def report(runs: Runs = None, runs_dir: RunsDir = Path("runs"), as_json: AsJson 
     from hrembed.cli.render import Terminal
     from hrembed.commands.runs.browse import report_runs
 
-    Terminal(as_json=as_json, quiet=quiet).show(report_runs(runs_dir, runs or []))
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.show(report_runs(runs_dir, runs or [], terminal))
 
 
 @app.command(

@@ -206,7 +206,7 @@ def find_run(
         raise DataError(f"run '{run.name}' is of `{run.command}`, where one of `{command}` is needed")
     if latest == "finished":
         for newer in overtaking(root, reference, run):
-            progress.note(f"`{reference}` is {run.in_words}, although {newer.in_words} was started later")
+            progress.note(f"`{reference}` is {run.in_words}, but {newer.in_words} was started after it")
     return run
 
 

@@ -50,8 +50,8 @@ def test_latest_says_which_newer_runs_did_not_end_well(tmp_path: Path):
     assert find_run(tmp_path, "finetune/latest", progress=notes).path == good
     (line,) = notes.lines
     assert line.startswith(f"`finetune/latest` is 'finetune/{good.name}' (")
-    assert f"although 'finetune/{bad.name}' (" in line
-    assert "failed) was started later" in line
+    assert f"but 'finetune/{bad.name}' (" in line
+    assert line.endswith("failed) was started after it")
     by_name = find_run(tmp_path, good.name, progress=notes)
     assert len(notes.lines) == 1
     assert overtaking(tmp_path, good.name, by_name) == []

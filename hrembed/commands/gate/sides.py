@@ -93,8 +93,9 @@ def _overtaking(config: GateConfig, run: Run, key: str, reference: str) -> tuple
     if config.stale == "refuse":
         raise DataError(
             message,
-            hint=f"repeat the run that did not end well, or remove it: hrembed runs prune --command {past.command}; to "
-            f"judge the older run all the same, name it by its id or pass --set stale=allow",
+            hint=f"{'wait until that run ends' if newer[-1].status == 'started' else 'repeat that run'}, or remove it: "
+            f"hrembed runs prune --command {past.command}; to judge the older run all the same, name it by its id, or "
+            "pass --set stale=allow",
         )
     run.progress.note(message)
     return tuple(each.name for each in newer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.runs.pages import read_numbers, verdict_of, write_run_page
 from hrembed.errors import DataError
+from hrembed.progress import Silent
 from hrembed.records.base import as_json
 from hrembed.records.runs import RunDifferences, RunList, RunPage, RunPages, RunRow
 from hrembed.reports.estimates import estimate_rows
@@ -20,11 +21,13 @@ from hrembed.types import CommandResult
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from hrembed.progress import Progress
     from hrembed.records.manifest import Manifest
     from hrembed.records.registry import RegisteredModel, Registry
     from hrembed.runs.past import PastRun
 
 PAGES = "reports"
+_SILENT = Silent()
 
 
 def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
@@ -62,13 +65,18 @@ def _verdict(run: PastRun) -> str:
         return "edited"
 
 
-def show_run(runs_dir: Path, reference: str) -> CommandResult[Manifest]:
+def show_run(runs_dir: Path, reference: str, progress: Progress = _SILENT) -> CommandResult[Manifest]:
     """Show the state, the files read and every number of a run.
+
+    Args:
+        runs_dir: Folder of all runs.
+        reference: Any name of the run.
+        progress: Told which newer runs did not end well, where `latest` is named.
 
     Raises:
         DataError: There is no such run, or its numbers were edited.
     """
-    run = find_run(runs_dir, reference)
+    run = find_run(runs_dir, reference, progress=progress)
     record, unreadable = read_numbers(run)
     numbers = estimate_rows(record) if record else [{"number": unreadable}] if unreadable else []
     inputs = [{"input": name, **entry.model_dump()} for name, entry in run.manifest.inputs.items()]
@@ -98,13 +106,19 @@ def _registry_rows(entry: RegisteredModel | None) -> list[dict[str, str]]:
     return [*([gate] if entry.gate else []), *people]
 
 
-def diff_runs(runs_dir: Path, first: str, second: str) -> CommandResult[RunDifferences]:
+def diff_runs(runs_dir: Path, first: str, second: str, progress: Progress = _SILENT) -> CommandResult[RunDifferences]:
     """Say in what two runs differ: settings, data, models, versions, numbers.
+
+    Args:
+        runs_dir: Folder of all runs.
+        first: Any name of a run.
+        second: Another.
+        progress: Told which newer runs did not end well, where `latest` is named.
 
     Raises:
         DataError: There is no such run, or a file was edited.
     """
-    runs = [find_run(runs_dir, reference) for reference in (first, second)]
+    runs = [find_run(runs_dir, reference, progress=progress) for reference in (first, second)]
     manifests = [as_json(run.manifest) for run in runs]
     tables = {}
     for title, sides in (
@@ -149,18 +163,19 @@ def _changed(first: Mapping[str, str], second: Mapping[str, str], runs: Sequence
     ]
 
 
-def report_runs(runs_dir: Path, references: Sequence[str]) -> CommandResult[RunPages]:
+def report_runs(runs_dir: Path, references: Sequence[str], progress: Progress = _SILENT) -> CommandResult[RunPages]:
     """Write a page for each run, and the index of all; a run that wrote a page itself is linked as it is.
 
     Args:
         runs_dir: Folder of all runs; the pages lie in `reports` inside it, beside no run folder's own files.
         references: Runs whose page is written; none for all.
+        progress: Told which newer runs did not end well, where `latest` is named.
 
     Raises:
         DataError: A run that was named is not there, or was edited.
     """
     runs, registry = past_runs(runs_dir), read_registry(runs_dir)
-    named = [find_run(runs_dir, reference) for reference in references]
+    named = [find_run(runs_dir, reference, progress=progress) for reference in references]
     folder = runs_dir / PAGES
     pages, failed = {}, []
     for run in named or runs:

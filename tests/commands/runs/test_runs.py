@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import hrembed
 import pytest
 from gates import audit_run, eval_run, run_full_of, values
 from hrembed.cli.app import main
@@ -226,3 +227,15 @@ def test_a_damaged_manifest_is_a_row_and_hides_no_other_run(runs: Path):
     assert len(report_runs(runs, []).metrics.pages) == 5
     with pytest.raises(DataError, match=r"manifest\.json' cannot be read"):
         show_run(runs, damaged.name)
+
+
+def test_whoever_looks_at_the_latest_run_is_told_of_a_newer_one_that_failed(runs: Path, capsys):
+    with pytest.raises(ZeroDivisionError), open_run(Workspace(runs), "eval", {}, seeds={}) as failed:
+        raise ZeroDivisionError
+    first = past_runs(runs, "eval")[0].name
+    for words in (["show", "eval/latest"], ["diff", first, "eval/latest"], ["report", "eval/latest"]):
+        assert main(["runs", *words, "--runs-dir", str(runs)]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"but 'eval/{failed.path.name}' ({failed.manifest.started}, failed) was started after it" in said
+    with pytest.warns(UserWarning, match=f"'eval/latest' is .*, but 'eval/{failed.path.name}'"):
+        hrembed.load_run("eval/latest", runs_dir=runs)
