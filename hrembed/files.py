@@ -182,8 +182,14 @@ def parquet_sink(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[M
         flush()
 
 
-def filter_parquet(source: Path, target: Path, keep: Bools) -> None:
+def filter_parquet(source: Path, target: Path, keep: Bools, without: Sequence[str] = ()) -> None:
     """Copy the rows of a Parquet file for which `keep`, shape (rows,), is true; the file is only moved when all are.
+
+    Args:
+        source: The file.
+        target: Where the copy goes.
+        keep: Which rows are copied.
+        without: Columns that are not copied.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -192,13 +198,15 @@ def filter_parquet(source: Path, target: Path, keep: Bools) -> None:
     import pyarrow.parquet as pq
 
     with writing(target) as part:
-        if keep.all():
+        if keep.all() and not without:
             source.replace(part)
             return
         file = pq.ParquetFile(source)
         start = 0
-        with pq.ParquetWriter(part, file.schema_arrow, compression="zstd") as writer:
-            for batch in file.iter_batches(_ROWS_PER_BATCH):
+        columns = [name for name in file.schema_arrow.names if name not in without]
+        schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
                 chosen = batch.filter(pa.array(keep[start : start + batch.num_rows]))
                 writer.write_batch(chosen)
                 start += batch.num_rows

@@ -27,6 +27,12 @@ are addressed by position (`--set models.0.ref=bm25`). A section that stands in 
 [last part](#shared-sections); where its defaults differ, the row that names it says so.
 """
 _TABLE = "| key | type | default | meaning |\n|---|---|---|---|"
+# Settings that stand side by side wherever a table is read share a row.
+_OF_TABLES = {
+    "columns": "Name of a column here: its name in the file, as `{anchor: title}`; usual other names are recognised.",
+    "delimiter": "Delimiter of text files; null recognises it.",
+    "encoding": "Their encoding; UTF-16 is recognised.",
+}
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -94,7 +100,14 @@ def _rows(
             kind = f"list of {_link(inner[0])}" if many else _link(inner[0])
             rows.append(f"| `{key}` | {kind} | {_differing(value)} | {field.description or _first_line(inner[0])} |")
             continue
-        if field.description:
+        beside = [other for other in _OF_TABLES if other in section.model_fields and not inner]
+        if name in beside and len(beside) > 1 and isinstance(value, dict | str | None):
+            if name == beside[0]:
+                keys = ", ".join(f"`{prefix}{other}`" for other in beside)
+                kinds = ", ".join(_type(section.model_fields[other]) for other in beside)
+                cells = ", ".join(_cell(_default(section.model_fields[other])) for other in beside)
+                rows.append(f"| {keys} | {kinds} | {cells} | {' '.join(_OF_TABLES[other] for other in beside)} |")
+        elif field.description:
             rows.append(f"| `{key}` | {_type(field)} | {_cell(value)} | {field.description} |")
         below = f"{key}.{'0.' if many else ''}"
         if len(inner) > 1:

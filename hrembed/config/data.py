@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from hrembed.config.parts import COLUMNS, DELIMITER, ENCODING, PAIR_COLUMNS, TASK_COLUMNS, known_columns
 from hrembed.config.section import Section
 from hrembed.records.data import Match, PersonalType
 
@@ -70,17 +71,19 @@ class ImportEscoConfig(Section):
 
 
 class ColumnsSection(Section):
-    """Which column of the table holds what; null where there is none."""
+    """Which column of the table holds what. One under its own name is used where it is there; null leaves it out."""
 
     anchor: str = Field(default="anchor", description="The query side: an ad, a title.")
-    positive: str = Field(default="positive", description="A text that is relevant to it.")
-    group: str | None = Field(default=None, description="What both belong to: a job, an occupation.")
-    family: str | None = Field(default=None, description="What the group belongs to: a department, a branch.")
-    anchor_id: str | None = Field(default=None, description="Id of the anchor text.")
-    positive_id: str | None = Field(default=None, description="Id of the positive text.")
-    kind: str | None = Field(default=None, description="Kind of the pair.")
+    positive: str = Field(default="positive", description="A text that is relevant to it, or a list of such texts.")
+    group: str | None = Field(default="group", description="What both belong to: a job, an occupation.")
+    family: str | None = Field(default="family", description="What the group belongs to: a department, a branch.")
+    anchor_id: str | None = Field(default="anchor_id", description="Id of the anchor text.")
+    positive_id: str | None = Field(default="positive_id", description="Id of the positive text.")
+    kind: str | None = Field(default="kind", description="Kind of the pair.")
     negative: str | None = Field(
-        default=None, description="A text, or a list of texts, that looks relevant to the anchor and is not."
+        default="negative",
+        description="A text, or a list of texts, that looks relevant to the anchor and is not; `negative_1`, "
+        "`negative_2` and so on are found as well.",
     )
 
 
@@ -89,17 +92,12 @@ class ImportTableConfig(Section):
 
     source: str = Field(
         default=_PAIRS,
-        description="CSV, TSV, JSONL (also .gz), Parquet, or `hf:ORG/NAME` for a dataset of the Hub.",
+        description="CSV, TSV, JSONL (also .gz), Parquet, .xlsx, or `hf:ORG/NAME` for a dataset of the Hub.",
     )
-    columns: ColumnsSection = Field(
-        default=ColumnsSection(group="group", family="family", anchor_id="anchor_id", positive_id="positive_id"),
-        description="Which column holds what.",
-    )
+    columns: ColumnsSection = ColumnsSection()
     kind: str = Field(default="table", min_length=1, description="Kind of the pairs where no column says it.")
-    delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="Between cells; null goes by the ending of the name."
-    )
-    encoding: str = Field(default="utf-8", description="Of CSV and JSONL.")
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     subset: str | None = Field(default=None, description="Configuration of a Hub dataset.")
     split: str = Field(default="train", description="Split of a Hub dataset.")
     max_rejected: int = Field(
@@ -122,6 +120,9 @@ class DataSplitConfig(Section):
     """`hrembed data split`: pairs to a training, a development and a test side."""
 
     pairs: str = Field(default=_PAIRS, description="Pairs file, or the folder of a run that wrote one.")
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     dev: float = Field(default=0.15, ge=0, lt=1, description="Share of the groups that go to the development side.")
     test: float = Field(default=0.25, ge=0, lt=1, description="Share of the groups that go to the test side.")
     by_pair: tuple[str, ...] = Field(
@@ -131,6 +132,8 @@ class DataSplitConfig(Section):
     task_queries: int = Field(default=1000, ge=1, description="Most queries of each evaluation task.")
     near: NearSection = NearSection()
     seed: int = Field(default=13, ge=0, description="Seed of the split.")
+
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, PAIR_COLUMNS))
 
     @model_validator(mode="after")
     def _room(self) -> DataSplitConfig:
@@ -143,6 +146,9 @@ class DataInspectConfig(Section):
     """`hrembed data inspect`: what is in a set of pairs or a task."""
 
     source: str = Field(default=_PAIRS, description="Pairs file, folder of a run that wrote one, or task folder.")
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     model: str = Field(
         default="minilm", description="Model whose tokens are counted; `bm25` counts words in place of tokens."
     )
@@ -154,6 +160,8 @@ class DataInspectConfig(Section):
         description="Show the texts of examples, redacted as by `data anonymise`; otherwise row numbers and ids alone.",
     )
     seed: int = Field(default=13, ge=0, description="Seed of the sample.")
+
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, (*PAIR_COLUMNS, *TASK_COLUMNS)))
 
 
 class LeakLimits(Section):
@@ -196,6 +204,9 @@ class DataCheckConfig(Section):
     """`hrembed data check`: does training data leak into tasks, or hold personal data?"""
 
     train: str = Field(default=_PAIRS, description="Pairs file, or the folder of a run that wrote one.")
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     against: tuple[str, ...] = Field(
         default=("shipped:hr-core/test/title", "shipped:hr-core/test/skill", "shipped:hr-core/test/ad-profile"),
         description="Task folders that must stay unseen; all their splits count.",
@@ -221,6 +232,8 @@ class DataCheckConfig(Section):
     limits: LeakLimits = LeakLimits()
     seed: int = Field(default=13, ge=0, description="Seed of the sampled batches.")
 
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, PAIR_COLUMNS))
+
     @model_validator(mode="after")
     def _names(self) -> DataCheckConfig:
         _check_name_columns(self.name_columns, self.personal_data)
@@ -244,10 +257,8 @@ class DataAnonymiseConfig(Section):
         default=(),
         description="Columns with the person's name: replaced, and so are the name and its parts in texts of the row.",
     )
-    delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="Between cells; null goes by the ending of the name."
-    )
-    encoding: str = Field(default="utf-8", description="Of CSV and JSONL.")
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     personal_data: PersonalSection = PersonalSection()
     keep_map: bool = Field(
         default=False,

@@ -18,7 +18,18 @@ from hrembed.config.losses import (
     MarginMseLoss,
     MineSection,
 )
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
+from hrembed.config.parts import (
+    COLUMNS,
+    DELIMITER,
+    ENCODING,
+    PAIR_COLUMNS,
+    SCORED_COLUMNS,
+    BootstrapSection,
+    ModelSection,
+    TaskSection,
+    checked_metric,
+    known_columns,
+)
 from hrembed.config.proof import ProofSection
 from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
@@ -129,6 +140,9 @@ class SourceSection(Section):
         "`sentence2`), `batch-hard` needs `text` and `label`, `invariance` needs `_id` and `text` with the slot "
         "`{name}`.",
     )
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     kinds: tuple[str, ...] = Field(default=(), description="Kinds of pairs to use; empty uses all.")
     limit: int | None = Field(default=None, ge=2, description="Size of a seeded sample of the rows; null uses all.")
     weight: float = Field(
@@ -157,6 +171,10 @@ class SourceSection(Section):
     )
     mine: MineSection | None = Field(
         default=None, description="Mine hard negatives among the positives of the source; null does not."
+    )
+
+    _columns = field_validator("columns")(
+        lambda cls, value: known_columns(value, (*PAIR_COLUMNS, *SCORED_COLUMNS, "_id", "text", "label"))
     )
 
     @model_validator(mode="after")

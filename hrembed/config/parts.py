@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.section import Section
 from hrembed.config.source import parse
+from hrembed.data.layout import Form
 from hrembed.errors import ConfigError
 from hrembed.files import user_path
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.registry import names, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def checked_ref(ref: str) -> str:
@@ -172,6 +176,44 @@ def _picked(path: str) -> dict[str, Any]:
         raise ValueError(str(err)) from None
 
 
+COLUMNS: dict[str, str] = Field(
+    default={},
+    description="Name of a column here: its name in the file, as `{anchor: title}`; others are found by "
+    "their own or another usual name.",
+)
+DELIMITER: str | None = Field(
+    default=None, min_length=1, max_length=1, description="Between cells; null recognises it."
+)
+ENCODING: str = Field(default="utf-8", description="Encoding of text files; UTF-16 is known by its byte-order mark.")
+
+
+class _Table(Protocol):
+    @property
+    def columns(self) -> Mapping[str, str]: ...
+    @property
+    def delimiter(self) -> str | None: ...
+    @property
+    def encoding(self) -> str: ...
+
+
+def form_of(section: _Table) -> Form:
+    """How the tables of a section are to be read."""
+    return Form(section.delimiter, encoding=section.encoding, columns=section.columns)
+
+
+def known_columns(columns: dict[str, str], known: Sequence[str]) -> dict[str, str]:
+    """Return names of columns; a `ValueError` says which of them nobody would read."""
+    for column in columns:
+        if column not in known:
+            raise ValueError(f"nothing reads a column '{column}'{nearest(column, known)}; known: {', '.join(known)}")
+    return columns
+
+
+PAIR_COLUMNS = ("anchor", "positive", "group", "family", "anchor_id", "positive_id", "kind", "negative")
+SCORED_COLUMNS = ("sentence1", "sentence2", "score")
+TASK_COLUMNS = ("_id", "text", "title", "group", "query-id", "corpus-id", *SCORED_COLUMNS, "label", "split")
+
+
 class TaskSection(Section):
     """A task: a folder in BEIR layout, a file of rows, or a task of mteb."""
 
@@ -192,12 +234,17 @@ class TaskSection(Section):
     )
     text: str = Field(default="text", min_length=1, description="Text column (classification, clustering).")
     label: str = Field(default="label", min_length=1, description="Label column (classification, clustering).")
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     exclude_self: bool | None = Field(
         default=None,
         description="Leave a document with the id of the query out of its ranking, as BEIR and mteb do; null does so "
         "where the query is that document and is not judged as its own answer.",
     )
     instruction: str = Field(default="", description="Task instruction, for prompts that contain `{instruction}`.")
+
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, TASK_COLUMNS))
 
 
 class BootstrapSection(Section):

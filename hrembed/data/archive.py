@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from hrembed.data.cells import Problem
-from hrembed.data.rows import csv_rows, read_rows
+from hrembed.data.columns import Names
+from hrembed.data.layout import look_at
+from hrembed.data.rows import SAMPLE, csv_rows, read_rows
 from hrembed.errors import DataError
 from hrembed.files import files_below
 from hrembed.text import normalise
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hrembed.data.cells import Row
-    from hrembed.data.rows import Form
+    from hrembed.data.layout import Form
 
 MAX_UNPACKED = 4 * 2**30
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError)
@@ -81,9 +83,12 @@ class Release:
         if not self.path.is_file():
             yield from _strict(read_rows(Path(member), wanted, form), member, filled, unique)
             return
+        label = f"{self.path}/{member}"
+        names = Names(label, wanted, {}, {})
         with _opened(self.path, member) as stream:
-            label = f"{self.path}/{member}"
-            yield from _strict(csv_rows(stream, label, wanted, form), label, filled, unique)
+            layout = look_at(stream.read(SAMPLE), label, form, names)
+        with _opened(self.path, member) as stream:
+            yield from _strict(csv_rows(stream, label, names, form, layout), label, filled, unique)
 
 
 def _strict(

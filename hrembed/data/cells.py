@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import DataError
 from hrembed.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 MAX_CELL = 2**20
+_NOTHING = ("n/a", "na", "nan", "null", "none", "nil", "-", "--", "\u2013", "\u2014", "?", "<na>")
+_CELL_ERRORS = ("#name?", "#n/a", "#na", "#ref!", "#value!", "#div/0!", "#null!", "#num!")
+MARKERS = frozenset((*_NOTHING, *_CELL_ERRORS))
+"""What exports of spreadsheets, pandas and databases write where there is nothing, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,19 @@ class Row:
 
     Attributes:
         number: Line where it starts, from 1; in Parquet and Hub datasets the position of the row, from 1.
-        values: Column to value, as the user's file has it.
+        values: Column to value.
+        names: Column here -> its name in the file, where that differs.
+        shadowed: Columns of the file that lost their name to another, which the settings put in their place.
     """
 
     number: int
     values: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    shadowed: tuple[str, ...] = field(default=(), compare=False)
+
+    def theirs(self, column: str) -> str:
+        """Name of a column in the file."""
+        return self.names.get(column, column)
 
 
 @dataclass(frozen=True)
@@ -57,25 +69,32 @@ class CellError(Exception):
         self.column, self.reason = column, reason
 
 
-def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], delimiter: str = "") -> None:
-    """Say which column is missing, and whether another delimiter would have found it.
+def require_columns(where: str, present: Sequence[str], wanted: Sequence[str], hint: str = "") -> None:
+    """Say which column is missing.
+
+    Args:
+        where: File, and line of the header where there is one.
+        present: Columns of the file.
+        wanted: Columns that must be there.
+        hint: What to do next.
 
     Raises:
         DataError: A wanted column is not present, or a column stands twice.
     """
-    where = f"{name}:1" if delimiter else name
     twice = [column for n, column in enumerate(present) if column in present[:n]]
     if twice:
         raise DataError(f"{where}: column '{twice[0]}' stands twice in the header")
     missing = [column for column in wanted if column not in present]
-    if not missing:
-        return
-    others = [mark for mark in ",;\t|" if mark != delimiter and len(present) == 1 and mark in present[0]]
-    listed = ", ".join(map(repr, present))[:300]
-    raise DataError(
-        f"{where}: no column '{missing[0]}'{nearest(missing[0], present)}; it has {listed}",
-        hint=f"cells seem to be split by {others[0]!r}, not {delimiter!r}: set `delimiter`" if others else "",
-    )
+    if missing:
+        raise DataError(
+            f"{where}: no column '{missing[0]}'{nearest(missing[0], present)}; it has {listed(present)}",
+            hint=hint,
+        )
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Write names of columns for a message."""
+    return ", ".join(map(repr, columns))[:300] or "none"
 
 
 _ZERO = "holds a zero byte; is this a text file?"
@@ -90,14 +109,14 @@ def text_cell(values: Mapping[str, Any], column: str) -> str:
     value = values.get(column)
     if not isinstance(value, str) or not value or value.isspace():
         if column not in values:
-            raise CellError(column, "is missing")
+            raise CellError(column, f"is missing; the row has {listed(values)}")
         found = "a blank one" if isinstance(value, str) else "nothing" if value is None else type(value).__name__
         raise CellError(column, f"must be a text that is not empty, found {found}")
     return _sound(value, column)
 
 
 def key_cell(values: Mapping[str, Any], column: str) -> str:
-    """Return an id or a label: a text or a whole number, empty where there is none.
+    """Return an id or a label: a text or a whole number (`1.0` is one); empty where there is none.
 
     Raises:
         CellError: Something else.
@@ -107,9 +126,17 @@ def key_cell(values: Mapping[str, Any], column: str) -> str:
         return ""
     if isinstance(value, str):
         return _sound(value.strip(), column)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise CellError(column, f"must be a text or a whole number, found {type(value).__name__}")
     return str(value)
+
+
+def id_cell(values: Mapping[str, Any], column: str) -> str:
+    """Return an id, a group or a family as `key_cell` does; a marker of a missing value, such as `nan`, is none."""
+    key = key_cell(values, column)
+    return "" if key.lower() in MARKERS else key
 
 
 def _sound(value: str, column: str) -> str:

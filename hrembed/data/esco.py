@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from hrembed.data.rows import Form
+from hrembed.data.layout import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, distinct, phrase, without_common
 from hrembed.errors import DataError
 from hrembed.text import normalise
@@ -23,7 +23,7 @@ SOURCE = Source(
     url="https://esco.ec.europa.eu/en/use-esco/download",
 )
 FILE_NAME = "ESCO dataset - v1.2.0 - classification - en - csv.zip"
-_CSV = Form(delimiter=",")
+_CSV = Form()
 # Column: its name in the official files, its name in Tabiya's.
 _URI, _ISCO = ("conceptUri", "ORIGINURI"), ("iscoGroup", "ISCOGROUPCODE")
 _LABEL, _OTHERS, _ABOUT = (

@@ -5,21 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrembed.data.cells import Row, require_columns
+from hrembed.data.cells import Row
+from hrembed.data.columns import Names, with_names
+from hrembed.data.layout import AS_USUAL
 from hrembed.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hrembed.data.layout import Form
+
 _TIMEOUT_SECONDS = 30
 
 
-def hub_rows(name: str, wanted: Sequence[str], *, subset: str | None, split: str) -> Iterator[Row]:
+def hub_rows(
+    name: str, wanted: Sequence[str], form: Form = AS_USUAL, *, subset: str | None, split: str
+) -> Iterator[Row]:
     """Stream a dataset of the Hugging Face Hub; nothing is stored.
 
     Args:
         name: `ORG/NAME`, with `@REVISION` where one is meant.
         wanted: Columns that must be there.
+        form: Names of columns.
         subset: Configuration of the dataset; None for its only one.
         split: Which split.
 
@@ -34,8 +41,9 @@ def hub_rows(name: str, wanted: Sequence[str], *, subset: str | None, split: str
         rows = load_dataset(name, subset, split=split, streaming=True, revision=revision or None)
         for number, values in enumerate(rows, start=1):
             if number == 1:
-                require_columns(f"hf:{name}", list(values), wanted)
-            yield Row(number, values)
+                names = Names(f"hf:{name}", wanted, form.columns, {})
+                renamed = names.need(list(values), f"hf:{name}")
+            yield with_names(Row(number, values), renamed) if renamed else Row(number, values)
     except DataError:
         raise
     except Exception as err:  # each library below `datasets` has its own

@@ -6,52 +6,111 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hrembed.data.cells import CellError, key_cell, text_cell
-from hrembed.data.rows import rows_or_raise
+from hrembed.data.cells import CellError, key_cell, listed, text_cell
+from hrembed.data.columns import Names
+from hrembed.data.layout import AS_USUAL, Form
+from hrembed.data.rows import rows_or_raise, table_in
 from hrembed.errors import DataError
+from hrembed.registry import nearest
 from hrembed.types import LabelTask, PairTask, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.data.cells import Row
 
-_SENTENCES = ("sentence1", "sentence2")
+SENTENCES = ("sentence1", "sentence2")
 TRAIN = "train"
+_KNOWN_AS: Mapping[str, Sequence[str]] = {
+    "sentence1": ("sentence_a", "sentencea", "text1", "text_a", "query", "anchor"),
+    "sentence2": ("sentence_b", "sentenceb", "text2", "text_b", "document", "positive"),
+    "anchor": ("query", "question"),
+    "positive": ("document", "passage", "answer"),
+    "score": ("label", "similarity", "similarity_score", "relevance"),
+}
+_LABELLED_AS: Mapping[str, Sequence[str]] = {"text": ("sentence", "content"), "label": ("labels", "target", "class")}
 
 
-def read_pair_task(file: Path, name: str, columns: tuple[str, str] = _SENTENCES) -> PairTask:
-    """Read scored pairs: JSONL, CSV or Parquet with two texts and `score`, optional `_id` and `group`.
+def read_pair_task(
+    file: Path,
+    name: str,
+    columns: tuple[str, str] = SENTENCES,
+    *,
+    split: str | None = None,
+    form: Form = AS_USUAL,
+) -> PairTask:
+    """Read scored pairs: a table with two texts and `score`, optional `_id` and `group`.
 
     Args:
         file: The rows.
         name: For tables.
         columns: Of the two texts.
+        split: Only rows whose column `split` says so; None takes all.
+        form: Details of the file.
 
     Raises:
-        DataError: Missing, empty or malformed, or all scores are equal.
+        DataError: Missing, empty or malformed, no row of the split, or all scores are equal.
     """
     first, second, scores = [], [], []
     wanted = (*columns, "score")
-    for row in rows_or_raise(file, wanted):
+    known_as = {column: _KNOWN_AS.get(column, ()) for column in wanted}
+    for row in _rows_of_split(file, wanted, split, form, known_as):
         where = f"{file}:{row.number}"
-        one = _text(row.values, columns[0], where, row.number, wanted)
+        one = _text(row, columns[0], where, row.number, wanted)
         first.append(one)
-        second.append(Text(one.id, _cell(row.values, columns[1], where), one.group))
-        scores.append(_score(row.values, where))
+        second.append(Text(one.id, _cell(row, columns[1], where), one.group))
+        scores.append(_score(row, where))
     if len(set(scores)) < 2:
         raise DataError(f"{file}: all scores are equal, so nothing can be correlated with them")
     return PairTask(name, tuple(first), tuple(second), np.array(scores))
 
 
-def pair_columns(file: Path) -> tuple[str, str]:
+def pair_columns(file: Path, form: Form = AS_USUAL) -> tuple[str, str]:
     """Tell by its first row how a file of pairs names its texts: as a task does, or as training pairs do.
 
     Raises:
         DataError: Missing, empty or malformed.
     """
-    first = next(iter(rows_or_raise(file, ()))).values
-    return _SENTENCES if _SENTENCES[0] in first else ("anchor", "positive")
+    if SENTENCES[0] in form.columns:
+        return SENTENCES
+    first = next(iter(rows_or_raise(file, (), Form(form.delimiter, form.quoted, form.encoding)))).values
+    others = ("anchor", "positive")
+    names = Names(str(file), others, {}, {column: _KNOWN_AS[column] for column in others})
+    return others if "anchor" in form.columns or names.fit(list(first)) or not _has_sentences(first) else SENTENCES
+
+
+def has_scored_pairs(file: Path, form: Form = AS_USUAL) -> bool:
+    """Whether the first row of a file has two texts and a score, by their usual names or by the settings."""
+    if SENTENCES[0] in form.columns:
+        return True
+    return _has_sentences(next(iter(rows_or_raise(file, (), form))).values)
+
+
+def _has_sentences(values: Mapping[str, Any]) -> bool:
+    return Names("", (*SENTENCES, "score"), {}, _KNOWN_AS).fit(list(values)) or SENTENCES[0] in values
+
+
+def _rows_of_split(
+    file: Path, wanted: Sequence[str], split: str | None, form: Form, known_as: Mapping[str, Sequence[str]]
+) -> Iterator[Row]:
+    """Yield the rows of a split; all of them where none is named.
+
+    Raises:
+        DataError: As `rows_or_raise`, or no row is of the split.
+    """
+    columns = wanted if split is None else (*wanted, "split")
+    splits: dict[str, int] = {}
+    for row in rows_or_raise(file, columns, form, known_as, lambda column: column != "split" or split is not None):
+        if split is not None:
+            theirs = _key(row, "split", f"{file}:{row.number}")
+            splits[theirs] = splits.get(theirs, 0) + 1
+            if theirs != split:
+                continue
+        yield row
+    if split is not None and split not in splits:
+        present = ", ".join(f"'{each}'" for each in sorted(splits))
+        raise DataError(f"{file}: no rows of split '{split}'{nearest(split, splits)}; it has {present}")
 
 
 def read_label_task(
@@ -62,16 +121,18 @@ def read_label_task(
     text: str = "text",
     label: str = "label",
     split: str | None = None,
+    form: Form = AS_USUAL,
 ) -> LabelTask:
     """Read labelled texts: a file, or a folder with `train.jsonl` to learn from and `<split>.jsonl` to score.
 
     Args:
-        path: JSONL, CSV or Parquet with a text and a label, optional `_id` and `group`; or the folder.
+        path: A table with a text and a label, optional `_id` and `group`; or the folder.
         name: For tables.
         goal: What is done with the labels.
         text: Column of the text.
         label: Column of the label.
         split: Which part of a folder is scored, default `test`; of a file only rows whose column `split` says so.
+        form: Details of the files.
 
     Raises:
         DataError: Missing, empty or malformed; fewer than two labels; a scored label that no training text has; or a
@@ -79,10 +140,10 @@ def read_label_task(
     """
     columns = (text, label)
     if path.is_dir():
-        train = _labelled(path / f"{TRAIN}.jsonl", columns, None)
-        scored = _labelled(path / f"{split or 'test'}.jsonl", columns, None)
+        train = _labelled(table_in(path, TRAIN), columns, None, form)
+        scored = _labelled(table_in(path, split or "test"), columns, None, form)
     else:
-        train, scored = {}, _labelled(path, columns, split)
+        train, scored = {}, _labelled(path, columns, split, form)
     texts = [*train, *scored]
     labels = [*train.values(), *scored.values()]
     if len(set(labels)) < 2:
@@ -93,19 +154,25 @@ def read_label_task(
     return LabelTask(name, goal, tuple(texts), tuple(labels), np.arange(len(texts)) < len(train))
 
 
-def _labelled(file: Path, columns: tuple[str, str], split: str | None) -> dict[Text, str]:
-    wanted = columns if split is None else (*columns, "split")
+def _labelled(file: Path, columns: tuple[str, str], split: str | None, form: Form) -> dict[Text, str]:
+    known_as = {column: _LABELLED_AS[column] for column in columns if column in _LABELLED_AS}
     label_of = {}
-    for row in rows_or_raise(file, wanted):
-        if split is None or row.values["split"] == split:
-            where = f"{file}:{row.number}"
-            text = _text(row.values, columns[0], where, f"{file.stem}-{row.number}", (columns[0],))
-            if text in label_of:
-                raise DataError(f"{where}: the same id and text stand twice")
-            label_of[text] = _cell(row.values, columns[1], where)
+    for row in _rows_of_split(file, columns, split, form, known_as):
+        where = f"{file}:{row.number}"
+        text = _text(row, columns[0], where, f"{file.stem}-{row.number}", (columns[0],))
+        if text in label_of:
+            raise DataError(f"{where}: the same id and text stand twice")
+        label_of[text] = _label(row, columns[1], where)
     if not label_of:
-        raise DataError(f"{file}: no rows" + (f" of split '{split}'" if split else ""))
+        raise DataError(f"{file}: no rows")
     return label_of
+
+
+def _label(row: Row, column: str, where: str) -> str:
+    """Label of a row: a text, a whole number (`1.0` is `1`, as in CSV) or a truth value."""
+    value = row.values.get(column)
+    label = str(value).lower() if isinstance(value, bool) else _key(row, column, where)
+    return label or _cell(row, column, where)
 
 
 def _check_sides(path: Path, train: Mapping[Text, str], scored: Mapping[Text, str]) -> None:
@@ -120,30 +187,35 @@ def _check_sides(path: Path, train: Mapping[Text, str], scored: Mapping[Text, st
         )
 
 
-def _text(values: Mapping[str, Any], column: str, where: str, key: object, used: tuple[str, ...]) -> Text:
-    try:
-        id_, group = key_cell(values, "_id"), key_cell(values, "group")
-    except CellError as err:
-        raise DataError(f"{where}: {err}") from None
+def _text(row: Row, column: str, where: str, key: object, used: tuple[str, ...]) -> Text:
+    id_, group = _key(row, "_id", where), _key(row, "group", where)
     no_fields = {*used, "_id", "group"}
-    fields = {k: str(v) for k, v in values.items() if k not in no_fields and isinstance(v, str | int | float)}
-    return Text(id_ or str(key), _cell(values, column, where), group, fields)
+    fields = {k: str(v) for k, v in row.values.items() if k not in no_fields and isinstance(v, str | int | float)}
+    return Text(id_ or str(key), _cell(row, column, where), group, fields)
 
 
-def _cell(values: Mapping[str, Any], column: str, where: str) -> str:
+def _key(row: Row, column: str, where: str) -> str:
     try:
-        return text_cell(values, column)
+        return key_cell(row.values, column)
     except CellError as err:
-        raise DataError(f"{where}: {err}") from None
+        raise DataError(f"{where}: {CellError(row.theirs(column), err.reason)}") from None
 
 
-def _score(values: Mapping[str, Any], where: str) -> float:
-    if "score" not in values:
-        raise DataError(f"{where}: column 'score': is missing")
+def _cell(row: Row, column: str, where: str) -> str:
     try:
-        score = float(values["score"])
+        return text_cell(row.values, column)
+    except CellError as err:
+        raise DataError(f"{where}: {CellError(row.theirs(column), err.reason)}") from None
+
+
+def _score(row: Row, where: str) -> float:
+    column = row.theirs("score")
+    if "score" not in row.values:
+        raise DataError(f"{where}: column '{column}': is missing; the row has {listed(row.values)}")
+    try:
+        score = float(row.values["score"])
     except (TypeError, ValueError):
         score = float("nan")
     if not np.isfinite(score):
-        raise DataError(f"{where}: column 'score': is not a number")
+        raise DataError(f"{where}: column '{column}': is not a number")
     return score

@@ -7,7 +7,7 @@ from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from hrembed.data.rows import Form
+from hrembed.data.layout import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, across, distinct, phrase, without_common
 from hrembed.text import normalise
 from hrembed.types import Pair

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from hrembed.data.cells import CellError, Problem, key_cell, text_cell
+from hrembed.data.cells import MARKERS, CellError, Problem, id_cell, key_cell, text_cell
+from hrembed.data.columns import plain
+from hrembed.data.layout import AS_USUAL
 from hrembed.data.rows import read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, write_parquet
+from hrembed.records.tables import report_table
 from hrembed.types import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from hrembed.data.cells import Row
+    from hrembed.data.layout import Form
 
 PAIRS = "pairs.parquet"
 RELATED = "related.parquet"
@@ -21,6 +28,13 @@ TextColumn = Literal["anchor", "positive", "group", "kind", "anchor_id", "positi
 PairColumn = TextColumn | Literal["negative"]
 COLUMNS: tuple[TextColumn, ...] = ("anchor", "positive", "group", "kind", "anchor_id", "positive_id", "family")
 NEGATIVE: Literal["negative"] = "negative"
+KNOWN_AS: Mapping[str, Sequence[str]] = {
+    "anchor": ("query", "question", "sentence1", "text1"),
+    "positive": ("document", "pos", "positives", "answer", "passage", "response", "sentence2", "text2"),
+}
+"""Other usual names of the texts: of Sentence Transformers, FlagEmbedding and the Hub."""
+_NEGATIVE = re.compile(r"(?:hard_)?neg(?:ative)?s?(?:_?([0-9]+))?")
+_SCORES = ("label", "score", "similarity")
 
 
 def pairs_file(path: Path) -> Path:
@@ -28,71 +42,137 @@ def pairs_file(path: Path) -> Path:
     return path / PAIRS if path.is_dir() and (path / PAIRS).exists() else path
 
 
-def read_pairs(path: Path, kinds: Sequence[str] = ()) -> list[Pair]:
-    """Read training pairs: JSONL, CSV or Parquet with `anchor`, `positive` and the optional columns of `Pair`.
+def read_pairs(path: Path, kinds: Sequence[str] = (), form: Form = AS_USUAL) -> list[Pair]:
+    """Read training pairs: any table with `anchor`, `positive` and the optional columns of `Pair`.
 
-    Hard negatives stand in the column `negative`: a text, or a list of texts.
+    A list of positives gives a pair for each. Hard negatives stand in the column `negative` (a text, or a list of
+    texts), or in `negative_1`, `negative_2` and so on.
 
     Args:
         path: The file, or the folder of a run that wrote pairs.
         kinds: Keep only these kinds; empty keeps all.
+        form: Details of the file.
 
     Raises:
         DataError: Missing, empty or malformed, or none of the kinds asked for.
     """
-    return list(read_numbered_pairs(path, kinds).values())
+    return [pair for _, pair in read_numbered_pairs(path, kinds, form)]
 
 
-def read_numbered_pairs(path: Path, kinds: Sequence[str] = ()) -> dict[int, Pair]:
+def read_numbered_pairs(path: Path, kinds: Sequence[str] = (), form: Form = AS_USUAL) -> list[tuple[int, Pair]]:
     """Read training pairs with the number of the row in which each stands, for messages; else as `read_pairs`."""
     file = pairs_file(path)
-    pairs = {
-        row.number: _strict(row.values, f"{file}:{row.number}") for row in rows_or_raise(file, ("anchor", "positive"))
-    }
-    present = {pair.kind for pair in pairs.values()}
+    pairs: list[tuple[int, Pair]] = []
+    marked: list[int] = []
+    for row in rows_or_raise(file, ("anchor", "positive"), form, KNOWN_AS, is_pair_column):
+        refuse_scored(row, file, form)
+        try:
+            pairs += [(row.number, pair) for pair in pairs_of(row.values)]
+        except MissingTextError:
+            marked.append(row.number)
+        except CellError as err:
+            raise DataError(f"{file}:{row.number}: {CellError(row.theirs(err.column), err.reason)}") from None
+    if marked:
+        report_table(file, notes=[missing_note(len(marked), marked[0])])
+    present = {pair.kind for _, pair in pairs}
     unknown = sorted(set(kinds) - present)
     if unknown:
         raise DataError(f"{file}: no pairs of kind '{unknown[0]}'; it has {', '.join(sorted(present))}")
-    return {number: pair for number, pair in pairs.items() if not kinds or pair.kind in kinds}
+    return [(number, pair) for number, pair in pairs if not kinds or pair.kind in kinds]
 
 
-def _strict(values: Mapping[str, Any], where: str) -> Pair:
-    """Make a pair of a row of the user's table, or say where it is wrong."""
-    try:
-        return pair_of(values)
-    except CellError as err:
-        raise DataError(f"{where}: {err}") from None
+def missing_note(rows: int, first: int) -> str:
+    """Say how many rows were left out because a text only marks that there is none."""
+    several = "s are" if rows > 1 else " is"
+    return f"{rows:,} row{several} left out: a text is a missing marker such as N/A or nan (first in row {first})"
 
 
-def pair_of(values: Mapping[str, Any]) -> Pair:
-    """Make a pair of a row of the user's table, whose columns are called as in `PairColumn`.
+def is_pair_column(column: str) -> bool:
+    """Whether a column says something of a pair."""
+    return column in COLUMNS or _NEGATIVE.fullmatch(plain(column)) is not None
+
+
+def refuse_scored(row: Row, file: Path, form: Form) -> None:
+    """Refuse two sentences with a score: a low one would be trained as a good pair.
 
     Raises:
+        DataError: The row has both, and the settings do not name the texts.
+    """
+    score = next((column for column in _SCORES if column in row.values), None)
+    if score and "anchor" not in form.columns and plain(row.theirs("anchor")) in {"sentence1", "text1"}:
+        raise DataError(
+            f"{file}:{row.number}: '{row.theirs('anchor')}', '{row.theirs('positive')}' and '{score}' are scored "
+            "pairs, not pairs of which all belong together",
+            hint="`finetune` trains on them with the loss `cosent`, `eval` scores them as a task; if every row is a "
+            f"good pair, `hrembed data import table {file} --set columns.anchor={row.theirs('anchor')} "
+            f"--set columns.positive={row.theirs('positive')}`",
+        )
+
+
+class MissingTextError(CellError):
+    """A text of a pair only marks that there is none, such as `N/A`."""
+
+
+def pairs_of(values: Mapping[str, Any]) -> list[Pair]:
+    """Make pairs of a row, whose columns are called as in `PairColumn`: one for each positive.
+
+    Raises:
+        MissingTextError: A text marks that there is none.
         CellError: A text is missing or blank, or an id is neither text nor whole number.
     """
-    return Pair(
-        anchor=text_cell(values, "anchor"),
-        positive=text_cell(values, "positive"),
-        group=key_cell(values, "group"),
-        kind=key_cell(values, "kind") or "pair",
-        anchor_id=key_cell(values, "anchor_id"),
-        positive_id=key_cell(values, "positive_id"),
-        family=key_cell(values, "family"),
-        negatives=_negatives(values),
+    text_cell(values, "anchor")
+    cell = values.get("positive")
+    texts = cell if isinstance(cell, list) else [cell] if "positive" in values else []
+    ids = values.get("positive_id")
+    if len(texts) != 1 and not isinstance(cell, list):
+        text_cell(values, "positive")
+    if not texts:
+        raise CellError("positive", "is an empty list")
+    if not isinstance(ids, list):
+        if len(texts) > 1 and ids not in (None, ""):
+            raise CellError("positive_id", f"is one id for {len(texts)} positives; give a list")
+        ids = [ids] * len(texts)
+    if len(ids) != len(texts):
+        raise CellError("positive_id", f"has {len(ids)} ids for {len(texts)} positives")
+    anchor, negatives = (
+        _text({"anchor": values["anchor"]} if "anchor" in values else values, "anchor"),
+        _negatives(values),
     )
+    return [
+        Pair(
+            anchor=anchor,
+            positive=_text({"positive": text}, "positive"),
+            group=id_cell(values, "group"),
+            kind=key_cell(values, "kind") or "pair",
+            anchor_id=id_cell(values, "anchor_id"),
+            positive_id=id_cell({"positive_id": key}, "positive_id"),
+            family=id_cell(values, "family"),
+            negatives=negatives,
+        )
+        for text, key in zip(texts, ids, strict=True)
+    ]
+
+
+def _text(values: Mapping[str, Any], column: str) -> str:
+    text = text_cell(values, column)
+    if text.strip().lower() in MARKERS:
+        raise MissingTextError(column, f"'{text.strip()}' marks a missing value")
+    return text
 
 
 def _negatives(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Hard negatives of a row; an empty cell has none, a blank text in a list is an error."""
-    cell = values.get(NEGATIVE)
-    if cell is None or cell == "":
-        return ()
-    texts = cell if isinstance(cell, list) else [cell]
-    return tuple(text_cell({NEGATIVE: text}, NEGATIVE) for text in texts)
+    """Hard negatives of a row, by the number of their column; an empty cell has none, a blank in a list is an error."""
+    numbered = [(int(match[1] or 0), column) for column in values if (match := _NEGATIVE.fullmatch(plain(column)))]
+    texts: list[str] = []
+    for _, column in sorted(numbered):
+        cell = values[column]
+        if cell is not None and cell != "":
+            texts += [text_cell({column: text}, column) for text in (cell if isinstance(cell, list) else [cell])]
+    return tuple(text for text in texts if text.strip().lower() not in MARKERS)
 
 
 def pair_row(pair: Pair) -> dict[str, str | list[str]]:
-    """Write a pair as the row of which `pair_of` makes it again."""
+    """Write a pair as the row of which `pairs_of` makes it again."""
     row: dict[str, str | list[str]] = {
         "anchor": pair.anchor,
         "positive": pair.positive,

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hrembed.data.cells import Problem, Row, require_columns
+from hrembed.data.cells import Problem, Row
+from hrembed.data.columns import with_names
 from hrembed.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from hrembed.data.columns import Names
 
 _BATCH = 2_000
 
 
-def parquet_rows(file: Path, wanted: Sequence[str]) -> Iterator[Row | Problem]:
+def parquet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
     """Stream the rows of a Parquet file, numbered from 1.
 
     Raises:
@@ -27,10 +30,11 @@ def parquet_rows(file: Path, wanted: Sequence[str]) -> Iterator[Row | Problem]:
         raise DataError(f"'{file}' does not exist")
     try:
         table = pq.ParquetFile(file)
-        require_columns(str(file), table.schema_arrow.names, wanted)
+        renamed = names.need(table.schema_arrow.names, str(file))
         first = 1
         for batch in table.iter_batches(_BATCH):
-            yield from _rows_of(batch, first)
+            for row in _rows_of(batch, first):
+                yield with_names(row, renamed) if renamed and isinstance(row, Row) else row
             first += batch.num_rows
     except (pa.ArrowException, OSError) as err:
         raise DataError(f"'{file}' is not a Parquet file that can be read: {err}") from None

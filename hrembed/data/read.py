@@ -3,63 +3,97 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hrembed.data.cells import CellError, text_cell
+from hrembed.data.cells import CellError, key_cell, text_cell
+from hrembed.data.judgements import id_rows, read_judgements
+from hrembed.data.layout import AS_USUAL
 from hrembed.data.locate import named
-from hrembed.data.rows import read_jsonl, rows_or_raise
+from hrembed.data.rows import find_table, format_of, rows_or_raise, table_in
 from hrembed.errors import DataError
+from hrembed.records.tables import report_table
 from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
+
+    from hrembed.data.cells import Row
+    from hrembed.data.layout import Form
 
 
-def read_task(folder: Path, split: str | None = None) -> Task:
+def is_task(folder: Path) -> bool:
+    """Whether a folder is laid out as a retrieval task."""
+    return folder.is_dir() and find_table(folder, "corpus") is not None
+
+
+def read_task(folder: Path, split: str | None = None, form: Form = AS_USUAL) -> Task:
     """Read a BEIR folder: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, for reranking `candidates/<split>.tsv`.
 
-    Only queries that the split judges are kept, those without a relevant document as well. Documents are put in the
-    order of a hash of their id, so that ties between scores are broken neutrally and always alike. A document's `title`
-    is put in front of its text; what else a row says is kept as fields.
+    Each file may be in any format of `read_rows`. Only queries that the split judges are kept, those without a relevant
+    document as well. Documents are put in the order of a hash of their id, so that ties between scores are broken
+    neutrally and always alike. A document's `title` is put in front of its text; a document without either is kept
+    with an empty text, which no query finds. What else a row says is kept as fields.
+
+    Judgements are read as BEIR, TREC and others write them (`read_judgements`); those of a query or document that is
+    not there are left out and counted.
 
     Args:
         folder: The task.
         split: Name of the qrels file; None when there is only one.
+        form: Details of the files.
 
     Raises:
-        DataError: A file is missing, empty or malformed; an id stands twice; qrels or candidates name an unknown
-            id; or no query has a relevant document.
+        DataError: A file is missing, empty or malformed; an id stands twice; a document is judged twice for a query
+            with different grades; most judgements name an unknown id; or no query has a relevant document.
     """
     if not folder.is_dir():
         raise DataError(f"task '{folder}' is not a folder", hint="a task is a BEIR folder: corpus, queries, qrels")
     qrels_file = _qrels_file(folder, split)
-    documents = _read_texts(folder / "corpus.jsonl")
-    queries = _read_texts(folder / "queries.jsonl")
+    documents_file, queries_file = table_in(folder, "corpus"), table_in(folder, "queries")
+    documents = _read_texts(documents_file, form, may_be_empty=True)
+    queries = _read_texts(queries_file, form, may_be_empty=True)
     ids = {q.id for q in queries}, {d.id for d in documents}
-    qrels = _read_qrels(qrels_file, *ids)
-    candidates = folder / "candidates" / qrels_file.name
+    qrels = read_judgements(qrels_file, *ids, form=form)
+    if not any(any(judged.values()) for judged in qrels.values()):
+        raise DataError(
+            f"{qrels_file}: no query has a relevant document", hint="a relevant one has a score of 1 or more"
+        )
+    empty = [query.id for query in queries if query.id in qrels and not query.text]
+    if empty:
+        raise DataError(f"{queries_file}: query '{empty[0]}' has no text ({len(empty)} such)")
+    unreachable = sum(not document.text for document in documents)
+    if unreachable:
+        empty_documents = f"{unreachable:,} of {len(documents):,} documents have no text and no title"
+        report_table(documents_file, notes=[f"{empty_documents}: they count, and are never found"])
+    candidates = find_table(folder / "candidates", _stem(qrels_file))
     return Task(
-        name=f"{named(folder).name}/{qrels_file.stem}",
+        name=f"{named(folder).name}/{_stem(qrels_file)}",
         queries=tuple(q for q in queries if q.id in qrels),
         documents=tuple(sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())),
         qrels=qrels,
-        candidates=_read_candidates(candidates, *ids, qrels) if candidates.exists() else None,
+        candidates=_read_candidates(candidates, *ids, qrels) if candidates else None,
     )
 
 
-def read_every_split(folder: Path, name: str) -> Task:
+def _stem(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).stem
+
+
+def read_every_split(folder: Path, name: str, form: Form = AS_USUAL) -> Task:
     """Read a BEIR folder with the judgements of all its splits.
 
     Args:
         folder: The task.
         name: What messages and tables call it.
+        form: Details of the files.
 
     Raises:
         DataError: As `read_task`.
     """
-    splits: list[str | None] = [file.stem for file in sorted((folder / "qrels").glob("*.tsv"))]
-    tasks = [read_task(folder, split) for split in splits or [None]]
+    splits: list[str | None] = [*_splits(folder)]
+    tasks = [read_task(folder, split, form) for split in splits or [None]]
     queries = {query.id: query for task in tasks for query in task.queries}
     qrels: dict[str, dict[str, int]] = {}
     for task in tasks:
@@ -68,50 +102,78 @@ def read_every_split(folder: Path, name: str) -> Task:
     return Task(name, tuple(queries.values()), tasks[0].documents, qrels)
 
 
+_QRELS = (".tsv", ".txt", ".csv", ".jsonl", ".parquet", ".qrels", ".qrel", ".trec")
+
+
+def _splits(folder: Path) -> dict[str, Path]:
+    """Name of each split -> its file of judgements."""
+    splits: dict[str, Path] = {}
+    for file in sorted((folder / "qrels").glob("*")):
+        if format_of(file) in _QRELS and not file.name.startswith("."):
+            other = splits.setdefault(_stem(file), file)
+            if other != file:
+                raise DataError(f"'{other}' and '{file}' are one split in two files", hint="keep one of them")
+    return splits
+
+
 def _qrels_file(folder: Path, split: str | None) -> Path:
     if not (folder / "qrels").is_dir():
         raise DataError(f"task '{folder}' has no folder `qrels`", hint="it holds one `<split>.tsv` for each split")
-    present = sorted(file.stem for file in (folder / "qrels").glob("*.tsv"))
-    if split is None and len(present) == 1:
-        return folder / "qrels" / f"{present[0]}.tsv"
-    if split is None or split not in present:
+    splits = _splits(folder)
+    if split is None and len(splits) == 1:
+        return next(iter(splits.values()))
+    if split is None or split not in splits:
         asked = "no split is named" if split is None else f"no split '{split}'"
-        raise DataError(f"task '{folder}': {asked}; it has {', '.join(present) or 'none'}")
-    return folder / "qrels" / f"{split}.tsv"
+        raise DataError(f"task '{folder}': {asked}; it has {', '.join(splits) or 'none'}")
+    return splits[split]
 
 
 _OWN = {"_id", "text", "title", "group"}
+TEXT_KNOWN_AS: Mapping[str, Sequence[str]] = {
+    "_id": ("id", "doc_id", "docid", "docno", "query_id", "qid", "q_id", "c_id", "corpus_id", "pid", "passage_id"),
+    "text": ("contents", "content", "body", "passage", "query", "document"),
+}
 
 
-def _read_texts(file: Path) -> list[Text]:
+def _read_texts(file: Path, form: Form = AS_USUAL, *, may_be_empty: bool = False) -> list[Text]:
     texts: dict[str, Text] = {}
-    for line, row in read_jsonl(file):
-        key = _field(row, "_id", file, line)
+    numbers: dict[str, int] = {}
+    used: dict[str, None] = {}
+    unused: dict[str, None] = {}
+    form = replace(form, columns={here: there for here, there in form.columns.items() if here in _OWN})
+    for row in rows_or_raise(file, ("_id", "text") if not may_be_empty else ("_id",), form, TEXT_KNOWN_AS):
+        where = f"{file}:{row.number}"
+        key = _key(row, "_id", where) or _field(row, "_id", where)
         if key in texts:
-            raise DataError(f"{file}:{line}: id '{key}' stands twice")
-        text = _field(row, "text", file, line)
-        title = row.get("title") or ""
-        fields = {k: str(v) for k, v in row.items() if k not in _OWN and isinstance(v, str | int | float)}
-        texts[key] = Text(key, f"{title} {text}".strip(), str(row.get("group") or ""), fields)
+            raise DataError(f"{where}: id '{key}' stands twice (first on line {numbers[key]})")
+        fields = {k: str(v) for k, v in row.values.items() if k not in _OWN and isinstance(v, str | int | float)}
+        unused.update({k: None for k, v in row.values.items() if k not in _OWN and v and k not in fields})
+        used.update({row.theirs(column): None for column in row.values if column in _OWN or column in fields})
+        texts[key] = Text(key, _full_text(row, where, may_be_empty), _key(row, "group", where), fields)
+        numbers[key] = row.number
+    report_table(file, used=[*used], unused=[*unused])
     return list(texts.values())
 
 
-def _read_qrels(file: Path, queries: set[str], documents: set[str]) -> dict[str, dict[str, int]]:
-    qrels: dict[str, dict[str, int]] = {}
-    for line, (query, document, grade) in _id_rows(file, ("query-id", "corpus-id", "score"), queries, documents):
-        qrels.setdefault(query, {})[document] = _grade(grade, file, line)
-    if not qrels:
-        raise DataError(f"{file}: no judgements")
-    if not any(any(judged.values()) for judged in qrels.values()):
-        raise DataError(f"{file}: no query has a relevant document", hint="a relevant one has a score of 1 or more")
-    return qrels
+def _full_text(row: Row, where: str, may_be_empty: bool) -> str:
+    """Title and text of a row; a title alone is enough, and where it may be, nothing is."""
+    title = _key(row, "title", where)
+    text = row.values.get("text")
+    there = "text" in row.values or bool(title)
+    if may_be_empty and there and (text is None or (isinstance(text, str) and not text.strip())):
+        return title
+    return f"{title} {_field(row, 'text', where)}".strip()
 
 
 def _read_candidates(
     file: Path, queries: set[str], documents: set[str], judged: Mapping[str, object]
 ) -> dict[str, tuple[str, ...]]:
     candidates: dict[str, dict[str, None]] = {query: {} for query in judged}
-    for _, (query, document) in _id_rows(file, ("query-id", "corpus-id"), queries, documents):
+    for line, (query, document) in id_rows(file, (), queries):
+        if query not in queries:
+            raise DataError(f"{file}:{line}: query '{query}' is not in the task's queries")
+        if document not in documents:
+            raise DataError(f"{file}:{line}: document '{document}' is not in the task's corpus")
         if query in candidates:
             candidates[query][document] = None
     empty = [query for query, documents_of_query in candidates.items() if not documents_of_query]
@@ -120,36 +182,13 @@ def _read_candidates(
     return {query: tuple(documents_of_query) for query, documents_of_query in candidates.items()}
 
 
-def _id_rows(
-    file: Path, columns: tuple[str, ...], queries: set[str], documents: set[str]
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells of a tab-separated file that starts with a query and a document."""
-    for line, text in _lines(file):
-        cells = text.split("\t")
-        if line == 1 and cells[-1] == columns[-1]:
-            continue
-        if len(cells) != len(columns):
-            raise DataError(f"{file}:{line}: expected {', '.join(columns)} split by tabs, found {len(cells)} cells")
-        if cells[0] not in queries:
-            raise DataError(f"{file}:{line}: query '{cells[0]}' is not in queries.jsonl")
-        if cells[1] not in documents:
-            raise DataError(f"{file}:{line}: document '{cells[1]}' is not in corpus.jsonl")
-        yield line, cells
-
-
-def _grade(text: str, file: Path, line: int) -> int:
-    if not text.strip().isdigit():
-        raise DataError(f"{file}:{line}: relevance '{text}' is not a whole number of 0 or more")
-    return int(text)
-
-
-def read_records(file: Path, required: str) -> list[Text]:
-    """Read JSONL with `_id` and `text` where every text holds `required` (for example `{name}`).
+def read_records(file: Path, required: str, form: Form = AS_USUAL) -> list[Text]:
+    """Read a table with `_id` and `text` where every text holds `required` (for example `{name}`).
 
     Raises:
         DataError: Missing, empty, malformed, or a text without `required`.
     """
-    texts = _read_texts(file)
+    texts = _read_texts(file, form)
     for text in texts:
         if required not in text.text:
             raise DataError(f"{file}: '{text.id}' has no {required} slot")
@@ -204,24 +243,15 @@ def read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     return rows
 
 
-def _field(row: Mapping[str, Any], key: str, file: Path, line: int) -> str:
+def _field(row: Row, column: str, where: str) -> str:
     try:
-        return text_cell(row, key)
+        return text_cell(row.values, column)
     except CellError as err:
-        raise DataError(f"{file}:{line}: {err}") from None
+        raise DataError(f"{where}: {CellError(row.theirs(column), err.reason)}") from None
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    if file.is_dir():
-        raise DataError(f"'{file}' is a folder, not a file")
+def _key(row: Row, column: str, where: str) -> str:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            for number, text in enumerate(stream, start=1):
-                if text.strip():
-                    yield number, text.rstrip("\r\n")
-    except FileNotFoundError:
-        raise DataError(f"'{file}' does not exist") from None
-    except UnicodeDecodeError as err:
-        raise DataError(f"'{file}' is not UTF-8 text (byte {err.start})") from None
-    except OSError as err:
-        raise DataError(f"'{file}' cannot be read: {err.strerror}") from None
+        return key_cell(row.values, column)
+    except CellError as err:
+        raise DataError(f"{where}: {CellError(row.theirs(column), err.reason)}") from None

@@ -11,14 +11,16 @@ import json
 import re
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hrembed.data.cells import Problem, Row
+from hrembed.data.layout import DELIMITERS, is_wide
 from hrembed.data.locate import locate
 from hrembed.data.personal import TAGS, TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
-from hrembed.data.rows import DELIMITERS, read_jsonl, read_rows, rows_or_raise
+from hrembed.data.rows import layout_of, read_jsonl, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, writing
 from hrembed.records.data import PersonalCounts, PersonalTypeCounts
@@ -26,7 +28,7 @@ from hrembed.records.data import PersonalCounts, PersonalTypeCounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.data.rows import Form
+    from hrembed.data.layout import Form
     from hrembed.records.data import PersonalType
 
 _FINDINGS = {"row": "int64", "field": "string", "type": "string", "start": "int64", "end": "int64"}
@@ -251,6 +253,7 @@ def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders,
     if _kind(file) == ".parquet":
         _redact_parquet(file, target, reader, placeholders)
         return reader.counts()
+    form = _writable(file, form)
     encoding = "utf-8" if form.encoding.lower().replace("_", "-") == "utf-8-sig" else form.encoding
     delimiter = _delimiter(file, form) if _kind(file) in DELIMITERS else ""
     with _sink(target) as out:
@@ -265,6 +268,23 @@ def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders,
                 record = _edited(text, cells, findings_of, placeholders).encode(encoding) if findings_of else record
             out.write(record)
     return reader.counts()
+
+
+def _writable(file: Path, form: Form) -> Form:
+    """Settings of a text file with what was recognised of it, for files that can be written back byte for byte.
+
+    Raises:
+        DataError: A spreadsheet, or text whose bytes do not tell its lines.
+    """
+    if _kind(file) in {".xlsx", ".xlsm"}:
+        raise DataError(f"'{file}': a spreadsheet cannot be written back", hint="save the sheet as CSV in UTF-8 first")
+    layout = layout_of(file, form)
+    if is_wide(layout.encoding):
+        encoding = layout.encoding.upper()
+        raise DataError(
+            f"'{file}': {encoding} cannot be written back byte for byte", hint="save the file as UTF-8 first"
+        )
+    return replace(form, delimiter=layout.delimiter) if _kind(file) in DELIMITERS else form
 
 
 def _kind(file: Path) -> str:

@@ -1,6 +1,7 @@
-"""Tables as streams of rows: CSV, JSONL or Parquet, each row read once and forgotten.
+"""Tables as streams of rows: CSV, JSONL, Parquet or a spreadsheet, each row read once and forgotten.
 
-A broken row is not the end of a table: it comes as a `Problem` that names row, column and reason, and the
+Delimiter, title rows, byte-order marks and other usual names of columns are recognised, and what was recognised is
+reported. A broken row is not the end of a table: it comes as a `Problem` that names row, column and reason, and the
 reader goes on with the next row. Whoever reads decides what that means.
 """
 
@@ -13,72 +14,121 @@ import json
 import re
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from hrembed.data.cells import _ZERO, MAX_CELL, Problem, Row, require_columns
+from hrembed.data.cells import _ZERO, MAX_CELL, Problem, Row
+from hrembed.data.columns import Header, Names, track_columns
+from hrembed.data.layout import AS_USUAL, DELIMITERS, encoding_of, is_wide, look_at
 from hrembed.errors import ConfigError, DataError
+from hrembed.records.tables import report_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from hrembed.data.layout import Form, Layout
+
 
 MAX_LINE = 4 * 2**20
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _JSON = {".jsonl", ".ndjson"}
+_SHEETS = {".xlsx", ".xlsm"}
+FORMATS = (*sorted(DELIMITERS), *sorted(_JSON), ".parquet", *sorted(_SHEETS))
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a text file is to be read.
-
-    Attributes:
-        delimiter: Between cells; None goes by the ending of the name (`.csv` comma, `.tsv` and `.txt` tab).
-        quoted: Whether double quotes group a cell; otherwise they are plain characters.
-        encoding: Any encoding that keeps ASCII as it is.
-    """
-
-    delimiter: str | None = None
-    quoted: bool = True
-    encoding: str = "utf-8"
+def format_of(file: Path) -> str:
+    """Ending of a table's name, in lower case and without `.gz`."""
+    return Path(file.name.lower().removesuffix(".gz")).suffix
 
 
-def read_rows(file: Path, wanted: Sequence[str], form: Form = Form()) -> Iterator[Row | Problem]:
+def read_rows(
+    file: Path, wanted: Sequence[str], form: Form = AS_USUAL, known_as: Mapping[str, Sequence[str]] = {}
+) -> Iterator[Row | Problem]:
     """Stream the rows of a file; the ending of its name decides the format (`.gz` in addition is fine).
 
     Args:
-        file: `.csv`, `.tsv`, `.txt`, `.jsonl`, `.ndjson` or `.parquet`.
+        file: `.csv`, `.tsv`, `.txt`, `.jsonl`, `.ndjson`, `.parquet` or `.xlsx` (its first sheet).
         wanted: Columns that must be there; in JSONL each row is asked, in the others the header.
-        form: Details of text files.
+        form: Details of the file.
+        known_as: Column to other usual names of it, which are taken where the column is not there.
 
     Raises:
         DataError: The file is missing, of an unknown kind, or has no such column.
         ConfigError: The encoding is unknown.
     """
-    kind = Path(file.name.removesuffix(".gz")).suffix.lower()
+    kind = format_of(file)
     if file.is_dir():
         raise DataError(f"'{file}' is a folder, not a file")
+    names = Names(str(file), wanted, form.columns, known_as)
     if kind == ".parquet":
         from hrembed.data.parquet import parquet_rows
 
-        yield from parquet_rows(file, wanted)
+        yield from parquet_rows(file, names)
+    elif kind in _SHEETS:
+        from hrembed.data.sheet import sheet_rows
+
+        yield from sheet_rows(file, names)
     elif kind in _JSON:
         with _opened(file) as stream:
-            yield from json_rows(stream, form)
+            encoding = encoding_of(stream.read(4), form)
+        with _opened(file) as stream:
+            for row in json_rows(stream, replace(form, encoding=encoding), str(file)):
+                yield row if isinstance(row, Problem) else names.renamed(row)
     elif kind in DELIMITERS:
         with _opened(file) as stream:
-            yield from csv_rows(stream, str(file), wanted, form)
+            layout = look_at(stream.read(SAMPLE), str(file), form, names)
+        with _opened(file) as stream:
+            yield from csv_rows(stream, str(file), names, form, layout)
+        report_table(file, notes=layout.notes)
     else:
-        known = ", ".join(sorted({*DELIMITERS, *_JSON, ".parquet"}))
+        known = ", ".join(FORMATS)
         raise DataError(
-            f"'{file}': the ending '{kind}' says no known format", hint=f"known: {known}, or these with .gz"
+            f"'{file}': the ending '{kind}' says no known format", hint=f"known: {known}, or text with .gz in addition"
         )
+    report_table(file, notes=names.notes)
+
+
+SAMPLE = 2**16
+
+
+def find_table(folder: Path, stem: str) -> Path | None:
+    """The table of this name in a folder, whatever its format: `corpus.jsonl`, `corpus.parquet`, `corpus.tsv.gz`.
+
+    Raises:
+        DataError: It is there in two formats.
+    """
+    endings = [*FORMATS, *(f"{ending}.gz" for ending in (*DELIMITERS, *_JSON))]
+    present = [file for ending in endings if (file := folder / f"{stem}{ending}").exists()]
+    usual = [file for file in present if file.name == f"{stem}.jsonl"]
+    if len(present) > 1 and not usual:
+        raise DataError(
+            f"'{folder}' holds {' and '.join(f'`{file.name}`' for file in present)}", hint="keep one of them"
+        )
+    if len(present) > 1:
+        others = ", ".join(file.name for file in present if file not in usual)
+        report_table(usual[0], notes=[f"read in place of {others} beside it"])
+    return next(iter([*usual, *present]), None)
+
+
+def table_in(folder: Path, stem: str) -> Path:
+    """The table of this name in a folder, in any format; `<stem>.jsonl`, which then is not there, where it has none."""
+    return find_table(folder, stem) or folder / f"{stem}.jsonl"
+
+
+def layout_of(file: Path, form: Form) -> Layout:
+    """What is recognised of a text file by its start, whichever columns are wanted.
+
+    Raises:
+        DataError: The file is missing or cannot be read.
+    """
+    with _opened(file) as stream:
+        return look_at(stream.read(SAMPLE), str(file), form, Names(str(file), (), {}, {}))
 
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
             yield stream  # type: ignore[misc]
     except FileNotFoundError:
         raise DataError(f"'{file}' does not exist") from None
@@ -88,33 +138,49 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         raise DataError(f"'{file}' cannot be read: {err.strerror}") from None
 
 
-def csv_rows(stream: BinaryIO, name: str, wanted: Sequence[str], form: Form) -> Iterator[Row | Problem]:
-    """Stream the rows of delimited text; `name` is what messages call it.
+def csv_rows(
+    stream: BinaryIO, name: str, names: Names, form: Form, layout: Layout | None = None
+) -> Iterator[Row | Problem]:
+    """Stream the rows of delimited text; `name` is what messages call it. Rows of empty cells only are skipped.
 
     Raises:
         DataError: No header, a column that stands twice in it, or one that is wanted and missing.
         ConfigError: The encoding is unknown, or the delimiter is a quote or a line break.
     """
-    delimiter = form.delimiter or DELIMITERS[Path(name.removesuffix(".gz")).suffix.lower()]
-    if delimiter in '"\r\n':
-        raise ConfigError(f"{delimiter!r} cannot stand between cells", hint="for example ',', ';' or a tab")
-    lines = _Lines(stream, form.encoding)
+    delimiter = form.delimiter or (layout.delimiter if layout else DELIMITERS[format_of(Path(name))])
+    check_delimiter(delimiter)
+    encoding = layout.encoding if layout else form.encoding
+    lines = _Lines(stream, encoding, name)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
     csv.field_size_limit(MAX_CELL)
+    for _ in range(layout.skipped if layout else 0):
+        next(lines)
+    above = lines.begin_row()
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header = _header(reader, name, form.encoding)
-    require_columns(name, header, wanted, delimiter)
+    header = Header(f"{name}:{above}", _header(reader, f"{name}:{above}", name, lines.encoding), names)
+    columns = header.cells
     while True:
         first = lines.begin_row()
         try:
             cells = next(reader)
         except StopIteration:
-            return
+            break
         except csv.Error as err:
-            yield Problem(first, _column_reached(lines.row, header, delimiter, quoted=form.quoted), str(err))
+            yield Problem(first, _column_reached(lines.row, columns, delimiter, quoted=form.quoted), str(err))
             continue
-        if cells:
-            yield _checked(first, lines.row, cells, header, form.encoding)
+        if any(cells):
+            yield _checked(first, lines.row, cells, header, lines.encoding)
+    names.notes += header.notes()
+
+
+def check_delimiter(delimiter: str) -> None:
+    """Refuse what cannot stand between cells.
+
+    Raises:
+        ConfigError: A quote or a line break.
+    """
+    if delimiter in '"\r\n':
+        raise ConfigError(f"{delimiter!r} cannot stand between cells", hint="for example ',', ';' or a tab")
 
 
 _TOO_LONG = f"the line is longer than {MAX_LINE:,} bytes"
@@ -123,9 +189,9 @@ _TOO_LONG = f"the line is longer than {MAX_LINE:,} bytes"
 class _Lines:
     """Decoded lines of a stream, and all that was read of the present row; an over-long line is an error."""
 
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+    def __init__(self, stream: BinaryIO, encoding: str, name: str) -> None:
+        stream, self.encoding = _by_line(stream, encoding, name)
         self._raw = _raw_lines(stream)
-        self._encoding = _ascii_based(encoding)
         self._number = 0
         self.row = ""
 
@@ -139,7 +205,7 @@ class _Lines:
 
     def __next__(self) -> str:
         self._number, raw, whole = next(self._raw)
-        text = raw.decode(self._encoding, "surrogateescape")
+        text = raw.decode(self.encoding, "surrogateescape")
         if self._number == 1:
             text = text.removeprefix("\ufeff")
         self.row += text
@@ -148,7 +214,37 @@ class _Lines:
         return text
 
 
-def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
+class _Narrowed:
+    """A stream of UTF-16 or UTF-32, read line by line as UTF-8."""
+
+    def __init__(self, stream: BinaryIO, encoding: str, name: str) -> None:
+        self._stream, self._decoder = stream, codecs.getincrementaldecoder(encoding)()
+        self._name, self._encoding = name, encoding
+        self._text = ""
+        self._ended = False
+
+    def readline(self, limit: int) -> bytes:
+        """Return the next line, or its first `limit` characters."""
+        while "\n" not in self._text and len(self._text) < limit and not self._ended:
+            raw = self._stream.read(2**16)
+            self._ended = not raw
+            try:
+                self._text += self._decoder.decode(raw, final=self._ended)
+            except UnicodeError as err:
+                raise DataError(f"'{self._name}' is not {self._encoding} text: {err}", hint="set `encoding`") from None
+        end = min(self._text.find("\n") + 1 or len(self._text), limit)
+        line, self._text = self._text[:end], self._text[end:]
+        return line.encode("utf-8", "surrogatepass")
+
+
+def _by_line(stream: BinaryIO, encoding: str, name: str) -> tuple[Any, str]:
+    """Give a stream whose lines can be told by their bytes, and its encoding."""
+    if is_wide(encoding):
+        return _Narrowed(stream, encoding, name), "utf-8"
+    return stream, _ascii_based(encoding)
+
+
+def _raw_lines(stream: Any) -> Iterator[tuple[int, bytes, bool]]:
     """Yield number, bytes, and whether the line was short enough to be held whole."""
     number = 0
     while raw := stream.readline(MAX_LINE):
@@ -176,32 +272,27 @@ def _ascii_based(encoding: str) -> str:
     return name
 
 
-def _header(reader: Iterator[list[str]], name: str, encoding: str) -> list[str]:
+def _header(reader: Iterator[list[str]], where: str, name: str, encoding: str) -> list[str]:
     try:
         header = [cell.strip() for cell in next(reader)]
     except StopIteration:
         raise DataError(f"{name} is empty") from None
     except csv.Error as err:
-        raise DataError(f"{name}:1: the header cannot be read: {err}") from None
-    if not header:
-        raise DataError(f"{name}:1: the line is blank, the names of the columns must be there")
+        raise DataError(f"{where}: the header cannot be read: {err}") from None
     for n, column in enumerate(header, start=1):
         reason = _spoiled(column, encoding)
         if reason:
-            raise DataError(f"{name}:1: column {n} of the header: {reason}")
+            raise DataError(f"{where}: column {n} of the header: {reason}")
     return header
 
 
-def _checked(number: int, text: str, cells: list[str], header: Sequence[str], encoding: str) -> Row | Problem:
-    if len(cells) != len(header):
-        column = header[len(cells)] if len(cells) < len(header) else ""
-        return Problem(number, column, f"the row has {len(cells)} cells, the header {len(header)}")
+def _checked(number: int, text: str, cells: list[str], header: Header, encoding: str) -> Row | Problem:
     if _spoiled(text, encoding):  # one look at the row is faster than one at each cell
-        for column, cell in zip(header, cells, strict=True):
+        for column, cell in zip(header.cells, cells, strict=False):
             reason = _spoiled(cell, encoding)
             if reason:
                 return Problem(number, column, reason)
-    return Row(number, dict(zip(header, cells, strict=True)))
+    return header.row(number, cells)
 
 
 _UNDECODED = re.compile(r"[\udc80-\udcff]")
@@ -215,7 +306,10 @@ def _spoiled(cell: str, encoding: str) -> str:
 
 
 def _not_decoded(byte: int, encoding: str) -> str:
-    return f"byte 0x{byte:02X} is not {encoding}; set `encoding` (often cp1252) if the whole file is in another one"
+    return (
+        f"byte 0x{byte:02X} is not {encoding}; save the file as UTF-8, or set its `encoding` (often cp1252) where the "
+        "settings have one"
+    )
 
 
 def _column_reached(row: str, header: Sequence[str], delimiter: str, *, quoted: bool) -> str:
@@ -229,10 +323,10 @@ def _column_reached(row: str, header: Sequence[str], delimiter: str, *, quoted: 
     return header[n]
 
 
-def json_rows(stream: BinaryIO, form: Form = Form()) -> Iterator[Row | Problem]:
+def json_rows(stream: BinaryIO, form: Form = AS_USUAL, name: str = "") -> Iterator[Row | Problem]:
     """Stream one JSON object a line; blank lines are skipped."""
-    encoding = _ascii_based(form.encoding)
-    for number, raw, whole in _raw_lines(stream):
+    lines, encoding = _by_line(stream, form.encoding, name)
+    for number, raw, whole in _raw_lines(lines):
         if raw.isspace():
             continue
         yield _parsed(number, raw, encoding) if whole else Problem(number, _last_key(raw), _TOO_LONG)
@@ -276,17 +370,56 @@ def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield row.number, row.values
 
 
-def rows_or_raise(file: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def rows_or_raise(
+    file: Path,
+    wanted: Sequence[str],
+    form: Form = AS_USUAL,
+    known_as: Mapping[str, Sequence[str]] = {},
+    used: Callable[[str], bool] | None = None,
+) -> Iterator[Row]:
     """Read a table of which every row is needed.
+
+    Args:
+        file: As in `read_rows`.
+        wanted: As there.
+        form: As there.
+        known_as: As there.
+        used: Whether a column is used; the others are reported. None reports nothing.
 
     Raises:
         DataError: As `read_rows`; the file is empty; or any row is broken.
     """
     empty = True
-    for row in read_rows(file, wanted):
+    rows = read_rows(file, wanted, form, known_as)
+    for row in track_columns(rows, file, used) if used else rows:
         if isinstance(row, Problem):
             raise DataError(f"{file}:{row}")
         empty = False
         yield row
     if empty:
         raise DataError(f"{file} is empty")
+
+
+def text_lines(file: Path, form: Form = AS_USUAL) -> Iterator[tuple[int, str]]:
+    """Yield number and text of every line that is not blank.
+
+    Raises:
+        DataError: Missing, or not text in the encoding of `form` (a byte-order mark outweighs it).
+        ConfigError: The encoding is unknown.
+    """
+    if file.is_dir():
+        raise DataError(f"'{file}' is a folder, not a file")
+    with _opened(file) as stream:
+        encoding = encoding_of(stream.read(4), form)
+    with _opened(file) as stream:
+        lines, encoding = _by_line(stream, encoding, str(file))
+        for number, raw, whole in _raw_lines(lines):
+            if not whole:
+                raise DataError(f"{file}:{number}: {_TOO_LONG}")
+            try:
+                text = raw.decode(encoding)
+            except UnicodeDecodeError as err:
+                raise DataError(f"{file}:{number}: {_not_decoded(raw[err.start], encoding)}") from None
+            text = text.removeprefix("\ufeff") if number == 1 else text
+            if text.strip():
+                yield number, text.rstrip("\r\n")

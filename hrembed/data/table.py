@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hrembed.data.cells import CellError, Problem
-from hrembed.data.pairs import NEGATIVE, PAIRS, pair_of, pair_sink
+from hrembed.data.pairs import COLUMNS, NEGATIVE, PAIRS, MissingTextError, is_pair_column, pair_sink, pairs_of
 from hrembed.data.repeats import Repeats
 from hrembed.files import filter_parquet, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from hrembed.data.cells import Row
@@ -36,7 +36,8 @@ class Imported:
     Attributes:
         rows: Rows read.
         pairs: Pairs written.
-        repeated: Rows left out because the same pair of the same group stood there before.
+        repeated: Pairs left out because the same pair of the same group stood there before.
+        missing: Rows left out because a text only marks that there is none, such as `N/A`.
         rejected: Rows that could not be used; each is in `rejected.jsonl`.
         first: The first of them, None when there is none.
     """
@@ -44,6 +45,7 @@ class Imported:
     rows: int
     pairs: int
     repeated: int
+    missing: int
     rejected: int
     first: Problem | None
 
@@ -62,7 +64,8 @@ def import_table(
 
     Args:
         rows: What was read.
-        columns: Column of pairs to the column of the table that holds it; None where none does.
+        columns: Column of pairs to the column of the table that holds it; None leaves it out. Rows already have the
+            names of pairs.
         kind: Of pairs without one.
         folder: Where the files go.
         advance: Receives progress updates.
@@ -70,20 +73,26 @@ def import_table(
     with TemporaryDirectory(dir=folder, prefix="unchecked-") as place, _Rejects(folder / REJECTED) as rejects:
         work = Path(place)
         ids, texts = _spool(work / "ids"), _spool(work / "pairs")
-        read = written = 0
+        read = written = missing = 0
+        has_negatives = False
         with pair_sink(work / PAIRS, negatives=bool(columns.get(NEGATIVE))) as add:
             for row in rows:
                 read += 1
-                pair = _usable(row, columns, kind, rejects)
-                if pair is not None:
+                try:
+                    pairs = _usable(row, columns, kind, rejects)
+                except MissingTextError:
+                    missing += 1
+                    continue
+                for pair in pairs:
+                    has_negatives = has_negatives or bool(pair.negatives)
                     add(pair)
                     _spool_keys(pair, ids, texts, written, row.number)
                     written += 1
                 if read % _ROWS_PER_UPDATE == 0:
                     advance(_ROWS_PER_UPDATE, "")
         keep, repeated = _select(ids, texts, written, columns, rejects)
-        filter_parquet(work / PAIRS, folder / PAIRS, keep)
-    return Imported(read, int(keep.sum()), repeated, rejects.count, rejects.first)
+        filter_parquet(work / PAIRS, folder / PAIRS, keep, () if has_negatives else (NEGATIVE,))
+    return Imported(read, int(keep.sum()), repeated, missing, rejects.count, rejects.first)
 
 
 def _spool(folder: Path) -> Repeats:
@@ -119,21 +128,34 @@ class _Rejects:
             self._path.unlink(missing_ok=True)
 
 
-def _usable(row: Row | Problem, columns: Mapping[PairColumn, str | None], kind: str, rejects: _Rejects) -> Pair | None:
-    """Make a pair of a row, or write down why not; complaints name the columns of the user's table."""
+def _usable(
+    row: Row | Problem, columns: Mapping[PairColumn, str | None], kind: str, rejects: _Rejects
+) -> Sequence[Pair]:
+    """Make pairs of a row, or write down why not; complaints name the columns of the user's table.
+
+    Raises:
+        MissingTextError: A text marks that there is none.
+    """
     if isinstance(row, Problem):
         rejects.add(row)
-        return None
-    values: dict[str, Any] = {
-        name: row.values[column] for name, column in columns.items() if column and column in row.values
+        return ()
+    left_out = {name for name, column in columns.items() if column is None}
+    values = {
+        name: value for name, value in row.values.items() if not (is_pair_column(name) and _column(name) in left_out)
     }
-    values["kind"] = values.get("kind") or kind
     try:
-        return pair_of(values)
+        pairs = pairs_of(values)
+    except MissingTextError:
+        raise
     except CellError as err:
-        theirs = next((column for name, column in columns.items() if name == err.column and column), err.column)
-        rejects.add(Problem(row.number, theirs, err.reason))
-        return None
+        rejects.add(Problem(row.number, row.theirs(err.column), err.reason))
+        return ()
+    return pairs if values.get("kind") else [replace(pair, kind=kind) for pair in pairs]
+
+
+def _column(name: str) -> str:
+    """The column of pairs that a name belongs to: `negative_1` is one of `negative`."""
+    return name if name in COLUMNS else NEGATIVE
 
 
 def _spool_keys(pair: Pair, ids: Repeats, texts: Repeats, position: int, number: int) -> None:

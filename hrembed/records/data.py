@@ -194,7 +194,8 @@ class DataImportTableRecord(CommandRecord):
     Attributes:
         rows: Rows read.
         pairs: Pairs written.
-        repeated: Rows left out because the same pair of the same group had come before.
+        repeated: Pairs left out because the same pair of the same group had come before.
+        missing: Rows left out because a text only marks that there is none, such as `N/A`.
         rejected: Rows that could not be used; each is in `rejected.jsonl`.
     """
 
@@ -203,6 +204,7 @@ class DataImportTableRecord(CommandRecord):
     rows: int
     pairs: int
     repeated: int
+    missing: int = 0
     rejected: int
 
 

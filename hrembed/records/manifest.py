@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from hrembed.records.base import Number, Record
+from hrembed.records.tables import TableUse
 
 Status = Literal["started", "ok", "failed", "interrupted"]
 
@@ -110,6 +111,7 @@ class Manifest(Record):
         processes: Processes of a distributed training; null otherwise.
         threads: Threads of torch, on which the last digits of its sums depend; null where it did not take part.
         inputs: Name -> what was read.
+        tables: Path of each table that was read row by row -> which of its columns were used, which were not.
         outputs: Path inside the run folder -> SHA-256 of the file.
         models: Name -> model.
         attributions: Credits that the outputs must carry.
@@ -132,6 +134,7 @@ class Manifest(Record):
     processes: int | None = None
     threads: int | None = None
     inputs: dict[str, InputEntry] = Field(default_factory=dict)
+    tables: dict[str, TableUse] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelEntry] = Field(default_factory=dict)
     attributions: list[Attribution] = Field(default_factory=list)

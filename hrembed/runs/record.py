@@ -25,6 +25,7 @@ from hrembed.files import (
 from hrembed.memory import peak_memory_mb
 from hrembed.records.base import as_json, write_record
 from hrembed.records.manifest import InputEntry, Manifest, ModelEntry, ModelUse
+from hrembed.records.tables import collecting
 from hrembed.runs.environment import git_state, machine, threads, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
@@ -117,7 +118,8 @@ def open_run(
     _write_manifest(run)
     handler = _log_file(run.path / "log.txt")
     try:
-        yield run
+        with collecting(run.manifest.tables, run.progress.note):
+            yield run
         _close(run, "ok", None, started)
     except BaseException as err:
         stopped = isinstance(err, KeyboardInterrupt | StoppedError)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.config.eval import EvalConfig
-from hrembed.config.parts import ModelSection
+from hrembed.config.parts import ModelSection, form_of
 from hrembed.data.locate import locate
-from hrembed.data.read import read_task
+from hrembed.data.read import is_task, read_task
 from hrembed.errors import ConfigError, DataError
 from hrembed.files import sha256
 from hrembed.metrics.probes import spearman, spearman_draws
@@ -250,10 +250,10 @@ def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
         DataError: There is none.
     """
     for section in side.config.tasks:
-        if not section.path.startswith(MTEB) and (locate(section.path) / "queries.jsonl").is_file():
+        if not section.path.startswith(MTEB) and is_task(locate(section.path)):
             folder = locate(section.path)
             if any(sha256(folder) == entry.sha256 for entry in side.run.manifest.inputs.values()):
-                task = read_task(folder, section.split)
+                task = read_task(folder, section.split, form_of(section))
                 return [query.text for query in task.queries], [document.text for document in task.documents]
     raise DataError(
         f"no retrieval task of run '{side.run.name}' is here as it was, so there are no texts to time",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from hrembed.config.parts import form_of
 from hrembed.data.locate import locate
 from hrembed.data.read import read_task
 from hrembed.evaluation.search import graded, rank_all, rank_candidates
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hrembed.metrics.intervals import Difference
     from hrembed.runs.record import Run
     from hrembed.scoring.tasks import AnyTask
-    from hrembed.types import Encoder, Estimate, Floats, Ranking, Task
+    from hrembed.types import Encoder, Estimate, Floats, Ints, Ranking, Task
 
 DEPTH = 1000
 MEMORY_MB = 512
@@ -41,7 +42,7 @@ def open_task(section: TaskSection, run: Run) -> Task:
         DataError: It is missing or malformed.
     """
     folder = locate(section.path)
-    task = exclude_self(read_task(folder, section.split), section.exclude_self)
+    task = exclude_self(read_task(folder, section.split, form_of(section)), section.exclude_self)
     run.add_input(task.name, folder)
     for warning in task.warnings:
         run.progress.note(f"warning: {warning}")
@@ -49,7 +50,7 @@ def open_task(section: TaskSection, run: Run) -> Task:
 
 
 def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: int = MEMORY_MB) -> Ranking:
-    """Rank the documents (or the candidates) of a task for every query.
+    """Rank the documents (or the candidates) of a task for every query; documents without a text are never ranked.
 
     Args:
         encoder: Scores queries and documents.
@@ -60,14 +61,20 @@ def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: in
     Raises:
         ModelError: A text cannot be embedded.
     """
-    queries, documents = ([text.text for text in side] for side in (task.queries, task.documents))
+    queries = [query.text for query in task.queries]
+    places = np.array([n for n, document in enumerate(task.documents) if document.text], dtype=np.int64)
+    documents = [task.documents[place].text for place in places]
     similarity = encoder.similarity(queries, documents, instruction=task.instruction)
     if task.candidates is None:
         ranking = rank_all(similarity, depth=depth + bool(task.excluded), memory_mb=memory_mb)
-        return without_self(task, ranking, depth)
-    column = {document.id: n for n, document in enumerate(task.documents)}
-    given = [np.array([column[id_] for id_ in task.candidates[query.id]]) for query in task.queries]
-    return rank_candidates(similarity, given, depth=depth)
+    else:
+        column = {task.documents[place].id: n for n, place in enumerate(places)}
+        candidates = [[id_ for id_ in task.candidates[query.id] if id_ in column] for query in task.queries]
+        given: list[Ints] = [np.array([column[id_] for id_ in ids], dtype=np.int64) for ids in candidates]
+        ranking = rank_candidates(similarity, given, depth=depth)
+    if len(places) < len(task.documents):
+        ranking = ranking._replace(documents=np.where(ranking.documents >= 0, places[ranking.documents], -1))
+    return without_self(task, ranking, depth) if task.candidates is None else ranking
 
 
 def score_ranking(task: Task, ranking: Ranking, metrics: Sequence[str]) -> dict[str, Floats]:

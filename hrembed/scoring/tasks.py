@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from hrembed.config.parts import form_of
 from hrembed.data.from_mteb import read_mteb
-from hrembed.data.labelled import read_label_task, read_pair_task
+from hrembed.data.labelled import TRAIN, has_scored_pairs, read_label_task, read_pair_task
 from hrembed.data.locate import locate, named
 from hrembed.data.read import read_task
+from hrembed.data.rows import find_table
 from hrembed.errors import DataError
 from hrembed.scoring.copies import join_copies
 from hrembed.scoring.self_retrieval import exclude_self
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.parts import TaskSection
+    from hrembed.data.layout import Form
     from hrembed.progress import Progress
     from hrembed.records.eval import Kind
     from hrembed.runs.record import Run
@@ -84,15 +87,18 @@ def content_hash(task: AnyTask) -> str:
 
 
 def _read(path: Path, section: TaskSection) -> AnyTask:
-    kind = _kind(path) if section.kind == "auto" else section.kind
+    kind = _kind(path, form_of(section)) if section.kind == "auto" else section.kind
     whole = named(path)
     name = whole.stem if section.split is None else f"{whole.stem}/{section.split}"
     if kind == "similarity":
-        return read_pair_task(path, f"{whole.parent.name}/{whole.stem}".lstrip("/"))
+        whole_name = f"{whole.parent.name}/{whole.stem}".lstrip("/")
+        return read_pair_task(path, whole_name, split=section.split, form=form_of(section))
     if kind in {"classification", "clustering"}:
         goal: Literal["classification", "clustering"] = "clustering" if kind == "clustering" else "classification"
-        return read_label_task(path, name, goal, text=section.text, label=section.label, split=section.split)
-    task = read_task(path, section.split)
+        return read_label_task(
+            path, name, goal, text=section.text, label=section.label, split=section.split, form=form_of(section)
+        )
+    task = read_task(path, section.split, form_of(section))
     if kind == "retrieval":
         return replace(task, candidates=None)
     if task.candidates is None:
@@ -102,15 +108,12 @@ def _read(path: Path, section: TaskSection) -> AnyTask:
     return task
 
 
-def _kind(path: Path) -> Kind:
+def _kind(path: Path, form: Form) -> Kind:
     if path.is_dir() and (path / "qrels").is_dir():
         return "reranking" if (path / "candidates").is_dir() else "retrieval"
     if path.is_dir():
-        return "classification" if (path / "train.jsonl").is_file() else "retrieval"
-    if path.suffix not in {".jsonl", ".csv"}:
-        return "classification"
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        return "similarity" if "sentence1" in stream.readline() else "classification"
+        return "classification" if find_table(path, TRAIN) else "retrieval"
+    return "similarity" if has_scored_pairs(path, form) else "classification"
 
 
 def kind_of(task: AnyTask) -> Kind:

@@ -116,9 +116,9 @@ def id_twice(p: Place) -> None:
     append(p["task"] / "queries.jsonl", '{"_id": "q1", "text": "again"}\n')
 
 
-def qrels_unknown_document(p: Place) -> None:
+def qrels_unknown_documents(p: Place) -> None:
     config(p, "eval")
-    append(p["task"] / "qrels" / "test.tsv", "q1\td99\t1\n")
+    append(p["task"] / "qrels" / "test.tsv", "".join(f"q1\td{n}x\t1\n" for n in range(20)))
 
 
 def qrels_grade(p: Place) -> None:
@@ -208,7 +208,11 @@ CASES: list[tuple[Breaks, int, str]] = [
     (broken_json, 3, r"corpus\.jsonl:7: column 'text': not valid JSON"),
     (nan_in_corpus, 3, r"corpus\.jsonl:7: not valid JSON: NaN is not a value"),
     (id_twice, 3, r"queries\.jsonl:5: id 'q1' stands twice"),
-    (qrels_unknown_document, 3, r"test\.tsv:10: document 'd99' is not in corpus\.jsonl"),
+    (
+        qrels_unknown_documents,
+        3,
+        r"test\.tsv: 20 of 28 judgements left out: the document is not in the corpus",
+    ),
     (qrels_grade, 3, r"test\.tsv:10: relevance 'high' is not a whole number"),
     (no_query_with_positives, 3, r"test\.tsv: no query has a relevant document"),
     (unknown_split, 3, r"no split 'tset'; it has test"),
@@ -290,7 +294,7 @@ def test_a_full_disk_gives_one_message_and_keeps_every_file_whole(place):
     config(place, "eval")
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
     done = subprocess.run(
         [sys.executable, "-m", "hrembed", "eval", str(place["config"]), "--runs-dir", str(place["runs"])],
@@ -298,7 +302,9 @@ def test_a_full_disk_gives_one_message_and_keeps_every_file_whole(place):
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert re.search(r"hrembed: error: cannot write '.*per_query.parquet': .*File too large", done.stderr), done.stderr
+    assert re.search(
+        r"hrembed: error: cannot write '.*(per_query.parquet|cases.json)': .*File too large", done.stderr
+    ), done.stderr
     assert "Traceback" not in done.stderr
     assert not list(place["runs"].rglob("*.part"))
     (manifest,) = place["runs"].rglob("manifest.json")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hrembed.data.personal import TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
 from hrembed.data.redact import Placeholders, Reader, numbers_in_use, redact, restore
-from hrembed.data.rows import Form
 from hrembed.errors import ConfigError, DataError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.data.layout import Form
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file
 from hrembed.data.personal import CANNOT_SEE, Finder
@@ -18,7 +19,6 @@ from hrembed.data.redact import (
     survey,
 )
 from hrembed.data.redact import scan as scan_file
-from hrembed.data.rows import Form
 from hrembed.files import json_text, writing
 from hrembed.records.data import DataAnonymiseRecord
 from hrembed.runs.record import open_run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hrembed.commands.data.anonymise import FINDINGS, scan, table
+from hrembed.config.parts import form_of
 from hrembed.data.leaks import MATCHES, PARTS, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
@@ -61,7 +62,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
     with open_run(workspace, "data-check", config.model_dump(mode="json"), seeds={"batches": config.seed}) as run:
         file = pairs_file(locate(config.train))
         run.add_input("train", file)
-        pairs, tasks = read_pairs(file), _open_tasks(config, run)
+        pairs, tasks = read_pairs(file, form=form_of(config)), _open_tasks(config, run)
         leaks = _find_leaks(config, pairs, tasks, workspace.progress)
         negatives = _count_negatives(config, pairs)
         personal = _count_personal(config, run, file)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hrembed.data import esco, onet
 from hrembed.data.archive import Release
+from hrembed.data.columns import track_columns
 from hrembed.data.download import by_hand, download
 from hrembed.data.hub import hub_rows
+from hrembed.data.layout import Form
 from hrembed.data.locate import locate
-from hrembed.data.pairs import PAIRS, RELATED, pair_sink, write_related
-from hrembed.data.rows import Form, read_rows
+from hrembed.data.pairs import COLUMNS, KNOWN_AS, NEGATIVE, PAIRS, RELATED, is_pair_column, pair_sink, write_related
+from hrembed.data.rows import read_rows
 from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
 from hrembed.errors import DataError
@@ -149,23 +151,17 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
         DataError: The table is missing, has no such column, or more rows were rejected than the config allows;
             the usable rows are written all the same.
     """
-    section = config.columns
-    columns: dict[PairColumn, str | None] = {
-        "anchor": section.anchor,
-        "positive": section.positive,
-        "group": section.group,
-        "family": section.family,
-        "anchor_id": section.anchor_id,
-        "positive_id": section.positive_id,
-        "kind": section.kind,
-        "negative": section.negative,
-    }
+    columns: dict[PairColumn, str | None] = {name: getattr(config.columns, name) for name in (*COLUMNS, NEGATIVE)}
     with open_run(workspace, "data-import-table", config.model_dump(mode="json"), seeds={}) as run:
-        rows = _table_rows(config, [column for column in columns.values() if column], run)
+        rows = _table_rows(config, columns, run)
         with workspace.progress.bar("reading rows", 0) as advance:
             imported = import_table(rows, columns, config.kind, run.path, advance)
         record = DataImportTableRecord(
-            rows=imported.rows, pairs=imported.pairs, repeated=imported.repeated, rejected=imported.rejected
+            rows=imported.rows,
+            pairs=imported.pairs,
+            repeated=imported.repeated,
+            missing=imported.missing,
+            rejected=imported.rejected,
         )
         run.write_metrics(record)
         _judge(imported, config, run)
@@ -173,17 +169,29 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
         {"what": "rows", "rows": f"{record.rows:,}"},
         {"what": "pairs", "rows": f"{record.pairs:,}"},
         {"what": "repeated", "rows": f"{record.repeated:,}"},
+        {"what": "left out: a text marks a missing value (N/A, nan, ...)", "rows": f"{record.missing:,}"},
         {"what": "rejected", "rows": f"{record.rejected:,}"},
     ]
     return CommandResult(str(run.path), "ok", record, {"Table": table})
 
 
-def _table_rows(config: ImportTableConfig, wanted: list[str], run: Run) -> Iterator[Row | Problem]:
+def _table_rows(
+    config: ImportTableConfig, columns: Mapping[PairColumn, str | None], run: Run
+) -> Iterator[Row | Problem]:
+    """Read the table; its columns are called as in pairs, and what is not used is reported."""
+    given: dict[str, str] = {name: column for name, column in columns.items() if column and column != name}
+    form = Form(config.delimiter, encoding=config.encoding, columns=given)
+    wanted = ("anchor", "positive")
+
+    def used(column: str) -> bool:
+        return is_pair_column(column) and columns.get(column, column) is not None  # type: ignore[call-overload]
+
     if config.source.startswith(_HUB):
-        return hub_rows(config.source.removeprefix(_HUB), wanted, subset=config.subset, split=config.split)
+        rows = hub_rows(config.source.removeprefix(_HUB), wanted, form, subset=config.subset, split=config.split)
+        return track_columns(rows, Path(config.source), used)
     path = locate(config.source)
     run.add_input("table", path)
-    return read_rows(path, wanted, Form(config.delimiter, encoding=config.encoding))
+    return track_columns(read_rows(path, wanted, form, KNOWN_AS), path, used)
 
 
 def _judge(imported: Imported, config: ImportTableConfig, run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hrembed.config.parts import ModelSection
+from hrembed.config.parts import ModelSection, form_of
 from hrembed.data.inspect import (
     by_frequency,
     count_pairs,
@@ -27,7 +27,7 @@ from hrembed.data.inspect import (
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.personal import CANNOT_SEE, cleaned
-from hrembed.data.read import read_every_split
+from hrembed.data.read import is_task, read_every_split
 from hrembed.data.redact import finder_of
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.data import DataInspectConfig
+    from hrembed.data.layout import Form
     from hrembed.records.data import (
         GroupSizes,
         LanguageCounts,
@@ -210,9 +211,9 @@ def _line_of(example: _Example) -> dict[str, str | int | list[str]]:
 
 def _open(config: DataInspectConfig, run: Run) -> _Content:
     path = locate(config.source)
-    if (path / "corpus.jsonl").exists():
+    if is_task(path):
         run.add_input("source", path)
-        return _open_task(path, config.seed)
+        return _open_task(path, config.seed, form_of(config))
     file = pairs_file(path)
     if file.is_dir():
         raise DataError(
@@ -220,11 +221,11 @@ def _open(config: DataInspectConfig, run: Run) -> _Content:
             hint="name a file, or a folder inside it",
         )
     run.add_input("source", file)
-    return _open_pairs(file, config.seed)
+    return _open_pairs(file, config.seed, form_of(config))
 
 
-def _open_pairs(file: Path, seed: int) -> _Content:
-    pairs = read_pairs(file)
+def _open_pairs(file: Path, seed: int, form: Form) -> _Content:
+    pairs = read_pairs(file, form=form)
     known: dict[str, int] = {}
     anchors = factorize((pair.anchor for pair in pairs), known)
     positives = factorize((pair.positive for pair in pairs), known)
@@ -263,8 +264,8 @@ def _texts_of(pair: Pair) -> dict[str, str | list[str]]:
     return {**texts, "negative": list(pair.negatives)} if pair.negatives else texts
 
 
-def _open_task(folder: Path, seed: int) -> _Content:
-    task = read_every_split(folder, folder.name)
+def _open_task(folder: Path, seed: int, form: Form) -> _Content:
+    task = read_every_split(folder, folder.name, form)
     known: dict[str, int] = {}
     queries = factorize((query.text for query in task.queries), known)
     documents = factorize((document.text for document in task.documents), known)

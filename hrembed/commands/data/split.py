@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from hrembed.config.parts import form_of
 from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
@@ -46,7 +47,7 @@ def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[Da
     with open_run(workspace, "data-split", config.model_dump(mode="json"), seeds={"split": config.seed}) as run:
         file = pairs_file(locate(config.pairs))
         run.add_input("pairs", file)
-        pairs, related = read_pairs(file), read_related(file)
+        pairs, related = read_pairs(file, form=form_of(config)), read_related(file)
         sides = _divide(pairs, config)
         tasks = _build_tasks(sides, related, config, workspace.progress)
         leaking = _rows_that_show_answers(sides["train"], list(tasks.values()), config, workspace.progress)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
-from hrembed.data.read import read_task
+from hrembed.data.read import is_task, read_task
 from hrembed.errors import DataError
 from hrembed.metrics.agreement import top_overlap
 from hrembed.models.dense import DenseEncoder, Prompts, unit_rows
@@ -200,7 +200,7 @@ def calibration(config: ExportConfig, task: Task, source: Any, run: Run) -> list
 
 
 def _texts(path: Path) -> list[tuple[Side, str]]:
-    if (path / "corpus.jsonl").exists():
+    if is_task(path):
         task = read_task(path, None)
         return [("query", text.text) for text in task.queries] + [("document", text.text) for text in task.documents]
     pairs = read_pairs(path)

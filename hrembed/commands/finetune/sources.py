@@ -10,17 +10,19 @@ import numpy as np
 
 from hrembed.audit.stimuli import NAME_SLOT, fill, half_of, templates
 from hrembed.config.losses import TAKE_NEGATIVES, BatchHardLoss, CosentLoss, InvarianceLoss
+from hrembed.config.parts import form_of
 from hrembed.data.labelled import TRAIN, pair_columns, read_label_task, read_pair_task
 from hrembed.data.locate import locate
 from hrembed.data.pairs import NEGATIVE, pairs_file, read_numbered_pairs
 from hrembed.data.read import read_names, read_records
+from hrembed.data.rows import find_table
 from hrembed.errors import DataError
 from hrembed.records.finetune import ScoreRange, SourceFacts
 from hrembed.text import normalise
 from hrembed.types import LabelTask, Pair, PairTask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hrembed.config.finetune import FinetuneConfig, SourceSection
@@ -74,11 +76,11 @@ def _open(section: SourceSection, number: int, config: FinetuneConfig, run: Run)
     path = _file(locate(section.path), section)
     rng = np.random.default_rng(config.train.seed)
     if isinstance(section.loss, BatchHardLoss):
-        source = _labelled(path, section.limit, rng)
+        source = _labelled(path, section, rng)
     elif isinstance(section.loss, CosentLoss):
-        source = _scored(path, section.limit, rng)
+        source = _scored(path, section, rng)
     elif isinstance(section.loss, InvarianceLoss):
-        source = _swapped(path, section.loss, section.limit, rng)
+        source = _swapped(path, section.loss, section, rng)
     else:
         source = _pairs(path, section, rng)
     run.add_input(f"source-{number}", path)
@@ -86,8 +88,8 @@ def _open(section: SourceSection, number: int, config: FinetuneConfig, run: Run)
 
 
 def _file(path: Path, section: SourceSection) -> Path:
-    if isinstance(section.loss, BatchHardLoss) and path.is_dir() and (path / f"{TRAIN}.jsonl").exists():
-        return path / f"{TRAIN}.jsonl"
+    if isinstance(section.loss, BatchHardLoss) and path.is_dir() and (train := find_table(path, TRAIN)):
+        return train
     return pairs_file(path)
 
 
@@ -98,10 +100,10 @@ def _sample(rows: int, limit: int | None, rng: np.random.Generator) -> list[int]
     return [int(n) for n in sorted(rng.choice(rows, limit, replace=False))]
 
 
-def _labelled(path: Path, limit: int | None, rng: np.random.Generator) -> Source:
+def _labelled(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
     """Read texts with labels, of which two or more must stand for two texts or more."""
-    task = read_label_task(path, path.stem, "clustering")
-    sample = _sample(len(task.texts), limit, rng)
+    task = read_label_task(path, path.stem, "clustering", form=form_of(section))
+    sample = _sample(len(task.texts), section.limit, rng)
     labels = tuple(task.labels[n] for n in sample)
     counts = Counter(labels)
     if sum(number > 1 for number in counts.values()) < 2:
@@ -112,9 +114,9 @@ def _labelled(path: Path, limit: int | None, rng: np.random.Generator) -> Source
     return Source(rows, facts, np.array([numbers[label] for label in labels]))
 
 
-def _swapped(path: Path, loss: InvarianceLoss, limit: int | None, rng: np.random.Generator) -> Source:
+def _swapped(path: Path, loss: InvarianceLoss, section: SourceSection, rng: np.random.Generator) -> Source:
     """Write every résumé under pairs of names that differ in a group."""
-    resumes = templates(read_records(path, NAME_SLOT))
+    resumes = templates(read_records(path, NAME_SLOT, form_of(section)))
     names = half_of(read_names(locate(loss.names), loss.attributes), loss.attributes, loss.half)
     groups = [tuple(row[attribute] for attribute in loss.attributes) for row in names]
     if len(set(groups)) < 2:
@@ -127,14 +129,14 @@ def _swapped(path: Path, loss: InvarianceLoss, limit: int | None, rng: np.random
             chosen = [names[n]["name"] for n in (first, int(rng.choice(others)))]
             one, two = fill([resume], chosen)
             pairs.append(Pair(one, two, group=resume.id, kind="swap"))
-    rows = [pairs[n] for n in _sample(len(pairs), limit, rng)]
+    rows = [pairs[n] for n in _sample(len(pairs), section.limit, rng)]
     return Source(rows, SourceFacts(kind="swapped names", names=len(names), resumes=len(resumes)))
 
 
-def _scored(path: Path, limit: int | None, rng: np.random.Generator) -> Source:
-    columns = pair_columns(path)
-    task = read_pair_task(path, path.stem, columns)
-    sample = _sample(len(task.first), limit, rng)
+def _scored(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
+    columns = pair_columns(path, form_of(section))
+    task = read_pair_task(path, path.stem, columns, form=form_of(section))
+    sample = _sample(len(task.first), section.limit, rng)
     scores = task.scores[sample]
     if len(set(scores.tolist())) < 2:
         raise DataError(f"{path}: all scores of the sample are equal", hint="raise `limit`")
@@ -146,35 +148,35 @@ def _scored(path: Path, limit: int | None, rng: np.random.Generator) -> Source:
 
 
 def _pairs(path: Path, section: SourceSection, rng: np.random.Generator) -> Source:
-    numbered = list(read_numbered_pairs(path, section.kinds).items())
+    numbered = read_numbered_pairs(path, section.kinds, form_of(section))
     numbered = [numbered[n] for n in _sample(len(numbered), section.limit, rng)]
     if len(numbered) < 2:
         raise DataError(f"{path}: training needs two pairs or more, found {len(numbered)}")
     if section.loss.name not in TAKE_NEGATIVES:
         return Source([replace(pair, negatives=()) for _, pair in numbered])
-    source = _with_equal_negatives(path, dict(numbered))
+    source = _with_equal_negatives(path, numbered)
     _check_negatives(path, source.facts.negatives or 0, section)
     return source
 
 
-def _with_equal_negatives(path: Path, numbered: Mapping[int, Pair]) -> Source:
+def _with_equal_negatives(path: Path, numbered: Sequence[tuple[int, Pair]]) -> Source:
     """Give every row equally many negatives: its first ones, as many as the row with the fewest has."""
-    for number, pair in numbered.items():
+    for number, pair in numbered:
         if normalise(pair.positive) in map(normalise, pair.negatives):
             raise DataError(f"{path}:{number}: column '{NEGATIVE}': holds the positive of the row")
-    counts = {number: len(pair.negatives) for number, pair in numbered.items()}
-    if not any(counts.values()):
-        return Source(list(numbered.values()))
-    fewest = min(counts.values())
+    counts = [len(pair.negatives) for _, pair in numbered]
+    if not any(counts):
+        return Source([pair for _, pair in numbered])
+    fewest = min(counts)
     if not fewest:
-        without = [number for number, count in counts.items() if not count]
+        without = [number for (number, _), count in zip(numbered, counts, strict=True) if not count]
         raise DataError(
             f"{path}:{without[0]}: column '{NEGATIVE}': is empty, but other rows have one ({len(without)} such)",
             hint="give every row a negative, or leave the column out",
         )
-    unused = sum(counts.values()) - fewest * len(counts)
+    unused = sum(counts) - fewest * len(counts)
     return Source(
-        [replace(pair, negatives=pair.negatives[:fewest]) for pair in numbered.values()],
+        [replace(pair, negatives=pair.negatives[:fewest]) for _, pair in numbered],
         SourceFacts(kind="pairs", negatives=fewest, negatives_unused=unused),
     )
 

@@ -220,7 +220,7 @@ BROKEN = {
     "none.csv": ("words,id\na,1\n", r"no column 'text' or 'anchor' or 'positive'; it has 'words', 'id'"),
     "cells.csv": ("text,id\njane@example.org\n", r"cells\.csv:2: column 'id': the row has 1 cells, the header 2"),
     "empty.jsonl": ("", r"empty\.jsonl is empty"),
-    "rows.xlsx": ("", r"the ending '\.xlsx' says no known format"),
+    "rows.xlsx": ("", r"is not a spreadsheet that can be read"),
 }
 
 

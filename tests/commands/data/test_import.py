@@ -117,8 +117,9 @@ def test_a_release_without_a_file_or_with_another_encoding_says_so(capsys, tmp_p
     occupations.write_bytes(good.replace(b"iscoGroup", b"group"))
     said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
     assert f"{occupations}:1: no column 'iscoGroup'" in said
+    assert "hint" not in said
     occupations.write_bytes(good.replace(b",", b";"))
-    assert "set `delimiter`" in run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert "cells are divided by semicolons" in " ".join(run(capsys, tmp_path, "esco", str(folder))[2].split())
     occupations.unlink()
     said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
     assert "has no file 'occupations_en.csv'; it has occupationSkillRelations_en.csv, skills_en.csv" in said

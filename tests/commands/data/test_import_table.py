@@ -49,7 +49,7 @@ def test_bad_rows_are_listed_and_good_ones_are_kept(capsys, tmp_path, jobs):
 
 def test_repeated_pairs_are_left_out_and_counted(capsys, tmp_path, jobs):
     _, metrics, _ = run(capsys, tmp_path, "table", str(jobs), "--set", MAPPED, "--set", "max_rejected=3")
-    assert metrics == {"schema": 1, "rows": 7, "pairs": 3, "repeated": 1, "rejected": 3}
+    assert metrics == {"schema": 1, "rows": 7, "pairs": 3, "repeated": 1, "missing": 0, "rejected": 3}
 
 
 def test_a_clean_table_has_no_file_of_rejects_and_a_kind(capsys, tmp_path):
@@ -142,7 +142,7 @@ def test_a_rejected_row_does_not_make_a_good_one_a_repeat(capsys, tmp_path):
     assert [row[0] for row in rejected] == [3]
     assert [pair.anchor for pair in read_pairs(folder)] == ["Nurse", "Baker"]
     assert json.loads((folder / "metrics.json").read_text()) == {
-        "schema": 1, "rows": 4, "pairs": 2, "repeated": 1, "rejected": 1,
+        "schema": 1, "rows": 4, "pairs": 2, "repeated": 1, "missing": 0, "rejected": 1,
     }  # fmt: skip
 
 
@@ -158,14 +158,14 @@ def test_the_same_texts_of_another_group_or_kind_are_no_repeat(capsys, tmp_path)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", b"a;b;id;g;k\n1;x;;;\n", "t.csv:1: no column 'a'"),
+        ("t.csv", b"c;b;id;g;k\n1;x;;;\n", "t.csv:1: no column 'a'"),
         ("t.csv", b"a,text,id,g,k\n1,x,,,\n", "t.csv:1: no column 'b'"),
         ("t.csv", b"a,b,id,g,k,caf\xe9,caf\xe9\n", "t.csv:1: column 6 of the header: byte 0xE9 is not utf-8"),
         ("t.csv", b"a,b,id,g,k\n", "t.csv: no row to import"),
         ("t.csv", b"", "t.csv is empty"),
         ("t.jsonl", b"", "t.jsonl: no row to import"),
         ("t.jsonl", b'{"x": 1}\n', "t.jsonl:1: column 'a': is missing"),
-        ("t.xlsx", b"PK", "the ending '.xlsx' says no known format"),
+        ("t.xlsx", b"PK", "t.xlsx' is not a spreadsheet that can be read"),
         ("t.csv.gz", gzip.compress(b"a,b,id,g,k\n" * 99, mtime=0)[:40], "is not a whole gzip file"),
     ],
 )
