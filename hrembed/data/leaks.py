@@ -175,7 +175,8 @@ class _Ledger:
     def leak(self, part: TaskPart, total: int) -> Leak:
         counts, occur = Counter(self._items[part].values()), len(self._items[part])
         by = {match: counts[match] for match in MATCHES}
-        return Leak(total=total, occur=occur, share=occur / total, by=by, rows=len(self.rows[part]))
+        share = occur / total if total else 0.0
+        return Leak(total=total, occur=occur, share=share, by=by, rows=len(self.rows[part]))
 
 
 def _note_row(ledger: _Ledger, row: int, hits: Sequence[Hits], spots: _Spots) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from hrembed.metrics.verdicts import Verdict
 from hrembed.records.base import CommandRecord, Measured, Number, Record
+from hrembed.records.data import Leak, TaskPart
 from hrembed.records.usage import EndpointUsage
 
 Kind = Literal["retrieval", "reranking", "similarity", "classification", "clustering"]
@@ -156,6 +159,7 @@ class EvalRecord(CommandRecord):
         families: `tasks` and `retention` -> number of comparisons that were corrected together.
         slices: Task -> property -> its slices.
         robustness: Task -> model -> change -> what it did.
+        leaks: Model that `finetune` trained -> task -> part of it -> what of it occurs in its training data.
         warnings: What a reader of the scores must know.
     """
 
@@ -172,6 +176,7 @@ class EvalRecord(CommandRecord):
     families: dict[str, int]
     slices: dict[str, dict[str, Slices]]
     robustness: dict[str, dict[str, dict[str, Moved]]]
+    leaks: dict[str, dict[str, dict[TaskPart, Leak]]] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from hrembed.metrics.verdicts import Verdict
 from hrembed.records.base import CommandRecord, Measured, Number, Record
+from hrembed.records.data import Leak, TaskPart
 from hrembed.records.eval import Comparison
 
 Precision = Literal["float32", "bfloat16"]
@@ -301,6 +304,8 @@ class FinetuneRecord(CommandRecord):
         best_step: Step of the kept weights.
         dev_history: Dev score at each evaluation; step 0 is before the training.
         loss_history: Loss of each step.
+        leaks: Task -> part of it -> what of it occurs in the training rows.
+        warnings: What a reader of the scores must know.
     """
 
     command: ClassVar[str] = "finetune"
@@ -330,6 +335,8 @@ class FinetuneRecord(CommandRecord):
     best_step: int
     dev_history: tuple[DevScore, ...]
     loss_history: tuple[float, ...]
+    leaks: dict[str, dict[TaskPart, Leak]] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 class Truncation(Record):

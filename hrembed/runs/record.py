@@ -53,6 +53,11 @@ class Run(Workspace):
     path: Path = field(kw_only=True)
     manifest: Manifest = field(default_factory=Manifest, kw_only=True)
 
+    def warn(self, text: str) -> None:
+        """Show what a reader of the numbers must know, and write it into the log."""
+        self.progress.note(f"warning: {text}")
+        _log.warning("%s", text)
+
     def add_input(self, name: str, path: Path) -> None:
         """Record a file or folder that the run reads, with its hash; what it must be credited for is passed on."""
         self.manifest.inputs[name] = InputEntry(path=path.as_posix(), sha256=sha256(path))

@@ -45,7 +45,7 @@ def open_task(section: TaskSection, run: Run) -> Task:
     task = exclude_self(read_task(folder, section.split, form_of(section)), section.exclude_self)
     run.add_input(task.name, folder)
     for warning in task.warnings:
-        run.progress.note(f"warning: {warning}")
+        run.warn(warning)
     return task
 
 

@@ -12,6 +12,7 @@ from hrembed.records.eval import EvalRecord, EvalTimings, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.encoders import pinned, usage_of
+from hrembed.scoring.leaks import leak_warnings, model_leaks
 from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import groups_of, unit_of
 from hrembed.scoring.systems import open_systems
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
     from hrembed.records.usage import EndpointUsage
+    from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
+    from hrembed.scoring.leaks import Leaks
     from hrembed.scoring.measures import Measures
     from hrembed.scoring.systems import System
     from hrembed.scoring.tasks import AnyTask
@@ -59,10 +62,15 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
         systems = open_systems(config, run)
         results, seconds = _measure_all(systems, [*tasks, *retention], config, workspace.progress)
         behind = details(systems, tasks, results, config, workspace.progress)
-        warnings = [*_task_warnings([*tasks, *retention]), *_undecided_warnings([*tasks, *retention], results)]
+        leaks, leaking = _leaks(systems, [*tasks, *retention], config, run)
+        warnings = [
+            *_task_warnings([*tasks, *retention]),
+            *leaking,
+            *_undecided_warnings([*tasks, *retention], results),
+        ]
         for warning in warnings:
-            run.progress.note(f"warning: {warning}")
-        record = _record(results, tasks, retention, behind, config, warnings)
+            run.warn(warning)
+        record = _record(results, tasks, retention, behind, config, leaks, warnings)
         run.write_table("per_query", _columns(results, [*tasks, *retention]))
         write_details(run, [*tasks, *retention], results, behind, seconds)
         run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
@@ -104,6 +112,21 @@ def _takes_part(system: System, task: AnyTask) -> bool:
     return not (bm25 and kind_of(task) in {"classification", "clustering"})
 
 
+def _leaks(
+    systems: Sequence[System], tasks: Sequence[AnyTask], config: EvalConfig, run: Run
+) -> tuple[dict[str, Leaks], list[str]]:
+    """Compare the tasks with the training data of models that `finetune` trained, and say what occurs there."""
+    leaks: dict[str, Leaks] = {}
+    warnings = []
+    for section, system in zip(config.models, systems, strict=False):  # baselines follow, which are not trained
+        of_model, missing = model_leaks(section.ref, run.root, tasks, run.progress)
+        warnings += [f"{system.name}: {each}" for each in missing]
+        if of_model:
+            leaks[system.name] = of_model
+            warnings += leak_warnings(of_model, system.name)
+    return leaks, warnings
+
+
 def _task_warnings(tasks: Sequence[AnyTask]) -> list[str]:
     return [warning for task in tasks for warning in task.warnings]
 
@@ -129,6 +152,7 @@ def _record(
     retention: Sequence[AnyTask],
     behind: Details,
     config: EvalConfig,
+    leaks: dict[str, Leaks],
     warnings: Sequence[str],
 ) -> EvalRecord:
     every = [*tasks, *retention]
@@ -161,6 +185,7 @@ def _record(
         families={name: len(tests) for name, tests in families.items()},
         slices=behind.slices,
         robustness=behind.robustness,
+        leaks=leaks,
         warnings=tuple(warnings),
     )
 

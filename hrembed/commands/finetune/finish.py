@@ -168,6 +168,8 @@ def _record(
         best_step=history.best_step,
         dev_history=tuple(DevScore(step=step, score=score) for step, score in history.dev),
         loss_history=tuple(history.losses),
+        leaks=prepared.leaks,
+        warnings=prepared.warnings,
     )
 
 

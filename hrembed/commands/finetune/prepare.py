@@ -20,6 +20,7 @@ from hrembed.models.static import is_model2vec
 from hrembed.progress import Silent
 from hrembed.registry import resolve
 from hrembed.scoring.encoders import describe_use, model_folder
+from hrembed.scoring.leaks import dev_warnings, leak_warnings, training_leaks
 from hrembed.scoring.retrieval import open_task
 from hrembed.training.methods import count_parameters, freeze_documents
 from hrembed.training.plan import Recipe, whole_rounds
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.records.finetune import ParameterCounts, Preflight
     from hrembed.runs.record import Run
+    from hrembed.scoring.leaks import Leaks
     from hrembed.training.plan import TrainingPlan
     from hrembed.training.processes import Processes
     from hrembed.types import Floats, Task
@@ -59,6 +61,8 @@ class Prepared:
         model: The model in training, its method applied.
         plan: Its planned batches.
         parameters: How many it has.
+        leaks: Task -> part of it -> what of it occurs in the rows of the sources.
+        warnings: What a reader of the scores must know; told when the training was prepared.
     """
 
     config: FinetuneConfig
@@ -73,6 +77,8 @@ class Prepared:
     model: Any
     plan: TrainingPlan
     parameters: ParameterCounts
+    leaks: Leaks
+    warnings: tuple[str, ...]
 
     @property
     def control_layers(self) -> tuple[int, ...]:
@@ -93,6 +99,7 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     sources = open_sources(config, run)
     dev = open_task(config.dev, run)
     tasks = open_proof(config, dev, run) if processes.leads else Tasks(dev, (), ())
+    leaks, warnings = _leaks(sources, tasks, run) if processes.leads else ({}, ())
     folder = model_folder(config.model, run.root)
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
@@ -122,7 +129,19 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
         model=model,
         plan=plan,
         parameters=parameters,
+        leaks=leaks,
+        warnings=warnings,
     )
+
+
+def _leaks(sources: Sequence[Source], tasks: Tasks, run: Run) -> tuple[Leaks, tuple[str, ...]]:
+    """Compare the rows with every task before the training, and tell what makes a score no proof."""
+    every = [tasks.dev, *tasks.tests, *tasks.retention]
+    leaks = training_leaks([source.rows for source in sources], every, run.progress)
+    warnings = [*leak_warnings(leaks), *dev_warnings(tasks.dev, tasks.tests)]
+    for warning in warnings:
+        run.warn(warning)
+    return leaks, tuple(warnings)
 
 
 def _plan(
@@ -187,8 +206,8 @@ def preflight(prepared: Prepared, *, probe: bool) -> Preflight:
             "largely by chance; use a larger one, or `train.evaluations: 1`, which keeps the end of the training"
         )
     for warning in warnings:
-        run.progress.note(f"warning: {warning}")
-    return checked.model_copy(update={"warnings": tuple(warnings)})
+        run.warn(warning)
+    return checked.model_copy(update={"warnings": (*prepared.warnings, *warnings)})
 
 
 def recipe_of(prepared: Prepared) -> Recipe:

@@ -36,6 +36,7 @@ def finetune_tables(record: FinetuneRecord) -> dict[str, list[Row]]:
         f"How much of the training is kept (chosen: {record.strength:g})": _strengths(record),
         **_layer_scores(record.layers),
         **_control(record),
+        "Warnings": [{"warning": warning} for warning in record.warnings],
     }
     return {title: rows for title, rows in tables.items() if rows}
 
