@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.losses import BatchHardLoss, CosentLoss, InvarianceLoss
+from hrembed.config.parts import form_of
 from hrembed.data.labelled import TRAIN, pair_columns, read_label_task, read_pair_task
 from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
-from hrembed.data.pairs import pairs_file, read_numbered_pairs
+from hrembed.data.pairs import pairs_file, read_pairs
+from hrembed.data.rows import find_table
 from hrembed.errors import DataError, HrembedError
 from hrembed.files import sha256
 from hrembed.models.refs import parse_ref
@@ -157,18 +159,17 @@ def _source_rows(section: SourceSection, number: int, run: PastRun) -> Rows | No
     """Rows of a source, all of them where a sample was trained on; None where the file is gone or another one."""
     try:
         path = locate(section.path)
-        if isinstance(section.loss, BatchHardLoss) and path.is_dir() and (path / f"{TRAIN}.jsonl").exists():
-            path = path / f"{TRAIN}.jsonl"
-        path = pairs_file(path)
+        labelled = find_table(path, TRAIN) if isinstance(section.loss, BatchHardLoss) and path.is_dir() else None
+        path, form = labelled or pairs_file(path), form_of(section)
         entry = run.manifest.inputs.get(f"source-{number}")
         if entry is None or sha256(path) != entry.sha256:
             return None
         if isinstance(section.loss, InvarianceLoss):
             return []  # résumés with names, no rows of a task
         if isinstance(section.loss, BatchHardLoss):
-            return read_label_task(path, path.stem, "clustering")
+            return read_label_task(path, path.stem, "clustering", form=form)
         if isinstance(section.loss, CosentLoss):
-            return read_pair_task(path, path.stem, pair_columns(path))
-        return list(read_numbered_pairs(path, section.kinds).values())
+            return read_pair_task(path, path.stem, pair_columns(path, form), form=form)
+        return read_pairs(path, section.kinds, form)
     except (HrembedError, OSError):
         return None
