@@ -16,6 +16,7 @@ from hrembed.errors import ConfigError, DataError, ModelError
 from hrembed.files import write_json, write_text
 from hrembed.records.base import write_record
 from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
+from hrembed.records.manifest import ModelEntry
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -78,7 +79,7 @@ def test_a_difference_names_settings_models_and_numbers(runs: Path):
     ]
     assert "Data" not in tables
     assert {row["what"] for row in tables["Models"]} == {
-        f"path:{name}.{key}" for name in ("new", "other") for key in ("identity", "source")
+        f"path:{name}.{key}" for name in ("new", "other") for key in ModelEntry.model_fields
     }
     assert diff_runs(runs, first.name, first.name).status == "no difference"
 
