@@ -43,6 +43,11 @@ class Release:
         self.path = path
         self._members = _zip_members(path) if path.is_file() else _folder_members(path)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the files, as the release writes them."""
+        return [Path(members[0]).name for members in self._members.values()]
+
     def find(self, *names: str) -> str | None:
         """Return the first of these file names that the release holds; case does not matter."""
         return next((name for name in names if name.lower() in self._members), None)
@@ -56,7 +61,8 @@ class Release:
         name = self.find(*names)
         if name is None:
             listed = ", ".join(sorted(Path(members[0]).name for members in self._members.values())[:12]) or "nothing"
-            raise DataError(f"'{self.path}' has no file '{names[0]}'; it has {listed}")
+            wanted = " or ".join(f"'{name}'" for name in names)
+            raise DataError(f"'{self.path}' has no file {wanted}; it has {listed}")
         return name
 
     def rows(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.data.layout import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, distinct, phrase, without_common
 from hrembed.errors import DataError
+from hrembed.records.tables import report_table
 from hrembed.text import normalise
 
 if TYPE_CHECKING:
@@ -31,10 +33,47 @@ _LABEL, _OTHERS, _ABOUT = (
     ("altLabels", "ALTLABELS"),
     ("description", "DESCRIPTION"),
 )
-_OCCUPATIONS = ("occupations_en.csv", "occupations.csv")
-_SKILLS = ("skills_en.csv", "skills.csv")
-_RELATIONS = ("occupationSkillRelations_en.csv", "occupation_to_skill_relations.csv")
+_TABIYA = ("occupations.csv", "skills.csv", "occupation_to_skill_relations.csv")
 _LABELS = ("skill_labels.csv.gz", "skill_labels.csv")
+
+
+class _Files(NamedTuple):
+    """Names of the files of a release.
+
+    Attributes:
+        form: 0 for the Commission's files, 1 for Tabiya's.
+        occupations: Occupations with their labels.
+        skills: Skills with their labels.
+        relations: Which occupation needs which skill.
+    """
+
+    form: int
+    occupations: str
+    skills: str
+    relations: str
+
+
+def _files(release: Release) -> _Files:
+    """Tell the form of a release and its language; of several languages, English is read, and the others are named.
+
+    Raises:
+        DataError: Several languages, and English is none of them.
+    """
+    found = (re.fullmatch(r"occupations_([a-z]{2,3}(?:-[a-z]+)?)\.csv", name.lower()) for name in release.names)
+    languages = sorted(match[1] for match in found if match)
+    if not languages and release.find(_TABIYA[0]):
+        return _Files(1, *_TABIYA)
+    language = languages[0] if len(languages) == 1 else "en"
+    others = [other for other in languages if other != language]
+    if language not in languages and others:
+        raise DataError(
+            f"'{release.path}' holds ESCO in several languages: {', '.join(others)}", hint="give the folder of one"
+        )
+    if others:
+        note = f"ESCO is read in '{language}'; not used: {', '.join(others)} (give a folder with one of them alone)"
+        report_table(release.path, notes=[note])
+    names = (f"{stem}_{language}.csv" for stem in ("occupations", "skills", "occupationSkillRelations"))
+    return _Files(0, *names)
 
 
 def read_occupations(release: Release, max_occupations: int, counts: Counts) -> list[Concept]:
@@ -50,10 +89,10 @@ def read_occupations(release: Release, max_occupations: int, counts: Counts) -> 
     Raises:
         DataError: The file of occupations or one of its columns is missing, or a row is broken.
     """
-    name = release.need(*_OCCUPATIONS)
-    form = _OCCUPATIONS.index(name)
+    files = _files(release)
+    form, name = files.form, release.need(files.occupations)
     columns = [names[form] for names in (_URI, _LABEL, _ISCO, _OTHERS, _ABOUT)]
-    skills = _skills_of_occupations(release, form)
+    skills = _skills_of_occupations(release, files)
     concepts = []
     wanted = [*columns, "ID"] if form else columns
     for row in release.rows(name, wanted, _CSV, filled=columns[:2], unique=columns[0]):
@@ -102,9 +141,9 @@ def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Conce
 
 def _labels_of_skills(release: Release) -> dict[str, list[str]]:
     """Skill to its labels, the preferred one first."""
-    name = release.find(*_SKILLS)
+    files = _files(release)
+    name, form = release.find(files.skills), files.form
     if name:
-        form = _SKILLS.index(name)
         columns = [names[form] for names in (_URI, _LABEL, _OTHERS)]
         rows = release.rows(name, columns, _CSV, filled=columns[:2], unique=columns[0])
         each = ([row[column] for column in columns] for row in rows)
@@ -126,9 +165,9 @@ def _labels_of_skills(release: Release) -> dict[str, list[str]]:
     return {key: [label, *others_of.get(key, ())] for key, label in preferred.items()}
 
 
-def _skills_of_occupations(release: Release, form: int) -> dict[str, list[Phrase]]:
+def _skills_of_occupations(release: Release, files: _Files) -> dict[str, list[Phrase]]:
     """Occupation (URI, or Tabiya's id) to the preferred labels of its skills."""
-    relations, skills = release.find(_RELATIONS[form]), release.find(_SKILLS[form])
+    form, relations, skills = files.form, release.find(files.relations), release.find(files.skills)
     if not relations or not skills:
         return {}
     key, label = ("ID" if form else _URI[0]), _LABEL[form]

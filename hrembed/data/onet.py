@@ -94,6 +94,12 @@ def without_common_tools(concepts: Sequence[Concept], counts: Counts) -> list[Co
     return without_common(concepts, "tools", MAX_TOOL_OCCUPATIONS, counts, "technologies")
 
 
+# Columns of the titles and of the tools, by the name of their file: before and since release 30.3.
+_TITLES = {
+    "Alternate Titles.txt": ("Alternate Title", "Short Title"),
+    "Job Titles.txt": ("Job Title", "Short Title"),
+}
+_TOOLS = {"Technology Skills.txt": "Example", "Software Skills.txt": "Workplace Example"}
 _OCCUPATION = (_CODE, "Title", "Description")
 
 
@@ -106,8 +112,9 @@ def _rows(
 def _all_titles(release: Release, canonical: dict[str, str], counts: Counts) -> dict[str, list[str]]:
     """Canonical title first, then alternate, short and reported ones, no two with the same words."""
     titles_of = {code: [title] for code, title in canonical.items()}
+    alternate = release.need(*_TITLES)
     sources = (
-        ("Alternate Titles.txt", ("Alternate Title", "Short Title")),
+        (alternate, _TITLES[alternate]),
         ("Sample of Reported Titles.txt", ("Reported Job Title",)),
     )
     for name, columns in sources:
@@ -141,8 +148,9 @@ def _tasks(release: Release, counts: Counts) -> dict[str, dict[str, Phrase]]:
 
 def _tools(release: Release) -> dict[str, list[str]]:
     tools_of: dict[str, list[str]] = defaultdict(list)
-    for row in _rows(release, "Technology Skills.txt", (_CODE,), ("Example",)):
-        tools_of[row[_CODE]].append(row["Example"])
+    name = release.need(*_TOOLS)
+    for row in _rows(release, name, (_CODE,), (_TOOLS[name],)):
+        tools_of[row[_CODE]].append(row[_TOOLS[name]])
     return tools_of
 
 

@@ -1,13 +1,14 @@
-"""Leaderboard scores from files: Parquet, CSV, a local mteb results folder."""
+"""Leaderboard scores from files: any table, or a local mteb results folder."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from hrembed.data.rows import format_of, rows_or_raise
 from hrembed.errors import DataError
+from hrembed.records.tables import report_table
 from hrembed.registry import nearest
 from hrembed.selection.scores import ScoreRow
 
@@ -22,10 +23,10 @@ OPTIONAL = "experiment"
 
 
 def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction") -> list[ScoreRow]:
-    """Read the scores of the given tasks from a Parquet or CSV file.
+    """Read the scores of the given tasks from a table, in any format of `read_rows`.
 
     Args:
-        path: `.csv`, or else Parquet, with the columns `COLUMNS` and, if there are variants of a model, `experiment`.
+        path: The table, with the columns `COLUMNS` and, if there are variants of a model, `experiment`.
         tasks: Names of the tasks to read; other rows are skipped.
         unit: Unit of the scores in the file; percentages become fractions.
 
@@ -35,12 +36,12 @@ def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction") -> 
     """
     if not path.is_file():
         raise DataError(f"scores file '{path}' does not exist" if not path.exists() else f"'{path}' is not a file")
-    rows = _csv_rows(path, tasks) if path.suffix.lower() == ".csv" else _parquet_rows(path, tasks)
+    rows = _parquet_rows(path, tasks) if format_of(path) == ".parquet" else _other_rows(path, tasks)
     return in_unit([_row(cells, f"{path}:{number}") for number, cells in rows], unit, str(path))
 
 
 def _parquet_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
-    """Yield number and cells of each row of the tasks."""
+    """Yield number and cells of each row of the tasks; a whole leaderboard is filtered before it becomes Python's."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -58,17 +59,15 @@ def _parquet_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Map
             yield cells.pop("_row"), cells
 
 
-def _csv_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+def _other_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield line and cells of each row of the tasks."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            _check_columns(path, reader.fieldnames or ())
-            for cells in reader:
-                if cells["task"] in tasks:
-                    yield reader.line_num, cells
-    except (UnicodeDecodeError, csv.Error) as err:
-        raise DataError(f"'{path}' is not a readable CSV file: {err}") from None
+    checked = False
+    for row in rows_or_raise(path, (), used={*COLUMNS, OPTIONAL}.__contains__):
+        if not checked:
+            _check_columns(path, list(row.values))
+            checked = True
+        if row.values.get("task") in tasks:
+            yield row.number, row.values
 
 
 def _check_columns(path: Path, present: Sequence[str]) -> None:
@@ -137,7 +136,9 @@ def in_unit(rows: Sequence[ScoreRow], unit: Unit, source: str) -> list[ScoreRow]
 def read_results_dir(folder: Path, tasks: Collection[str]) -> list[ScoreRow]:
     """Read scores from the layout that mteb writes: `MODEL/REVISION/TASK.json`, optionally below `results`.
 
-    Variants, in `MODEL/REVISION/experiments/NAME/`, are read as experiments.
+    Variants, in `MODEL/REVISION/experiments/NAME/`, are read as experiments; so is `MODEL/TASK.json`, which mteb wrote
+    before 1.12, as a model without a revision. Files of the oldest form, which name no main score, are left out and
+    counted in the report.
 
     Raises:
         DataError: Missing, or a file that is no task result.
@@ -145,22 +146,39 @@ def read_results_dir(folder: Path, tasks: Collection[str]) -> list[ScoreRow]:
     if not folder.is_dir():
         raise DataError(f"results folder '{folder}' does not exist")
     root = folder / "results" if (folder / "results").is_dir() else folder
-    files = [(file, "") for file in sorted(root.glob("*/*/*.json"))]
+    files = [(file, "") for pattern in ("*/*.json", "*/*/*.json") for file in sorted(root.glob(pattern))]
     files += [(file, file.parent.name) for file in sorted(root.glob("*/*/experiments/*/*.json"))]
-    rows = [
-        row
-        for file, experiment in files
-        if file.name != "model_meta.json" and file.stem in tasks
-        for row in _task_rows(file, file.relative_to(root).parts, experiment)
-    ]
+    rows: list[ScoreRow] = []
+    old: list[Path] = []
+    for file, experiment in files:
+        if file.name != "model_meta.json" and file.stem in tasks:
+            read = _task_rows(file, file.relative_to(root).parts, experiment)
+            rows += read or ()
+            old += [file] if read is None else []
+    if old:
+        several = "files are" if len(old) > 1 else "file is"
+        first = old[0].relative_to(folder)
+        report_table(
+            folder,
+            notes=[f"{len(old):,} {several} of mteb's oldest form, without a main score, and left out ({first})"],
+        )
+    if not rows:
+        reason = f"all {len(old)} are of mteb's oldest form" if old else "it has none at `MODEL/REVISION/TASK.json`"
+        raise DataError(
+            f"results folder '{folder}' has no readable result of {', '.join(sorted(tasks)[:3])}: {reason}",
+            hint="the layout is what mteb writes: `MODEL/REVISION/TASK.json`, or `MODEL/TASK.json` before mteb 1.12",
+        )
     return in_unit(rows, "fraction", str(folder))
 
 
-def _task_rows(file: Path, parts: Sequence[str], experiment: str) -> Iterator[ScoreRow]:
+def _task_rows(file: Path, parts: Sequence[str], experiment: str) -> list[ScoreRow] | None:
+    """Scores of a file; None where it is of the oldest form, which does not say which score is the main one."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        model, revision = parts[0].replace("__", "/", 1), parts[1]
-        yield from result_rows(content, model, revision, experiment, f"{file}:1")
+        if "scores" not in content and ("mteb_dataset_name" in content or "dataset_version" in content):
+            return None
+        model, revision = parts[0].replace("__", "/", 1), parts[1] if len(parts) > 2 else ""
+        return list(result_rows(content, model, revision, experiment, f"{file}:1"))
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise DataError(f"'{file}' is not an mteb task result: {type(err).__name__} {err}") from None
 

@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hrembed.errors import DataError
+from hrembed.records.tables import collecting
 from hrembed.selection.read_scores import read_results_dir, read_scores
 from hrembed.selection.refresh import write_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hrembed.records.tables import TableUse
 
 HEAD = "model,revision,task,split,subset,main_score,mteb_version"
 
@@ -128,3 +131,41 @@ def test_what_mteb_publishes_is_read_model_by_model(tmp_path: Path, monkeypatch)
     with pytest.raises(DataError, match="is not what mteb publishes"):
         write_scores(file, lambda steps, name: None)
     assert table.read_bytes() == before
+
+
+def put_result(file: Path, content: object) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_results_folders_of_older_mteb_are_read_or_counted(tmp_path: Path):
+    put_result(tmp_path / "org__flat" / "t.json", task_json("t", 0.4))
+    put_result(tmp_path / "org__new" / "rev" / "t.json", task_json("t", 0.6))
+    oldest = {"mteb_dataset_name": "t", "mteb_version": "1.0.2", "test": {"ndcg_at_10": 0.4}}
+    put_result(tmp_path / "org__old" / "rev" / "t.json", oldest)
+    tables: dict[str, TableUse] = {}
+    with collecting(tables, lambda text: None):
+        rows = read_results_dir(tmp_path, {"t"})
+    assert {(row.model, row.revision, row.score) for row in rows} == {("org/flat", "", 0.4), ("org/new", "rev", 0.6)}
+    (note,) = tables[tmp_path.as_posix()].notes
+    assert note.startswith("1 file is of mteb's oldest form")
+    with pytest.raises(DataError, match="has no readable result of u: it has none at") as caught:
+        read_results_dir(tmp_path, {"u"})
+    assert "MODEL/TASK.json" in caught.value.hint
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_scores_are_read_by_the_same_reader_as_every_table(tmp_path: Path, mark: str):
+    lines = [
+        "Leaderboard of May",
+        "",
+        HEAD.replace(",", mark),
+        f"a/b{mark}r{mark}t{mark}test{mark}default{mark}0.5{mark}2",
+    ]
+    (tmp_path / "scores.csv").write_bytes("\n".join(lines).encode("utf-16"))
+    (row,) = read_scores(tmp_path / "scores.csv", {"t"})
+    assert (row.model, row.score, row.place) == ("a/b", 0.5, f"{tmp_path / 'scores.csv'}:4")
+    values = dict(zip(HEAD.split(","), ["a/b", "r", "t", "test", "default", 0.5, "2"], strict=True))
+    (tmp_path / "scores.jsonl.gz").write_bytes(gzip.compress(json.dumps(values).encode()))
+    (row,) = read_scores(tmp_path / "scores.jsonl.gz", {"t"})
+    assert (row.model, row.score) == ("a/b", 0.5)

@@ -224,7 +224,7 @@ def _esco_source(config: ImportEscoConfig) -> Path:
     if not target.exists():
         raise DataError(
             "no source is named, and ESCO has no address to download from: its site mails a link to whoever asks",
-            hint=f"choose version 1.2.0, classification, English, CSV; then {by_hand(esco.SOURCE.url, target)}",
+            hint=f"choose version 1.2.0, classification, a language, CSV; then {by_hand(esco.SOURCE.url, target)}",
         )
     return target
 

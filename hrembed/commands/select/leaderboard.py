@@ -176,6 +176,12 @@ def rank(
     scores = _adjusted(config, table, suspicious, trained_on)[:, counted]
     reasons = {table.models[n]: _reason(config, scores[n], trained_on[table.models[n]]) for n in present}
     rows = np.array([n for n in present if not reasons[table.models[n]]], dtype=np.int64)
+    unknown = [model for model in table.models if model not in catalogue.facts]
+    if not len(rows) and len(unknown) == len(table.models):
+        raise DataError(
+            f"mteb does not know {', '.join(map(repr, unknown[:5]))}, so nothing can be held against `constraints`",
+            hint=f"describe each under `facts`, for example `facts: [{{name: {unknown[0]}, licence: apache-2.0}}]`",
+        )
     if not len(rows):
         raise DataError(
             "no model fulfils the constraints and has a score on every task that counts",

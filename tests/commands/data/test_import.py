@@ -246,3 +246,39 @@ def test_two_releases_in_one_place_are_not_mixed(capsys, tmp_path):
     said = run(capsys, tmp_path, "onet", str(both), code=3)[2]
     assert "holds 'Occupation Data.txt' more than once" in said
     assert "db_28_0_text/Occupation Data.txt" in said
+
+
+def test_onet_since_30_3_gives_the_same_pairs_as_before(capsys, tmp_path):
+    before = onet_release(tmp_path)
+    folder, counts, _ = run(capsys, tmp_path, "onet", str(before))
+    after = before.with_name("db_30_3_text")
+    after.mkdir()
+    renamed = {"Alternate Titles.txt": "Job Titles.txt", "Technology Skills.txt": "Software Skills.txt"}
+    for file in before.iterdir():
+        text = file.read_text(encoding="utf-8")
+        text = text.replace("\tAlternate Title\t", "\tJob Title\t").replace("\tExample\n", "\tWorkplace Example\n")
+        (after / renamed.get(file.name, file.name)).write_text(text, encoding="utf-8")
+    later, later_counts, _ = run(capsys, tmp_path, "onet", str(after))
+    assert later_counts == counts
+    assert read_pairs(later) == read_pairs(folder)
+    (after / "Job Titles.txt").unlink()
+    said = " ".join(run(capsys, tmp_path, "onet", str(after), code=3)[2].split())
+    assert "has no file 'Alternate Titles.txt' or 'Job Titles.txt'" in said
+
+
+def test_esco_in_another_language_is_read_and_a_second_language_is_named(capsys, tmp_path):
+    folder = esco_release(tmp_path / "esco", "official")
+    english, counts, _ = run(capsys, tmp_path, "esco", str(folder))
+    german = tmp_path / "german"
+    german.mkdir()
+    for file in folder.iterdir():
+        (german / file.name.replace("_en", "_de")).write_bytes(file.read_bytes())
+    read, read_counts, _ = run(capsys, tmp_path, "esco", str(german))
+    assert (read_counts, read_pairs(read)) == (counts, read_pairs(english))
+    for file in folder.iterdir():
+        (german / file.name).write_bytes(file.read_bytes())
+    said = run(capsys, tmp_path, "esco", str(german))[2]
+    assert "ESCO is read in 'en'; not used: de" in " ".join(said.split())
+    (german / "occupations_en.csv").rename(german / "occupations_fr.csv")
+    said = run(capsys, tmp_path, "esco", str(german), code=3)[2]
+    assert "in several languages: de, fr" in " ".join(said.split())

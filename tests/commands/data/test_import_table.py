@@ -197,3 +197,32 @@ def test_the_runs_folder_may_be_relative(capsys, tmp_path, monkeypatch):
     Path("t.jsonl").write_text('{"anchor": "a", "positive": "b"}\n', encoding="utf-8")
     assert main(["data", "import", "table", "t.jsonl", "--set", "columns={}", "--quiet"]) == 0
     assert len(read_pairs(Path(capsys.readouterr().out.strip()))) == 1
+
+
+def test_columns_keep_their_own_names_unless_the_settings_say_another(capsys, tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("query,document,group,note\nNurse,Cares,g1,x\nBaker,N/A,g2,x\n", encoding="utf-8")
+    sets = ["--set", "columns.anchor=query", "--set", "columns.positive=document"]
+    for words in ([], sets, ["--set", "columns={anchor: query, positive: document}"]):
+        folder, counts, said = run(capsys, tmp_path, "table", str(file), *words)
+        assert [(pair.anchor, pair.group) for pair in read_pairs(folder)] == [("Nurse", "g1")]
+        assert (counts["rows"], counts["pairs"], counts["missing"], counts["rejected"]) == (2, 1, 1, 0)
+        assert "not used: column 'note'" in " ".join(said.split())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["tables"][file.as_posix()]["used"] == ["group", "query", "document"]
+    folder, _, said = run(capsys, tmp_path, "table", str(file), "--set", "columns.group=null")
+    assert read_pairs(folder)[0].group == ""
+    assert "not used: columns 'group', 'note'" in " ".join(said.split())
+    said = run(capsys, tmp_path, "table", str(file), "--set", "columns.group=job", code=3)[2]
+    assert "no column 'job'" in said
+
+
+def test_lists_and_numbered_negatives_are_imported(capsys, tmp_path):
+    file = tmp_path / "t.jsonl"
+    rows = [{"query": "Nurse", "pos": ["Cares", "Nurses"], "negative_1": "Baker", "negative_2": "Chef"}]
+    file.write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
+    folder, counts, _ = run(capsys, tmp_path, "table", str(file))
+    assert [(pair.positive, pair.negatives) for pair in read_pairs(folder)] == [
+        ("Cares", ("Baker", "Chef")), ("Nurses", ("Baker", "Chef")),
+    ]  # fmt: skip
+    assert (counts["rows"], counts["pairs"]) == (1, 2)
