@@ -142,7 +142,10 @@ def read_record(kind: type[R], text: str, where: str) -> R:
     Raises:
         DataError: It was written by a version of hrembed whose records have another shape, or is damaged.
     """
-    content = json.loads(text)
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise DataError(f"'{where}' is not JSON, which hrembed writes", hint="repeat the run") from None
     number = content.get("schema") if isinstance(content, dict) else None
     if number != SCHEMA:
         written = "before records had a schema number" if number is None else f"with schema {number}"

@@ -106,9 +106,28 @@ class PastRun:
             )
         return folder
 
+    def text(self, name: str) -> str:
+        """Content of a text file of the run, verified.
+
+        Raises:
+            DataError: The file was edited, or is no text although the manifest vouches for it.
+        """
+        file = self.verified(name)
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"'{file}' is not UTF-8 text, which hrembed writes", hint="repeat the run") from None
+
     def json(self, name: str) -> Any:
-        """Content of a JSON file of the run, verified."""
-        return json.loads(self.verified(name).read_text(encoding="utf-8"))
+        """Content of a JSON file of the run, verified.
+
+        Raises:
+            DataError: The file was edited, or is no JSON although the manifest vouches for it.
+        """
+        try:
+            return json.loads(self.text(name))
+        except (json.JSONDecodeError, RecursionError):
+            raise DataError(f"'{self.path / name}' is not JSON, which hrembed writes", hint="repeat the run") from None
 
     def record(self, kind: type[R]) -> R:
         """What the run said, verified.
@@ -116,8 +135,7 @@ class PastRun:
         Raises:
             DataError: The file was edited, or written by a version whose records have another shape.
         """
-        file = self.verified("metrics.json")
-        return read_record(kind, file.read_text(encoding="utf-8"), str(file))
+        return read_record(kind, self.text("metrics.json"), str(self.path / "metrics.json"))
 
     def settings(self, kind: type[M]) -> M:
         """Settings of the run, verified.
@@ -135,13 +153,25 @@ class PastRun:
             DataError: The file was edited, or written by a version whose records have another shape.
         """
         failure = f"'{self.path / name}' is not what this version of hrembed writes"
-        return {key: validated(kind, content, failure) for key, content in self.json(name).items()}
+        contents = self.json(name)
+        if not isinstance(contents, dict):
+            raise DataError(failure, hint="repeat the run")
+        return {key: validated(kind, content, failure) for key, content in contents.items()}
 
     def table(self, name: str) -> dict[str, list[Any]]:
-        """Columns of `<name>.parquet` of the run, verified."""
+        """Columns of `<name>.parquet` of the run, verified.
+
+        Raises:
+            DataError: The file was edited, or is no Parquet although the manifest vouches for it.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        found: dict[str, list[Any]] = pq.read_table(self.verified(f"{name}.parquet")).to_pydict()
+        file = self.verified(f"{name}.parquet")
+        try:
+            found: dict[str, list[Any]] = pq.read_table(file).to_pydict()
+        except pa.ArrowException:
+            raise DataError(f"'{file}' is not Parquet, which hrembed writes", hint="repeat the run") from None
         return found
 
 
