@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrembed.data.cells import CellError, key_cell, text_cell
+from hrembed.data.cells import CellError, key_cell, require_columns, text_cell
 from hrembed.data.judgements import id_rows, read_judgements
 from hrembed.data.layout import AS_USUAL
 from hrembed.data.locate import named
@@ -240,7 +240,10 @@ def read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     ]
     if not rows:
         raise DataError(f"{file}: no rows below the header")
-    return rows
+    # A row of JSONL may lack a column; one that no row has is missing.
+    require_columns(str(file), list(dict.fromkeys(name for _, row in rows for name in row)), columns)
+    lacking = dict.fromkeys(columns, "")
+    return [(line, lacking | row) for line, row in rows]
 
 
 def _field(row: Row, column: str, where: str) -> str:
