@@ -66,7 +66,8 @@ class ModelFacts(Record):
         majority_share: Share of the largest label; classification.
         f1: Macro F1 of the classifier.
         few_shot_f1: Macro F1 with few examples a label.
-        undecided: Queries for which all documents score the same, so that chance orders them; tasks that rank.
+        undecided: Queries for which all documents score the same, so that chance orders them (tasks that rank); texts
+            that share no word with another one (labels, for models that count words).
     """
 
     first_relevant: dict[str, int] | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NAMED = 5  # labels that a sentence names before it only counts
 
 
-def join_copies(task: LabelTask | PairTask, *, keep_sides: bool = False) -> LabelTask | PairTask:
+def join_copies(task: LabelTask | PairTask, where: str, *, keep_sides: bool = False) -> LabelTask | PairTask:
     """Put equal texts (or pairs of equal texts) into one group, and keep them on one side of a division.
 
     Texts are equal when they have the same words; see `normalise`. A text to learn from that also stands among the
@@ -33,6 +33,7 @@ def join_copies(task: LabelTask | PairTask, *, keep_sides: bool = False) -> Labe
 
     Args:
         task: As it was read.
+        where: File or folder of the task, for errors.
         keep_sides: Only count the texts on both sides of a division: a benchmark's numbers must stay comparable.
 
     Raises:
@@ -44,8 +45,8 @@ def join_copies(task: LabelTask | PairTask, *, keep_sides: bool = False) -> Labe
     if task.goal == "clustering":
         return task
     if task.train is None:
-        return _without_lonely_labels(task)
-    return _without_learned_copies(task, keep_sides=keep_sides)
+        return _without_lonely_labels(task, where)
+    return _without_learned_copies(task, where, keep_sides=keep_sides)
 
 
 def copies_of(texts: Sequence[Text]) -> list[str]:
@@ -116,7 +117,7 @@ def _joined(keys: Sequence[str], texts: Sequence[Text]) -> list[str]:
     ]
 
 
-def _without_learned_copies(task: LabelTask, *, keep_sides: bool) -> LabelTask:
+def _without_learned_copies(task: LabelTask, where: str, *, keep_sides: bool) -> LabelTask:
     """Leave out what is to be learned from and stands among the scored texts as well, or only count it."""
     train = np.zeros(len(task.texts), dtype=bool) if task.train is None else task.train
     keys = copies_of(task.texts)
@@ -133,7 +134,7 @@ def _without_learned_copies(task: LabelTask, *, keep_sides: bool) -> LabelTask:
     missing = sorted({label for label, learned in zip(task.labels, train, strict=True) if not learned} - left)
     if missing:
         raise DataError(
-            f"{task.name}: every text to learn label {_listed(missing)} from also stands among the scored ones "
+            f"{where}: every text to learn label {_listed(missing)} from also stands among the scored ones "
             f"({int(leaking.sum()):,} copies), so nothing is left to learn it from",
             hint="keep each text on one side; `hrembed eval` on one file holds texts out in turn by itself",
         )
@@ -143,7 +144,7 @@ def _without_learned_copies(task: LabelTask, *, keep_sides: bool) -> LabelTask:
     )
 
 
-def _without_lonely_labels(task: LabelTask) -> LabelTask:
+def _without_lonely_labels(task: LabelTask, where: str) -> LabelTask:
     """Leave out labels with a single group: held out, they could not be learned, and learned, not scored."""
     groups: dict[str, set[str]] = defaultdict(set)
     for n, (text, label) in enumerate(zip(task.texts, task.labels, strict=True)):
@@ -153,8 +154,8 @@ def _without_lonely_labels(task: LabelTask) -> LabelTask:
         return task
     if len(groups) - len(lonely) < 2:
         raise DataError(
-            f"{task.name}: found {_listed(lonely)} with one text (or group) only, and a classifier needs two labels "
-            "with two or more each",
+            f"{where}: {_listed(lonely)} {'has' if len(lonely) == 1 else 'have'} one text (or group) only, and a "
+            "classifier needs two labels with two texts or more each",
             hint="add texts, or merge rare labels into one",
         )
     keep = np.array([label not in lonely for label in task.labels])

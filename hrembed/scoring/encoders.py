@@ -96,7 +96,7 @@ def open_encoder(
     return DenseEncoder(
         opened.backend,
         name=ref.short_name,
-        prompts=Prompts(section.query_prompt, section.document_prompt),
+        prompts=opened.prompts or Prompts(section.query_prompt, section.document_prompt),
         dimensions=section.dimensions,
         cache=cache,
         memory_mb=memory_mb,
@@ -110,6 +110,7 @@ class _Opened(NamedTuple):
 
     backend: Backend
     use: ModelUse | None = None
+    prompts: Prompts | None = None  # where the backend does not know those of its model
 
 
 def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened:
@@ -129,8 +130,10 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
             raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
         if section.pooling is not None:
             raise ModelError(f"static model '{section.ref}' always takes the mean", hint="leave `pooling` out")
-        static = open_wordllama() if folder is None else open_model2vec(folder)
-        return _Opened(static, ModelUse(query_prompt="", document_prompt="", pooling="mean"))
+        if folder is None:
+            return _Opened(open_wordllama(), ModelUse(query_prompt="", document_prompt="", pooling="mean"))
+        use = describe_use(section, folder, workspace.progress).model_copy(update={"pooling": "mean"})
+        return _Opened(open_model2vec(folder), use, Prompts(use.query_prompt or "", use.document_prompt or ""))
     use = describe_use(section, folder, workspace.progress)
 
     def load() -> object:

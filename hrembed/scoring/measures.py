@@ -12,6 +12,7 @@ from hrembed.evaluation.probes import classify, cluster, pair_similarities
 from hrembed.evaluation.search import graded
 from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.metrics.ranking import first_relevant_rank
+from hrembed.models.lexical import TfIdf
 from hrembed.records.eval import ModelFacts
 from hrembed.scoring.pairs import Drawn
 from hrembed.scoring.retrieval import groups_of, score_ranking
@@ -106,7 +107,12 @@ def _similar(encoder: Encoder, task: PairTask, config: EvalConfig) -> Measures:
 
 def _classified(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measures:
     probe = classify(encoder, task, seed=config.bootstrap.seed)
-    facts = ModelFacts(majority_share=probe.majority, f1=probe.full_f1, few_shot_f1=probe.few_shot_f1)
+    facts = ModelFacts(
+        majority_share=probe.majority,
+        f1=probe.full_f1,
+        few_shot_f1=probe.few_shot_f1,
+        undecided=_without_shared_words(encoder, task),
+    )
     return Measures({"accuracy": probe.full, "few-shot-accuracy": probe.few_shot}, {}, "accuracy", facts)
 
 
@@ -114,4 +120,15 @@ def _clustered(encoder: Encoder, task: LabelTask, config: EvalConfig) -> Measure
     """Compare models by neighbours; the v-measure of resampled texts is too high, so it has no honest interval."""
     clustered = cluster(encoder, task, seed=config.bootstrap.seed)
     drawn = {"v-measure": Drawn(clustered.v_measure, np.full(1, np.nan))}
-    return Measures({"neighbours": clustered.neighbours}, drawn, "neighbours")
+    facts = ModelFacts(undecided=_without_shared_words(encoder, task))
+    return Measures({"neighbours": clustered.neighbours}, drawn, "neighbours", facts)
+
+
+def _without_shared_words(encoder: Encoder, task: LabelTask) -> int | None:
+    """Count scored texts of which no word stands in any other text; None for a model that does not count words."""
+    if not isinstance(encoder, TfIdf):
+        return None
+    holds = encoder.vectors([text.text for text in task.texts], "query") > 0
+    common = np.asarray(holds.sum(axis=0)).ravel() > 1
+    alone = np.asarray(holds.astype(np.int64) @ common.astype(np.int64)).ravel() == 0
+    return int(alone.sum() if task.train is None else alone[~task.train].sum())

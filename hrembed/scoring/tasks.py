@@ -56,7 +56,7 @@ def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str
             if isinstance(task, Task):
                 task = exclude_self(task, section.exclude_self) if not section.path.startswith(MTEB) else task
             else:
-                task = join_copies(task, keep_sides=section.path.startswith(MTEB))
+                task = join_copies(task, section.path, keep_sides=section.path.startswith(MTEB))
             tasks.append(task)
             if section.path.startswith(MTEB):
                 run.add_content(name, section.path, hashed)

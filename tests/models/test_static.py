@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
+from hrembed.runs.workspace import Workspace
+from hrembed.scoring.encoders import open_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -376,3 +379,13 @@ def test_another_tokenizer_beside_the_table_of_wordllama_is_refused(monkeypatch:
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match=r"tokenizer_config.json' is not the wordllama file"):
         open_wordllama()
+
+
+def test_prompts_that_a_static_model_stores_are_used(tmp_path: Path):
+    folder = save(tmp_path / "m")
+    prompts = {"query": "ward ", "passage": "bread "}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}), encoding="utf-8")
+    encoder = open_encoder(ModelSection(ref=f"path:{folder}"), Workspace(tmp_path / "runs"))
+    for side, word in (("query", WARD), ("document", WORDS.index("bread"))):
+        expected = TABLE[word] + TABLE[NURSE]
+        assert encoder.vectors(["nurse"], side)[0] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from hrembed.models.lexical import Bm25, TfIdf
-from hrembed.scoring.measures import _undecided
+from hrembed.scoring.measures import _undecided, _without_shared_words
 from hrembed.scoring.retrieval import rank_task, score_task
 from hrembed.scoring.self_retrieval import exclude_self
-from hrembed.types import Task, Text
+from hrembed.types import LabelTask, Task, Text
 
 JOBS = {
     "job-1": "night nurse on the ward",
@@ -78,3 +78,10 @@ def test_a_lexical_baseline_reads_both_normal_forms_and_shows_where_it_is_blind(
     joined = tuple(Text(f"d{n}", text) for n, text in enumerate(("護士夜班工作", "廚師麵包店", "汽車維修")))
     blind = Task("t", (Text("q", "護士"),), joined, {"q": {"d0": 1}})
     assert _undecided(rank_task(Bm25(), blind)) == 1
+
+
+def test_words_that_no_other_text_holds_are_counted_for_labels():
+    texts = tuple(Text(str(n), text) for n, text in enumerate(("護士夜班", "廚師麵包", "red oak", "red elm")))
+    task = LabelTask("t", "classification", texts, ("a", "b", "a", "b"))
+    assert _without_shared_words(TfIdf(), task) == 2
+    assert _without_shared_words(Bm25(), task) is None

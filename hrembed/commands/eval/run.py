@@ -17,7 +17,7 @@ from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import groups_of, unit_of
 from hrembed.scoring.systems import open_systems
 from hrembed.scoring.tasks import items_of, kind_of, open_tasks
-from hrembed.types import CommandResult
+from hrembed.types import CommandResult, LabelTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
-_UNDECIDED = 0.25  # share of the queries from which a model is named that cannot tell documents apart
+_UNDECIDED = 0.5  # share of the queries from which a model is named that cannot tell documents apart
 
 
 def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[EvalRecord]:
@@ -137,7 +137,14 @@ def _undecided_warnings(tasks: Sequence[AnyTask], results: Results) -> list[str]
     for task in tasks:
         for model, measures in results[task.name].items():
             undecided, queries = measures.facts.undecided or 0, len(items_of(task))
-            if undecided >= _UNDECIDED * queries:
+            if undecided < _UNDECIDED * queries:
+                continue
+            if isinstance(task, LabelTask):
+                warnings.append(
+                    f"{task.name}: {model} finds no word of {undecided:,} of {queries:,} texts in any other text, so "
+                    "it cannot tell their labels; this happens where a language writes no spaces between words"
+                )
+            else:
                 warnings.append(
                     f"{task.name}: {model} cannot tell the documents apart for {undecided:,} of {queries:,} queries: "
                     "all score the same, and chance orders them. To a lexical baseline this happens where texts share "

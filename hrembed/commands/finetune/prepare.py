@@ -138,10 +138,11 @@ def _leaks(sources: Sequence[Source], tasks: Tasks, run: Run) -> tuple[Leaks, tu
     """Compare the rows with every task before the training, and tell what makes a score no proof."""
     every = [tasks.dev, *tasks.tests, *tasks.retention]
     leaks = training_leaks([source.rows for source in sources], every, run.progress)
-    warnings = [*leak_warnings(leaks), *dev_warnings(tasks.dev, tasks.tests)]
+    of_tasks = [warning for task in (*tasks.tests, *tasks.retention) for warning in task.warnings]
+    warnings = [*of_tasks, *leak_warnings(leaks), *dev_warnings(tasks.dev, tasks.tests)]
     for warning in warnings:
         run.warn(warning)
-    return leaks, tuple(warnings)
+    return leaks, (*tasks.dev.warnings, *warnings)  # those of the dev task were told when it was opened
 
 
 def _plan(
