@@ -189,7 +189,10 @@ def _safe_stem(file: Path) -> str:
 
 
 def outside_parts(folder: Path) -> list[Path]:
-    """Folders outside of a model folder that decide its vectors as well: bases of adapters, modules kept elsewhere.
+    """Folders outside of a model folder that decide its vectors as well: bases of adapters.
+
+    A module behind a link in the folder is no such part: `files_below` the folder are there, too. Sentence Transformers
+    reads no module from elsewhere.
 
     Raises:
         ModelError: A base is not on this machine, or bases go round in a circle.
@@ -198,17 +201,13 @@ def outside_parts(folder: Path) -> list[Path]:
     waiting = [folder]
     while waiting:
         current = waiting.pop()
-        beyond = [(current / str(entry.get("path", ""))).resolve() for entry in _modules(current)]
-        beyond = [path for path in beyond if not path.is_relative_to(current.resolve())]
         base = _adapter_base(_body(current))
-        if base is not None:
-            beyond.append(base)
-        for part in beyond:
-            if part.resolve() == folder.resolve():
-                raise ModelError(f"the adapter in '{current}' is its own base")
-            if part not in parts:
-                parts.append(part)
-                waiting.append(part)
+        if base is None or base in parts:
+            continue
+        if base.resolve() == folder.resolve():
+            raise ModelError(f"the adapter in '{current}' is its own base")
+        parts.append(base)
+        waiting.append(base)
     return parts
 
 
