@@ -71,8 +71,8 @@ _LOOSE_DOT = r"(?:[ \t]{0,2}\.[ \t]{0,2})"
 _LOOSE_HOST = rf"{_LABEL}(?:{_LOOSE_DOT}{_LABEL}){{0,3}}{_LOOSE_DOT}(?-i:{_ENDING}|{_ENDING.upper()})(?!\w)"
 # The sign and what stands behind it come first, and then what stands before: every letter could begin an address.
 _AT_HOST = _any(
-    rf"(?P<sign>[@\uff20](?:{_HOST}|{_LOOSE_HOST}))",
-    rf"(?P<broken>@{_BREAK}{_HOST}|@(?:{_LABEL}\.){{0,3}}{_LABEL}"
+    rf"(?P<sign>[@\uff20]{{1,2}}(?:{_HOST}|{_LOOSE_HOST}))",
+    rf"(?P<broken>[ \t]{{0,2}}@{_BREAK}{_HOST}|@(?:{_LABEL}\.){{0,3}}{_LABEL}"
     rf"(?:\.{_BREAK}|{_BREAK}\.|-{_BREAK}[\w-]{{1,40}}\.)"
     rf"(?-i:{_ENDING})(?!\w)|{_BREAK}@{_HOST})",
     rf"(?P<bracket>{_AT}{_DOTTED})",
@@ -175,29 +175,35 @@ _NO_NUMBER_OF_A_PHONE = (
 )
 _PHONE_WORDS = (
     r"telefonnummern?|telefonnr|telefontjänst|telefoonnummer|telefoon|telefonszám|telefonní číslo|telefon|telefono|"
-    r"teléfono|telefone|telephone|téléphone|telefón|telefonas|telefoni?|telepon|telemóvel|telem|teleph|tél|telf|teléf|tlf|"
+    r"teléfono|telefone|telephone|téléphone|telefón|telefonas|telefonu|telefona|telefoni?|fono|kontaktnummer|kontaktnr|kontakttelefon|telepon|telemóvel|telem|teleph|tél|telf|teléf|tlf|"
     r"tlfnr|tel|phone|ph|mobile ?phone|mobile|mobil|mobiel|mobilnummer|mobilnr|mobiltelefon|mobtel|mob|cell ?phone|"
     r"cellular|cellulare|cell|cel|celular|handynummer|handy|natel|fax|faks|whats ?app|viber|portable|móvil|"
     r"movil|gsm|rufnummer|landline|festnetz|puhelinnumero|puhelin|puh|matkapuhelin|gsm-nummer|komórka|komórkowy|handphone|"
     r"(?:hp|wa|signal|kom|cep)(?=[ ]?:)|"
     r"telefone celular|no\. hp|sími|điện thoại|đt|sđt|helpline number|hotline|"
-    r"телефон|тел|мобильный|мобилен|моб|мобільний|сотовый|сот|тэл|"
+    r"телефону?|телефона|тел|мобильный|мобилен|моб|мобільний|сотовый|сот|тэл|"
     r"τηλέφωνο|τηλ|κινητό|κιν|טלפון|נייד|هاتف|الهاتف|جوال|الجوال|موبايل|محمول|تليفون|تلفن|موبایل|همراه|فون|موبائل|"
     r"फ़ोन|फोन|मोबाइल|दूरभाष|โทรศัพท์|โทร|มือถือ"
 )
 # Scripts without spaces: `联系电话：`, `携帯電話番号`.
 _PHONE_WORDS_UNSPACED = (
-    r"电话号码|電話號碼|電話番号|电话|電話|手机(?:号码?)?|手機|移动电话|携帯|"
+    r"电话号码|電話號碼|電話番号|电话|電話|手机(?:号码?)?|联系方式|聯絡方式|聯絡電話|手機|移动电话|携帯|"
     r"휴대전화|휴대폰|핸드폰|전화번호|전화|연락처"
 )
 _CONTACT = (
-    r"contacts?(?=[ \t]*(?:[:\uff1a]|no\b|nos\b|numb|num\b|nr\b|#|phone|tel|mob|cell|info|details?\b|line\b|"
-    r"(?:me|us)? ?(?:at|on)\b|"
+    r"(?:contacts?|kontakt|contacto|contatto|contato|контакты?)(?=[ \t]*(?:[:\uff1a=(\u2013-]|no\b|nos\b|numb|"
+    r"num\b|nr\b|#|phone|tel|mob|cell|info|details?\b|line\b|"
+    r"(?:me|us|at|on|is)\b|"
     r"\+?\(?\d(?:[ .()-]{0,2}\d){8}))"
 )
+_OTHER_NUMBER = (
+    r"(?:alternat(?:e|ive)|alt|emergency|residence|resi?|office|home|work|cont|personal|direct)[ .]{1,2}"
+    r"(?:nos?|num|numbers?|nr|tel|ph|phone)|número de (?:contacto|contato)"
+)
 _LABELLED_PHONE = _any(
-    rf"(?:(?<!\w)(?:{_PHONE_WORDS}|{_CONTACT}|(?:call|text|ring|reach)(?: me)?(?: (?:on|at))?)(?![^\W\d_])"
-    rf"|(?:{_PHONE_WORDS_UNSPACED})|[☎☏📞📱✆]\ufe0f?|(?<!\w)[TMPHCFW](?=[ ]?[:.]))"
+    rf"(?:(?<!\w)(?:{_PHONE_WORDS}|{_CONTACT}|{_OTHER_NUMBER}|(?:call|text|ring|reach(?: out)?)(?: to)?(?: me|"
+    rf" us)?(?: (?:on|at))?)(?![^\W\d_])"
+    rf"|(?:{_PHONE_WORDS_UNSPACED})|[☎☏📞📱✆]\ufe0f?|(?<!\w)[TMPHCFRW](?=[ ]?[:.]))"
     rf"\.?(?:[ \t]*/?[ \t]*{_QUALIFIER}){{0,4}}(?:[ \t]*\([^\W\d][^()\n]{{0,20}}\))?"
     rf"(?:(?:[ \t]+{_NO_NUMBER_OF_A_PHONE}[^\W\d_]{{2,14}}){{1,2}}[ \t]*[:\uff1a])?"
     r"[ \t]*[:\uff1a.=)\-\u2013*_|]{0,4}[ \t]*(?:(?<=[:\uff1a])\r?\n[ \t]*|\t[ \t]*)?"
@@ -208,7 +214,7 @@ _FOLLOWING_NUMBER = re.compile(
 )
 # Beside an e-mail address a number of usual length is one to call, whatever country it is of.
 _BEHIND_ADDRESS = re.compile(
-    rf"(?:[ \t]*[,;|\u2022\u00b7/][ \t]*|[ \t]{{0,3}})(?P<number>\+?\(?\d(?:{_DIGIT}){{8,13}})(?!\w)"
+    rf"(?:[ \t]*[,;:|\u2022\u00b7/][ \t]*|[ \t]{{0,3}})(?P<number>\+?\(?\d(?:{_DIGIT}){{8,13}})(?!\w)"
 )
 _BEFORE_ADDRESS = re.compile(
     rf"(?<![\w.+#/-])(?P<number>\+?\(?\d(?:{_DIGIT}){{8,13}})(?:[ \t]*[,;|\u2022\u00b7/][ \t]*|[ \t]{{1,3}})$"
@@ -480,7 +486,7 @@ class Finder:
         marked = re.search(r"[._\d]| dot ", local) is not None
         if _PROVIDER.match(name.lstrip()):
             return marked or local not in self._vocabulary
-        return marked and (sign == "@" or " dot " in name)
+        return (marked or local not in self._vocabulary) and (sign == "@" or " dot " in name)
 
     def _phones(self, text: str) -> Iterator[tuple[int, int]]:
         if sum(map(str.isdigit, text)) < 6:

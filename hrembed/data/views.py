@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 # Characters that URLs, e-mail in quoted-printable and program text write by their number.
 _CODES = "40|2[BDEbde]|5[Ff]"
+_HIDDEN = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0f\ufeff]")
 _ESCAPES = re.compile(
-    r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});"
+    r"&(?:amp;){0,3}(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});"
     rf"|(?:%|=|\\x|\\u00)(?P<code>{_CODES})"
-    r"|(?P<hidden>[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0f\ufeff])"
+    rf"|(?P<hidden>{_HIDDEN.pattern})"
     r"|(?P<other>[^\x00-\x7f])"
 )
 _TAG = re.compile(r"<!--[^<>]{0,300}-->|</?(?P<tag>[a-zA-Z][a-zA-Z0-9]{0,15})(?:[\s/][^<>]{0,1000})?>")
@@ -88,14 +89,21 @@ def _decoded(match: re.Match[str]) -> str | None:
         return ""
     if match.group("code"):
         return chr(int(match.group("code"), 16))
-    other = match.group("other")
-    if other is None:
-        decoded = html.unescape(match.group())
-        return decoded if len(decoded) == 1 else None
-    if other.isdecimal():
-        return str(unicodedata.decimal(other))
-    wide = unicodedata.normalize("NFKC", other)
-    return wide if len(wide) == 1 and wide.isascii() and wide != " " else None
+    if match.group("other"):
+        return _in_ascii(match.group("other"))
+    name = match.group().replace("&amp;", "&").removeprefix("&").replace("amp;", "") or "amp;"
+    decoded = html.unescape(f"&{name}")
+    if len(decoded) != 1:
+        return None
+    return "" if _HIDDEN.match(decoded) else _in_ascii(decoded) or decoded
+
+
+def _in_ascii(character: str) -> str | None:
+    """The ASCII character that means the same; None where there is none."""
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    wide = unicodedata.normalize("NFKC", character)
+    return wide if len(wide) == 1 and wide.isascii() else None
 
 
 def _instead_of_tag(match: re.Match[str]) -> str:
