@@ -25,6 +25,7 @@ from hrembed.data.locate import locate
 from hrembed.errors import DataError, ModelError
 from hrembed.metrics.multiplicity import benjamini_hochberg
 from hrembed.models.transformer import load_model
+from hrembed.progress import Silent
 from hrembed.records.bias_audit import BiasAuditRecord
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
@@ -316,3 +317,29 @@ def test_decisions_join_an_audit_of_names(config: AuditConfig, tmp_path: Path):
     assert {gate["verdict"] for gate in metrics["gates"]} <= {"pass", "inconclusive"}
     assert metrics["decisions"]["verdict"] == "fail"  # nobody of f is above the median
     assert metrics["verdict"] == "fail"
+
+
+class Notes(Silent):
+    """Keeps the notes that a command shows."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep a note."""
+        self.lines.append(text)
+
+
+def test_words_in_braces_of_a_resume_are_shown_and_named(stimuli: dict[str, Path], config: AuditConfig, tmp_path: Path):
+    """Slots are `{name}` and the cues; a LaTeX command or a template string is part of the text."""
+    lines = stimuli["resumes"].read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    rows[0]["text"] += "\n\\textit{welding} ${path} {pronouns}"
+    stimuli["resumes"].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    notes = Notes()
+    run = run_bias_audit(changed(config, texts_only=True, cues=[]), Workspace(tmp_path / "runs", notes)).run
+    table = pq.read_table(Path(run) / "texts.parquet").to_pydict()
+    shown = [text for id_, text in zip(table["id"], table["text"], strict=True) if id_ == rows[0]["_id"]]
+    assert len(shown) > 2
+    assert all(text.endswith("\\textit{welding} ${path}") for text in shown)
+    assert any("{path} in 1, {welding} in 1" in note and "kept as text" in note for note in notes.lines), notes.lines
