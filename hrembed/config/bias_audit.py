@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.finetune import DEV
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
+from hrembed.config.parts import DELIMITER, ENCODING, BootstrapSection, ModelSection, TaskSection
 from hrembed.config.section import Section
 
 
@@ -110,6 +110,8 @@ class DecisionsSection(Section):
     """Real decisions about people, for the legal tables."""
 
     path: str = Field(description="Table with one row per person, or with counts (`applicants`).")
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     attributes: tuple[str, ...] = Field(
         default=("sex", "race_ethnicity"), min_length=1, description="Columns of categories."
     )

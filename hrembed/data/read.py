@@ -221,12 +221,13 @@ def read_names(file: Path, attributes: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def read_table(file: Path, columns: Sequence[str], form: Form = AS_USUAL) -> list[tuple[int, dict[str, str]]]:
     """Read a small table whole, as text.
 
     Args:
         file: What `read_rows` reads.
         columns: Columns that must be there; what else the file holds is given too.
+        form: Details of the file.
 
     Returns:
         Line and cells of each row, at least one; a missing value is an empty text.
@@ -236,7 +237,7 @@ def read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
     """
     rows = [
         (row.number, {name: "" if value is None else str(value) for name, value in row.values.items()})
-        for row in rows_or_raise(file, columns)
+        for row in rows_or_raise(file, columns, form)
     ]
     if not rows:
         raise DataError(f"{file}: no rows below the header")

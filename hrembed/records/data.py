@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from hrembed.records.base import CommandRecord, Number, Record
 
 Match = Literal["exact", "id", "near", "group"]
@@ -369,6 +371,10 @@ class GroupSizes(Spread):
     largest_share: Number
 
 
+Trace = Literal["markup", "entities", "mojibake", "spreadsheet", "missing"]
+"""What exports leave behind in texts; `spreadsheet` is `_x000D_` and formulas, `missing` is `N/A` and the like."""
+
+
 class DataInspectRecord(CommandRecord):
     """What `hrembed data inspect` says.
 
@@ -376,6 +382,7 @@ class DataInspectRecord(CommandRecord):
         counts: What the data consists of.
         lengths: How long the texts are.
         duplicates: What may stand twice -> how often it does; pairs and tasks have their own kinds.
+        traces: What exports leave behind -> distinct texts with it.
         languages: In which languages the texts are.
         group_sizes: How large the groups are.
     """
@@ -385,6 +392,7 @@ class DataInspectRecord(CommandRecord):
     counts: PairCounts | TaskCounts
     lengths: Lengths
     duplicates: dict[RepeatKind, RepeatCounts]
+    traces: dict[Trace, int] = Field(default_factory=dict)
     languages: LanguageCounts
     group_sizes: GroupSizes
 

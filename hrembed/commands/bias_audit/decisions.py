@@ -21,6 +21,7 @@ from hrembed.audit.decisions import (
     read_decisions,
     within_jobs,
 )
+from hrembed.data.layout import Form
 from hrembed.data.locate import locate
 from hrembed.data.read import read_table
 from hrembed.errors import DataError
@@ -135,7 +136,7 @@ def _open(file: Path, section: DecisionsSection) -> tuple[TextRows, Columns]:
     columns = Columns(
         section.attributes, section.selected, section.score, section.job, section.applicants, section.scored
     )
-    rows = read_table(file, columns.named)
+    rows = read_table(file, columns.named, Form(section.delimiter, encoding=section.encoding))
     if columns.applicants is None:
         columns = columns._replace(applicants=count_column(rows, columns))
     if columns.scored is not None and columns.applicants is None:

@@ -29,6 +29,7 @@ from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.personal import CANNOT_SEE, cleaned
 from hrembed.data.read import is_task, read_every_split
 from hrembed.data.redact import finder_of
+from hrembed.data.traces import count_traces
 from hrembed.errors import DataError
 from hrembed.files import write_jsonl
 from hrembed.language import UNSURE
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         RepeatKind,
         Spread,
         TaskCounts,
+        Trace,
     )
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
@@ -76,6 +78,15 @@ _REPEATS: Mapping[RepeatKind, str] = {
     "repeated_documents": "documents that came before",
     "query_is_relevant_document": "relevant documents that are the query",
     "texts_of_several_groups": "texts of several groups",
+}
+
+
+_TRACES: Mapping[Trace, str] = {
+    "markup": "HTML or XML tags",
+    "entities": "HTML entities, as `&amp;`",
+    "mojibake": "characters decoded wrongly, as `Ã¯`",
+    "spreadsheet": "escapes or formulas of a spreadsheet, as `_x000D_`",
+    "missing": "markers of missing values, as `N/A`",
 }
 
 
@@ -173,6 +184,7 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
             counts=content.counts,
             lengths=_describe_lengths(content, lengths),
             duplicates=content.duplicates,
+            traces=count_traces(content.texts),
             languages=guess_languages(content.texts, sample=config.language_sample, seed=config.seed),
             group_sizes=describe_groups(sizes),
         )
@@ -382,6 +394,11 @@ def _tables(
                 "of": f"{counts.of:,}",
             }
             for kind, counts in record.duplicates.items()
+        ],
+        "Left behind by exports": [
+            {"what": _TRACES[trace], "distinct texts": f"{count:,}", "of": f"{len(content.texts):,}"}
+            for trace, count in record.traces.items()
+            if count
         ],
         f"Languages of {languages.sample:,} texts": _language_rows(languages),
         f"Group sizes, in {content.members}": _size_rows(record.group_sizes),

@@ -15,7 +15,7 @@ from hrembed.config.eval import EvalConfig
 from hrembed.config.finetune import FinetuneConfig, SourceSection
 from hrembed.config.gate import BaselineSection, CandidateSection
 from hrembed.config.losses import NOT_PAIRS
-from hrembed.config.parts import ModelSection
+from hrembed.config.parts import ModelSection, form_of
 from hrembed.config.retrain import BASE
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
@@ -218,7 +218,7 @@ def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
     of_pairs = [source for source in last.sources if source.loss.name not in NOT_PAIRS]
     for number, source in enumerate(of_pairs):
         run.add_input(f"old pairs {number}", pairs_file(locate(source.path)))
-        pairs += read_pairs(locate(source.path), source.kinds)
+        pairs += read_pairs(locate(source.path), source.kinds, form_of(source))
     if last.sources and not pairs:
         raise ConfigError(
             f"run '{last.run.name}' was trained on no source with pairs, so there is nothing to compare new ones with",
