@@ -63,9 +63,12 @@ class Bm25:
         import bm25s
 
         queries, documents = _composed(queries), _composed(documents)
+        tokens = bm25s.tokenize(documents, show_progress=False)
+        if not any(map(len, tokens.ids)):
+            return _nothing_shared(len(queries), len(documents))
         index = bm25s.BM25()
-        index.index(bm25s.tokenize(list(documents), show_progress=False), show_progress=False)
-        words = bm25s.tokenize(list(queries), return_ids=False, show_progress=False)
+        index.index(tokens, show_progress=False)
+        words = bm25s.tokenize(queries, return_ids=False, show_progress=False)
         known = [[index.vocab_dict[word] for word in query if word in index.vocab_dict] for query in words]
         weights = index.scores
         shape = len(documents), len(weights["indptr"]) - 1
@@ -80,6 +83,19 @@ class Bm25:
 def _composed(texts: Sequence[str]) -> list[str]:
     """Write each accented letter as one character (Unicode NFC): a word is the same in both normal forms."""
     return [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def _any_word(vectorizer: Any, texts: Sequence[str]) -> bool:
+    """Whether any text holds a word; of signs alone nothing can be indexed."""
+    words_of = vectorizer.build_analyzer()
+    return any(words_of(text) for text in texts)
+
+
+def _nothing_shared(queries: int, documents: int) -> SparseSimilarity:
+    """Similarity of documents without any word: 0 throughout."""
+    return SparseSimilarity(
+        sparse.csr_array((queries, 1), dtype=np.float32), sparse.csc_array((1, documents), dtype=np.float32)
+    )
 
 
 def _counts(rows: Sequence[Sequence[int]], words: int) -> Any:
@@ -112,13 +128,18 @@ class TfIdf:
         self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = ""
     ) -> SparseSimilarity:
         """Score every document for every query, in [0, 1]. Instructions are not used."""
-        vectorizer = _vectorizer()
-        by_document = vectorizer.fit_transform(_composed(documents))
-        return SparseSimilarity(vectorizer.transform(_composed(queries)), by_document.T.tocsc())
+        queries, documents, vectorizer = _composed(queries), _composed(documents), _vectorizer()
+        if not _any_word(vectorizer, documents):
+            return _nothing_shared(len(queries), len(documents))
+        by_document = vectorizer.fit_transform(documents)
+        return SparseSimilarity(vectorizer.transform(queries), by_document.T.tocsc())
 
     def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
         """Weights of the words of each text, CSR, shape (n, words); the words and their rarity are those of `texts`."""
-        return _vectorizer().fit_transform(_composed(texts))
+        composed, vectorizer = _composed(texts), _vectorizer()
+        if not _any_word(vectorizer, composed):
+            return sparse.csr_array((len(composed), 1), dtype=np.float64)
+        return vectorizer.fit_transform(composed)
 
 
 def _vectorizer() -> Any:

@@ -85,3 +85,12 @@ def test_words_that_no_other_text_holds_are_counted_for_labels():
     task = LabelTask("t", "classification", texts, ("a", "b", "a", "b"))
     assert _without_shared_words(TfIdf(), task) == 2
     assert _without_shared_words(Bm25(), task) is None
+
+
+@pytest.mark.parametrize("encoder", [Bm25(), TfIdf()])
+def test_documents_of_signs_or_stop_words_alone_score_zero(encoder):
+    similarity = encoder.similarity(["nurse", "the"], ["!!!", "???"])
+    assert similarity.shape == (2, 2)
+    assert (similarity.block(slice(None), slice(None)) == 0).all()
+    if encoder.name == "tfidf":
+        assert encoder.vectors(["!!!", "?"], "query").sum() == 0
