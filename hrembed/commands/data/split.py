@@ -163,4 +163,4 @@ def _tables(record: DataSplitRecord) -> dict[str, list[dict[str, str]]]:
         "training pairs dropped": f"{record.dropped_from_train:,}",
         "why": "they show answers of a held-out task, by the rules of `hrembed data check`",
     }
-    return {"Sides": sides, "Retrieval tasks": tasks, "Overlap": [dropped]}
+    return {"GateInputs": sides, "Retrieval tasks": tasks, "Overlap": [dropped]}

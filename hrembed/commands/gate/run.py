@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from hrembed.commands.gate.cost import cost_checks
 from hrembed.commands.gate.fairness import fairness_checks
+from hrembed.commands.gate.inputs import open_inputs
 from hrembed.commands.gate.quality import rule_checks
-from hrembed.commands.gate.sides import open_sides
 from hrembed.commands.gate.tables import tables_of
 from hrembed.errors import ConfigError, InconclusiveError, ThresholdError
 from hrembed.files import write_text
@@ -51,7 +51,7 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
     check_waivers(config.waivers, today or datetime.now(UTC).date())
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "gate", config.model_dump(mode="json"), seeds=seeds) as run:
-        sides = open_sides(config, run)
+        sides = open_inputs(config, run)
         candidate, baseline = sides.candidate, sides.baseline
         checks = [
             *rule_checks(config, candidate, baseline),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
+from hrembed.commands.gate.inputs import registry_status
 from hrembed.commands.gate.run import run_gate
-from hrembed.commands.gate.sides import registry_status
 from hrembed.config.gate import GateConfig
 from hrembed.errors import ConfigError, DataError, InconclusiveError, ThresholdError
 from hrembed.records.gate import GateRecord

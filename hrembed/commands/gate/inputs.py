@@ -1,4 +1,4 @@
-"""The two sides of a gate: which runs are read, and whether `latest` means what the user thinks it does."""
+"""What a gate reads: candidate, baseline and their audits, and whether `latest` means what the user thinks it does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hrembed.scoring.past_evals import EvaluatedModel
 
 
-class Sides(NamedTuple):
+class GateInputs(NamedTuple):
     """What is judged.
 
     Attributes:
@@ -39,7 +39,7 @@ class Sides(NamedTuple):
     judged: tuple[JudgedModel, JudgedModel | None]
 
 
-def open_sides(config: GateConfig, run: Run) -> Sides:
+def open_inputs(config: GateConfig, run: Run) -> GateInputs:
     """Read both models and their audits, and record which files were read.
 
     Raises:
@@ -62,7 +62,7 @@ def open_sides(config: GateConfig, run: Run) -> Sides:
     audits = open_audits(config, run.root, candidate, baseline)
     judged = _judged_model(run, "candidate", candidate, audits.candidate, overtaken)
     other = None if baseline is None else _judged_model(run, "baseline", baseline, audits.baseline, overtaken)
-    return Sides(candidate, baseline, audits, (judged, other))
+    return GateInputs(candidate, baseline, audits, (judged, other))
 
 
 def _references(config: GateConfig) -> dict[str, str | None]:
