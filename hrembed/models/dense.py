@@ -230,7 +230,20 @@ class DenseEncoder:
 
 
 def unit_rows(vectors: Floats) -> Floats:
-    """Divide each row by its length, as float32; a row of zeros stays."""
-    vectors = np.asarray(vectors, dtype=np.float32)
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1))
+    """Divide each row by its length, as float32; a row of zeros stays.
+
+    Squares of numbers above 1e19 or below 1e-19 have no place in float32: such rows are scaled first.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = np.array(vectors, dtype=np.float32)
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        extreme = ~np.isfinite(length[:, 0]) | (length[:, 0] < _SHORT)
+        extreme[extreme] = np.any(vectors[extreme] != 0, axis=1)
+        if extreme.any():
+            exact = np.asarray(vectors[extreme], dtype=np.float64)
+            rows[extreme] = exact / np.abs(exact).max(axis=1, keepdims=True)
+            length[extreme] = np.linalg.norm(rows[extreme], axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1))
+
+
+_SHORT = 1e-17
