@@ -123,7 +123,7 @@ class _OnDisk(ABC):
         if _revision(self.places) != self.metadata.revision:
             raise DataError(
                 f"the data of task '{self.metadata.name}' changed since it was made",
-                hint="make it anew",
+                hint="create the task again",
             )
         (subset,) = self.metadata.hf_subsets
         self.dataset = {subset: self.read()}

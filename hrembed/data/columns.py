@@ -124,7 +124,7 @@ class Header:
         self._columns = [(n, name) for n, name in enumerate(cells) if name]
         self._last = max((n for n, _ in self._columns), default=-1)
         if not self._columns:
-            raise DataError(f"{where}: the line is blank, the names of the columns must be there")
+            raise DataError(f"{where}: the line is blank, where the column names should be")
         self._names = names.need([name for _, name in self._columns], where)
         self._unnamed: dict[int, int] = {}
 

@@ -212,7 +212,10 @@ def _document(row: Mapping[str, Any]) -> str:
 def _query(row: Mapping[str, Any], part: _Part) -> Text:
     text, instruction = row["text"], row.get("instruction")
     if not isinstance(text, str):
-        raise DataError(f"mteb task '{part.task.metadata.name}' asks with conversations", hint=_READABLE)
+        raise DataError(
+            f"mteb task '{part.task.metadata.name}' has conversations as queries, which hrembed does not embed",
+            hint=_READABLE,
+        )
     return Text(str(row["id"]), text if instruction is None else f"{text} {instruction}")
 
 

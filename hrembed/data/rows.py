@@ -83,7 +83,7 @@ def read_rows(
     else:
         known = ", ".join(FORMATS)
         raise DataError(
-            f"'{file}': the ending '{kind}' says no known format", hint=f"known: {known}, or text with .gz in addition"
+            f"'{file}': unsupported file extension '{kind}'", hint=f"known: {known}, or text with .gz in addition"
         )
     report_table(file, notes=names.notes)
 
@@ -174,13 +174,13 @@ def csv_rows(
 
 
 def check_delimiter(delimiter: str) -> None:
-    """Refuse what cannot stand between cells.
+    """Refuse what cannot be a delimiter.
 
     Raises:
         ConfigError: A quote or a line break.
     """
     if delimiter in '"\r\n':
-        raise ConfigError(f"{delimiter!r} cannot stand between cells", hint="for example ',', ';' or a tab")
+        raise ConfigError(f"{delimiter!r} cannot be a delimiter", hint="for example ',', ';' or a tab")
 
 
 _TOO_LONG = f"the line is longer than {MAX_LINE:,} bytes"
@@ -268,7 +268,7 @@ def _ascii_based(encoding: str) -> str:
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}", hint="for example utf-8, cp1252, latin-1") from None
     if not keeps_ascii:
-        raise ConfigError(f"encoding '{encoding}' cannot be read line by line", hint="save the file as UTF-8 first")
+        raise ConfigError(f"encoding '{encoding}' cannot be decoded line by line", hint="save the file as UTF-8 first")
     return name
 
 

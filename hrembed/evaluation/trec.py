@@ -203,7 +203,7 @@ def _check_once(path: Path, task: Task, lines: _Lines) -> None:
     again = order[1:][np.diff(joined[order]) == 0]
     if len(again):
         line = again.min()
-        raise DataError(f"{_place(path, task, lines, line)} has stood before")
+        raise DataError(f"{_place(path, task, lines, line)} is listed twice")
 
 
 def _check_candidates(path: Path, task: Task, lines: _Lines) -> None:

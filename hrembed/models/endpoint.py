@@ -146,7 +146,7 @@ class Endpoint:
                 raise _WrongAnswerError(f"vectors of dimension {vectors.shape[1]}, and earlier of {self._dimension}")
         except _WrongAnswerError as err:
             raise ModelError(
-                f"'{self.source}' gave a wrong answer for {len(texts):,} texts: {err}",
+                f"'{self.source}' returned an invalid response for {len(texts):,} texts: {err}",
                 hint=f"check that '{self._model}' is an embeddings model of an OpenAI-compatible server",
             ) from None
         self._dimension = vectors.shape[1]
@@ -166,7 +166,7 @@ class Endpoint:
             except NoAnswerError as err:
                 if attempt >= self._attempts:
                     raise ModelError(
-                        f"'{self.source}' gave no usable answer in {attempt} attempts; the last time: {err}",
+                        f"'{self.source}' gave no usable response in {attempt} attempts; the last time: {err}",
                         hint="check the address and the server, lower `requests_per_minute`, or try again later",
                     ) from None
                 self._rest(attempt, err)
@@ -218,7 +218,7 @@ class Endpoint:
             )
         if not all("!" <= character <= "~" for character in key):
             raise ModelError(
-                f"the environment variable {self._key_name} holds characters that stand in no key",
+                f"the environment variable {self._key_name} holds characters that no API key contains",
                 hint="set it again, without spaces, line ends and typographic quotes",
             )
         return key
@@ -235,7 +235,7 @@ class Endpoint:
         if wait > _MOST_ASKED_SECONDS:
             raise ModelError(
                 f"'{self.source}' asks to wait {wait / 60:,.0f} minutes: {err}",
-                hint="try again then; hrembed itself waits ten minutes at most",
+                hint="try again later; hrembed waits ten minutes at most",
             ) from None
         self._progress.note(f"'{self.source}': {err}; waiting {wait:.1f} s, attempt {attempt} of {self._attempts}")
         self._sleep(wait)

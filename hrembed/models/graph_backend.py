@@ -103,7 +103,9 @@ class _Opened:
     def __init__(self, folder: Path, precision: Precision, threads: int) -> None:
         facts = _read_facts(folder)
         if facts is None:
-            raise ModelError(f"the graph in '{folder}' is not whole", hint="remove that folder; it is made anew")
+            raise ModelError(
+                f"the graph in '{folder}' is not whole", hint="remove that folder; it will be created again"
+            )
         quantised = precision == "int8"
         arithmetic: Literal["float32", "bfloat16"] = "float32" if precision == "float32" else "bfloat16"
         if quantised and not openvino.can_bfloat16():

@@ -43,7 +43,7 @@ class VectorTable:
             vectors = np.array(table["vector"].to_pylist(), dtype=np.float32)
         except (OSError, pa.ArrowException, ValueError, TypeError) as err:
             raise ModelError(
-                f"'{file}' is no table of vectors: {str(err).splitlines()[0][:120]}",
+                f"'{file}' is not a table of vectors: {str(err).splitlines()[0][:120]}",
                 hint="write a Parquet file with the columns `text` and `vector`, a list of numbers of one length",
             ) from None
         if vectors.ndim != 2 or not len(vectors):

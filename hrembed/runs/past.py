@@ -100,7 +100,7 @@ class PastRun:
         held = {file.relative_to(self.path).as_posix() for file in files_below(folder)} if folder.is_dir() else set()
         if added := sorted(held.difference(listed)):
             raise DataError(
-                f"'{self.path / added[0]}' is no file of run '{self.name}': it was added to '{name}/' later"
+                f"'{self.path / added[0]}' is not a file of run '{self.name}': it was added to '{name}/' later"
                 + (f", like {len(added) - 1} more" if len(added) > 1 else ""),
                 hint="move it elsewhere; to change the model, copy the folder and name the copy as path:DIR",
             )

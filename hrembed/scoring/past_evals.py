@@ -172,7 +172,7 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
         raise DataError(
             f"'{task}' is not the same data in both runs: {hashes[0][:12]} in '{sides[0].run.name}', {hashes[1][:12]} "
             f"in '{sides[1].run.name}'",
-            hint="evaluate the baseline again on the data of today",
+            hint="evaluate the baseline again on the current data",
         )
     ids = [side.items[task].ids for side in sides]
     if ids[0] != ids[1] or candidate.metrics.kinds[task] != baseline.metrics.kinds[task]:
@@ -257,5 +257,5 @@ def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
                 return [query.text for query in task.queries], [document.text for document in task.documents]
     raise DataError(
         f"no retrieval task of run '{side.run.name}' is here as it was, so there are no texts to time",
-        hint="put the task back, or set what is timed to null",
+        hint="restore the task's files, or set the limits that need timing to null",
     )

@@ -78,7 +78,7 @@ def _models(published: Path) -> Iterator[dict[str, Any]]:
         text = stream.read(_CHUNK)
         opened = text.find("[")
         if '"model_results"' not in text[: max(opened, 0)]:
-            raise ValueError("it does not begin with `model_results`")
+            raise ValueError("it does not start with `model_results`")
         text = text[opened + 1 :]
         wanted = _CHUNK
         while True:

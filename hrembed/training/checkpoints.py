@@ -136,7 +136,7 @@ def read_resume_point(folder: Path, notes: type[N]) -> ResumePoint[N] | None:
         tensors = load_file(str(newest / _TENSORS))
         return ResumePoint(int(state["step"]), notes.model_validate(state["notes"]), state["scheduler"], tensors)
     except (OSError, ValueError, KeyError, SafetensorError) as err:
-        raise ModelError(f"'{newest}' is damaged: {err}", hint="start the training anew") from err
+        raise ModelError(f"'{newest}' is damaged: {err}", hint="start a new training") from err
 
 
 # Part of a fingerprint: sums over other numbers of threads differ in the last digits, and trainings then in all.

@@ -129,7 +129,7 @@ def test_queries_of_other_splits_are_skipped_and_counted(tmp_path):
     ("line", "message"),
     [
         ("q0 Q0 nowhere 1 1 t", "document 'nowhere' is not in the corpus of 'jobs/test'"),
-        ("q0 Q0 d9 2 0.25 t", "document 'd9' of query 'q0' has stood before"),
+        ("q0 Q0 d9 2 0.25 t", "document 'd9' of query 'q0' is listed twice"),
         ("q1 Q0 d8 1 nan t", "score 'nan' is not a finite number"),
         ("q1 Q0 d8 1 1e999 t", "score '1e999' is not a finite number"),
         ("q1 Q0 d8 1 high t", "score 'high' is not a finite number"),
@@ -147,7 +147,7 @@ def test_a_broken_line_is_named(tmp_path, line, message):
 
 def test_the_first_of_several_repeated_lines_is_named(tmp_path):
     path = run_file(tmp_path, "q1 Q0 d9 1 1 t", "q0 Q0 d9 1 1 t", "q1 Q0 d9 1 1 t", "q0 Q0 d9 1 1 t")
-    with pytest.raises(DataError, match=r"a\.run:3: document 'd9' of query 'q1' has stood before"):
+    with pytest.raises(DataError, match=r"a\.run:3: document 'd9' of query 'q1' is listed twice"):
         read_run(path, task_of(), 1)
 
 

@@ -88,7 +88,7 @@ def test_what_does_not_pass_is_one_clear_error(server, name):
     server.script[:] = [step] * 5
     asked = endpoint(server.url, timeout_seconds=0.3, attempts=2)
     err = refused(asked)
-    assert f"'{server.url}' gave no usable answer in 2 attempts" in str(err)
+    assert f"'{server.url}' gave no usable response in 2 attempts" in str(err)
     assert re.search(reason, str(err))
     assert len(server.seen) == 2
 
@@ -113,7 +113,9 @@ def test_a_server_that_is_not_there_is_tried_and_named():
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     err = refused(endpoint(url, hours, api_key_env="HREMBED_UNSET"))
-    assert str(err) == f"'{url}' gave no usable answer in 6 attempts; the last time: no connection (Connection refused)"
+    assert (
+        str(err) == f"'{url}' gave no usable response in 6 attempts; the last time: no connection (Connection refused)"
+    )
     assert len(hours.slept) == 5
 
 
@@ -249,7 +251,7 @@ def test_wrong_numbers_are_an_error_and_not_asked_for_again(server, name):
     change, message = WRONG[name]
     server.script[:] = [made(change)]
     err = refused(endpoint(server.url))
-    assert f"'{server.url}' gave a wrong answer for 3 texts: " in str(err)
+    assert f"'{server.url}' returned an invalid response for 3 texts: " in str(err)
     assert message in str(err)
     assert "'m' is an embeddings model" in err.hint
     assert len(server.seen) == 1

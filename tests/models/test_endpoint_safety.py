@@ -117,7 +117,7 @@ def test_a_server_elsewhere_needs_a_key():
 @pytest.mark.parametrize("key", [f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"“{KEY}”"])
 def test_a_key_that_is_none_is_not_sent_and_not_shown(server, monkeypatch, key):
     monkeypatch.setenv(VARIABLE, key)
-    assert f"variable {VARIABLE} holds characters that stand in no key" in str(refused(endpoint(server.url)))
+    assert f"variable {VARIABLE} holds characters that no API key contains" in str(refused(endpoint(server.url)))
     assert not server.seen
 
 

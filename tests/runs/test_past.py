@@ -85,7 +85,7 @@ def test_a_model_with_a_file_that_was_added_is_refused(tmp_path: Path, name: str
     assert trained_model(tmp_path, folder.name) == folder / "model"
     write_text(folder / "model" / name, "{}")
     with pytest.raises(
-        ModelError, match=f"{name}' is no file of run 'finetune/{folder.name}': it was added to 'model/'"
+        ModelError, match=f"{name}' is not a file of run 'finetune/{folder.name}': it was added to 'model/'"
     ):
         trained_model(tmp_path, folder.name)
 
@@ -94,7 +94,7 @@ def test_a_model_with_a_folder_that_was_linked_in_is_refused(tmp_path: Path):
     folder = training(tmp_path)
     write_text(tmp_path / "elsewhere" / "config.json", "{}")
     (folder / "model" / "2_Normalize").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    with pytest.raises(ModelError, match=r"2_Normalize/config\.json' is no file of run"):
+    with pytest.raises(ModelError, match=r"2_Normalize/config\.json' is not a file of run"):
         trained_model(tmp_path, folder.name)
 
 

@@ -118,7 +118,7 @@ def open_alternatives(config: CompareConfig, runs: Sequence[PastRun]) -> list[Al
     for run in runs:
         if run.command not in {"eval", "bias-audit"}:
             raise ConfigError(
-                f"'{run.name}' is no eval run", hint="name eval runs, and bias-audit runs of their models"
+                f"'{run.name}' is not an eval run", hint="name eval runs, and bias-audit runs of their models"
             )
         for side in evaluated_models(run) if run.command == "eval" else ():
             alternatives.append(_alternative(config, side, [other.label for other in alternatives]))

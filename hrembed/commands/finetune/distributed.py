@@ -130,7 +130,7 @@ def _of_leader(processes: Processes, error: BaseException) -> BaseException:
     if elsewhere is not None:
         return _ended(f"process {elsewhere.rank} failed: {elsewhere.message}", elsewhere.exit_code)
     if is_broken(error):
-        return ModelError("another process of the training died", hint="its last words are above, if it had any")
+        return ModelError("another process of this training ended with an error", hint="see its output above")
     return error
 
 

@@ -190,5 +190,5 @@ def _check_negatives(path: Path, given: int, section: SourceSection) -> None:
     if name == "gist" and given + mined > 1:
         raise DataError(
             f"{path}: the loss `gist` takes one negative for each row, found {given + mined}",
-            hint="leave one in the file and `mine` out, or use the loss `group-ranking`",
+            hint="keep one in the file and leave out `mine`, or use the loss `group-ranking`",
         )

@@ -59,7 +59,7 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
             *cost_checks(config, workspace.root, candidate, baseline, workspace.progress),
         ]
         if not checks:
-            raise ConfigError("the gate asks for nothing", hint="add a rule to `quality`")
+            raise ConfigError("the gate has no rules", hint="add a rule to `quality`")
         checks = _apply_waivers(checks, config.waivers, workspace.progress)
         record = GateRecord(
             verdict=overall([check.outcome for check in checks if check.status != "waived"] or ["pass"]),
@@ -83,7 +83,7 @@ def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
         if waiver.expires < today:
             raise ConfigError(
                 f"the waiver of {waiver.owner} for '{waiver.check}' expired on {waiver.expires.isoformat()}",
-                hint="mend the model, or let the owner decide again and write a new day",
+                hint="fix the model, or ask the waiver's owner to extend `expires`",
             )
 
 
@@ -107,7 +107,7 @@ def _apply_waivers(checks: Sequence[Check], waivers: Sequence[WaiverSection], pr
     judged = [check.excused_by(by_name[check.name]) if check.name in by_name else check for check in checks]
     for check in judged:
         if check.waiver is not None and check.outcome == "pass":
-            progress.note(f"the waiver of {check.waiver.owner} for '{check.name}' is not needed any more")
+            progress.note(f"the waiver of {check.waiver.owner} for '{check.name}' is no longer needed")
     return judged
 
 

@@ -221,7 +221,7 @@ def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
         pairs += read_pairs(locate(source.path), source.kinds, form_of(source))
     if last.sources and not pairs:
         raise ConfigError(
-            f"run '{last.run.name}' was trained on no source with pairs, so there is nothing to compare new ones with",
+            f"run '{last.run.name}' was trained on no source with pairs, so there is nothing to compare new pairs with",
             hint="name another run in `last`",
         )
     return pairs

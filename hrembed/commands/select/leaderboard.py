@@ -151,7 +151,7 @@ def task_weights(section: WeightsSection, tasks: Sequence[BenchmarkTask], mine: 
     factors = [section.tasks.get(task.name, 1.0) * section.types.get(task.kind, 1.0) for task in tasks]
     weights = weights * np.array(factors)
     if not weights.sum() > 0:
-        raise DataError("every task has the weight 0", hint="give at least one a weight in `weights`")
+        raise DataError("every task has the weight 0", hint="give at least one task a weight above 0 in `weights`")
     return np.asarray(weights / weights.sum())
 
 

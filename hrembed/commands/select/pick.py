@@ -88,7 +88,7 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
 
 def _tied_words(tied: Sequence[str], by: str) -> list[str]:
     if not tied:
-        return [f"No other can be taken for it by {by}."]
+        return [f"No other model is statistically tied with it by {by}."]
     more = f" and {len(tied) - _MANY} others" if len(tied) > _MANY else ""
     return [f"By {by} it cannot be told from {', '.join(tied[:_MANY])}{more}: choose among them by cost or licence."]
 
@@ -126,7 +126,7 @@ def notices(
     if without:
         task, model = next(iter(without.items()))
         sentences.append(
-            f"The first place hangs on single tasks: without {task} it would be {model}'s ({len(without)} such tasks)."
+            f"First place depends on single tasks: without {task}, {model} would win ({len(without)} such tasks)."
         )
     sentences += _scores_notices(scores)
     if ranking.left_out:

@@ -294,7 +294,7 @@ def test_who_follows_says_nothing_of_its_own_and_who_leads_says_what_stopped_it(
     lost = RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer")
     leader, follower = Processes(0, 2), Processes(1, 2)
     monkeypatch.setattr(Processes, "failure_elsewhere", lambda self: None)
-    assert str(_of_leader(leader, lost)) == "another process of the training died"
+    assert str(_of_leader(leader, lost)) == "another process of this training ended with an error"
     assert str(_of_follower(follower, lost)) == str(_of_follower(follower, KeyboardInterrupt())) == ""
     assert _of_follower(follower, StoppedError("stopped after 3 of 9 steps")).exit_code == 130
     own = RuntimeError("out of memory")
