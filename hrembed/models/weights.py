@@ -60,7 +60,9 @@ def check_folder(folder: Path) -> None:
     if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
         raise ModelError(
             f"'{folder}' is not a model folder: it has neither `config.json` nor `modules.json`",
-            hint="name a Sentence Transformers folder or a Transformers checkpoint",
+            hint="it holds an adapter alone; merge it into its base (PEFT's `merge_and_unload`), and save both together"
+            if (folder / "adapter_config.json").exists()
+            else "name a Sentence Transformers folder or a Transformers checkpoint",
         )
     check_kind(folder)
     check_weights(folder)

@@ -167,6 +167,12 @@ def test_an_adapter_without_its_base_or_on_pickled_weights_is_refused(tiny_model
     base = copy(tiny_model, tmp_path / "base")
     folder = adapted(base, tmp_path / "adapter")
     check_folder(folder)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(folder / "adapter_config.json", alone)
+    with pytest.raises(ModelError) as refused:
+        check_folder(alone)
+    assert "adapter alone" in refused.value.hint
     (base / "model.safetensors").rename(base / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"base/pytorch_model.bin' holds pickled"):
         check_folder(folder)
