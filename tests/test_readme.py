@@ -36,6 +36,7 @@ OURS = [
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)  # minutes even on a machine that does nothing else
 @pytest.mark.usefixtures("minilm")
 @pytest.mark.parametrize("lines", OURS, ids=lambda lines: lines[0].split()[1])
 def test_the_commands_of_a_block_run_one_after_the_other(lines, tmp_path: Path, monkeypatch, capsys):
