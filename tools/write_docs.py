@@ -33,6 +33,7 @@ _OF_TABLES = {
     "delimiter": "Delimiter of text files; null recognises it.",
     "encoding": "Their encoding; UTF-16 is recognised.",
 }
+_FEW = 2  # a section of so few keys is written out wherever it stands
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -41,14 +42,28 @@ def reference() -> str:
     parts = [_HEAD]
     shared = _shared()
     for command, schema in SCHEMAS.items():
+        if command == "data-import-esco":
+            continue  # stands beside the other taxonomy
         words = command.replace("-", " ") if command.startswith("data-") else command
-        parts.append(f"## `hrembed {words}`\n{_TABLE}\n" + "\n".join(_rows(schema, schema(), shared)) + "\n")
+        rows = _rows(schema, schema(), shared)
+        if command == "data-import-onet":
+            words += "`, `hrembed data import esco"
+            esco = _rows(SCHEMAS["data-import-esco"], SCHEMAS["data-import-esco"](), shared)
+            rows = [_only(row, "onet", esco) for row in rows] + [
+                _only(row, "esco", rows) for row in esco if row not in rows
+            ]
+        parts.append(f"## `hrembed {words}`\n{_TABLE}\n" + "\n".join(rows) + "\n")
     parts.append("## Shared sections\n")
     for section in shared:
         if section not in SCHEMAS.values():
             rows = "\n".join(_rows(section, None, shared))
             parts.append(f"### {_title(section)}\n{_TABLE}\n{rows}\n")
     return "\n".join(parts)
+
+
+def _only(row: str, taxonomy: str, others: list[str]) -> str:
+    """Say of a row that it is for one of two commands; nothing where both have it."""
+    return row if row in others else f"{row.removesuffix(' |')} (`{taxonomy}`) |"
 
 
 def _shared() -> list[type[BaseModel]]:
@@ -67,7 +82,11 @@ def _shared() -> list[type[BaseModel]]:
 
     for schema in SCHEMAS.values():
         count(schema)
-    return [section for section in places if places[section] > 1 or section in SCHEMAS.values()]
+    return [
+        section
+        for section in places
+        if section in SCHEMAS.values() or (places[section] > 1 and len(section.model_fields) > _FEW)
+    ]
 
 
 def _title(section: type[BaseModel]) -> str:

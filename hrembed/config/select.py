@@ -102,6 +102,10 @@ class ConstraintsSection(Section):
     open_weights: bool | None = Field(
         default=True, description="Whether the weights must be public; null accepts both."
     )
+    kinds: tuple[str, ...] = Field(
+        default=("dense",),
+        description="Accepted kinds, as mteb calls them; only `dense` ones fit the other commands; empty accepts all.",
+    )
     max_ms_per_text: float | None = Field(
         default=None,
         gt=0,

@@ -33,7 +33,8 @@ class Facts:
         revision: Commit of the weights.
         released: Date, `2024-02-29`.
         instructions: Whether queries are to be put behind an instruction.
-        dense: Whether it makes one vector of a text, which every command needs.
+        kinds: `dense` makes one vector of a text, which every command needs; `cross-encoder`, `late-interaction`,
+            `sparse`. Empty for models that take no text.
         adapted_from: Model that it was made of.
         superseded_by: Model that its makers recommend instead.
     """
@@ -50,7 +51,7 @@ class Facts:
     revision: str | None = None
     released: str | None = None
     instructions: bool | None = None
-    dense: bool = True
+    kinds: tuple[str, ...] = ("dense",)
     adapted_from: str | None = None
     superseded_by: str | None = None
 
@@ -81,7 +82,7 @@ def _facts(meta: Any) -> Facts:
         revision=meta.revision,
         released=str(meta.release_date) if meta.release_date else None,
         instructions=meta.use_instructions,
-        dense="text" in (meta.modalities or ["text"]) and "dense" in map(str, meta.model_type or ()),
+        kinds=tuple(map(str, meta.model_type or ())) if "text" in (meta.modalities or ["text"]) else (),
         adapted_from=str(meta.adapted_from) if meta.adapted_from else None,
         superseded_by=str(meta.superseded_by) if meta.superseded_by else None,
     )
@@ -138,6 +139,7 @@ class Limits:
         min_max_tokens: Shortest acceptable limit of a text.
         languages: All of these must be listed.
         open_weights: Whether weights must be public.
+        kinds: One of these it must be.
     """
 
     licences: tuple[LicenceClass, ...] = ()
@@ -147,13 +149,11 @@ class Limits:
     min_max_tokens: int | None = None
     languages: tuple[str, ...] = ()
     open_weights: bool | None = None
+    kinds: tuple[str, ...] = ("dense",)
 
 
 def broken_limits(facts: Facts, limits: Limits) -> list[str]:
-    """Name every limit that a model breaks; a fact that is not known breaks the limit that asks for it.
-
-    A model that is not dense breaks the limit `kind`, which always holds.
-    """
+    """Name every limit that a model breaks; a fact that is not known breaks the limit that asks for it."""
     checks = {
         "licence": not limits.licences or licence_class(facts.licence) in limits.licences,
         "parameters": _at_most(facts.parameters, limits.max_parameters),
@@ -163,7 +163,7 @@ def broken_limits(facts: Facts, limits: Limits) -> list[str]:
         or (facts.max_tokens is not None and facts.max_tokens >= limits.min_max_tokens),
         "languages": set(limits.languages) <= facts.languages,
         "open weights": limits.open_weights is None or facts.open_weights == limits.open_weights,
-        "kind": facts.dense,
+        "kind": not limits.kinds or bool(set(limits.kinds) & set(facts.kinds)),
     }
     return [name for name, holds in checks.items() if not holds]
 

@@ -237,12 +237,13 @@ def test_a_fact_that_is_not_known_breaks_the_limit_that_asks_for_it():
     assert broken_limits(Facts("m", memory_mb=9.5), Limits(max_memory_mb=10)) == []
 
 
-def test_a_model_that_is_not_dense_fits_no_command():
-    assert broken_limits(Facts("m", dense=False), Limits()) == ["kind"]
-    dense = {known.name: known.dense for known in registry_facts()}
-    assert dense["BAAI/bge-small-en-v1.5"]
-    assert not dense["BAAI/bge-reranker-v2-m3"]  # a cross-encoder
-    assert not dense["colbert-ir/colbertv2.0"]  # late interaction
+def test_only_dense_models_fit_the_other_commands():
+    assert broken_limits(Facts("m", kinds=("cross-encoder",)), Limits()) == ["kind"]
+    assert broken_limits(Facts("m", kinds=()), Limits(kinds=())) == []
+    kinds = {known.name: known.kinds for known in registry_facts()}
+    assert kinds["BAAI/bge-small-en-v1.5"] == ("dense",)
+    assert kinds["BAAI/bge-reranker-v2-m3"] == ("cross-encoder",)
+    assert kinds["colbert-ir/colbertv2.0"] == ("late-interaction",)
 
 
 def test_the_size_of_weights_is_in_megabytes_of_a_million_bytes():

@@ -114,6 +114,7 @@ def _limits(section: ConstraintsSection) -> Limits:
         min_max_tokens=section.min_max_tokens,
         languages=section.languages,
         open_weights=section.open_weights,
+        kinds=section.kinds,
     )
 
 
