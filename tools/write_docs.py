@@ -56,8 +56,8 @@ def reference() -> str:
     parts.append("## Shared sections\n")
     for section in shared:
         if section not in SCHEMAS.values():
-            rows = "\n".join(_rows(section, None, shared))
-            parts.append(f"### {_title(section)}\n{_TABLE}\n{rows}\n")
+            keys = "\n".join(_rows(section, None, shared))
+            parts.append(f"### {_title(section)}\n{_TABLE}\n{keys}\n")
     return "\n".join(parts)
 
 
