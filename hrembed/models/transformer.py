@@ -126,11 +126,14 @@ def _check_route(route: Any, folder: Path) -> None:
 
 
 def _token_numbers(tokenizer: Any) -> list[int]:
-    """Numbers of all tokens that a text can get; further special tokens, such as a mask, stand in none."""
-    special = set(tokenizer.all_special_tokens)
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "bos_token", "eos_token")
-    special -= {getattr(tokenizer, name, None) for name in names}
-    return [number for token, number in tokenizer.get_vocab().items() if token not in special]
+    """Numbers of all tokens that a text can get.
+
+    Of the special ones, these are what stands in for padding and for unknown words, and what frames every text; a mask,
+    or an end that the tokenizer knows but does not write, stands in none.
+    """
+    used = {tokenizer.pad_token_id, tokenizer.unk_token_id, *tokenizer("")["input_ids"]}
+    unused = {number for number in tokenizer.all_special_ids if number not in used}
+    return [number for number in tokenizer.get_vocab().values() if number not in unused]
 
 
 def _positions(body: Any) -> int | None:

