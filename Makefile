@@ -24,8 +24,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What can be known in a minute: pure functions, readers, contracts. Commands are run by `make test`.
+QUICK := $(addprefix tests/,audit config contract metrics records reports selection data test_files.py)
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not long and not model and not torch' -n logical --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not long and not model and not torch and not mteb' -n logical --dist worksteal $(QUICK) --ignore tests/contract/test_fuzz.py
 
 docs: setup
 	$(BIN)/python tools/write_docs.py

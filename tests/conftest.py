@@ -38,7 +38,7 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 # What a test needs says what kind it is.
-MARKER_OF_FIXTURE = {"minilm": "model", "tiny_model": "torch", "shared": "shared"}
+MARKER_OF_FIXTURE = {"minilm": "model", "tiny_model": "torch", "shared": "shared", "registry": "mteb"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
