@@ -92,6 +92,8 @@ EXPECTED: list[tuple[str, str, str]] = [
     ("compare", "/training/.*/peak_memory_mb", "MB is 10^6, and memory varies"),
     ("compare", "/training/.*/seconds", "varies"),
     ("select", "/leaderboard/.*/memory_mb", "MB is 10^6"),
+    ("finetune|eval.*", "/leaks/.*", "training rows that occur in tasks are counted"),
+    ("gate", "/(candidate|baseline)/.*", "the record names both models; null without an audit"),
 ]
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?")
