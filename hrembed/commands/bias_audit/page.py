@@ -9,9 +9,6 @@ import numpy as np
 from hrembed.commands.bias_audit.record import GAP_UNIT, NOTICE
 from hrembed.commands.bias_audit.tables import (
     cue_row,
-    decision_gate_row,
-    decision_rows,
-    decision_title,
     gap_rows,
     gate_row,
     lowest_ratio,
@@ -21,6 +18,7 @@ from hrembed.commands.bias_audit.tables import (
 )
 from hrembed.metrics.gating import overall
 from hrembed.plots.bias_audit import Bar, draw_cells, draw_gaps, draw_power, draw_sensitivity, draw_sweep
+from hrembed.reports.decisions import decision_parts
 from hrembed.reports.estimates import format_estimate, format_p
 from hrembed.reports.page import Picture, Prose, Table, write_page
 
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
         GroupContrast,
         Leakage,
         Measure,
-        RealDecisions,
         Shares,
     )
     from hrembed.runs.record import Run
@@ -62,7 +59,7 @@ def write_report(run: Run, config: AuditConfig, record: BiasAuditRecord) -> None
     if record.attributes:
         parts += [*_summary(record), *_pictures(run, record), *_name_tables(record), *_model_tables(record)]
     if record.decisions is not None:
-        parts += _decision_parts(record.decisions)
+        parts += decision_parts(record.decisions)
     parts.append(_statement(run, config, record))
     subtitle = f"Run {run.path.name}, started {run.manifest.started}"
     again = f"hrembed bias-audit {run.path.as_posix()}/config.yaml"
@@ -83,19 +80,6 @@ def _summary(record: BiasAuditRecord) -> Iterator[Part]:
         ],
     )
     yield Table("Gates (engineering choices, not law)", [gate_row(gate) for gate in record.gates])
-
-
-def _decision_parts(decisions: RealDecisions) -> Iterator[Part]:
-    verdict, *notes = decisions.notes
-    yield Prose(f"Verdict on real decisions: {decisions.verdict}", [verdict], f"verdict-{decisions.verdict}")
-    yield Prose("Real decisions", [decisions.law, *notes])
-    yield Table(
-        "Verdict on real decisions (engineering choices, not law)",
-        [decision_gate_row(gate) for gate in decisions.gates],
-        "p (Holm) is corrected over all pairs of categories of these tables; intervals of a table hold together.",
-    )
-    for table in decisions.tables:
-        yield Table(decision_title(table), decision_rows(table), table.basis)
 
 
 def _pictures(run: Run, record: BiasAuditRecord) -> Iterator[Part]:

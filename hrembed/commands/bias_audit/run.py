@@ -11,7 +11,6 @@ from hrembed.audit.matching import imbalance
 from hrembed.audit.self_check import self_check
 from hrembed.audit.stimuli import fill, stimuli_hash, strange_names, without_slots
 from hrembed.audit.verdict import Gate
-from hrembed.commands.bias_audit.decisions import audit_decisions
 from hrembed.commands.bias_audit.mitigation import mitigate
 from hrembed.commands.bias_audit.page import write_report
 from hrembed.commands.bias_audit.probes import associations_of, leakage, name_vectors
@@ -28,6 +27,7 @@ from hrembed.metrics.multiplicity import benjamini_hochberg, holm
 from hrembed.models.dense import DenseEncoder
 from hrembed.records.bias_audit import BiasAuditRecord, Limits
 from hrembed.runs.record import open_run
+from hrembed.scoring.decisions import audit_decisions
 from hrembed.scoring.encoders import open_encoder, pinned, use_of
 from hrembed.types import CommandResult
 
