@@ -71,12 +71,13 @@ _LOOSE_DOT = r"(?:[ \t]{0,2}\.[ \t]{0,2})"
 _LOOSE_HOST = rf"{_LABEL}(?:{_LOOSE_DOT}{_LABEL}){{0,3}}{_LOOSE_DOT}(?-i:{_ENDING}|{_ENDING.upper()})(?!\w)"
 # The sign and what stands behind it come first, and then what stands before: every letter could begin an address.
 _AT_HOST = _any(
-    rf"(?P<sign>[@\uff20]{{1,2}}(?:{_HOST}|{_LOOSE_HOST}))",
+    rf"(?P<sign>[@\uff20]{{1,2}}(?:{_HOST}|{_LOOSE_HOST}|(?:gmail|googlemail|yahoo|hotmail|outlook|icloud|protonmail)"
+    r"(?![\w-]|\.\w)))",
     rf"(?P<broken>[ \t]{{0,2}}@{_BREAK}{_HOST}|@(?:{_LABEL}\.){{0,3}}{_LABEL}"
-    rf"(?:\.{_BREAK}|{_BREAK}\.|-{_BREAK}[\w-]{{1,40}}\.)"
+    rf"(?:\.{_BREAK}|{_BREAK}\.|-?{_BREAK}[\w-]{{1,40}}\.)"
     rf"(?-i:{_ENDING})(?!\w)|{_BREAK}@{_HOST})",
     rf"(?P<bracket>{_AT}{_DOTTED})",
-    # `jane.doe @ example.org`, `jane at gmail dot com`; but also `Engineer @ Booking.com`, `team at yahoo.com`.
+    # `jane.doe @ example.org`, `jane at example.com`; but also `Engineer @ Booking.com`, `team at yahoo.com`.
     rf"(?P<spaced>(?:[ \t]{{1,3}}(?:@|at)[ \t]{{1,3}}|@[ \t]{{1,3}}|[ \t]@)(?:{_LOOSE_HOST}|{_DOTTED}))",
 )
 _BEFORE = {
@@ -84,6 +85,11 @@ _BEFORE = {
     "bracket": re.compile(rf"\w[\w+'-]{{0,62}}(?:{_DOT}[\w+-]{{1,63}}){{0,5}}$", re.IGNORECASE),
 }
 _BEFORE["spaced"], _BEFORE["broken"] = _BEFORE["bracket"], _BEFORE["sign"]
+_EMAIL_LABEL = re.compile(
+    r"(?:(?<!\w)(?:e-?mail|courriel|correo)(?:[ ](?:id|address|me|us))?|(?<!\w)(?:contact|mail|reach me)(?=[ \t]*[:\uff1a]))"
+    r"(?:[ \t]*[:\uff1a=\u2013-]|[ ](?:is|at))?[ \t]+$",
+    re.IGNORECASE,
+)
 _LONGEST_LOCAL = 150
 _PROVIDER = re.compile(
     r"(?:gmail|googlemail|yahoo|hotmail|outlook|live|msn|icloud|me|aol|gmx|web|mail|proton|protonmail|posteo|orange|free|"
@@ -158,6 +164,8 @@ _EXTENSION = r"(?:[ ]{0,2},?[ ]?(?:ext\.?|extension|x|durchwahl|dw\.?|poste)[ ]?
 _FREE, _ENDS = r"(?<![\w.,:#+-])", r"(?!\w|[.,:/-]\d)"
 _OWN_SHAPES = _any(
     rf"{_FREE}(?:\+?1[ .-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-/])[2-9]\d\d[ .-]\d{{4}}{_EXTENSION}{_ENDS}",
+    # As sample numbers are written, whose area or exchange does not exist: `(555) 123-4567`, `123-456-7890`.
+    rf"{_FREE}(?:\+?1[ .-]?)?(?:\(\d{{3}}\)[ ]?\d{{3}}[ .-]|\d{{3}}(?P<mark>[.-])\d{{3}}(?P=mark))\d{{4}}{_EXTENSION}{_ENDS}",
     rf"{_FREE}\(?0[1-9](?:{_DIGIT}){{7,10}}{_EXTENSION}{_ENDS}",
     rf"{_FREE}00[ ]?[1-9](?:{_DIGIT}){{7,13}}{_EXTENSION}{_ENDS}",
 )
@@ -263,7 +271,7 @@ _NAME_LABEL = re.compile(
     # Other scripts.
     r"имя|фамилия|фио|ф\.и\.о\.|ім['\u2019]я|прізвище|име|שם(?: מלא)?|"
     r"الاسم(?: الكامل)?|اسم|نام|नाम|姓名|名前|氏名|이름|성명|ชื่อ)"
-    r"[ \t]*[*_]*[ \t]*(?P<divider>[:\uff1a]|[=|\t])[ \t|*_]*"
+    r"[ \t]*[*_]*[ \t]*(?P<divider>[:\uff1a]|[=|\t]|[\u2013\u2014-](?=[ ]))[ \t|*_]*"
     r"(?:(?<=[:\uff1a])\n(?=[^\n:]+(?:\n|$)))?[ \t|*_]*",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -278,7 +286,7 @@ _SIGN_OFF = re.compile(
     r"yours (?:sincerely|faithfully|truly)|sincerely yours|respectfully(?: yours)?|best wishes|thank you|thanks|"
     r"mit (?:freundlichen|besten) grüßen|"
     r"viele grüße|cordialement|bien à vous|saludos(?: cordiales)?|atentamente|cordiali saluti|met vriendelijke groet|"
-    r"med vänlig hälsning|z poważaniem)[ \t]*[,.!]?[ \t]*\n[\s*_-]*",
+    r"med vänlig hälsning|z poważaniem)[ \t]*(?:[,.!]?[ \t]*\n[\s*_-]*|,[ \t]+)",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAME_LINE = re.compile(rf"{_NAME_LABEL.pattern}[^\n]*", _NAME_LABEL.flags)
@@ -469,7 +477,8 @@ class Finder:
         for start, middle, end, kind in _addresses(text):
             if kind == "broken" and not self._is_broken_address(text[start:middle], text[middle:end]):
                 continue
-            if kind != "spaced" or self._is_address(text[start:middle], text[middle:end]):
+            labelled = kind == "spaced" and _EMAIL_LABEL.search(text, max(0, start - 40), start) is not None
+            if kind != "spaced" or labelled or self._is_address(text[start:middle], text[middle:end]):
                 yield start, end
 
     def _is_broken_address(self, local: str, host: str) -> bool:
@@ -481,12 +490,23 @@ class Finder:
     def _is_address(self, local: str, host: str) -> bool:
         """Decide on words around a free-standing `@` or `at`."""
         sign, name = host.lstrip()[:1], re.split(r"@|[aA][tT]", host, maxsplit=1)[1]
+        if name.islower() and self._names_a_person(local.lower()):
+            return True
         if not (local + name).islower():
             return "AT" in host and " DOT " in name
         marked = re.search(r"[._\d]| dot ", local) is not None
         if _PROVIDER.match(name.lstrip()):
             return marked or local not in self._vocabulary
         return (marked or local not in self._vocabulary) and (sign == "@" or " dot " in name)
+
+    def _names_a_person(self, local: str) -> bool:
+        """Whether a word is a first name, or two words with a dot, as in addresses: `jane`, `jane.doe`, not `node.js`."""
+        parts = re.split(r"[._]", local)
+        if len(parts) == 1:
+            return local in self._given_names and local not in self._vocabulary
+        is_site = re.fullmatch(rf"{_ENDING}|js|ts|py|ai|app", parts[-1]) is not None
+        known = [part in self._vocabulary or part in PRODUCTS for part in parts]
+        return all(part.isalpha() for part in parts) and not is_site and not all(known)
 
     def _phones(self, text: str) -> Iterator[tuple[int, int]]:
         if sum(map(str.isdigit, text)) < 6:

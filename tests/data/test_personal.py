@@ -71,6 +71,13 @@ HITS = {
         "⟦mette_at_example.net⟧",
         "⟦mette\\[at\\]example\\[dot\\]net⟧",
         "write to ⟦mette@<b>example</b>.net⟧",
+        "E-mail: ⟦mette at example.net⟧",
+        "contact: ⟦Mette.L at Example.net⟧",
+        "Email me at ⟦nurse at example.net⟧",
+        "today ⟦mette.lund at example.net⟧ or",
+        "write to ⟦latoya at example.net⟧",
+        "⟦mette.l@exam\nple.net⟧",
+        "⟦mette85@gmail⟧, Leeds",
     ],
     "phone": [
         "⟦(202) 555-0123⟧",
@@ -129,6 +136,9 @@ HITS = {
         "⟦+44 7700\n900132⟧ by day",
         "⟦07700900132⟧Email by day",
         "Tel. ⟦01223 849 320⟧. 21 years of practice",
+        "Leeds ⟦(555) 123-4567⟧",
+        "Leeds ⟦123-456-7890⟧ nurse",
+        "Leeds ⟦+1 555.123.4567⟧",
     ],
     "link": [
         "⟦https://www.linkedin.com/in/jane-doe-12345678/⟧.",
@@ -209,6 +219,8 @@ HITS = {
         "<tr><td>Name</td><td>⟦Priya Raman⟧</td></tr>",
         "Hello, my name is ⟦Priya Raman⟧ and",
         "with\nKind regards,\n⟦Priya Raman⟧",
+        "with\nYours sincerely, ⟦Priya Raman⟧",
+        "Candidate name - ⟦Priya Raman⟧\nNurse",
         "姓名：⟦李小龙⟧",
         "Имя: ⟦Ольга Иванова⟧",
         "Imię i nazwisko: ⟦Anna Nowak⟧",
@@ -231,6 +243,8 @@ CLEAN = [
     # e-mail
     "Engineer @ Booking.com", "worked at amazon dot com", "the team at yahoo.com",
     "Team_Lead @ Booking.com", "Node.js at Amazon dot com",
+    "node.js at booking.com", "asp.net at acme.com", "the team at example.net", "worked at example.net",
+    "nurse.@\nwork", "version 10.12.1234", "Account 123-456-7890-12",
     "Engineer @booking.com", "worked AT booking.com", "rated @ 12.5",
     "@Component, @angular/core",
     # birth date
@@ -238,7 +252,7 @@ CLEAN = [
     "DOB: [BIRTH_DATE]\nStarted 01/02/2015", "Date of birth: on request; employed since 2015",
     # name
     "Registered Nurse\nwith", "Anonymised Profile\nwith", "Curriculum Vitae\nwith", "Candidate: Experienced Nurse",
-    "Senior Java Developer\nwith", "Case Manager\nwith", "Priya Raman", "Chief Executives", "{name}\nExp: 3 y.",
+    "Senior Java Developer\nwith", "Candidate - Registered Nurse\nwith", "Thank you, team", "Case Manager\nwith", "Priya Raman", "Chief Executives", "{name}\nExp: 3 y.",
     "The nurse Jane Miller\nwith", "Project name: Big Thing", "iPhone Android\nwith", "[NAME]\nRegistered Nurse",
     "Leeds, England\nwith", "Austin, TX\nwith", "April May\nwith", "March, April\nwith", "Docker, Kubernetes\nwith",
     "Microsoft Azure | Cloud\nwith", "Google Analytics (advanced)\nwith", "Name | Title\nNurse | Cook",
