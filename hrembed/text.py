@@ -26,6 +26,22 @@ def normalise(text: str) -> str:
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+def decimal(text: str) -> float:
+    """Read a number; NaN for anything else.
+
+    A decimal comma is read where it can be no mark of thousands: `0,75` and `12,5`, but not `1,234`.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    whole, _, part = text.strip().partition(",")
+    digits = whole.lstrip("+-")
+    if not (digits.isdecimal() and part.isdecimal()) or (len(part) == 3 and digits[0] != "0" and len(digits) <= 3):
+        return float("nan")
+    return float(f"{whole}.{part}")
+
+
 def is_text(text: str) -> bool:
     """Whether a text can be written as UTF-8: bytes that are not, in names of files for example, come as surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)

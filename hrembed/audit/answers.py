@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 USUAL = "usual"
 """Stands for the usual ways not to answer, in a list of words that count as unknown."""
@@ -29,18 +29,20 @@ _ENGLISH = re.compile(
     rf"({'|'.join(_REFUSED)}) {_TOLD}{_WHAT}"
     r"|(prefer|prefers|choose|chose|rather) not( to)?"
     r"|(decline|declines|declined|refuse|refuses|refused|refusal)( to)?|(opt|opts|opted) out"
-    r"|not (specified|stated|disclosed|provided|given|available|applicable|known|reported|recorded|declared|answered|"
-    r"indicated|identified|self identified|selected|asked|collected|captured|entered|supplied|shared|sure|set)"
+    r"|not (yet )?(specified|stated|disclosed|provided|given|available|applicable|known|reported|recorded|declared|"
+    r"answered|indicated|identified|self identified|selected|asked|collected|captured|entered|supplied|shared|sure|"
+    r"set|classified|obtained|completed)"
     r"|(data|information|info) not (available|provided|given)|non ?(disclosed|response|specified|declared)"
     r"|un(known|specified|disclosed|stated|declared|reported|answered|identified|defined|sure|available|recorded|"
-    r"determined|assigned|k)"
+    r"determined|assigned|classified|k)|none (given|provided|reported|stated)|redacted|(left )?blank|u|dk"
     r"|no (answer|response|reply|data|information|info|selection|value|entry|disclosure)( (given|provided|available))?"
-    r"|(do not|dont) know|withheld|withhold|confidential|self identification declined|missing( (data|value))?"
-    r"|skipped|blank|empty|null|nan|nat|none|nil|na|n a|tbd"
+    r"|no( data)? (given|provided|on file)"
+    r"|(do not|dont) know|(data |information )?(withheld|withhold)( by)?|confidential|self identification declined"
+    r"|missing( (data|value))?|skipped|empty|null|nan|nat|none|nil|na|n a|tbd"
     r"|(please )?(select|choose)( (one|an option))?"
 )
 _ASKED = re.compile(
-    r"\b(i|id|am|is|would|we|applicants?|candidates?|employee|respondent|voluntarily|currently|sex|gender|race|"
+    r"\b(i|id|am|is|would|we|eeo|applicants?|candidates?|employee|respondent|voluntarily|currently|sex|gender|race|"
     r"ethnicity|ethnic|origin|age|group|category|status|identity)\b"
 )
 _ABROAD = """
@@ -49,10 +51,12 @@ mochte ich nicht sagen; mochte nicht antworten; keine antwort; non renseigne; no
 non specifie; inconnu; inconnue; non communique; prefere ne pas repondre; je prefere ne pas repondre; ne sait pas
 je ne souhaite pas repondre; ne souhaite pas repondre; prefere ne pas le dire; prefiero no decirlo; prefiero no decir
 prefiero no responder; prefiero no contestar; no especificado; no especifica; sin especificar; desconocido; desconocida
-no responde; no contesta; ns nc; no declarado; sin respuesta; no informado; sin datos; preferisco non rispondere
+no responde; no contesta; s d; sin dato; ns nc
+no declarado; sin respuesta; no informado; sin datos; preferisco non rispondere
 preferisco non dirlo; non specificato; non dichiarato; sconosciuto; non indicato; nessuna risposta; desconhecido
 prefiro nao responder; prefiro nao dizer; prefiro nao informar; nao informado; nao declarado; nao especificado; onbekend
-wil ik niet zeggen; zeg ik liever niet; niet opgegeven; niet bekend; geen antwoord; wil niet antwoorden; nieznane
+wil ik niet zeggen; zeg ik liever niet; niet opgegeven; niet bekend; geen antwoord; wil niet antwoorden; n v t
+nieznane
 nieznany; brak danych; brak odpowiedzi; wole nie odpowiadac; odmowa odpowiedzi; okant; vill ej uppge; vill inte uppge
 vill inte svara; ej angivet; uppgift saknas; ukendt; onsker ikke at oplyse; ikke oplyst; ukjent; ikke oppgitt
 tuntematon; en halua vastata; ei tietoa; neznamo; neuvedeno; nechci odpovedet; bilinmiyor; belirtmek istemiyorum
@@ -99,7 +103,8 @@ def _usual(cell: str) -> bool:
         return True
     without = re.sub(r"[(\[{<][^)\]}>]*[)\]}>]", " ", cell)
     parts = [part for part in re.split(r"[/|;,:\u2013\u2014]|\s-\s|\bor\b|\band\b", without.casefold()) if _plain(part)]
-    return bool(parts) and all(_refuses(_plain(part)) for part in parts)
+    asked = [" ".join(_ASKED.sub(" ", _plain(part)).split()) for part in parts]
+    return any(asked) and all(not left or _refuses(_plain(part)) for part, left in zip(parts, asked, strict=True))
 
 
 def _refuses(plain: str) -> bool:
@@ -111,6 +116,34 @@ def spelling_key(cell: str) -> str:
     """What the spellings of a category share: not case, blanks, forms of Unicode, hyphens and underscores."""
     text = re.sub(r"(?<=\w)[-_\u2010-\u2015](?=\w)", " ", unicodedata.normalize("NFKC", cell)).replace("_", " ")
     return " ".join(text.casefold().split())
+
+
+# EEO-1 means people who are not Hispanic or Latino by all of its races but that one, whether a form says so or not.
+_QUALIFIER = re.compile(
+    r"(?<=\w)[,;\s(\[-]+(?:not|non)[\s-]hispanic(?: (?:or|and) latin[oax])?[\s)\]]*$|(?<=\w)[,\s(]+of any race[\s)]*$"
+    r"|[\s(]+(?:united states(?: of america)?|usa?)[\s)]*$"
+)
+_AND_OR = re.compile(r"\s*[/&]\s*| and ")
+_SYNONYMS = {
+    "m": "male",
+    "f": "female",
+    "alaskan": "alaska",
+    "other pacific": "pacific",
+    "2 or more": "two or more",
+}
+_SYNONYM = re.compile(rf"\b(?:{'|'.join(key for key in _SYNONYMS if len(key) > 1)})\b|^[mf]\.?$")
+
+
+def category_key(cell: str) -> str:
+    """What the spellings of a category share: as `spelling_key`, and how forms write the categories of EEO-1.
+
+    `M` is `Male`, `White (Not Hispanic or Latino)` is `White`, `Hispanic/Latino` is `Hispanic or Latino`.
+    """
+    key = spelling_key(cell)
+    previous = ""
+    while key != previous:
+        previous, key = key, _QUALIFIER.sub("", key)
+    return _SYNONYM.sub(lambda match: _SYNONYMS[match.group().rstrip(".")], _AND_OR.sub(" or ", key))
 
 
 class Answers(NamedTuple):
@@ -127,29 +160,36 @@ class Answers(NamedTuple):
     spellings: dict[str, tuple[str, ...]]
 
 
-def read_answers(cells: Sequence[str], persons: Sequence[int], words: Sequence[str] = (USUAL,)) -> Answers:
+def read_answers(
+    cells: Sequence[str],
+    persons: Sequence[int],
+    words: Sequence[str] = (USUAL,),
+    key: Callable[[str], str] = category_key,
+) -> Answers:
     """Tell unknown answers from categories, and join the spellings of a category.
 
     Args:
         cells: The column.
         persons: How many people each row stands for.
         words: As for `is_unknown`.
+        key: What the spellings of one answer share.
     """
     refused = {cell for cell in {*cells} if is_unknown(cell, words)}
+    keys = {cell: key(cell) for cell in {*cells} - refused}
     unknown: Counter[str] = Counter()
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for cell, people in zip(cells, persons, strict=True):
         if cell in refused:
             unknown[cell.strip()] += people
         else:
-            spellings[spelling_key(cell)][cell.strip()] += people
-    names = {key: counter.most_common(1)[0][0] for key, counter in spellings.items()}
+            spellings[keys[cell]][cell.strip()] += people
+    names = {shared: counter.most_common(1)[0][0] for shared, counter in spellings.items()}
     return Answers(
-        tuple(None if cell in refused else names[spelling_key(cell)] for cell in cells),
+        tuple(None if cell in refused else names[keys[cell]] for cell in cells),
         dict(unknown),
         {
-            names[key]: tuple(spelling for spelling in counter if spelling != names[key])
-            for key, counter in spellings.items()
+            names[shared]: tuple(spelling for spelling in counter if spelling != names[shared])
+            for shared, counter in spellings.items()
             if len(counter) > 1
         },
     )

@@ -23,6 +23,7 @@ from hrembed.metrics.legal import (
     wilson,
 )
 from hrembed.records.bias_audit import CategoryRow, Persons, StratifiedOdds
+from hrembed.text import decimal
 from hrembed.types import Estimate
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ _APPLICANTS = re.compile(r"((number|no|n|num|count|total)( of)? )?(applicants|ap
 _COUNTS = re.compile(
     r"((number|no|n|num|count|total)( of)? )?(candidates|persons|people|assessed|total|n|count|applied|pool)"
 )
-_SUMS = {"total", "totals", "all", "overall", "grand total", "sum", "all applicants", "all candidates"}
+_SUM = re.compile(
+    r"(grand |sub ?)?totals?|sum|overall|all( (applicants|candidates|jobs|positions|sexes|genders|races|categories))?|"
+    r"(insgesamt|gesamt|summe|total général|totaal|totale)"
+)
 
 
 class Columns(NamedTuple):
@@ -180,14 +184,16 @@ def read_decisions(
     )
     without = {*dropped}
     kept = [(line, row) for line, row in rows if line not in without]
-    jobs = read_answers([row[columns.job] for _, row in kept], [1] * len(kept), ()) if columns.job else None
+    jobs = (
+        read_answers([row[columns.job] for _, row in kept], [1] * len(kept), (), spelling_key) if columns.job else None
+    )
     if not kept:
         raise DataError(f"{file}: no row has a decision", hint="look at the columns that `decisions` names")
     if columns.applicants is None:
         persons = (1,) * len(kept)
     else:
         persons = tuple(_whole(file, line, row[columns.applicants], columns.applicants) for line, row in kept)
-        _refuse_sums(file, kept, columns, persons)
+        _refuse_sums(file, kept, columns)
         _refuse_doubt(file, kept, columns, persons)
     return Decisions(
         {name: read_answers([row[name] for _, row in kept], persons, unknown) for name in columns.attributes},
@@ -256,15 +262,17 @@ def _whole(file: Path, line: int, cell: str, column: str) -> int:
     return number
 
 
-def _refuse_sums(file: Path, rows: TextRows, columns: Columns, persons: Sequence[int]) -> None:
-    """Refuse a row of counts that holds the sum of the others, as tables for people have."""
-    for attribute in columns.attributes:
-        for (line, row), people in zip(rows, persons, strict=True):
-            if spelling_key(row[attribute]) in _SUMS and 2 * people == sum(persons):
-                raise DataError(
-                    f"{file}:{line}: '{row[attribute].strip()}' in column '{attribute}' is the sum of the other rows",
-                    hint="leave the row out: it would be compared as a category",
-                )
+def _refuse_sums(file: Path, rows: TextRows, columns: Columns) -> None:
+    """Refuse a row of counts that holds the sum of others, as tables for people have; they would count twice."""
+    for column in (*columns.attributes, *([columns.job] if columns.job else [])):
+        sums = [(line, row[column].strip()) for line, row in rows if _SUM.fullmatch(spelling_key(row[column]))]
+        known = [row for _, row in rows if not is_unknown(row[column])]
+        if sums and len(known) > len(sums):
+            line, cell = sums[0]
+            raise DataError(
+                f"{file}:{line}: '{cell}' in column '{column}' is the sum of other rows",
+                hint="leave such rows out: their people would be counted twice",
+            )
 
 
 def _refuse_doubt(file: Path, rows: TextRows, columns: Columns, persons: Sequence[int]) -> None:
@@ -289,10 +297,7 @@ def score_cell(file: Path, line: int, cell: str) -> float:
     Raises:
         DataError: It is no finite number.
     """
-    try:
-        value = float(cell)
-    except ValueError:
-        value = float("nan")
+    value = decimal(cell)
     if not np.isfinite(value):
         raise DataError(f"{file}:{line}: '{cell.strip()[:20]}' is no score")
     return value

@@ -57,6 +57,11 @@ class Names:
         names = self.of(present)
         return all(names.get(column, column) in present for column in self.wanted)
 
+    def needs(self, column: str) -> bool:
+        """Whether a column of the file is wanted, by its own name, by the settings, or by another usual name."""
+        spellings = {plain(name) for ours, others in self._known_as.items() for name in (ours, *others)}
+        return column in {*self.wanted, *self._given.values()} or plain(column) in spellings
+
     def need(self, present: Sequence[str], where: str) -> dict[str, str]:
         """Give the names that differ, as `of`.
 
@@ -121,9 +126,12 @@ class Header:
 
     def __init__(self, where: str, cells: Sequence[str], names: Names) -> None:
         self.cells = cells
-        self._columns = [(n, name) for n, name in enumerate(cells) if name]
+        named = [name for name in cells if name]
+        # What is wanted must be one column; another name may stand twice, and neither column is used.
+        self._repeated = {name for name in named if named.count(name) > 1 and not names.needs(name)}
+        self._columns = [(n, name) for n, name in enumerate(cells) if name and name not in self._repeated]
         self._last = max((n for n, _ in self._columns), default=-1)
-        if not self._columns:
+        if not named:
             raise DataError(f"{where}: the line is blank, where the column names should be")
         self._names = names.need([name for _, name in self._columns], where)
         self._unnamed: dict[int, int] = {}
@@ -134,7 +142,7 @@ class Header:
         if len(cells) <= self._last or beyond:
             column = self.cells[len(cells)] if len(cells) < len(self.cells) else ""
             return Problem(number, column, f"the row has {len(cells)} cells, the header {len(self.cells)}")
-        if len(self._columns) < len(self.cells):
+        if "" in self.cells:
             for n, cell in enumerate(cells[: len(self.cells)]):
                 if cell and not self.cells[n]:
                     self._unnamed.setdefault(n, number)
@@ -142,8 +150,9 @@ class Header:
         return with_names(row, self._names) if self._names else row
 
     def notes(self) -> list[str]:
-        """What stands in columns without a name."""
-        return [
+        """What stands in columns without a name, or with that of another."""
+        repeated = dict.fromkeys(name for name in self.cells if name in self._repeated)
+        return [f"column '{name}' stands twice in the header and is not used" for name in repeated] + [
             f"column {n + 1} has no name and is not used (first filled in row {number})"
             for n, number in sorted(self._unnamed.items())
         ]

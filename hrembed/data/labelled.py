@@ -12,6 +12,7 @@ from hrembed.data.layout import AS_USUAL, Form
 from hrembed.data.rows import rows_or_raise, table_in
 from hrembed.errors import DataError
 from hrembed.registry import nearest
+from hrembed.text import decimal
 from hrembed.types import LabelTask, PairTask, Text
 
 if TYPE_CHECKING:
@@ -212,10 +213,8 @@ def _score(row: Row, where: str) -> float:
     column = row.theirs("score")
     if "score" not in row.values:
         raise DataError(f"{where}: column '{column}': is missing; the row has {listed(row.values)}")
-    try:
-        score = float(row.values["score"])
-    except (TypeError, ValueError):
-        score = float("nan")
+    value = row.values["score"]
+    score = decimal(value) if isinstance(value, str) else float(value) if isinstance(value, int | float) else np.nan
     if not np.isfinite(score):
         raise DataError(f"{where}: column '{column}': is not a number")
     return score

@@ -38,7 +38,7 @@ class Form:
         delimiter: Between cells; None recognises it: what is usual for the ending (`.csv` comma, `.tsv` and `.txt`
             tab), or another one that divides the header where the usual one does not.
         quoted: Whether double quotes group a cell; otherwise they are plain characters.
-        encoding: Any encoding that keeps ASCII as it is, or UTF-16 or UTF-32; a byte-order mark of these outweighs it.
+        encoding: Any encoding that keeps ASCII as it is, or UTF-16 or UTF-32; the first bytes of these outweigh it.
         columns: Name of a column here -> its name in the file.
     """
 
@@ -75,9 +75,16 @@ def is_wide(encoding: str) -> bool:
         return False
 
 
+_NO_MARK = (("utf-16-le", re.compile(rb"[^\0]\0[^\0]\0")), ("utf-16-be", re.compile(rb"\0[^\0]\0[^\0]")))
+
+
 def encoding_of(start: bytes, form: Form) -> str:
-    """Encoding of a text: what its byte-order mark says, or else the settings."""
-    return next((name for mark, name in _MARKS if start.startswith(mark)), form.encoding)
+    """Encoding of a text: what its byte-order mark says, or else the settings.
+
+    Without a mark, every second byte zero is UTF-16 as well; no other text holds any.
+    """
+    marked = (name for mark, name in _MARKS if start.startswith(mark))
+    return next(marked, next((name for name, zeros in _NO_MARK if zeros.match(start)), form.encoding))
 
 
 def look_at(sample: bytes, name: str, form: Form, names: Names) -> Layout:
@@ -106,7 +113,7 @@ def look_at(sample: bytes, name: str, form: Form, names: Names) -> Layout:
     delimiter, skipped = _header_place(tables, names) if tables else (candidates[0], 0)
     notes = []
     if encoding != form.encoding:
-        notes.append(f"read as {encoding.upper()}, by its byte-order mark")
+        notes.append(f"read as {encoding.upper()}, as its first bytes show")
     if delimiter != (form.delimiter or usual):
         notes.append(f"cells are divided by {_SPOKEN.get(delimiter, repr(delimiter))}")
     if skipped:

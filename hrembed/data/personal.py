@@ -86,7 +86,7 @@ _BEFORE = {
 }
 _BEFORE["spaced"], _BEFORE["broken"] = _BEFORE["bracket"], _BEFORE["sign"]
 _EMAIL_LABEL = re.compile(
-    r"(?:(?<!\w)(?:e-?mail|courriel|correo)(?:[ ](?:id|address|me|us))?|(?<!\w)(?:contact|mail|reach me)(?=[ \t]*[:\uff1a]))"
+    r"(?<!\w)(?:(?:e-?mail|courriel|correo)(?:[ ](?:id|address|me|us))?|(?:contact|mail|reach me)(?=[ \t]*[:\uff1a]))"
     r"(?:[ \t]*[:\uff1a=\u2013-]|[ ](?:is|at))?[ \t]+$",
     re.IGNORECASE,
 )
@@ -165,7 +165,8 @@ _FREE, _ENDS = r"(?<![\w.,:#+-])", r"(?!\w|[.,:/-]\d)"
 _OWN_SHAPES = _any(
     rf"{_FREE}(?:\+?1[ .-]?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[ .\-/])[2-9]\d\d[ .-]\d{{4}}{_EXTENSION}{_ENDS}",
     # As sample numbers are written, whose area or exchange does not exist: `(555) 123-4567`, `123-456-7890`.
-    rf"{_FREE}(?:\+?1[ .-]?)?(?:\(\d{{3}}\)[ ]?\d{{3}}[ .-]|\d{{3}}(?P<mark>[.-])\d{{3}}(?P=mark))\d{{4}}{_EXTENSION}{_ENDS}",
+    rf"{_FREE}(?:\+?1[ .-]?)?(?:\(\d{{3}}\)[ ]?\d{{3}}[ .-]|\d{{3}}(?P<mark>[.-])\d{{3}}(?P=mark))"
+    rf"\d{{4}}{_EXTENSION}{_ENDS}",
     rf"{_FREE}\(?0[1-9](?:{_DIGIT}){{7,10}}{_EXTENSION}{_ENDS}",
     rf"{_FREE}00[ ]?[1-9](?:{_DIGIT}){{7,13}}{_EXTENSION}{_ENDS}",
 )
@@ -500,7 +501,7 @@ class Finder:
         return (marked or local not in self._vocabulary) and (sign == "@" or " dot " in name)
 
     def _names_a_person(self, local: str) -> bool:
-        """Whether a word is a first name, or two words with a dot, as in addresses: `jane`, `jane.doe`, not `node.js`."""
+        """Whether a word is a first name, or two words with a dot as in addresses: `jane.doe`, not `node.js`."""
         parts = re.split(r"[._]", local)
         if len(parts) == 1:
             return local in self._given_names and local not in self._vocabulary

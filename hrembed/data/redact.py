@@ -7,6 +7,7 @@ bytes. Everything streams; a broken row stops the work, since it cannot be said 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 from collections import Counter
@@ -20,7 +21,7 @@ from hrembed.data.cells import Problem, Row
 from hrembed.data.layout import DELIMITERS, is_wide
 from hrembed.data.locate import locate
 from hrembed.data.personal import TAGS, TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
-from hrembed.data.rows import layout_of, read_jsonl, read_rows, rows_or_raise
+from hrembed.data.rows import SAMPLE, header_of, is_divided, layout_of, read_jsonl, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, writing
 from hrembed.records.data import PersonalCounts, PersonalTypeCounts
@@ -97,6 +98,14 @@ class Reader:
         self._count(row.number, findings_of)
         self._advance()
         return findings_of
+
+    def above(self, text: str, placeholders: Placeholders) -> str:
+        """Replace what stands in the title lines above a header, where there are some; they count as no row."""
+        findings = self._finder.find(text)
+        for finding in findings:
+            self._add(0, "", finding)
+            self._findings[finding.type] += 1
+        return replaced(text, findings, placeholders)
 
     def _count(self, number: int, findings_of: Mapping[str, Sequence[Finding]]) -> None:
         self._rows += 1
@@ -193,6 +202,11 @@ def survey(
         DataError: A row cannot be read, the file is empty, has none of the columns, or lacks a name column.
         ConfigError: The encoding is unknown.
     """
+    if _kind(file) in DELIMITERS:
+        header = header_of(file, form)
+        twice = next((name for name in (*fields, *name_columns) if header.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"{file}: column '{twice}' stands twice in the header", hint="rename one of the two")
     rows, columns = 0, dict[str, None]()
     for row in _rows(file, form):
         rows += 1
@@ -256,13 +270,19 @@ def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders,
     form = _writable(file, form)
     encoding = "utf-8" if form.encoding.lower().replace("_", "-") == "utf-8-sig" else form.encoding
     delimiter = _delimiter(file, form) if _kind(file) in DELIMITERS else ""
+    columns = header_of(file, form) if delimiter else []
+    titles = layout_of(file, form).skipped if delimiter else 0
     with _sink(target) as out:
         for row, record in _records(file, form):
+            if row is None and titles:
+                lines = io.BytesIO(record).readlines()
+                above = b"".join(lines[:titles]).decode(encoding)
+                record = b"".join([reader.above(above, placeholders).encode(encoding), *lines[titles:]])
             if row is not None:
                 where = f"{file}:{row.number}"
                 findings_of = reader.look(row, where)
                 text = record.decode(encoding)
-                cells = _csv_cells(text, list(row.values), delimiter) if delimiter else _json_cells(text, where)
+                cells = _csv_cells(text, columns, delimiter) if delimiter else _json_cells(text, where)
                 if findings_of and text.encode(encoding) != record:
                     raise DataError(f"{where}: cannot be written back in {encoding}", hint="save the file as UTF-8")
                 record = _edited(text, cells, findings_of, placeholders).encode(encoding) if findings_of else record
@@ -279,6 +299,12 @@ def _writable(file: Path, form: Form) -> Form:
     if _kind(file) in {".xlsx", ".xlsm"}:
         raise DataError(f"'{file}': a spreadsheet cannot be written back", hint="save the sheet as CSV in UTF-8 first")
     layout = layout_of(file, form)
+    with _source(file) as stream:
+        if not is_divided(stream.read(SAMPLE)):
+            raise DataError(
+                f"'{file}': lines that end with a carriage return alone cannot be written back byte for byte",
+                hint="save the file with the line ends of Windows or Unix first",
+            )
     if is_wide(layout.encoding):
         encoding = layout.encoding.upper()
         raise DataError(
@@ -336,7 +362,8 @@ def _csv_cells(text: str, columns: Sequence[str], delimiter: str) -> dict[str, _
     for name in columns:
         start, end = shape.match(text, at).span()  # type: ignore[union-attr]  # it matches nothing as well
         quoted = text.startswith('"', start, end)
-        cells[name] = (start + quoted, end - quoted, _QUOTED if quoted else _PLAIN)
+        if name:
+            cells[name] = (start + quoted, end - quoted, _QUOTED if quoted else _PLAIN)
         at = end + 1
     return cells
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 import json
 import re
 import zlib
@@ -125,17 +126,56 @@ def layout_of(file: Path, form: Form) -> Layout:
         return look_at(stream.read(SAMPLE), str(file), form, Names(str(file), (), {}, {}))
 
 
+def header_of(file: Path, form: Form) -> list[str]:
+    """All names in the header of a delimited file by their position, the empty ones and repeated ones as well.
+
+    Raises:
+        DataError: The file is missing or cannot be read, or has no header.
+        ConfigError: The encoding is unknown, or the delimiter cannot be one.
+    """
+    layout = layout_of(file, form)
+    with _opened(file) as stream:
+        return _begin(stream, str(file), form, layout)[1]
+
+
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
         with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
-            yield stream  # type: ignore[misc]
+            yield _with_newlines(stream)  # type: ignore[arg-type]
     except FileNotFoundError:
         raise DataError(f"'{file}' does not exist") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as err:
         raise DataError(f"'{file}' is not a whole gzip file: {err}") from None
     except OSError as err:
         raise DataError(f"'{file}' cannot be read: {err.strerror}") from None
+
+
+def _with_newlines(stream: BinaryIO) -> BinaryIO:
+    """Give a stream whose lines end with a newline, also where they end with a carriage return, as in old Mac files."""
+    start = stream.read(SAMPLE)
+    stream.seek(0)
+    return stream if is_divided(start) else io.BufferedReader(_Newlines(stream))
+
+
+def is_divided(start: bytes) -> bool:
+    """Whether the lines of a text end with a newline, as its first bytes show."""
+    return b"\n" in start or b"\r" not in start
+
+
+class _Newlines(io.RawIOBase):
+    """A stream in which every carriage return is a newline."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        raw = self._stream.read(len(buffer)).replace(b"\r", b"\n")
+        buffer[: len(raw)] = raw
+        return len(raw)
 
 
 def csv_rows(
@@ -147,18 +187,9 @@ def csv_rows(
         DataError: No header, a column that stands twice in it, or one that is wanted and missing.
         ConfigError: The encoding is unknown, or the delimiter is a quote or a line break.
     """
-    delimiter = form.delimiter or (layout.delimiter if layout else DELIMITERS[format_of(Path(name))])
-    check_delimiter(delimiter)
-    encoding = layout.encoding if layout else form.encoding
-    lines = _Lines(stream, encoding, name)
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
-    csv.field_size_limit(MAX_CELL)
-    for _ in range(layout.skipped if layout else 0):
-        next(lines)
-    above = lines.begin_row()
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header = Header(f"{name}:{above}", _header(reader, f"{name}:{above}", name, lines.encoding), names)
-    columns = header.cells
+    lines, columns, reader, where = _begin(stream, name, form, layout)
+    delimiter = _delimiter(name, form, layout)
+    header = Header(where, columns, names)
     while True:
         first = lines.begin_row()
         try:
@@ -171,6 +202,26 @@ def csv_rows(
         if any(cells):
             yield _checked(first, lines.row, cells, header, lines.encoding)
     names.notes += header.notes()
+
+
+def _delimiter(name: str, form: Form, layout: Layout | None) -> str:
+    return form.delimiter or (layout.delimiter if layout else DELIMITERS[format_of(Path(name))])
+
+
+def _begin(
+    stream: BinaryIO, name: str, form: Form, layout: Layout | None
+) -> tuple[_Lines, list[str], Iterator[list[str]], str]:
+    """Read up to the header: give the lines below it, its cells, who reads the rows, and where it stands."""
+    delimiter = _delimiter(name, form, layout)
+    check_delimiter(delimiter)
+    lines = _Lines(stream, layout.encoding if layout else form.encoding, name)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
+    csv.field_size_limit(MAX_CELL)
+    for _ in range(layout.skipped if layout else 0):
+        next(lines)
+    where = f"{name}:{lines.begin_row()}"
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    return lines, _header(reader, where, name, lines.encoding), reader, where
 
 
 def check_delimiter(delimiter: str) -> None:

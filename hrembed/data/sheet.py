@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from datetime import date, datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrembed.data.columns import Header
 from hrembed.data.layout import header_row
@@ -23,7 +23,9 @@ _TITLE_ROWS = 20
 
 
 def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
-    """Stream the rows of the first sheet, as texts; formulas count as their last value.
+    """Stream the rows of the first sheet that has the wanted columns, or else of the first, as texts.
+
+    Formulas count as their last value.
 
     Raises:
         DataError: openpyxl is not installed; the file is missing or broken, or has no such column.
@@ -45,12 +47,23 @@ def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
         raise DataError(f"'{file}' is not a spreadsheet that can be read: {err}") from None
     try:
         sheets = book.worksheets
+        if not sheets:
+            raise DataError(f"'{file}' has no sheet with cells")
+        sheet = next((sheet for sheet in sheets if names.wanted and _fits(sheet, names)), sheets[0])
         if len(sheets) > 1:
-            report_table(file, notes=[f"only its first sheet is read: '{sheets[0].title}' of {len(sheets)}"])
-        numbered = enumerate(([_text(cell) for cell in cells] for cells in sheets[0].iter_rows(values_only=True)), 1)
-        yield from _below_header(file, numbered, names)
+            report_table(file, notes=[f"of its {len(sheets)} sheets only '{sheet.title}' is read"])
+        yield from _below_header(file, _numbered(sheet), names)
     finally:
         book.close()
+
+
+def _numbered(sheet: Any) -> Iterator[tuple[int, list[str]]]:
+    return enumerate(([_text(cell) for cell in cells] for cells in sheet.iter_rows(values_only=True)), 1)
+
+
+def _fits(sheet: Any, names: Names) -> bool:
+    """Whether one of the first rows of a sheet is a header with the wanted columns."""
+    return any(names.fit([cell.strip() for cell in cells]) for _, cells in islice(_numbered(sheet), _TITLE_ROWS + 1))
 
 
 def _below_header(file: Path, numbered: Iterator[tuple[int, list[str]]], names: Names) -> Iterator[Row | Problem]:
@@ -64,8 +77,8 @@ def _below_header(file: Path, numbered: Iterator[tuple[int, list[str]]], names: 
     number, cells = start[place]
     header = Header(f"{file}:{number}", [cell.strip() for cell in cells], names)
     for row_number, row in chain(start[place + 1 :], numbered):
-        if any(row):
-            yield header.row(row_number, row)
+        if any(row):  # some programs leave out the empty cells at the end of a row
+            yield header.row(row_number, row + [""] * (len(cells) - len(row)))
     names.notes += header.notes()
 
 

@@ -313,8 +313,9 @@ def _small_notes(tables: Sequence[DecisionTable], rule: SmallRule) -> Iterator[s
         ]
         if few:
             listed = "; ".join(
-                f"{row.category}: {row.persons.selected:,} of {row.persons.total:,}, rate {row.rate.value:.3f}, "
-                f"{row.share_of_known:.1%} of the known, {row.share:.1%} of all"
+                f"{row.category}: {row.persons.selected:,} of {row.persons.total:,}, "
+                + (f"rate {row.rate.value:.3f}, " if row.persons.total else "")
+                + f"{row.share_of_known:.1%} of the known, {row.share:.1%} of all"
                 for row in few
             )
             yield f"Under {share} in {table.kind} by {table.attribute}: {listed}."

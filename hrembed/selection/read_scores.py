@@ -11,6 +11,7 @@ from hrembed.errors import DataError
 from hrembed.records.tables import report_table
 from hrembed.registry import nearest
 from hrembed.selection.scores import ScoreRow
+from hrembed.text import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -102,10 +103,9 @@ def _score(text: str, place: str) -> float:
     """Read a score; NaN where there is none."""
     if not text:
         return math.nan
-    try:
-        score = float(text)
-    except ValueError:
-        raise DataError(f"{place}: `main_score` is '{text}', not a number") from None
+    score = decimal(text)
+    if math.isnan(score) and text.lower() != "nan":
+        raise DataError(f"{place}: `main_score` is '{text}', not a number")
     if math.isinf(score):
         raise DataError(f"{place}: `main_score` is infinite")
     return score

@@ -18,6 +18,8 @@ from hrembed.audit.answers import is_unknown, read_answers, spelling_key
         *("Not specified", "Race not specified", "Not disclosed / prefer not to say", "No response", "Opted out"),
         *("Prefer to not say", "Information not provided", "Non-disclosed", "UNK", "Self-identification declined"),
         *("keine Angabe", "k. A.", "Pr\u00e9f\u00e8re ne pas r\u00e9pondre", "Prefiero no decirlo", "NS/NC"),
+        *("Not yet answered", "Left blank", "Not classified", "Redacted", "Information withheld", "U", "n.v.t."),
+        *("Race and ethnicity unknown", "EEO declined", "No EEO data", "No gender provided", "None given"),
         *("Wol\u0119 nie odpowiada\u0107", "\u4e0d\u660e"),
         *("\uc54c \uc218 \uc5c6\uc74c", "\u043d\u0435 \u0443\u043a\u0430\u0437\u0430\u043d\u043e"),
     ],
@@ -55,6 +57,40 @@ def test_spellings_of_one_category_are_joined_under_the_most_frequent():
 
 def test_counts_decide_which_spelling_is_the_most_frequent():
     assert read_answers(["f", "F"], [3, 90]).categories == ("F", "F")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("M", "Male"),
+        ("female", "F"),
+        ("White", "White (Not Hispanic or Latino)"),
+        ("Asian, not Hispanic", "Asian"),
+        ("Black/African American", "Black or African American (Not Hispanic or Latino) (United States of America)"),
+        ("Hispanic/Latino", "Hispanic or Latino of any race"),
+        ("American Indian & Alaskan Native", "American Indian or Alaska Native"),
+        ("Native Hawaiian or Other Pacific Islander", "Native Hawaiian/Pacific Islander"),
+        ("2 or more races", "Two or More Races"),
+    ],
+)
+def test_forms_write_the_categories_of_eeo_1_in_several_ways(one, other):
+    answers = read_answers([one, other, one], [1, 1, 1])
+    assert answers.categories == (one, one, one)
+    assert answers.spellings == {one: (other,)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Hispanic or Latino", "Not Hispanic or Latino"),
+        ("White", "White (Hispanic or Latino)"),
+        ("Asian", "Pacific Islander"),
+        ("M", "F"),
+        ("Male", "Transgender male"),
+    ],
+)
+def test_other_categories_stay_apart(one, other):
+    assert read_answers([one, other], [1, 1]).categories == (one, other)
 
 
 def test_signs_that_distinguish_categories_are_kept():

@@ -252,7 +252,8 @@ CLEAN = [
     "DOB: [BIRTH_DATE]\nStarted 01/02/2015", "Date of birth: on request; employed since 2015",
     # name
     "Registered Nurse\nwith", "Anonymised Profile\nwith", "Curriculum Vitae\nwith", "Candidate: Experienced Nurse",
-    "Senior Java Developer\nwith", "Candidate - Registered Nurse\nwith", "Thank you, team", "Case Manager\nwith", "Priya Raman", "Chief Executives", "{name}\nExp: 3 y.",
+    "Candidate - Registered Nurse\nwith", "Thank you, team", "Senior Java Developer\nwith",
+    "Case Manager\nwith", "Priya Raman", "Chief Executives", "{name}\nExp: 3 y.",
     "The nurse Jane Miller\nwith", "Project name: Big Thing", "iPhone Android\nwith", "[NAME]\nRegistered Nurse",
     "Leeds, England\nwith", "Austin, TX\nwith", "April May\nwith", "March, April\nwith", "Docker, Kubernetes\nwith",
     "Microsoft Azure | Cloud\nwith", "Google Analytics (advanced)\nwith", "Name | Title\nNurse | Cook",

@@ -6,9 +6,11 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
 import time
 import tracemalloc
+import zipfile
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -132,7 +134,7 @@ def test_a_line_of_100_mb_is_named_and_not_held(tmp_path, name):
         ("t.csv", "a,c\n1,x\n", r"t\.csv:1: no column 'b'"),
         ("t.csv", "\n\n", r"t\.csv:1: the line is blank, where the column names should be"),
         ("t.csv", b"a,b,caf\xe9\n1,x,y\n", r"t\.csv:1: column 3 of the header: byte 0xE9 is not utf-8"),
-        ("t.csv", "a,b".encode("utf-16-le"), r"t\.csv:1: column 1 of the header: holds a zero byte"),
+        ("t.csv", b"a\0b,c\n", r"t\.csv:1: column 1 of the header: holds a zero byte"),
         ("t.csv", 'a,"b', r"t\.csv:1: the header cannot be read: unexpected end of data"),
         ("t.csv", "a,b,a\n1,x,2\n", "column 'a' stands twice in the header"),
         ("t.csv", "", "is empty"),
@@ -199,6 +201,31 @@ def test_a_filled_column_without_a_name_is_named_as_unused(tmp_path):
     assert tables[file.as_posix()].notes == ("column 2 has no name and is not used (first filled in row 3)",)
 
 
+def test_a_repeated_column_that_nobody_wants_is_named_and_left_out(tmp_path):
+    tables: dict[str, TableUse] = {}
+    with collecting(tables, lambda text: None):
+        file = put(tmp_path / "t.csv", "a,notes,b,notes\n1,p,x,q\n2,,y,\n")
+        assert [row.values for row in rows(file)] == [row.values for row in GOOD]
+    assert tables[file.as_posix()].notes == ("column 'notes' stands twice in the header and is not used",)
+    with pytest.raises(DataError, match="column 'a' stands twice"):
+        rows(put(tmp_path / "u.csv", "a,a,b\n1,2,x\n"))
+    with pytest.raises(DataError, match="column 'notes' stands twice"):
+        rows(file, columns={"c": "notes"})
+
+
+@pytest.mark.parametrize("content", ["a,b\r1,x\r2,y\r", "a,b\r1,x\r2,y"])
+def test_lines_may_end_as_in_old_mac_files(tmp_path, content):
+    assert rows(put(tmp_path / "t.csv", content)) == GOOD
+    assert rows(put(tmp_path / "t.csv.gz", gzip.compress(content.encode()))) == GOOD
+    assert rows(put(tmp_path / "t.jsonl", '{"a": "1", "b": "x"}\r{"a": "2", "b": "y"}\r'))[1].values == GOOD[1].values
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_known_without_its_mark(tmp_path, encoding):
+    assert rows(put(tmp_path / "t.csv", "a,b\n1,x\n2,y\n".encode(encoding))) == GOOD
+    assert rows(put(tmp_path / "t.jsonl", '{"a": "1", "b": "x"}\n'.encode(encoding)))[0].values == GOOD[0].values
+
+
 def test_wide_encodings_keep_what_is_no_line_break(tmp_path):
     file = put(tmp_path / "t.jsonl", '{"a": "1", "b": "x\u2028y"}\n'.encode("utf-16"))
     assert rows(file) == [Row(1, {"a": "1", "b": "x\u2028y"})]
@@ -223,6 +250,25 @@ def test_a_spreadsheet_is_read_like_its_export(tmp_path):
     assert rows(tmp_path / "t.xlsx") == [Row(4, {"a": "1", "b": "x"}), Row(6, {"a": "2", "b": "2026-05-01"})]
     with pytest.raises(DataError, match=r"t\.xlsx:3: no column 'c'; it has 'a', 'b'"):
         rows(tmp_path / "t.xlsx", ("a", "c"))
+
+
+def test_the_sheet_with_the_wanted_columns_is_read_and_short_rows_are_filled(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["Read me first"])
+    sheet = book.create_sheet("Data")
+    for cells in (["a", "b", "c"], [1, "x", "z"], [2, "y"]):
+        sheet.append(cells)
+    book.save(tmp_path / "t.xlsx")
+    # Programs that stream a sheet do not say how wide it is, and openpyxl then gives rows as long as they are.
+    with zipfile.ZipFile(tmp_path / "t.xlsx") as packed, zipfile.ZipFile(tmp_path / "u.xlsx", "w") as other:
+        for name in packed.namelist():
+            other.writestr(name, re.sub(rb"<dimension [^>]*>", b"", packed.read(name)))
+    tables: dict[str, TableUse] = {}
+    with collecting(tables, lambda text: None):
+        found = [row.values for row in rows(tmp_path / "u.xlsx", ("a", "c"))]
+    assert found == [{"a": "1", "b": "x", "c": "z"}, {"a": "2", "b": "y", "c": ""}]
+    (use,) = tables.values()
+    assert "of its 2 sheets only 'Data' is read" in use.notes
 
 
 def test_without_openpyxl_the_message_names_the_extra(tmp_path, monkeypatch):

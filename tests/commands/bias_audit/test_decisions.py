@@ -201,6 +201,8 @@ def test_other_tables_are_read_alike(tmp_path: Path, kind):
         ("sex,applicants,selected\nF,100,150\n", {"applicants": "applicants"}, ":2: .* says 150 of 100 people", ""),
         ("sex,applicants,selected\nF,many,1\n", {"applicants": "applicants"}, ":2: column 'applicants': 'many'", ""),
         ("sex,applicants,selected\nF,10,1\nM,10,2\nTotal,20,3\n", {}, ":4: 'Total' in column 'sex' is the sum", "row"),
+        ("job,sex,applicants,selected\nA,F,9,1\nA,M,9,2\nAll jobs,F,9,1\n", {"job": "job"}, ":4: 'All jobs' in", ""),
+        ("sex,race,applicants,selected\nF,All,9,1\nM,All,9,2\nAll,X,9,1\nAll,Y,9,2\n", {}, ":4: 'All' in", "twice"),
         ("sex,selected\nF,1\nM,\n", {}, ":3: column 'selected': '' is no decision", "decisions.undecided=drop"),
         ("sex,selected\nF,hired\n", {}, ":2: column 'selected': 'hired' is no decision", "decisions.selected=COLUMN"),
         ("sex,selected,high\nF,1,1\n", {"scored": "high"}, "no column says out of how many", "decisions.applicants="),
@@ -213,6 +215,14 @@ def test_tables_that_cannot_be_used_say_where_and_what_next(tmp_path: Path, text
     assert hint in refused.value.hint
     for setting in re.findall(r"--set decisions\.(\w+)=", refused.value.hint):
         assert setting in DecisionsSection.model_fields
+
+
+def test_scores_may_have_a_decimal_comma(tmp_path: Path):
+    text = "sex;score\nF;0,75\nF;0,5\nM;12,25\nM;1\n"
+    tables = [audit(tmp_path, form, selected=None, score="score").metrics for form in (text, text.replace(",", "."))]
+    assert ratios(tables[0]) == ratios(tables[1]) == {"F": 0.0, "M": 1.0}
+    with pytest.raises(DataError, match="'1,250' is no score"):  # a thousand and more, or a little more than one?
+        audit(tmp_path, "sex;score\nF;1,250\n", selected=None, score="score")
 
 
 def test_decisions_as_pandas_writes_them_are_read(tmp_path: Path):

@@ -102,6 +102,37 @@ def test_csv_keeps_every_byte_but_the_findings(tmp_path, ending, encoding):
     assert [row["row"] for row in found] == [2] * 5 + [6, 8]
 
 
+@pytest.mark.parametrize("head", [",id,text", "id,,text", "id,note,note,text", "id,text,,"])
+def test_a_column_without_a_name_of_its_own_shifts_no_cell(tmp_path, head):
+    path = tmp_path / "rows.csv"
+    columns = head.split(",")
+    cells = [FULL if name == "text" else f"about {n}, as it is" for n, name in enumerate(columns)]
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([columns, cells])
+    with (anonymise(path) / "rows.csv").open(newline="", encoding="utf-8") as stream:
+        assert [*csv.reader(stream)] == [columns, [CLEANED if name == "text" else cells[n] for n, name in
+                                                   enumerate(columns)]]  # fmt: skip
+
+
+def test_lines_above_the_header_are_cleaned_as_well(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"Export for priya.raman@example.org\n\nid,text\n1,{PLAIN.split(',')[0]}\n", encoding="utf-8")
+    run = anonymise(path)
+    assert (run / "rows.csv").read_text(encoding="utf-8").startswith("Export for [EMAIL]\n\nid,text\n1,Mixed")
+    assert metrics(run)["findings"] == 1
+
+
+def test_what_cannot_be_cleaned_for_sure_is_refused(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    for content, message in (
+        (b"id,text,text\n1,a,b\n", "column 'text' stands twice in the header"),
+        (b"id,text\r1,a\r", "lines that end with a carriage return alone"),
+    ):
+        path.write_bytes(content)
+        assert main(["data", "anonymise", str(path), "--runs-dir", str(tmp_path / "runs")]) == 3
+        assert message in capsys.readouterr().err
+
+
 def parquet(path: Path, texts: list[str | None]) -> pa.Table:
     schema = pa.schema(
         [
