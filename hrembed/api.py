@@ -114,7 +114,7 @@ def evaluate(
     """Score models on tasks, and say which differences are real.
 
     Args:
-        config: A config object, a YAML file, or None for the embedded default.
+        config: A config object, a YAML file, `shipped:NAME`, or None for the embedded default.
         runs_dir: Where run folders go.
         progress: Show bars and notes on stderr.
         **settings: Settings that differ from the file: `models=["minilm", "bm25"]`, `bootstrap={"resamples": 500}`.
@@ -179,7 +179,7 @@ def _run(
     progress: bool,
 ) -> Outcome[R_co]:
     from hrembed.config.load import load_config
-    from hrembed.data.locate import shipped_root
+    from hrembed.config.starters import config_file
     from hrembed.errors import ConfigError
     from hrembed.progress import Silent, quiet_libraries
     from hrembed.runs.workspace import Workspace
@@ -189,7 +189,7 @@ def _run(
             raise ConfigError(f"a config object is complete, but {', '.join(settings)} came beside it")
         chosen = config
     else:
-        file = shipped_root() / "configs" / f"{name}.yaml" if config is None else Path(str(config))
+        file = config_file(f"shipped:{name}" if config is None else str(config))
         chosen = load_config(file, schema, [*_overrides(settings)])
     quiet_libraries()
     shown: Any = Silent()

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli import compare, data, finetune, runs, schema, select
+from hrembed.cli import compare, configs, data, finetune, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.cli.streams import discard_rest, guarded
 from hrembed.errors import HrembedError
@@ -102,6 +102,7 @@ for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
+configs.add_to(app)
 schema.add_to(app)
 
 

@@ -28,7 +28,9 @@ def runs_folder(given: str | Path) -> Path:
     return user_path(text)
 
 
-Config = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML config; the embedded default without it.")]
+Config = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG", help="YAML file or `shipped:NAME`; else the embedded default.")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
 RunsDir = Annotated[
     Path, typer.Option("--runs-dir", parser=runs_folder, metavar="FOLDER", help="Where run folders go.")
@@ -53,7 +55,7 @@ def run_command(
     Args:
         command: Key of the config's schema, and name of the default config.
         function: What runs it, as `module:function`.
-        config: The user's YAML file; None for the embedded default.
+        config: The user's YAML file, or `shipped:NAME`; None for the embedded default.
         overrides: `key=value` texts.
         runs_dir: Where run folders go.
         as_json: Print one JSON object.
@@ -66,11 +68,10 @@ def run_command(
     from hrembed.cli.render import Terminal
     from hrembed.config.load import load_config
     from hrembed.config.schema import SCHEMAS
-    from hrembed.data.locate import shipped_root
+    from hrembed.config.starters import config_file
     from hrembed.runs.workspace import Workspace
 
-    path = config or shipped_root() / "configs" / f"{command}.yaml"
-    settings = load_config(path, SCHEMAS[command], overrides)
+    settings = load_config(config_file(config or f"shipped:{command}"), SCHEMAS[command], overrides)
     module, _, name = function.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
     result = getattr(import_module(module), name)(settings, Workspace(runs_dir, terminal), **options)

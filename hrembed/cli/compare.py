@@ -19,7 +19,7 @@ model is measured in a process of its own; what does not fit is extrapolated fro
 Runs = Annotated[
     list[str] | None, typer.Argument(metavar="[RUN]...", help="Eval and bias-audit runs; else the config's.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config; the embedded default without it.")]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 
 
 def add_to(app: typer.Typer) -> None:

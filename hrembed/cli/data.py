@@ -17,7 +17,7 @@ imports = typer.Typer(help="Turn taxonomies and tables into training pairs.", no
 app.add_typer(imports, name="import")
 
 Source = Annotated[str | None, typer.Argument(metavar="DATA", help="File or folder; without it, the config's.")]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config; the embedded default without it.")]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 Against = Annotated[
     list[str] | None, typer.Option("--against", metavar="TASK", help="Task folder that must stay unseen; repeatable.")
 ]

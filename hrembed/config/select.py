@@ -193,7 +193,8 @@ class TransferSection(Section):
 
     finalists: int = Field(default=0, ge=0, description="Number of models to fine-tune for one epoch; 0 for none.")
     config: str | None = Field(
-        default=None, description="`finetune` config with the data and the method; null takes the shipped one."
+        default=None,
+        description="`finetune` config with the data and the method, or `shipped:NAME`; null takes `shipped:finetune`.",
     )
     pairs: int = Field(default=1000, ge=2, description="Maximum number of rows of each source.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.load import load_config
-from hrembed.data.locate import locate, shipped_root
+from hrembed.config.starters import config_file
 from hrembed.models.refs import parse_ref
 from hrembed.records.select import TunedModel
 from hrembed.scoring.encoders import open_encoder, use_of
@@ -73,7 +73,7 @@ def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
 
 
 def _plan(section: TransferSection, run: Run) -> FinetuneConfig:
-    path = locate(section.config) if section.config else shipped_root() / "configs" / "finetune.yaml"
+    path = config_file(section.config or "shipped:finetune")
     run.add_input("transfer", path)
     return load_config(path, FinetuneConfig)
 
