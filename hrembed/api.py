@@ -178,26 +178,26 @@ def _run(
     runs_dir: str | Path,
     progress: bool,
 ) -> Outcome[R_co]:
-    from hrembed.config.load import load_config
-    from hrembed.config.starters import config_file
+    from hrembed.config.project import load_settings
     from hrembed.errors import ConfigError
     from hrembed.progress import Silent, quiet_libraries
     from hrembed.runs.workspace import Workspace
 
-    if isinstance(config, schema):
-        if settings:
-            raise ConfigError(f"a config object is complete, but {', '.join(settings)} came beside it")
-        chosen = config
-    else:
-        file = config_file(f"shipped:{name}" if config is None else str(config))
-        chosen = load_config(file, schema, [*_overrides(settings)])
-    quiet_libraries()
     shown: Any = Silent()
     if progress:
         from hrembed.cli.render import Terminal
 
         shown = Terminal(as_json=False, quiet=False)
-    result = command(chosen, Workspace(Path(runs_dir), shown))
+    workspace = Workspace(Path(runs_dir), shown)
+    if isinstance(config, schema):
+        if settings:
+            raise ConfigError(f"a config object is complete, but {', '.join(settings)} came beside it")
+        chosen = config
+    else:
+        file = f"shipped:{name}" if config is None else str(config)
+        chosen = load_settings(name, file, [*_overrides(settings)], workspace)
+    quiet_libraries()
+    result = command(chosen, workspace)
     return Outcome(result.metrics, Path(result.run), result.status, result.tables, result.notice, result.failure)
 
 

@@ -29,7 +29,7 @@ def runs_folder(given: str | Path) -> Path:
 
 
 Config = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG", help="YAML file or `shipped:NAME`; else the embedded default.")
+    Path | None, typer.Argument(metavar="CONFIG", help="YAML or `shipped:NAME`; else hrembed.yaml or defaults.")
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
 RunsDir = Annotated[
@@ -55,7 +55,7 @@ def run_command(
     Args:
         command: Key of the config's schema, and name of the default config.
         function: What runs it, as `module:function`.
-        config: The user's YAML file, or `shipped:NAME`; None for the embedded default.
+        config: The user's YAML file, or `shipped:NAME`; None for `hrembed.yaml` or the embedded default.
         overrides: `key=value` texts.
         runs_dir: Where run folders go.
         as_json: Print one JSON object.
@@ -66,15 +66,14 @@ def run_command(
         HrembedError: Whatever stopped the command, or the limit that was not met.
     """
     from hrembed.cli.render import Terminal
-    from hrembed.config.load import load_config
-    from hrembed.config.schema import SCHEMAS
-    from hrembed.config.starters import config_file
+    from hrembed.config.project import load_settings
     from hrembed.runs.workspace import Workspace
 
-    settings = load_config(config_file(config or f"shipped:{command}"), SCHEMAS[command], overrides)
-    module, _, name = function.partition(":")
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    result = getattr(import_module(module), name)(settings, Workspace(runs_dir, terminal), **options)
+    workspace = Workspace(runs_dir, terminal)
+    settings = load_settings(command, config, overrides, workspace)
+    module, _, name = function.partition(":")
+    result = getattr(import_module(module), name)(settings, workspace, **options)
     if result is None:  # a process of a launch in which another one has the result
         return
     terminal.show(result)

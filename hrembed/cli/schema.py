@@ -13,7 +13,7 @@ do: `# yaml-language-server: $schema=eval.schema.json`.
 """
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="Such as `eval` or `data-check`; without it, all names.")
+    str | None, typer.Argument(metavar="[NAME]", help="Such as `eval`, or `project` for hrembed.yaml; else all names.")
 ]
 Metrics = Annotated[bool, typer.Option("--metrics", help="Describe `metrics.json` in place of the config.")]
 

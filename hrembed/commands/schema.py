@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from hrembed.config.project import project_schema
 from hrembed.config.schema import SCHEMAS
 from hrembed.errors import ConfigError
 from hrembed.files import json_text
 from hrembed.records.commands import RECORDS, record_of
 from hrembed.registry import nearest
 
+_PROJECT = "project"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def names(*, metrics: bool = False) -> list[str]:
     """Names of all configs, or of all commands that write `metrics.json`."""
-    return [*RECORDS] if metrics else [*SCHEMAS]
+    return [*RECORDS] if metrics else [*SCHEMAS, _PROJECT]
 
 
 def schema_text(name: str, *, metrics: bool = False) -> str:
     """Write a JSON Schema.
 
     Args:
-        name: Name of a starter config without its ending, such as `eval` or `data-check`; with `metrics`, name of a
+        name: Name of a command's config, such as `eval` or `data-check`, or `project` for `hrembed.yaml`; with
+            `metrics`, name of a
             folder of runs.
         metrics: Describe what the command writes to `metrics.json` in place of its config.
 
@@ -34,5 +37,5 @@ def schema_text(name: str, *, metrics: bool = False) -> str:
     if metrics:
         schema = record_of(name).model_json_schema(mode="serialization", by_alias=True)
     else:
-        schema = SCHEMAS[name].model_json_schema()
+        schema = (project_schema() if name == _PROJECT else SCHEMAS[name]).model_json_schema()
     return json_text({"$schema": _DIALECT, **schema}, sort_keys=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from hrembed.config.pinned import pin_runs
 from hrembed.config.source import KeyPath, Source, parse, scalar
 from hrembed.errors import ConfigError
 from hrembed.registry import nearest
@@ -17,28 +18,43 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from hrembed.runs.workspace import Workspace
+
 Config = TypeVar("Config", bound=BaseModel)
 
 
 def load_config(path: Path, schema: type[Config], overrides: Sequence[str] = ()) -> Config:
-    """Read, override and validate a config.
+    """Read, override and validate a config; `load_source` says what comes of it.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds mistakes.
+    """
+    return load_source(read_config(path), schema, overrides)
+
+
+def load_source(
+    source: Source, schema: type[Config], overrides: Sequence[str] = (), workspace: Workspace | None = None
+) -> Config:
+    """Override and validate what was read of a config.
 
     Args:
-        path: YAML (or JSON) file.
-        schema: What the file must hold.
+        source: A file, or a section of one; options and references to runs are written into it.
+        schema: What it must hold.
         overrides: `key.path=value` texts, applied in order; the value is read as YAML.
+        workspace: Where the runs are that it may name; None leaves their names as they are.
 
     Returns:
         Frozen settings with every default filled in.
 
     Raises:
-        ConfigError: The file cannot be read, or holds mistakes; all of them are listed as
-            `file:line: key: what is wrong`.
+        ConfigError: There are mistakes; all of them are listed as `file:line: key: what is wrong`.
+        DataError: A run that it names is not there.
     """
-    source = parse(_read(path), str(path))
     of_file = _problems(schema, source.values) if overrides else set()
     for text in overrides:
         _override(source, text)
+    if workspace is not None:
+        pin_runs(source, workspace)
     try:
         return schema.model_validate(source.values)
     except ValidationError as err:
@@ -52,6 +68,15 @@ def _problems(schema: type[BaseModel], values: Mapping[str, Any]) -> set[tuple[K
     except ValidationError as err:
         return {(problem["loc"], problem["msg"]) for problem in err.errors()}
     return set()
+
+
+def read_config(path: Path) -> Source:
+    """Read a YAML (or JSON) file, with the line of every key.
+
+    Raises:
+        ConfigError: It cannot be read, or is not YAML.
+    """
+    return parse(_read(path), str(path))
 
 
 def _read(path: Path) -> str:
@@ -134,12 +159,13 @@ def _explain(
         if problem["type"] == "too_short" and _has_bad_items(err, problem["loc"]):
             continue
         loc = tuple(part for part in problem["loc"] if _is_real(part, source.values, problem["loc"]))
-        dotted = ".".join(str(part) for part in loc)
+        dotted = source.dotted(loc)
         # A section that was right as the file has it is wrong for what an option put into it.
         options = [] if (problem["loc"], problem["msg"]) in of_file else source.options_below(loc)
         place = ", ".join(options) or source.where(loc)
         text = _phrase(problem, schema, loc)
-        rows.append(f"{place}: {dotted}: {text}" if dotted and place != f"--set {dotted}" else f"{place}: {text}")
+        named = place == f"--set {'.'.join(map(str, loc))}"
+        rows.append(f"{place}: {dotted}: {text}" if dotted and not named else f"{place}: {text}")
         places.append(place)
     if len(rows) == 1:
         return ConfigError(rows[0])

@@ -67,12 +67,34 @@ class Source:
         values: The user's YAML as plain values, a mapping at the top.
         lines: Key path to the line (from 1) on which it stands.
         options: Key path to the `--set` option that gave its value.
+        section: Where in the file it stands, for messages; empty for the whole file.
     """
 
     name: str
     values: dict[str, Any]
     lines: dict[KeyPath, int]
     options: dict[KeyPath, str] = field(default_factory=dict)
+    section: KeyPath = ()
+
+    def dotted(self, path: KeyPath) -> str:
+        """Return a key path as messages show it, from the top of the file on."""
+        return ".".join(str(part) for part in (*self.section, *path))
+
+    def below(self, path: KeyPath) -> Source:
+        """Return a section as a config of its own; one that holds nothing is an empty config.
+
+        Raises:
+            ConfigError: It holds a value, not a section.
+        """
+        values: Any = self.values
+        for end, part in enumerate(path, start=1):
+            values = values.get(part)
+            values = {} if values is None else values
+            if not isinstance(values, dict):
+                place, key = self.where(path[:end]), self.dotted(path[:end])
+                raise ConfigError(f"{place}: {key}: must be a section of `key: value` lines, got {values!r}")
+        lines = {key[len(path) :]: line for key, line in self.lines.items() if key[: len(path)] == path}
+        return Source(self.name, values, lines, section=(*self.section, *path))
 
     def where(self, path: KeyPath) -> str:
         """Return `file:line` of a key path, or of the nearest parent that has a line; `--set key` if that gave it."""

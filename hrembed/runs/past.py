@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hrembed.records.registry import RegisteredModel
 
 LATEST = "latest"
+_SHOWN = 3  # runs that a hint names
 DAMAGED: Literal["damaged"] = "damaged"
 _STAMP = re.compile(r"\d{8}T\d{6}Z")  # what the name of a run folder starts with
 _SILENT = Silent()
@@ -212,13 +213,15 @@ def find_run(
 
     Args:
         root: Folder of all runs.
-        reference: `COMMAND/ID`, an id, the folder, or `latest` (also `COMMAND/latest`).
+        reference: `COMMAND/ID`, an id, the start of one that no other run shares, the folder, or `latest` (also
+            `COMMAND/latest`).
         command: What the run must be of; None for any.
         latest: Which run `latest` means: the newest that ended well, or the newest whatever became of it.
         progress: Told which newer runs did not end well, where `latest` means the newest that did.
 
     Raises:
-        DataError: There is none, its manifest is damaged, several have the id, or it is of another command.
+        DataError: There is none, its manifest is damaged, several have the id or begin with it, or it is of another
+            command.
     """
     folder = user_path(reference)
     if exists(folder / "manifest.json"):
@@ -348,8 +351,14 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
         matches = [run for run in candidates if latest == "newest" or run.status == "ok"][-1:]
     else:
         matches = [run for run in candidates if run.path.name == name]
+        matches = matches or [run for run in candidates if name and run.path.name.startswith(name)]
     if len(matches) > 1:
-        raise DataError(f"several runs are called '{name}'", hint=f"write {' or '.join(run.name for run in matches)}")
+        known = " or ".join(run.name for run in matches[-_SHOWN:])
+        exact = matches[0].path.name == name
+        raise DataError(
+            f"several runs {'are called' if exact else 'begin with'} '{name}'",
+            hint=f"write {known}{'' if len(matches) <= _SHOWN else ', the newest of them'}",
+        )
     if matches:
         return matches[0]
     wanted = f"{kind} run" if kind else "run"
@@ -361,6 +370,22 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
         f"there is no {missing} in '{root}'; the newest is {candidates[-1].in_words}",
         hint="list them: hrembed runs list",
     )
+
+
+def inside_run(root: Path, reference: str, progress: Progress = _SILENT) -> Path:
+    """Find a run, or something in its folder.
+
+    Args:
+        root: Folder of all runs.
+        reference: `COMMAND/ID` or `COMMAND/ID/FILE`; the id as `find_run` takes it.
+        progress: Told which newer runs did not end well, where `latest` means the newest that did.
+
+    Raises:
+        DataError: There is no such run, or its manifest is damaged.
+    """
+    command, _, rest = reference.partition("/")
+    name, _, file = rest.partition("/")
+    return find_run(root, f"{command}/{name}", progress=progress).path / file
 
 
 def _age(run: PastRun) -> tuple[str, int, str]:

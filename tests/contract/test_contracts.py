@@ -120,7 +120,7 @@ def test_schema_prints_one_and_lists_all(capsys: pytest.CaptureFixture[str]):
     assert main(["schema", "eval", "--metrics"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "EvalRecord"
     assert main(["schema"]) == 0
-    assert capsys.readouterr().out.split() == [*SCHEMAS]
+    assert capsys.readouterr().out.split() == [*SCHEMAS, "project"]
     assert main(["schema", "evl"]) == 2
     assert "did you mean 'eval'?" in capsys.readouterr().err
 

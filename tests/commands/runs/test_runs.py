@@ -45,6 +45,12 @@ def test_runs_are_found_by_every_name(runs: Path):
         assert find_run(runs, reference).path == second.path
     assert find_run(runs, "latest").command == "bias-audit"
     assert find_run(runs, first.path.name, "eval").path == first.path
+    start = 1 + max(n for n in range(30) if first.path.name[:n] == second.path.name[:n])
+    assert find_run(runs, f"eval/{second.path.name[:start]}").path == second.path
+    assert find_run(runs, first.path.name[:start], "eval").path == first.path
+    with pytest.raises(DataError, match=r"several runs begin with '20'") as several:
+        find_run(runs, "20", "eval")
+    assert several.value.hint == f"write {first.name} or {second.name}"
     with pytest.raises(DataError, match=r"there is no eval run 'x' in .*; the newest is 'eval/"):
         find_run(runs, "x", "eval")
     with pytest.raises(DataError, match="is of `bias-audit`, where one of `eval` is needed"):
