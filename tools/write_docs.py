@@ -37,6 +37,7 @@ _OF_TABLES = {
     "encoding": "Their encoding; UTF-16 is recognised.",
 }
 _FEW = 2  # a section of so few keys is written out wherever it stands
+_LONGEST = 380  # of a row that several keys share
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -135,8 +136,30 @@ def _rows(
         if len(inner) > 1:
             rows += _variants(inner, item, shared, key, below)
         elif inner:
-            rows += _rows(inner[0], item if isinstance(item, inner[0]) else None, shared, below)
-    return rows
+            rows += _together(_rows(inner[0], item if isinstance(item, inner[0]) else None, shared, below))
+    return _once(rows)
+
+
+def _together(rows: list[str]) -> list[str]:
+    """Let the keys of a short section share a row."""
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    if len(rows) < 2 or len({*map(len, cells), 4}) > 1:
+        return rows
+    keys, kinds, defaults, meanings = zip(*cells, strict=True)
+    row = f"| {', '.join(keys)} | {', '.join(kinds)} | {', '.join(defaults)} | {' '.join(meanings)} |"
+    return [row] if len(row) <= _LONGEST else rows
+
+
+def _once(rows: list[str]) -> list[str]:
+    """Let keys that follow each other and differ in nothing but their names share a row."""
+    merged: list[str] = []
+    for row in rows:
+        key, _, rest = row.removeprefix("| ").partition(" | ")
+        if merged and merged[-1].endswith(f" | {rest}") and merged[-1].removesuffix(f" | {rest}").count(" | ") == 0:
+            merged[-1] = f"{merged[-1].removesuffix(f' | {rest}')}, {key} | {rest}"
+        else:
+            merged.append(row)
+    return merged
 
 
 def _variants(

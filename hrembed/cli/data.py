@@ -13,7 +13,7 @@ from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
 app = typer.Typer(
     help="Import, split, inspect, check and anonymise training data.", no_args_is_help=True, rich_markup_mode=None
 )
-imports = typer.Typer(help="Turn taxonomies and tables into training pairs.", no_args_is_help=True)
+imports = typer.Typer(help="Turn exports, taxonomies and tables into training pairs.", no_args_is_help=True)
 app.add_typer(imports, name="import")
 
 Source = Annotated[str | None, typer.Argument(metavar="DATA", help="File or folder; without it, the config's.")]
@@ -22,6 +22,10 @@ Against = Annotated[
     list[str] | None, typer.Option("--against", metavar="TASK", help="Task folder that must stay unseen; repeatable.")
 ]
 Personal = Annotated[bool, typer.Option("--personal", help="Also look for personal data.")]
+Jobs = Annotated[str | None, typer.Option("--jobs", metavar="FILE", help="Table of jobs.")]
+Candidates = Annotated[str | None, typer.Option("--candidates", metavar="FILE", help="Table of candidates.")]
+Applications = Annotated[str | None, typer.Option("--applications", metavar="FILE", help="Table of applications.")]
+Out = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Folder for a copy of the products.")]
 Fix = Annotated[bool, typer.Option("--fix", help="Write the training set again without the leaking rows.")]
 
 
@@ -100,6 +104,35 @@ def _add_command(place: typer.Typer, name: str, row: tuple[str, str, str, str, s
 
 for (_place, _name), _row in COMMANDS.items():
     _add_command(_place, _name, _row)
+
+
+@imports.command(
+    "ats",
+    short_help="Turn an export of an applicant-tracking system into pairs, a task, stimuli and decisions.",
+    epilog="Example: hrembed data import ats --jobs jobs.csv --candidates candidates.csv "
+    "--applications applications.csv --out data/ats",
+)
+def ats(
+    source: Source = None,
+    jobs: Jobs = None,
+    candidates: Candidates = None,
+    applications: Applications = None,
+    out: Out = None,
+    config: Config = None,
+    overrides: Set = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn an export of an applicant-tracking system into pairs, a task, stimuli and decisions.
+
+    Columns and statuses are recognised by their usual names. HTML becomes text, names and addresses are taken out, no
+    job and no person stands on two sides, and the past decisions are audited.
+    """
+    sets = [*_set("source", source), *_set("jobs.path", jobs), *_set("candidates.path", candidates)]
+    sets += [*_set("applications.path", applications), *_set("out", out), *(overrides or [])]
+    function = "hrembed.commands.data.ats:run_import_ats"
+    run_command("data-import-ats", function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 
 @app.command(

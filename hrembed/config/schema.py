@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from hrembed.config.ats import ImportAtsConfig
 from hrembed.config.bias_audit import AuditConfig
 from hrembed.config.compare import CompareConfig
 from hrembed.config.data import (
@@ -66,6 +67,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "data-import-onet": ImportOnetConfig,
     "data-import-esco": ImportEscoConfig,
     "data-import-table": ImportTableConfig,
+    "data-import-ats": ImportAtsConfig,
     "data-split": DataSplitConfig,
     "data-inspect": DataInspectConfig,
     "data-check": DataCheckConfig,

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -167,34 +166,31 @@ class Placeholders:
 
 
 def ordinary_words() -> Vocabulary:
-    """Give the lower-case words of the shipped corpus, to which others can be added."""
-    return Vocabulary(_shipped_words())
-
-
-@cache
-def _shipped_words() -> frozenset[str]:
+    """Learn the lower-case words of the shipped corpus."""
     vocabulary = Vocabulary()
     for file in sorted(locate("shipped:hr-core").rglob("*.jsonl")):
         for _, values in read_jsonl(file):
             for key in ("text", "anchor", "positive"):
                 if isinstance(text := values.get(key), str):
                     vocabulary.add(text)
-    return vocabulary.so_far()
+    return vocabulary
 
 
-@cache
 def given_names() -> frozenset[str]:
     """Read the first names of the shipped table, in lower case."""
     rows = rows_or_raise(locate("shipped:names/us-census-2020.csv"), ("name",))
     return frozenset(str(row.values["name"]).split()[0].lower() for row in rows)
 
 
-def finder_of(texts: Iterable[str], types: Collection[PersonalType] = TYPES) -> Finder:
+def finder_of(
+    texts: Iterable[str], types: Collection[PersonalType] = TYPES, regions: Sequence[str] = ("US", "GB")
+) -> Finder:
     """Make a finder that knows the ordinary words of the shipped corpus and of these texts."""
     vocabulary = ordinary_words()
+    shipped = vocabulary.so_far()
     for text in texts:
         vocabulary.add(text)
-    return Finder(types, vocabulary=vocabulary, given_names=given_names())
+    return Finder(types, regions, vocabulary, given_names(), shipped)
 
 
 def survey(

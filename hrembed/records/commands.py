@@ -19,6 +19,7 @@ RECORDS = {
     "data-import-onet": "hrembed.records.data:DataImportOnetRecord",
     "data-import-esco": "hrembed.records.data:DataImportEscoRecord",
     "data-import-table": "hrembed.records.data:DataImportTableRecord",
+    "data-import-ats": "hrembed.records.ats:DataImportAtsRecord",
     "data-anonymise": "hrembed.records.data:DataAnonymiseRecord",
     "data-restore": "hrembed.records.data:DataRestoreRecord",
     "select": "hrembed.records.select:SelectRecord",

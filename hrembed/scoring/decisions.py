@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from hrembed.audit.decisions import Decisions
     from hrembed.config.bias_audit import DecisionsSection
     from hrembed.records.bias_audit import DecisionGate
-    from hrembed.runs.record import Run
     from hrembed.types import TextRows
 
 LAW = (
@@ -83,12 +82,11 @@ class _Rate(NamedTuple):
     four_fifths: bool = False
 
 
-def audit_decisions(section: DecisionsSection, run: Run, limit: float, confidence: float) -> RealDecisions:
+def audit_decisions(section: DecisionsSection, limit: float, confidence: float) -> RealDecisions:
     """Read decisions, and make the tables: each attribute, every two of them, and all.
 
     Args:
         section: What to read, and the choices that the rules leave open.
-        run: Takes the file as an input.
         limit: Smallest impact ratio that is accepted.
         confidence: Of intervals, and of the verdict.
 
@@ -96,7 +94,6 @@ def audit_decisions(section: DecisionsSection, run: Run, limit: float, confidenc
         DataError: The file is missing or malformed.
     """
     file = locate(section.path)
-    run.add_input("decisions", file)
     rows, columns = _open(file, section)
     decisions = read_decisions(file, rows, columns, unknown=section.unknown, undecided=section.undecided)
     rule = SmallRule(section.small.share, section.small.base, section.small.treat)

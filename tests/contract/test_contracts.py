@@ -156,6 +156,7 @@ def test_the_wheel_carries_data_and_configs(tmp_path: Path):
         "data/hr-core/test/ad-profile/corpus.jsonl",
         "data/hr-core/pairs/train.jsonl",
         "data/names/us-census-2020.csv",
+        *(f"data/ats-example/{table}.csv" for table in ("jobs", "candidates", "applications")),
     }
     assert {f"hrembed/shipped/{name}" for name in shipped} <= names
     assert not [name for name in names if name.startswith("tools/") or "_core.py" in name], "builders stay behind"

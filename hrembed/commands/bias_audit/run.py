@@ -93,7 +93,8 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
 def _real_decisions(config: AuditConfig, run: Run) -> RealDecisions | None:
     if config.decisions is None:
         return None
-    return audit_decisions(config.decisions, run, config.limits.impact_ratio, config.bootstrap.confidence)
+    run.add_input("decisions", locate(config.decisions.path))
+    return audit_decisions(config.decisions, config.limits.impact_ratio, config.bootstrap.confidence)
 
 
 def _result(config: AuditConfig, run: Run, record: BiasAuditRecord) -> CommandResult[BiasAuditRecord]:

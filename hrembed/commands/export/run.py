@@ -10,7 +10,6 @@ from hrembed.commands.export.checks import Judge, calibration, difference, measu
 from hrembed.errors import ModelError, ThresholdError
 from hrembed.memory import MB
 from hrembed.models.exported import NEEDS, check_packages, one_side, open_export, write_export
-from hrembed.models.folder import write_title_setting
 from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import load_model
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from hrembed.records.export import ExportFormat, Speed
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
-    from hrembed.types import Ints, TitleSides
+    from hrembed.types import Ints
 
 TOLERANCE = 1e-5
 
@@ -59,10 +58,9 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         folder = model_folder(config.model, workspace.root)
         section = config.model
         identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
-        use = describe_use(section, folder, workspace.progress)
-        run.add_model("source", identity, str(folder), use)
+        run.add_model("source", identity, str(folder), describe_use(section, folder, workspace.progress))
         with tempfile.TemporaryDirectory(dir=run.path) as cache:
-            exporter = _Exporter(config, folder, run, Path(cache), use.normalised_titles or "none")
+            exporter = _Exporter(config, folder, run, Path(cache))
             formats = {}
             for name in config.formats:
                 workspace.progress.note(f"writing {name}")
@@ -86,22 +84,20 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
 class _Exporter:
     """The source, opened once, and the graphs that passed their comparison."""
 
-    def __init__(self, config: ExportConfig, folder: Path, run: Run, cache: Path, titles: TitleSides) -> None:
+    def __init__(self, config: ExportConfig, folder: Path, run: Run, cache: Path) -> None:
         self._config = config
-        self._titles = titles
         self._run = run
         whole = _load(config, folder).to("cpu")
         self._source = one_side(whole, config.side)
         self._expected = probe(self._source)
         self._opened: dict[str, Any] = {"torch": self._source}
         self._task = None if config.formats == ("legacy",) else open_task(config.compare_on, run)
-        self._judge = None if self._task is None else Judge(config, self._task, whole, cache, titles)
+        self._judge = None if self._task is None else Judge(config, self._task, whole, cache)
 
     def export(self, name: ExportFormat) -> ExactExport | QuantisedExport:
         """Write one format, compare it, and remove it where it fails."""
         target = self._run.path / name
         write_export(self._source, target, name, self._calibration(name))
-        write_title_setting(target, self._titles)
         try:
             export = self._compared(name, target)
         except BaseException:
@@ -116,7 +112,7 @@ class _Exporter:
     def _calibration(self, name: ExportFormat) -> list[dict[str, Ints]]:
         if self._task is None or name != "openvino-int8":
             return []
-        return calibration(self._config, self._task, self._source, self._run, self._titles)
+        return calibration(self._config, self._task, self._source, self._run)
 
     def _compared(self, name: ExportFormat, target: Path) -> ExactExport | QuantisedExport:
         mb = _mb(target)
