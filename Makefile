@@ -25,7 +25,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 # What can be known in a minute: pure functions, readers, contracts. Commands are run by `make test`.
-QUICK := $(addprefix tests/,audit config contract metrics records reports selection data test_files.py)
+QUICK := $(addprefix tests/,audit config contract metrics records reports selection data test_files.py test_titles.py)
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not long and not model and not torch and not mteb' -n logical --dist worksteal $(QUICK) --ignore tests/contract/test_fuzz.py
 

@@ -93,13 +93,14 @@ def record(name: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -
         options: As `arguments` read them.
         rows: `what`, `against`, `target` and what was measured.
     """
+    state = git_state()
     machine = {
         "processor": cpu_name(),
         "flags": [flag for flag in _FLAGS if flag in cpu_flags()],
         "threads": threads(),
         "load_at_the_end": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "commit": str((git_state() or {}).get("commit", ""))[:7],
+        "commit": state.commit[:7] if state else "",
         "versions": {package: _version(package) for package in _PACKAGES},
     }
     stem = f"{name}-short" if options.short else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +72,7 @@ def resolve(kind: Kind, name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+@cache  # the search through all installed packages takes longer than a metric
 def _table(kind: Kind) -> dict[str, str]:
     """Name -> `module:attribute`, built in and of plugins."""
     plugins = {point.name: point.value for point in entry_points(group=f"hrembed.{kind}")}

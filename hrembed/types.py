@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
 Side = Literal["query", "document"]
+TitleSides = Literal["none", "queries", "both"]
+"""Which texts have their job titles normalised before they are embedded."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ EXPECTED: list[tuple[str, str, str]] = [
     ("compare", "/training/.*/seconds", "varies"),
     ("select", "/leaderboard/.*/memory_mb", "MB is 10^6"),
     ("finetune|eval.*", "/leaks/.*", "training rows that occur in tasks are counted"),
+    ("eval.*", "/robustness/.*/(singular|plural|inverted)/.*", "the shipped config changes titles as well"),
     ("data inspect", "/traces/.*", "what exports leave behind is counted"),
     ("gate", "/(candidate|baseline)/.*", "the record names both models; null without an audit"),
 ]

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
 from hrembed.config.section import Section
-from hrembed.evaluation.perturb import CHANGES
+from hrembed.evaluation.perturb import CHANGES, GROUPS
 from hrembed.evaluation.slices import BUILT_IN
 from hrembed.metrics.names import parse_metric
 from hrembed.registry import nearest
@@ -80,8 +80,9 @@ class RobustnessSection(Section):
 
     changes: tuple[str, ...] = Field(
         default=(),
-        description="Perturbations: `typos`, `case`, `abbreviations`, `word-order`; each encodes all queries "
-        "once more.",
+        description="Perturbations: `typos`, `case`, `abbreviations`, `word-order`, and of job titles `singular`, "
+        "`plural`, `inverted` (`Bakers, Night Shift`) or all three as `number`; each encodes the queries that it "
+        "changes.",
     )
     seed: int = Field(default=13, ge=0, description="Random seed of the perturbations.")
 
@@ -89,9 +90,9 @@ class RobustnessSection(Section):
     @classmethod
     def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for value in values:
-            if value not in CHANGES:
-                raise ValueError(f"unknown change '{value}'{nearest(value, CHANGES)}")
-        return values
+            if value not in CHANGES and value not in GROUPS:
+                raise ValueError(f"unknown change '{value}'{nearest(value, [*CHANGES, *GROUPS])}")
+        return tuple(dict.fromkeys(change for value in values for change in GROUPS.get(value, (value,))))
 
 
 class EvalConfig(Section):

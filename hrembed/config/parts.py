@@ -15,6 +15,7 @@ from hrembed.files import user_path
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.registry import names, nearest
+from hrembed.types import TitleSides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,6 +141,12 @@ class ModelSection(Section):
     document_prompt: str = Field(
         default="", description="Prefix of every document. Empty keeps the model's own prompt, if it has one."
     )
+    normalise_titles: TitleSides | None = Field(
+        default=None,
+        description="Put English job titles into the singular and into direct order before they are embedded "
+        "(`Bakers, Night Shift`: `Night Shift Baker`): those of `queries`, of `both` sides, `none`; null does what the "
+        "model stores.",
+    )
     trust_remote_code: bool = Field(
         default=False, description="Run Python code that ships with the model. Only for sources you trust."
     )
@@ -153,6 +160,12 @@ class ModelSection(Section):
         if not isinstance(value, str):
             return value
         return _picked(value) if value.endswith((".yaml", ".yml")) else {"ref": value}
+
+    @model_validator(mode="after")
+    def _embeds_what_is_normalised(self) -> ModelSection:
+        if self.normalise_titles is not None and not parse_ref(self.ref).embeds_texts:
+            raise ValueError(f"`normalise_titles` is for models that embed texts, which '{self.ref}' does not")
+        return self
 
     @model_validator(mode="after")
     def _one_arithmetic(self) -> ModelSection:

@@ -331,10 +331,14 @@ class Vocabulary:
 
     Words of e-mail addresses, links and lines with a name label do not count: `jane.doe@example.org` would make
     `Jane Doe` an ordinary phrase. At most `limit` words are held, so memory has a bound; later ones are dropped.
+
+    Args:
+        words: Words that are known from the start, in lower case.
+        limit: Largest number of words.
     """
 
-    def __init__(self, limit: int = 500_000) -> None:
-        self._words = set(_HEADINGS)
+    def __init__(self, words: Collection[str] = (), limit: int = 500_000) -> None:
+        self._words = {*_HEADINGS, *words}
         self._limit = limit
 
     def add(self, text: str) -> None:

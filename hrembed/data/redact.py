@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -166,16 +167,22 @@ class Placeholders:
 
 
 def ordinary_words() -> Vocabulary:
-    """Learn the lower-case words of the shipped corpus."""
+    """Give the lower-case words of the shipped corpus, to which others can be added."""
+    return Vocabulary(_shipped_words())
+
+
+@cache
+def _shipped_words() -> frozenset[str]:
     vocabulary = Vocabulary()
     for file in sorted(locate("shipped:hr-core").rglob("*.jsonl")):
         for _, values in read_jsonl(file):
             for key in ("text", "anchor", "positive"):
                 if isinstance(text := values.get(key), str):
                     vocabulary.add(text)
-    return vocabulary
+    return vocabulary.so_far()
 
 
+@cache
 def given_names() -> frozenset[str]:
     """Read the first names of the shipped table, in lower case."""
     rows = rows_or_raise(locate("shipped:names/us-census-2020.csv"), ("name",))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hrembed.errors import ConfigError
 from hrembed.evaluation.abbreviations import BOTH_WAYS, ONLY_SHORTENED
 from hrembed.registry import nearest
+from hrembed.titles import inverted, plural, singular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,7 +129,13 @@ CHANGES: dict[str, Callable[[str, Random], str]] = {
     "case": case,
     "abbreviations": abbreviations,
     "word-order": word_order,
+    # Nothing is drawn; other texts than job titles stay.
+    "singular": lambda text, _: singular(text),
+    "plural": lambda text, _: plural(text),
+    "inverted": lambda text, _: inverted(text),
 }
+GROUPS: dict[str, tuple[str, ...]] = {"number": ("singular", "plural", "inverted")}
+"""Names for several changes at once."""
 
 
 def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:

@@ -15,6 +15,7 @@ from hrembed.models.cache import Shelf, text_keys
 from hrembed.models.endpoint import Endpoint
 from hrembed.progress import Silent
 from hrembed.records.manifest import ModelUse
+from hrembed.titles import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from hrembed.progress import Advance, Progress
     from hrembed.records.usage import EndpointUsage
-    from hrembed.types import Backend, Floats, Ints, Side
+    from hrembed.types import Backend, Floats, Ints, Side, TitleSides
 
 _TEXTS_AT_ONCE = 1024  # rows of a file of the cache
 
@@ -39,6 +40,11 @@ class Prompts(NamedTuple):
 
 
 NO_PROMPTS = Prompts()
+
+
+def normalises(titles: TitleSides, side: Side) -> bool:
+    """Whether the job titles of one side are normalised."""
+    return titles == "both" or (titles == "queries" and side == "query")
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class DenseEncoder:
         backend: Computes raw vectors.
         name: For tables.
         prompts: In front of queries and of documents.
+        titles: Which texts have their job titles normalised, before a prompt stands in front.
         dimensions: Keep the first so many numbers of a vector (Matryoshka); None keeps all.
         cache: Folder of the cache; None computes everything anew.
         memory_mb: Vectors beyond so many MB are mapped from a file beside the cache.
@@ -83,6 +90,7 @@ class DenseEncoder:
         *,
         name: str,
         prompts: Prompts = NO_PROMPTS,
+        titles: TitleSides = "none",
         dimensions: int | None = None,
         cache: Path | None = None,
         memory_mb: int = 4096,
@@ -92,6 +100,7 @@ class DenseEncoder:
         self._use = use or ModelUse()
         self._backend = backend
         self._prompts = prompts
+        self._titles = titles
         self._dimensions = dimensions
         self._cache = cache
         self._memory = memory_mb * MB
@@ -100,8 +109,10 @@ class DenseEncoder:
 
     @property
     def identity(self) -> str:
-        """Hash of the backend, the prompts and the truncation."""
-        decides = (self._backend.identity, tuple(self._prompts), self._dimensions)
+        """Hash of the backend, the prompts, the truncation, and whether titles are normalised."""
+        decides: tuple[object, ...] = (self._backend.identity, tuple(self._prompts), self._dimensions)
+        if self._titles != "none":
+            decides += (f"titles {self._titles}",)
         return hashlib.sha256(repr(decides).encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
@@ -111,9 +122,10 @@ class DenseEncoder:
 
     @property
     def use(self) -> ModelUse:
-        """Prompts and pooling; the prompts of the config come before those of the model."""
+        """Prompts, pooling and titles; the prompts of the config come before those of the model."""
         prompts = {"query_prompt": self._prompts.query, "document_prompt": self._prompts.document}
-        return self._use.model_copy(update={name: prompt for name, prompt in prompts.items() if prompt})
+        used = {name: prompt for name, prompt in prompts.items() if prompt}
+        return self._use.model_copy(update={**used, "normalised_titles": self._titles})
 
     @property
     def usage(self) -> EndpointUsage | None:
@@ -140,6 +152,8 @@ class DenseEncoder:
             ModelError: A vector cannot be had, is not finite, or is shorter than `dimensions`.
         """
         prompt = self._prompts.of(side).replace("{instruction}", instruction)
+        if normalises(self._titles, side):
+            texts = [normal_form(text) for text in texts]
         number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
         distinct = list(number)
         order = np.array([number[text] for text in texts], dtype=np.int64)

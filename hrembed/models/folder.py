@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import ModelError
-from hrembed.files import files_below
+from hrembed.files import files_below, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hrembed.types import TitleSides
 
 # As Sentence Transformers looks for them; the first that is not empty counts here. Since release 5 it adds an empty
 # `document` to every model and finds that one first, so that a stored `passage` would never be used.
@@ -48,6 +50,9 @@ _OLD_POOLING = {  # keys before release 5.4
 }
 # Pickled weights -> the file beside them that is read in their place.
 _SAFE_FORM = {"pytorch_model": "model", "adapter_model": "adapter_model"}
+# Of hrembed alone: no other library reads it, or writes it into a copy of the model.
+_OURS = "hrembed.json"
+_TITLES: dict[object, TitleSides] = {None: "none", "none": "none", "queries": "queries", "both": "both"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class StoredSettings:
         architecture: Class of the transformer, as its config names it.
         adapter_base: Folder below an adapter that holds the other weights; None without an adapter.
         unread: Pickled weights that a safe form beside them replaces.
+        normalise_titles: Which texts have their job titles normalised where the config does not say.
     """
 
     query_prompt: str = ""
@@ -77,6 +83,7 @@ class StoredSettings:
     architecture: str = ""
     adapter_base: Path | None = None
     unread: tuple[str, ...] = ()
+    normalise_titles: TitleSides = "none"
 
     def remarks(self, name: str, pooling: str | None = None) -> list[str]:
         """Say what of the folder is not used, and what it leaves open.
@@ -135,7 +142,28 @@ def read_settings(folder: Path) -> StoredSettings:
         architecture=architecture,
         adapter_base=_adapter_base(_body(folder)),
         unread=tuple(file.relative_to(folder).as_posix() for file in _pickled(folder, alone=False)),
+        normalise_titles=_titles(folder),
     )
+
+
+def write_title_setting(folder: Path, sides: TitleSides) -> None:
+    """Keep in a model folder which texts have their job titles normalised; `none` writes nothing.
+
+    Raises:
+        HrembedError: The file cannot be written.
+    """
+    if sides != "none":
+        write_json(folder / _OURS, {"normalise_titles": sides})
+
+
+def _titles(folder: Path) -> TitleSides:
+    stored = _json(folder / _OURS).get("normalise_titles")
+    if not isinstance(stored, str | None) or stored not in _TITLES:
+        raise ModelError(
+            f"'{folder / _OURS}': `normalise_titles` is {stored!r}, which is none of `none`, `queries` and `both`",
+            hint="use the version of hrembed that wrote it, or write one of these in its place",
+        )
+    return _TITLES[stored]
 
 
 def check_kind(folder: Path) -> None:

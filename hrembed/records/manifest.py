@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from hrembed.records.base import Number, Record
 from hrembed.records.tables import TableUse
+from hrembed.types import TitleSides
 
 Status = Literal["started", "ok", "failed", "interrupted"]
 
@@ -32,12 +33,14 @@ class ModelUse(Record):
         document_prompt: The same for documents.
         pooling: How token vectors became one vector of a text.
         adapter_base: Folder of the weights below an adapter.
+        normalised_titles: Which texts had their job titles normalised, as the config or else the model says.
     """
 
     query_prompt: str | None = None
     document_prompt: str | None = None
     pooling: str | None = None
     adapter_base: str | None = None
+    normalised_titles: TitleSides | None = None
 
 
 class ModelEntry(ModelUse):

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from hrembed.records.manifest import GitState, Machine
@@ -19,13 +20,16 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python, hrembed and what decides its numbers; packages not installed are left out."""
-    found = {"python": platform.python_version(), "hrembed": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {package: found for package in PACKAGES if (found := _version_of(package)) is not None}
+    return {"python": platform.python_version(), "hrembed": __version__, **installed}
+
+
+@cache  # reading it takes milliseconds, and what a process has imported stays as it is
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def machine() -> Machine:

@@ -97,6 +97,7 @@ def open_encoder(
         opened.backend,
         name=ref.short_name,
         prompts=opened.prompts or Prompts(section.query_prompt, section.document_prompt),
+        titles=section.normalise_titles or (opened.use and opened.use.normalised_titles) or "none",
         dimensions=section.dimensions,
         cache=cache,
         memory_mb=memory_mb,
@@ -177,11 +178,14 @@ def describe_use(section: ModelSection, folder: Path, progress: Progress) -> Mod
         )
     for remark in stored.remarks(f"'{section.ref}'", section.pooling):
         progress.note(remark)
+    if section.normalise_titles is None and stored.normalise_titles != "none":
+        progress.note(f"'{section.ref}' stores `normalise_titles: {stored.normalise_titles}`, which is used")
     return ModelUse(
         query_prompt=section.query_prompt or stored.query_prompt,
         document_prompt=section.document_prompt or stored.document_prompt,
         pooling=section.pooling or stored.pooling or stored.assumed_pooling or None,
         adapter_base=stored.adapter_base.as_posix() if stored.adapter_base is not None else None,
+        normalised_titles=section.normalise_titles or stored.normalise_titles,
     )
 
 

@@ -147,3 +147,9 @@ def test_rules_between_fields(tmp_path: Path):
     file.write_text("model:\n  ref: bm25\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="has no weights to train"):
         load_config(file, FinetuneConfig)
+
+
+@pytest.mark.parametrize("ref", ["bm25", "trec:runs", "vectors:table.parquet"])
+def test_titles_of_what_embeds_no_text_are_refused(ref):
+    with pytest.raises(ValueError, match="is for models that embed texts"):
+        EvalConfig(models=({"ref": ref, "normalise_titles": "queries"},))

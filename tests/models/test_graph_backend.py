@@ -196,6 +196,7 @@ def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("minilm")
 def test_texts_that_share_a_row_do_not_see_each_other_in_int8(tmp_path: Path) -> None:
     """MiniLM, for a tiny model with random weights hardly looks at its neighbours."""
     made = open_encoder(ModelSection(ref="minilm", precision="int8"), Workspace(tmp_path, Notes()))

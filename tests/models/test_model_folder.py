@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
-from hrembed.models.folder import read_settings
+from hrembed.models.folder import read_settings, write_title_setting
 from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.models.weights import check_folder
 from hrembed.runs.workspace import Workspace
@@ -230,3 +230,26 @@ def test_a_damaged_settings_file_is_named(tiny_model, tmp_path):
     (folder / "config_sentence_transformers.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match=r"config_sentence_transformers\.json' cannot be read"):
         check_folder(folder)
+
+
+def test_a_stored_title_setting_is_used_unless_the_config_says_otherwise(tiny_model: Path, tmp_path: Path):
+    folder = copy(tiny_model, tmp_path / "m")
+    write_title_setting(folder, "none")
+    assert weights_identity(folder, "float32", None) == weights_identity(tiny_model, "float32", None)
+    write_title_setting(folder, "queries")
+    encoder, told = opened(folder, tmp_path)
+    assert any("`normalise_titles: queries`, which is used" in line for line in told)
+    assert use_of(encoder).normalised_titles == "queries"
+    assert encoder.vectors(["bakers"], "query") == pytest.approx(encoder.vectors(["baker"], "query"))
+    other, told = opened(folder, tmp_path, normalise_titles="none")
+    assert not told
+    assert np.abs(other.vectors(["bakers"], "query") - other.vectors(["baker"], "query")).max() > 1e-3
+    assert other.identity != encoder.identity
+
+
+@pytest.mark.parametrize("value", ["documents", 1, ["queries"]])
+def test_an_unknown_title_setting_is_refused(tiny_model: Path, tmp_path: Path, value):
+    folder = copy(tiny_model, tmp_path / "m")
+    edit(folder / "hrembed.json", normalise_titles=value)
+    with pytest.raises(ModelError, match="normalise_titles"):
+        opened(folder, tmp_path)

@@ -87,6 +87,29 @@ def test_vectors_are_unit_rows_in_the_order_of_the_texts(tiny_model: Path, tmp_p
         assert vector == pytest.approx(alone, abs=1e-5)
 
 
+@pytest.mark.parametrize(("sides", "documents_too"), [("queries", False), ("both", True)])
+def test_titles_are_normalised_on_the_sides_that_are_named(tiny_model: Path, tmp_path: Path, sides, documents_too):
+    plain, titles = (
+        open_encoder(
+            ModelSection(ref=f"path:{tiny_model}", normalise_titles=each), Workspace(tmp_path), cache=tmp_path / "cache"
+        )
+        for each in (None, sides)
+    )
+    given, normal = ["bakers, night shift", "kneads dough"], ["night shift baker", "kneads dough"]
+    for _ in range(2):  # computed, and out of the cache
+        assert titles.vectors(given, "query") == pytest.approx(plain.vectors(normal, "query"))
+        same = plain.vectors(normal if documents_too else given, "document")
+        assert titles.vectors(given, "document") == pytest.approx(same)
+    assert titles.identity != plain.identity
+    assert (plain.use.normalised_titles, titles.use.normalised_titles) == ("none", sides)
+
+
+def test_titles_of_static_vectors_are_normalised_as_well(tmp_path: Path):
+    pytest.importorskip("wordllama", reason="the package of the table is not installed")
+    encoder = open_encoder(ModelSection(ref="wordllama", normalise_titles="both"), Workspace(tmp_path))
+    assert encoder.vectors(["night bakers"], "document") == pytest.approx(encoder.vectors(["night baker"], "document"))
+
+
 def test_prompts_change_the_side_that_they_are_for(tiny_model: Path, tmp_path: Path):
     plain, prompted = (
         open_encoder(ModelSection(ref=f"path:{tiny_model}", query_prompt=prompt), Workspace(tmp_path))

@@ -52,19 +52,21 @@ def test_the_interval_holds_the_truth_in_93_to_97_of_100_tasks(groups: int):
     assert 0.93 <= inside / TASKS <= 0.97
 
 
-@pytest.mark.long
-def test_equal_models_are_called_different_in_at_most_6_of_100_tasks():
-    """Over 4,000 tasks, since a run of 1,000 alone may show 6.4 % of a true 5 %; Holm keeps a family of three there."""
+@pytest.mark.parametrize(
+    ("seeds", "low", "high"), [((2,), 0.035, 0.065), pytest.param((2, 5, 6, 7), 0.04, 0.06, marks=pytest.mark.slow)]
+)
+def test_equal_models_are_called_different_in_about_5_of_100_tasks(seeds: tuple[int, ...], low: float, high: float):
+    """Holm keeps a family of three there. A run of 1,000 tasks may show 6.4 % of a true 5 %, hence 4,000 of them."""
     config = EvalConfig(bootstrap=BootstrapSection(resamples=100))
     alone = family = 0
-    for seed in (2, 5, 6, 7):
+    for seed in seeds:
         for values, names, _ in tasks(seed, 30, 3):
             found = {f"m{n}": measured(row) for n, row in enumerate(values)}
             rows = paired_tests("t", found, names, config)
             alone += sum(row.p_value <= 0.05 for row in rows)
             family += any(row.p_holm <= 0.05 for row in correct_family(rows, config.compare, config.bootstrap))
-    assert 0.04 <= alone / (3 * 4 * TASKS) <= 0.06
-    assert family / (4 * TASKS) <= 0.06
+    assert low <= alone / (3 * len(seeds) * TASKS) <= high
+    assert family / (len(seeds) * TASKS) <= high
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ from hrembed.metrics.counterfactual import deviations
 from hrembed.metrics.erasure import leace, mean_difference
 from hrembed.metrics.leakage import cross_fitted, folds_of, on_itself
 from hrembed.models.dense import DenseEncoder, DenseSimilarity
+from hrembed.models.folder import write_title_setting
 from hrembed.models.projection import save_with_projection
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from hrembed.config.parts import ModelSection
     from hrembed.metrics.erasure import Eraser
     from hrembed.runs.record import Run
-    from hrembed.types import Encoder, Floats, Ints, Side
+    from hrembed.types import Encoder, Floats, Ints, Side, TitleSides
 
 _ERASERS: dict[str, Callable[[Floats, Ints], Eraser]] = {"leace": leace, "mean-difference": mean_difference}
 
@@ -54,19 +55,22 @@ def mitigate(config: AuditConfig, stimuli: Stimuli, encoder: Encoder, run: Run) 
     rows = []
     for way in section.ways:
         run.progress.note(f"mitigation: {way}")
-        model = f"model-{way}" if way in _ERASERS and _save(config.model, bench, way, run) else None
+        titles = encoder.use.normalised_titles or "none"
+        model = f"model-{way}" if way in _ERASERS and _save(config.model, bench, way, run, titles) else None
         rows.append(bench.measure(way, model))
     return tuple(rows)
 
 
-def _save(section: ModelSection, bench: _Bench, way: str, run: Run) -> bool:
+def _save(section: ModelSection, bench: _Bench, way: str, run: Run, titles: TitleSides) -> bool:
     """Save the model with the eraser as its last module; False where its weights do not lie here as a transformer."""
     if not parse_ref(section.ref).has_weights:
         return False
     source = model_folder(section, run.root)
     if is_model2vec(source):
         return False
-    save_with_projection(source, bench.eraser(way), run.path / f"model-{way}")
+    folder = run.path / f"model-{way}"
+    save_with_projection(source, bench.eraser(way), folder)
+    write_title_setting(folder, titles)
     return True
 
 

@@ -129,6 +129,9 @@ def _robustness(
         changed = np.array([new != query.text for new, query in zip(texts, task.queries, strict=True)])
         queries = tuple(replace(query, text=new) for query, new in zip(task.queries, texts, strict=True))
         for system in encoding:
+            if not changed.any():  # `plural` in a task without titles, say
+                moved[system.name][change] = Moved(changed=0)
+                continue
             ranking = system.rank(replace(task, queries=queries), config, progress)
             moved[system.name][change] = _moved(task, measures[system.name], ranking, changed, config)
     return moved
@@ -139,7 +142,7 @@ def _moved(task: Task, plain: Measures, ranking: Ranking, changed: Bools, config
     headline = plain.headline
     new = score_ranking(task, ranking, [headline])[headline]
     groups = [group for group, moved in zip(groups_of(task), changed, strict=True) if moved]
-    if plain.ranking is None or not groups:
+    if plain.ranking is None:
         return Moved(changed=0)
     before, after = plain.ranking.documents[changed], ranking.documents[changed]
     return Moved(

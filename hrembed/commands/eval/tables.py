@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hrembed.config.eval import EvalConfig
-    from hrembed.records.eval import Comparison, EvalRecord, Moved
+    from hrembed.records.eval import Comparison, EvalRecord
     from hrembed.types import Estimate
 
     Tables = dict[str, list[dict[str, str]]]
@@ -33,7 +33,7 @@ def tables_of(record: EvalRecord, config: EvalConfig) -> Tables:
     ):
         if rows:
             tables[title] = [_difference(row, record.delta) for row in rows]
-    moved = _robustness(record.robustness, set(config.baselines))
+    moved = _robustness(record, set(config.baselines))
     if moved:
         tables["Robustness: changed queries against themselves"] = moved
     if record.warnings:
@@ -66,22 +66,20 @@ def _difference(row: Comparison, delta: float) -> dict[str, str]:
     }
 
 
-def _robustness(
-    robustness: Mapping[str, Mapping[str, Mapping[str, Moved]]], baselines: set[str]
-) -> list[dict[str, str]]:
+def _robustness(record: EvalRecord, baselines: set[str]) -> list[dict[str, str]]:
     """Rows of the models; those of the baselines stand in `metrics.json`."""
     return [
         {
             "task": task,
             "model": model,
             "change": change,
-            "queries changed": str(moved.changed),
-            "difference": format_estimate(moved.difference, sign=True),
-            "rank-biased overlap": f"{moved.rank_biased_overlap:.3f}",
-            "top 10 in common": f"{moved.top_overlap:.3f}",
+            "queries changed": f"{moved.changed} of {record.kinds[task].items}",
+            "difference": format_estimate(moved.difference, sign=True) if moved.difference else "",
+            "rank-biased overlap": "" if moved.rank_biased_overlap is None else f"{moved.rank_biased_overlap:.3f}",
+            "top 10 in common": "" if moved.top_overlap is None else f"{moved.top_overlap:.3f}",
         }
-        for task, models in robustness.items()
+        for task, models in record.robustness.items()
         for model, changes in models.items()
         for change, moved in changes.items()
-        if moved.difference is not None and model not in baselines
+        if model not in baselines
     ]

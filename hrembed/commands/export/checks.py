@@ -12,12 +12,13 @@ from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.read import is_task, read_task
 from hrembed.errors import DataError
 from hrembed.metrics.agreement import top_overlap
-from hrembed.models.dense import DenseEncoder, Prompts, unit_rows
+from hrembed.models.dense import DenseEncoder, Prompts, normalises, unit_rows
 from hrembed.models.exported import transformer_inputs
 from hrembed.models.transformer import TransformerBackend
 from hrembed.records.export import Cosines, QuantisedExport, RankingComparison, Speed
 from hrembed.scoring.retrieval import compare, estimate, groups_of, rank_task, score_ranking
 from hrembed.text import normalise
+from hrembed.titles import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from hrembed.config.export import ExportConfig
     from hrembed.records.export import ExportFormat
     from hrembed.runs.record import Run
-    from hrembed.types import Backend, Floats, Ints, Side, Task, Text
+    from hrembed.types import Backend, Floats, Ints, Side, Task, Text, TitleSides
 
 METRIC = "ndcg@10"
 DEPTH = 10
@@ -100,13 +101,15 @@ class Judge:
         task: What is ranked.
         whole: The source with all its sides.
         cache: Folder for vectors, so that the source's are computed once.
+        titles: Which texts have their job titles normalised.
     """
 
-    def __init__(self, config: ExportConfig, task: Task, whole: Any, cache: Path) -> None:
+    def __init__(self, config: ExportConfig, task: Task, whole: Any, cache: Path, titles: TitleSides) -> None:
         self._config = config
         self._task = task
         self._whole = self._backend(whole)
         self._cache = cache
+        self._titles = titles
         self._source = self._encoder(Served(self._whole, self._whole, identity="source"))
 
     def _backend(self, model: Any) -> Backend:
@@ -116,7 +119,12 @@ class Judge:
         section = self._config.model
         prompts = Prompts(section.query_prompt, section.document_prompt)
         return DenseEncoder(
-            backend, name=backend.identity, prompts=prompts, dimensions=section.dimensions, cache=self._cache
+            backend,
+            name=backend.identity,
+            prompts=prompts,
+            titles=self._titles,
+            dimensions=section.dimensions,
+            cache=self._cache,
         )
 
     def judge(self, form: ExportFormat, model: Any, mb: float, expected: Probe, found: Probe) -> QuantisedExport:
@@ -173,7 +181,7 @@ def _rowwise(first: Floats, second: Floats) -> Floats:
     return np.asarray((unit_rows(first) * unit_rows(second)).sum(axis=1))
 
 
-def calibration(config: ExportConfig, task: Task, source: Any, run: Run) -> list[dict[str, Ints]]:
+def calibration(config: ExportConfig, task: Task, source: Any, run: Run, titles: TitleSides) -> list[dict[str, Ints]]:
     """Embed a seeded sample of texts with the source, and record the inputs of its transformer: name to array.
 
     Raises:
@@ -196,7 +204,8 @@ def calibration(config: ExportConfig, task: Task, source: Any, run: Run) -> list
         "query": section.query_prompt.replace("{instruction}", task.instruction),
         "document": section.document_prompt.replace("{instruction}", task.instruction),
     }
-    return transformer_inputs(source, [free[n] for n in chosen], prompts)
+    seen = [(side, normal_form(text) if normalises(titles, side) else text) for side, text in (free[n] for n in chosen)]
+    return transformer_inputs(source, seen, prompts)
 
 
 def _texts(path: Path) -> list[tuple[Side, str]]:

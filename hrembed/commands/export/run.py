@@ -10,6 +10,7 @@ from hrembed.commands.export.checks import Judge, calibration, difference, measu
 from hrembed.errors import ModelError, ThresholdError
 from hrembed.memory import MB
 from hrembed.models.exported import NEEDS, check_packages, one_side, open_export, write_export
+from hrembed.models.folder import write_title_setting
 from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import load_model
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from hrembed.records.export import ExportFormat, Speed
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
-    from hrembed.types import Ints
+    from hrembed.types import Ints, TitleSides
 
 TOLERANCE = 1e-5
 
@@ -58,9 +59,10 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         folder = model_folder(config.model, workspace.root)
         section = config.model
         identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
-        run.add_model("source", identity, str(folder), describe_use(section, folder, workspace.progress))
+        use = describe_use(section, folder, workspace.progress)
+        run.add_model("source", identity, str(folder), use)
         with tempfile.TemporaryDirectory(dir=run.path) as cache:
-            exporter = _Exporter(config, folder, run, Path(cache))
+            exporter = _Exporter(config, folder, run, Path(cache), use.normalised_titles or "none")
             formats = {}
             for name in config.formats:
                 workspace.progress.note(f"writing {name}")
@@ -84,20 +86,22 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
 class _Exporter:
     """The source, opened once, and the graphs that passed their comparison."""
 
-    def __init__(self, config: ExportConfig, folder: Path, run: Run, cache: Path) -> None:
+    def __init__(self, config: ExportConfig, folder: Path, run: Run, cache: Path, titles: TitleSides) -> None:
         self._config = config
+        self._titles = titles
         self._run = run
         whole = _load(config, folder).to("cpu")
         self._source = one_side(whole, config.side)
         self._expected = probe(self._source)
         self._opened: dict[str, Any] = {"torch": self._source}
         self._task = None if config.formats == ("legacy",) else open_task(config.compare_on, run)
-        self._judge = None if self._task is None else Judge(config, self._task, whole, cache)
+        self._judge = None if self._task is None else Judge(config, self._task, whole, cache, titles)
 
     def export(self, name: ExportFormat) -> ExactExport | QuantisedExport:
         """Write one format, compare it, and remove it where it fails."""
         target = self._run.path / name
         write_export(self._source, target, name, self._calibration(name))
+        write_title_setting(target, self._titles)
         try:
             export = self._compared(name, target)
         except BaseException:
@@ -112,7 +116,7 @@ class _Exporter:
     def _calibration(self, name: ExportFormat) -> list[dict[str, Ints]]:
         if self._task is None or name != "openvino-int8":
             return []
-        return calibration(self._config, self._task, self._source, self._run)
+        return calibration(self._config, self._task, self._source, self._run, self._titles)
 
     def _compared(self, name: ExportFormat, target: Path) -> ExactExport | QuantisedExport:
         mb = _mb(target)

@@ -64,6 +64,7 @@ def model_card(config: FinetuneConfig, record: FinetuneRecord, run: Run) -> str:
         run=run.path.name,
         ref=_inline(config.model.ref),
         sides=config.sides,
+        titles=config.model.normalise_titles or "none",
         method=_inline(_listed(config.method, without="choice")),
         train=_listed(config.train),
         record=record,

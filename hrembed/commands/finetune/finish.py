@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.commands.finetune.card import draw, model_card
-from hrembed.commands.finetune.models import apply_sides, encoder_of, identity_of, load, score_dev_task
+from hrembed.commands.finetune.models import apply_sides, encoder_of, identity_of, load, score_dev_task, titles
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.proof import choose_strength, compare_layers, prove, sweep
 from hrembed.files import write_text, writing
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
+from hrembed.models.folder import write_title_setting
 from hrembed.progress import Silent
 from hrembed.records.finetune import Branch, Control, DevScore, FinetuneRecord
 from hrembed.scoring.encoders import describe_use
@@ -49,6 +50,7 @@ def finish(prepared: Prepared, trainings: Trainings) -> FinetuneRecord:
         texts = sample_texts(prepared.plan)
         save(final, run.path / "model")
         _read_back(config, run.path / "model", sample_vectors(final, texts), texts)
+    write_title_setting(run.path / "model", titles(config))
     proof = prove(config, tasks, encoder_of(config, base), encoder_of(config, final), run.progress)
     control = _compare_control(prepared, trainings.control, final, strength) if trainings.control else None
     tuned_scores = score_dev_task(config, final, tasks.dev, run.progress)

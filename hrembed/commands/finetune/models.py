@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.progress import Progress
-    from hrembed.types import Floats, Task
+    from hrembed.types import Floats, Task, TitleSides
 
 
 def load(config: FinetuneConfig, folder: Path) -> Any:
@@ -38,7 +38,9 @@ def encoder_of(config: FinetuneConfig, model: Any, progress: Progress | None = N
     """Wrap a loaded model as `eval` would."""
     backend = TransformerBackend(lambda: model, identity="", batch_size=config.model.batch_size)
     dimensions = config.model.dimensions
-    return DenseEncoder(backend, name="dev", prompts=_prompts(config), dimensions=dimensions, progress=progress)
+    return DenseEncoder(
+        backend, name="dev", prompts=_prompts(config), titles=titles(config), dimensions=dimensions, progress=progress
+    )
 
 
 def identity_of(config: FinetuneConfig, folder: Path) -> str:
@@ -47,7 +49,15 @@ def identity_of(config: FinetuneConfig, folder: Path) -> str:
     identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
     backend = TransformerBackend(lambda: load(config, folder), identity=identity)
     dimensions = config.model.dimensions
-    return DenseEncoder(backend, name=str(folder), prompts=_prompts(config), dimensions=dimensions).identity
+    encoder = DenseEncoder(
+        backend, name=str(folder), prompts=_prompts(config), titles=titles(config), dimensions=dimensions
+    )
+    return encoder.identity
+
+
+def titles(config: FinetuneConfig) -> TitleSides:
+    """Which texts have their job titles normalised: those of the training, of every score, and of the tuned model."""
+    return config.model.normalise_titles or "none"
 
 
 def _prompts(config: FinetuneConfig) -> Prompts:

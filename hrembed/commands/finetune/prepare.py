@@ -13,7 +13,7 @@ from hrembed.commands.finetune.models import apply_sides, identity_of, load, sco
 from hrembed.commands.finetune.plan import build_plan, texts_of
 from hrembed.commands.finetune.pretrain import corpus_warnings, from_random_weights
 from hrembed.commands.finetune.proof import Tasks, open_proof
-from hrembed.commands.finetune.sources import open_sources
+from hrembed.commands.finetune.sources import normalise_titles, open_sources
 from hrembed.config.scratch import ScratchMethod
 from hrembed.errors import ModelError
 from hrembed.models.static import is_model2vec
@@ -104,10 +104,13 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     if is_model2vec(folder):
         raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
     use = describe_use(config.model, folder, run.progress if processes.leads else Silent())
+    # What the base stores is used as if the config said it, and goes on to the tuned model.
+    section = config.model.model_copy(update={"normalise_titles": use.normalised_titles})
+    config = config.model_copy(update={"model": section})
     run.add_model("base", identity_of(config, folder), str(folder), use)
     model = load(config, folder)
     base_scores = score_dev_task(config, model, dev, run.progress) if processes.leads else np.zeros(1)
-    sources = enrich(config, sources, run, dev.instruction)
+    sources = enrich(config, normalise_titles(config, sources), run, dev.instruction)
     untrained = None
     if isinstance(config.method, ScratchMethod):
         untrained = from_random_weights(config, config.method, texts_of(config, sources))

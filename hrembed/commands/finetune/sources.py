@@ -17,18 +17,20 @@ from hrembed.data.pairs import NEGATIVE, pairs_file, read_numbered_pairs
 from hrembed.data.read import read_names, read_records
 from hrembed.data.rows import find_table
 from hrembed.errors import DataError
+from hrembed.models.dense import normalises
 from hrembed.records.finetune import ScoreRange, SourceFacts
 from hrembed.text import normalise
+from hrembed.titles import normal_form
 from hrembed.types import LabelTask, Pair, PairTask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hrembed.config.finetune import FinetuneConfig, SourceSection
     from hrembed.records.finetune import MiningFacts
     from hrembed.runs.record import Run
-    from hrembed.types import Floats, Ints
+    from hrembed.types import Floats, Ints, Side, Text
 
     Rows = Sequence[Pair] | LabelTask | PairTask
 
@@ -70,6 +72,52 @@ def open_sources(config: FinetuneConfig, run: Run) -> list[Source]:
         DataError: A source is missing, malformed, too small, or lacks what its loss needs.
     """
     return [_open(section, number, config, run) for number, section in enumerate(config.sources)]
+
+
+def normalise_titles(config: FinetuneConfig, sources: Sequence[Source]) -> Sequence[Source]:
+    """Normalise the job titles that the encoder will see normalised, where the config says so.
+
+    It is done to the rows and not to the columns that are embedded, so that a batch holds no text twice.
+    """
+    chosen = config.model.normalise_titles or "none"
+    if chosen == "none":
+        return sources
+
+    def form(side: Side) -> Callable[[str], str]:
+        return normal_form if normalises(chosen, side) else str
+
+    return [
+        replace(source, rows=_rewritten(source.rows, *map(form, _sides(section))))
+        for section, source in zip(config.sources, sources, strict=True)
+    ]
+
+
+def _sides(section: SourceSection) -> tuple[Side, Side]:
+    """Sides on which the first and the second text of a row are embedded."""
+    if isinstance(section.loss, BatchHardLoss):
+        return section.loss.side, section.loss.side
+    if isinstance(section.loss, CosentLoss):
+        return "query", "query"
+    return ("document" if isinstance(section.loss, InvarianceLoss) else "query"), "document"
+
+
+def _rewritten(rows: Rows, first: Callable[[str], str], second: Callable[[str], str]) -> Rows:
+    def each(texts: Sequence[Text], form: Callable[[str], str]) -> tuple[Text, ...]:
+        return tuple(replace(text, text=form(text.text)) for text in texts)
+
+    if isinstance(rows, LabelTask):
+        return replace(rows, texts=each(rows.texts, first))
+    if isinstance(rows, PairTask):
+        return replace(rows, first=each(rows.first, first), second=each(rows.second, second))
+    return [
+        replace(
+            pair,
+            anchor=first(pair.anchor),
+            positive=second(pair.positive),
+            negatives=tuple(second(text) for text in pair.negatives),
+        )
+        for pair in rows
+    ]
 
 
 def _open(section: SourceSection, number: int, config: FinetuneConfig, run: Run) -> Source:

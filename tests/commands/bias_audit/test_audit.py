@@ -24,6 +24,7 @@ from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.data.locate import locate
 from hrembed.errors import DataError, ModelError
 from hrembed.metrics.multiplicity import benjamini_hochberg
+from hrembed.models.folder import read_settings
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.records.bias_audit import BiasAuditRecord
@@ -262,13 +263,16 @@ def test_ten_thousand_jobs_come_in_chunks(stimuli, tmp_path: Path, monkeypatch):
 def test_what_could_be_done_is_measured_and_saved(tiny: AuditConfig, task: Path, tmp_path: Path):
     ways = ("header", "average", "leace", "mean-difference")
     mitigation = MitigationSection(ways=ways, task=TaskSection(path=str(task)))
-    run = Path(run_bias_audit(tiny.model_copy(update={"mitigation": mitigation}), Workspace(tmp_path)).run)
+    section = tiny.model.model_copy(update={"normalise_titles": "queries"})
+    changed = tiny.model_copy(update={"mitigation": mitigation, "model": section})
+    run = Path(run_bias_audit(changed, Workspace(tmp_path)).run)
     rows = {row["way"]: row for row in read(str(run))["mitigation"]}
     assert rows["header"]["after"]["largest_gap"] == pytest.approx(0, abs=1e-6)
     assert rows["average"]["after"]["largest_gap"] == pytest.approx(0, abs=1e-6)
     assert rows["leace"]["leakage_on_its_own_names"] == {"gender": 0.5, "race": 0.5}  # exactly chance: false success
     assert 0 <= rows["leace"]["after"]["utility"] <= 1
     for way in ("leace", "mean-difference"):
+        assert read_settings(run / f"model-{way}").normalise_titles == "queries"
         model = load_model(run / f"model-{way}")
         vectors = model.encode(["nurse on the ward", "car mechanic"])
         assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)

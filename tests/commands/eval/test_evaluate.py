@@ -157,6 +157,29 @@ def test_slices_robustness_and_cases_say_what_lies_behind(task: Path, tmp_path: 
     assert lost["won"] + lost["lost"] + lost["tied"] == 4
 
 
+def test_number_changes_titles_and_counts_the_queries_that_it_leaves_alone(tmp_path: Path):
+    jsonl(
+        tmp_path / "jobs/queries.jsonl", [{"_id": "q1", "text": "ship bakers"}, {"_id": "q2", "text": "kneads dough"}]
+    )
+    jsonl(
+        tmp_path / "jobs/corpus.jsonl", [{"_id": "d1", "text": "ship baker"}, {"_id": "d2", "text": "dough in a ship"}]
+    )
+    (tmp_path / "jobs/qrels").mkdir()
+    (tmp_path / "jobs/qrels/test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n", encoding="utf-8"
+    )
+    robustness = RobustnessSection(changes=("number", "plural"))
+    assert robustness.changes == ("singular", "plural", "inverted")
+    settings = config(TaskSection(path=str(tmp_path / "jobs")), robustness=robustness, baselines=())
+    result = run_evaluate(settings, Workspace(tmp_path / "runs"))
+    moved = result.metrics.robustness["jobs/test"]["tfidf"]
+    assert {change: row.changed for change, row in moved.items()} == {"singular": 1, "plural": 0, "inverted": 1}
+    assert moved["singular"].difference is not None
+    assert moved["plural"].difference is None
+    rows = result.tables["Robustness: changed queries against themselves"]
+    assert [row["queries changed"] for row in rows] == ["1 of 2", "0 of 2", "1 of 2"]
+
+
 def test_cases_hold_ids_alone_or_redacted_texts(task: Path, tmp_path: Path):
     corpus = task / "corpus.jsonl"
     rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]

@@ -17,6 +17,7 @@ from hrembed.config.load import load_config
 from hrembed.config.parts import ModelSection
 from hrembed.data.locate import shipped_root
 from hrembed.errors import ModelError
+from hrembed.models.folder import read_settings
 from hrembed.models.transformer import load_model
 from hrembed.records.export import ExportFormat, ExportRecord
 from hrembed.runs.past import find_run
@@ -98,3 +99,13 @@ def test_who_cannot_have_a_graph_is_not_told_of_it(tiny_model: Path, tmp_path: P
 def test_what_an_export_says_is_read_back_as_it_was(config, tmp_path: Path):
     result = run_export(config, Workspace(tmp_path))
     assert find_run(tmp_path, "latest", "export").record(ExportRecord) == result.metrics
+
+
+def test_an_export_keeps_what_is_done_to_titles(config, tiny_model: Path, tmp_path: Path):
+    section = config.model.model_copy(update={"normalise_titles": "queries"})
+    first = Path(run_export(config.model_copy(update={"model": section}), Workspace(tmp_path)).run) / "legacy"
+    assert read_settings(first).normalise_titles == "queries"
+    again = config.model_copy(update={"model": ModelSection(ref=f"path:{first}")})
+    second = Path(run_export(again, Workspace(tmp_path)).run) / "legacy"
+    assert read_settings(second).normalise_titles == "queries"
+    assert not (Path(run_export(config, Workspace(tmp_path)).run) / "legacy/hrembed.json").exists()

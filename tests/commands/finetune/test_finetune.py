@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,17 +17,22 @@ import yaml
 from hrembed.cli.app import main
 from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.sources import normalise_titles, open_sources
 from hrembed.config.eval import EvalConfig
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, PartialMethod, SourceSection, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.errors import ConfigError, ModelError
+from hrembed.models.folder import read_settings
 from hrembed.models.refs import parse_ref
 from hrembed.models.transformer import load_model
 from hrembed.models.weights import locate_weights
 from hrembed.runs.past import trained_model
 from hrembed.runs.workspace import Workspace
+from hrembed.scoring.encoders import open_encoder
 from safetensors.numpy import load_file
+
+from conftest import jsonl
 
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
@@ -67,6 +73,31 @@ def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: Finetu
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
     assert metrics["verdict"] in card
     assert "method: name lora, rank 16" in card.lower()
+
+
+def test_titles_are_trained_scored_and_saved_as_they_are_embedded(tiny_model: Path, task: Path, tmp_path: Path):
+    rows = [{"anchor": f"{word}s, night shift", "positive": f"bakes {word}s"} for word in ("baker", "cook", "tester")]
+    jsonl(tmp_path / "titles.jsonl", rows * 4)
+    config = FinetuneConfig(
+        model=ModelSection(ref=f"path:{tiny_model}", normalise_titles="queries"),
+        sources=(SourceSection(path=str(tmp_path / "titles.jsonl")),),
+        train=TrainSection(epochs=1, batch_size=3, max_tokens=32, evaluations=1),
+        dev=TaskSection(path=str(task)),
+        proof=NO_PROOF,
+    )
+    (source,) = normalise_titles(config, open_sources(config, SimpleNamespace(add_input=lambda *_: None)))
+    assert source.rows[0].anchor == "night shift baker"
+    assert source.rows[0].positive == "bakes bakers"
+    run = Path(run_finetune(config, Workspace(tmp_path)).run)
+    assert read_settings(run / "model").normalise_titles == "queries"
+    assert "hrembed.titles.normal_form" in (run / "model/README.md").read_text(encoding="utf-8")
+    recorded = read(str(run), "manifest.json")["models"]["tuned"]
+    assert recorded["normalised_titles"] == "queries"
+    section = ModelSection(ref=f"path:{run / 'model'}")
+    assert open_encoder(section, Workspace(tmp_path)).identity == recorded["identity"]
+    again = config.model_copy(update={"model": ModelSection(ref=f"path:{run / 'model'}")})
+    second = Path(run_finetune(again, Workspace(tmp_path)).run)
+    assert read_settings(second / "model").normalise_titles == "queries"
 
 
 def test_adapter_plus_base_gives_the_saved_model(tiny_config: FinetuneConfig, tiny_model: Path, tmp_path: Path):

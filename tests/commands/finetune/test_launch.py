@@ -62,7 +62,7 @@ def loose(tmp_path: Path) -> Path:
 
 
 def configure(model: Path, sources: dict[Path, str], task: Path, *, train=None, **changes) -> FinetuneConfig:
-    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "max_tokens": 32, "evaluations": 2, "saves": 2}
+    settings = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "max_tokens": 32, "evaluations": 1, "saves": 1}
     return FinetuneConfig(
         model=ModelSection(ref=f"path:{model}"),
         sources=tuple(SourceSection(path=str(path), loss={"name": loss}) for path, loss in sources.items()),
@@ -139,7 +139,7 @@ def vectors(run: Path) -> np.ndarray:
 
 def long_config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
     """Enough steps to be stopped in between; with dropout in model and adapters, different in each process."""
-    train = {"epochs": 15, "saves": 40, "evaluations": 3, "learning_rate": 1e-3}
+    train = {"epochs": 8, "saves": 24, "evaluations": 2, "learning_rate": 1e-3}
     method = LoraMethod(rank=4, dropout=0.2)
     return configure(tiny_model, {pairs: "ranking"}, task, train=train, method=method)
 
@@ -219,7 +219,7 @@ def test_a_launch_that_was_stopped_and_then_killed_ends_as_if_nothing_had_happen
     straight = hrembed(written(config, tmp_path), "--runs-dir", str(tmp_path / "a"), "--json")
     output, errors = ended(straight)
     assert straight.returncode == 0, errors
-    assert json.loads(output)["metrics"]["steps"] == read(only(tmp_path / "a"))["steps"] >= 40  # exactly one object
+    assert json.loads(output)["metrics"]["steps"] == read(only(tmp_path / "a"))["steps"] >= 24  # exactly one object
 
     stopped = hrembed(written(config, tmp_path), "--runs-dir", str(tmp_path / "b"))
     wait_for_point(stopped, tmp_path / "b")
