@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -77,18 +78,72 @@ class Terminal:
         wide = None if sys.stdout.isatty() else 160
         console = Console(file=drawn(sys.stdout), width=wide, highlight=False)
         for title, rows in result.tables.items():
-            console.print(table_of(title, rows))
-        if result.notice:
-            console.print(printable(result.notice), markup=False)
+            console.print(fitting(title, rows, console))
+        for line in result.notice.splitlines():
+            # A command to copy, which is indented, must not be broken into two lines.
+            console.print(printable(line), markup=False, soft_wrap=line.startswith(" "))
         console.print(printable(f"{result.status}: {result.run}"), markup=False, soft_wrap=True)
 
 
-def table_of(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
-    """Draw rows as a table, control characters as text; a column stands where any row has a value."""
-    table = Table(title=escape(printable(title)), title_justify="left", title_style="bold")
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    for column in columns:
-        table.add_column(escape(printable(column)), overflow="fold")
+def fitting(title: str, rows: Sequence[Mapping[str, str]], console: Console) -> Table:
+    """Draw rows as a table where no word has to be broken for it, else each row as a block."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = {name: [printable(name), *(printable(row.get(name, "")) for row in rows)] for name in columns}
+    widths = column_widths(list(cells.values()), console.width - 3 * len(columns) - 1)
+    return stacked(title, rows) if widths is None else table_of(title, cells, widths)
+
+
+def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """Share the room among columns: each has its longest word, and the rest goes where most text is left.
+
+    Args:
+        columns: Cells of each column, its name included.
+        room: Characters without the lines and spaces between the columns.
+
+    Returns:
+        Characters of each column; None where the longest words alone take more room.
+    """
+    widths = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
+    whole = [max((cell_len(line) for cell in cells for line in cell.splitlines()), default=0) for cells in columns]
+    spare = room - sum(widths)
+    if spare < 0:
+        return None
+    for _ in range(min(spare, sum(whole) - sum(widths))):
+        neediest = max(range(len(widths)), key=lambda place: whole[place] - widths[place])
+        widths[neediest] += 1
+    return widths
+
+
+def stacked(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
+    """Draw each row as a block of names and values; a value that is empty is left out."""
+    table = Table(
+        title=escape(printable(title)),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*(escape(printable(row.get(column, ""))) for column in columns))
+        for name, value in ((name, value) for name, value in row.items() if value):
+            table.add_row(f"  {escape(printable(name))}", escape(printable(value)))
+        table.add_row()
+    return table
+
+
+def table_of(title: str, columns: Mapping[str, Sequence[str]], widths: Sequence[int]) -> Table:
+    """Draw columns as a table.
+
+    Args:
+        title: Stands above it.
+        columns: Name -> what is shown of the column: its name, and its cells.
+        widths: Characters of each column.
+    """
+    table = Table(title=escape(printable(title)), title_justify="left", title_style="bold")
+    for (name, *_), width in zip(columns.values(), widths, strict=True):
+        table.add_column(escape(name), overflow="fold", width=width)
+    for cells in zip(*(cells[1:] for cells in columns.values()), strict=True):
+        table.add_row(*map(escape, cells))
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from hrembed.commands.eval.conclusion import conclusion_of
 from hrembed.commands.eval.details import details, draw, write_details
 from hrembed.commands.eval.tables import tables_of
 from hrembed.errors import DataError
@@ -76,7 +77,8 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
         run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
         run.write_metrics(record)
         draw(run, record)
-    return CommandResult(str(run.path), "ok", record, tables_of(record, config))
+    notice = "\n".join(conclusion_of(record, config))
+    return CommandResult(str(run.path), "ok", record, tables_of(record, config), notice=notice)
 
 
 def _measure_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hrembed.commands.finetune.card import draw_layer_scores
+from hrembed.commands.finetune.conclusion import conclusion_of
 from hrembed.commands.finetune.distributed import join_launch, leader_first, only_process, shared_run
 from hrembed.commands.finetune.finish import finish
 from hrembed.commands.finetune.plan import source_records
@@ -140,7 +141,9 @@ def _train(config: FinetuneConfig, run: Run, processes: Processes) -> tuple[Prep
 
 def _finish(prepared: Prepared, trainings: Trainings) -> CommandResult[FinetuneRecord]:
     record = finish(prepared, trainings)
-    return CommandResult(str(prepared.run.path), record.verdict, record, finetune_tables(record))
+    path = prepared.run.path
+    notice = "\n".join(conclusion_of(record, path.name))
+    return CommandResult(str(path), record.verdict, record, finetune_tables(record), notice=notice)
 
 
 def _report(prepared: Prepared, checked: Preflight) -> CommandResult[PreflightRecord]:

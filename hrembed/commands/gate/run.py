@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hrembed.commands.gate.conclusion import conclusion_of
 from hrembed.commands.gate.cost import cost_checks
 from hrembed.commands.gate.fairness import fairness_checks
 from hrembed.commands.gate.inputs import open_inputs
@@ -70,7 +71,8 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
         run.write_metrics(record)
         run.write_timings(GateTimings(latency={check.name: check.time for check in checks if check.time is not None}))
         _write_reports(run, record, config)
-    return CommandResult(str(run.path), record.verdict, record, tables_of(record), _failure(record, config))
+    notice = "\n".join(conclusion_of(record))
+    return CommandResult(str(run.path), record.verdict, record, tables_of(record), _failure(record, config), notice)
 
 
 def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.commands.eval.conclusion import conclusion_of as eval_conclusion
 from hrembed.commands.eval.tables import tables_of as eval_tables
+from hrembed.commands.finetune.conclusion import conclusion_of as finetune_conclusion
+from hrembed.commands.gate.conclusion import conclusion_of as gate_conclusion
 from hrembed.commands.gate.tables import tables_of as gate_tables
 from hrembed.config.eval import EvalConfig
 from hrembed.data.personal import CANNOT_SEE
@@ -14,6 +17,7 @@ from hrembed.records.base import as_json
 from hrembed.records.cases import TaskCases
 from hrembed.records.commands import RECORDS, record_of
 from hrembed.records.eval import EvalRecord
+from hrembed.records.finetune import FinetuneRecord
 from hrembed.records.gate import GateRecord
 from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
@@ -51,7 +55,7 @@ def write_run_page(run: PastRun, path: Path, to_run: str) -> None:
         DataError: A file that the run wrote was edited since.
         HrembedError: The page cannot be written.
     """
-    parts = [_state(run), *_numbers(run, to_run), *_cases(run), *_pictures(run), *_origin(run, to_run)]
+    parts = [_state(run), *_pictures(run), *_numbers(run, to_run), *_cases(run), *_origin(run, to_run)]
     if run.holds("config.yaml"):
         parts.append(Listing("Settings", json_text(run.json("config.yaml"))))
     again = f"hrembed {run.command} {run.path.name}/config.yaml"
@@ -71,7 +75,18 @@ def _state(run: PastRun) -> Prose:
         return Prose("Outcome", [f"The run did not end well: {run.status}.", str(reason)], "verdict-fail")
     kind = _KINDS.get(verdict, "verdict-inconclusive" if verdict else "")
     facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MB at the peak."
-    return Prose("Outcome", [f"Verdict: {verdict}." if verdict else "Ended well.", facts], kind)
+    said = [f"Verdict: {verdict}." if verdict else "Ended well.", *_conclusion(run)]
+    return Prose("Outcome", [*said, facts], kind)
+
+
+def _conclusion(run: PastRun) -> list[str]:
+    """What the command said at its end; nothing of commands that say none."""
+    record, _ = read_numbers(run)
+    if isinstance(record, EvalRecord):
+        return eval_conclusion(record, run.settings(EvalConfig))
+    if isinstance(record, FinetuneRecord):
+        return finetune_conclusion(record, run.path.name)
+    return gate_conclusion(record) if isinstance(record, GateRecord) else []
 
 
 def verdict_of(run: PastRun) -> str:
@@ -154,7 +169,7 @@ def _pictures(run: PastRun) -> Iterator[Part]:
     for name in sorted(run.manifest.outputs):
         if name.endswith((".png", ".svg")) and "/" not in name:
             yield Picture(
-                name, run.verified(name), _ALT.get(name, f"Picture {name} of the run; its numbers are above.")
+                name, run.verified(name), _ALT.get(name, f"Picture {name} of the run; its numbers are below.")
             )
 
 

@@ -1,0 +1,79 @@
+"""What an evaluation found, in two or three sentences, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hrembed.reports.conclusions import compared_in_words, interval_in_words, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hrembed.config.eval import EvalConfig
+    from hrembed.records.eval import Comparison, EvalRecord
+
+
+def conclusion_of(record: EvalRecord, config: EvalConfig) -> list[str]:
+    """Say which model is better on which task, what the baselines reach, and which command comes next.
+
+    Args:
+        record: What the evaluation said.
+        config: Its settings, which say which systems are baselines.
+    """
+    names = list(dict.fromkeys(name for models in record.scores.values() for name in models))
+    models, baselines = names[: len(config.models)], names[len(config.models) :]
+    sentences = [*_scores(record, models[0])] if len(models) == 1 else [*_differences(record, models[1:])]
+    sentences += _baselines(record, baselines)
+    better = [row.model for row in record.differences if row.verdict == "better" and row.model in models]
+    chosen = models.index(better[0]) if better else 0
+    return [*sentences, *_next(config.models[chosen].ref)]
+
+
+def _scores(record: EvalRecord, model: str) -> Iterator[str]:
+    """Headline scores of the only model."""
+    found = []
+    for task in record.scores:
+        if task not in record.retention and model in record.scores[task]:
+            metric = record.headlines[task]
+            score = record.scores[task][model][metric]
+            found.append(f"{metric} {score.value:.3f} on {task} ({interval_in_words(score, record.confidence)})")
+    if found:
+        yield f"{model} reaches {listed(found)}."
+
+
+def _differences(record: EvalRecord, models: list[str]) -> Iterator[str]:
+    """Each further model against the first, on tasks of hiring and outside of it."""
+    for model in models:
+        rows = [row for row in record.differences if row.model == model]
+        reference = rows[0].reference if rows else ""
+        of_reference = [row for row in rows if row.reference == reference]
+        inside = _said(record, [row for row in of_reference if row.task not in record.retention])
+        outside = _said(record, [row for row in of_reference if row.task in record.retention])
+        if inside:
+            yield f"{model} against {reference}: {inside}."
+        if outside:
+            yield f"Outside of hiring, {model} against {reference}: {outside}."
+
+
+def _said(record: EvalRecord, rows: list[Comparison]) -> str:
+    return compared_in_words(rows, delta=record.delta, confidence=record.confidence)
+
+
+def _baselines(record: EvalRecord, baselines: list[str]) -> Iterator[str]:
+    rows = [row for row in record.differences if row.model in baselines and row.task not in record.retention]
+    as_good = [f"{row.model} on {row.task}" for row in rows if row.verdict != "worse"]
+    if as_good:
+        yield f"Not worse than {rows[0].reference}, though it only counts words: {listed(as_good)}."
+    elif rows:
+        verb = "is" if len(baselines) == 1 else "are"
+        yield f"{listed(baselines)} {verb} worse than {rows[0].reference} on every task."
+
+
+def _next(ref: str) -> list[str]:
+    """The commands that come next, each in an indented line."""
+    if ref.startswith("trec:"):
+        return ["Next, a page of this run:", "  hrembed runs report"]
+    audit = f"  hrembed bias-audit --set model.ref={ref}"
+    if ref.startswith("run:"):
+        return ["Next, an audit, and then the decision:", audit, "  hrembed gate"]
+    return ["Next, pairs of your own, or an audit as it is:", f"  hrembed finetune --set model.ref={ref}", audit]

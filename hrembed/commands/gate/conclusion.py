@@ -1,0 +1,38 @@
+"""What a gate decided, in one or two sentences, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hrembed.reports.conclusions import listed
+
+if TYPE_CHECKING:
+    from hrembed.records.gate import GateRecord
+
+
+def conclusion_of(record: GateRecord) -> list[str]:
+    """Say which checks decided, and which command comes next."""
+    of_status: dict[str, list[str]] = {}
+    for check in record.checks:
+        of_status.setdefault(check.status, []).append(check.name)
+    total = len(record.checks)
+    sentences = []
+    for status, words in (("fail", "do not hold"), ("inconclusive", "are open"), ("waived", "were waived")):
+        names = of_status.get(status, [])
+        if names:
+            sentences.append(f"{len(names)} of {total} checks {words}: {listed(names)}.")
+    passed = len(of_status.get("pass", []))
+    sentences.append(f"{passed} of {total} checks hold for {record.candidate.model}.")
+    return [*sentences, *_next(record)]
+
+
+def _next(record: GateRecord) -> list[str]:
+    reference = record.candidate.reference
+    if record.verdict == "fail":
+        return ["Next, train again; or let somebody answer for a check until a day (`waivers`)."]
+    if record.verdict == "inconclusive":
+        return ["Next, more queries, or more names in the audit: they narrow the intervals."]
+    if reference.startswith("run:"):
+        run = reference.removeprefix("run:").rpartition("/")[2]
+        return ["Next, put the model in use:", f'  hrembed runs accept {run} --by "YOUR NAME" --why "passed the gate"']
+    return ["Next, write the model for a server:", f"  hrembed export --set model.ref={reference}"]

@@ -1,0 +1,52 @@
+"""Tables at the width of a terminal: no word is broken, whatever stands in them."""
+
+import io
+
+import pytest
+from hrembed.cli.render import fitting
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+ROW = {
+    "task": "ad-profile/test",
+    "model": "bm25 - wordllama",
+    "metric": "ndcg@10",
+    "difference": "-0.233 [-0.294, -0.172]",
+    "better / worse": "23 / 132",
+    "p (Holm)": "< 0.0001",
+    "detectable": "0.090",
+    "verdict": "no difference larger than 0.02",
+    "run": "runs/eval/20261126T160352Z-c5ba2a74",
+}
+
+
+def printed(rows: list[dict[str, str]], width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(fitting("Paired differences", rows, console))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 160, 240])
+def test_every_word_stands_whole_in_one_line(width: int):
+    shown = printed([ROW, ROW], width)
+
+    assert max(map(len, shown.splitlines())) <= width
+    for word in " ".join([*ROW, *ROW.values()]).split():
+        assert any(word in line for line in shown.splitlines()), word
+
+
+def test_a_wide_terminal_shows_columns_and_a_narrow_one_blocks():
+    assert "┏" in printed([ROW], 240)
+    assert "┏" not in printed([ROW], 80)
+
+
+def test_an_empty_value_is_left_out_of_a_block():
+    assert "waiver" not in printed([ROW | {"waiver": ""}], 80)
+
+
+@given(
+    st.dictionaries(st.text("abcdefgh", min_size=1, max_size=9), st.text("xyz -/", max_size=40), min_size=1, max_size=9)
+)
+def test_no_line_is_wider_than_the_terminal(row: dict[str, str]):
+    assert max(map(len, printed([row], 60).splitlines())) <= 60
