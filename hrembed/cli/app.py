@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -129,9 +130,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
 
 
+@cache
+def _command_line() -> Callable[..., object]:
+    """Put the commands together, which takes longer than a short one runs."""
+    return typer.main.get_command(app)
+
+
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        app(args=None if argv is None else list(argv), prog_name="hrembed")
+        _command_line()(args=None if argv is None else list(argv), prog_name="hrembed")
     except HrembedError as err:
         if str(err):  # empty in a process of a launch that ends since another one, which says why, did
             print(f"hrembed: error: {err}", file=sys.stderr)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.files import write_text
+from hrembed.version import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -129,7 +129,7 @@ def _task_result(task: str, splits: Sequence[SplitScores]) -> dict[str, object]:
     return {
         "dataset_revision": revisions.pop(),
         "task_name": task,
-        "mteb_version": version("mteb"),
+        "mteb_version": version_of("mteb"),
         "scores": scores,
         "evaluation_time": sum(split.seconds for split in splits),
         "kg_co2_emissions": None,
@@ -147,8 +147,8 @@ def _entry(split: SplitScores) -> dict[str, object]:
         "main_score": rounded[split.main],
         "hf_subset": split.subset,
         "languages": ["eng-Latn"],
-        "mteb_version": version("mteb"),
-        "hrembed_version": version("hrembed"),  # whose numbers they are
+        "mteb_version": version_of("mteb"),
+        "hrembed_version": version_of("hrembed"),  # whose numbers they are
     }
 
 

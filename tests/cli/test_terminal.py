@@ -79,7 +79,7 @@ def test_a_warning_of_a_library_shows_control_characters_as_text(capsys, monkeyp
     def warn(*_: Any, **__: Any) -> None:
         sys.stderr.write(f"library says {TITLE}\n")
 
-    monkeypatch.setattr("hrembed.cli.app.app", warn)
+    monkeypatch.setattr("hrembed.cli.app._command_line", lambda: warn)
     assert main([]) == 0
     assert capsys.readouterr().err == "library says \\x1b]0;owned\\x07\n"
 
@@ -185,7 +185,7 @@ def test_a_bug_of_ours_stays_a_traceback_with_a_line_that_says_how_to_report_it(
     code = (
         "import sys\nfrom hrembed.cli import app\n"
         "def fault(*_, **__): raise KeyError('ours\\x1b[31m')\n"
-        "app.app = fault\nsys.argv = ['hrembed']\napp.entry_point()"
+        "app._command_line = lambda: fault\nsys.argv = ['hrembed']\napp.entry_point()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
