@@ -14,18 +14,19 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli import compare, configs, data, finetune, runs, schema, select
+from hrembed.cli import compare, configs, data, doctor, finetune, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
+from hrembed.cli.groups import GroupedCommands
 from hrembed.cli.streams import discard_rest, guarded
 from hrembed.errors import HrembedError
 from hrembed.progress import quiet_libraries
 from hrembed.version import __version__
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Choose, fine-tune, evaluate and bias-audit text-embedding models for hiring.\n\n"
     "Every command reads one YAML file (or its built-in default) and writes one folder below `runs/`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -47,7 +48,7 @@ COMMANDS = {
     ),
     "decision": (
         "hrembed.commands.decision:run_decision",
-        "Pre-trained, fine-tuned or from scratch: make all three, and weigh them.",
+        "Weigh a pre-trained, a fine-tuned and a from-scratch model.",
         "Two trainings, one evaluation with BM25 beside them, one comparison; the table is also `decision.md`.",
         "hrembed decision --runs-dir decision-runs",
     ),
@@ -60,21 +61,21 @@ COMMANDS = {
     ),
     "retrain": (
         "hrembed.commands.retrain.run:run_retrain",
-        "Look for drift, retrain where it is worth it, gate and register the result.",
+        "Look for drift; retrain, gate and register where it is worth it.",
         "Continues from the model in use or restarts from the base by rule, writes runs/registry.json, and measures "
         "how much of the gain survives on old document vectors.",
         "hrembed retrain --set pairs=new-pairs.jsonl",
     ),
     "export": (
         "hrembed.commands.export.run:run_export",
-        "Write a model for other servers: older layout, OpenVINO, ONNX, int8.",
+        "Write a model for other servers: OpenVINO, ONNX, int8.",
         "Each export is read back and compared with its source; one that gives other vectors, or int8 that ranks worse "
         "(exit code 5), is removed.",
         "hrembed export --set model.ref=run:latest",
     ),
     "demo": (
         "hrembed.commands.demo:run_demo",
-        "Run all four on the shipped corpus and real weights.",
+        "See select, finetune, eval and bias-audit on shipped data.",
         "About four minutes on two cores; ends in one table.",
         "hrembed demo --runs-dir demo-runs",
     ),
@@ -105,6 +106,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 configs.add_to(app)
 schema.add_to(app)
+doctor.add_to(app)
 
 
 def _show_version(asked: bool) -> None:

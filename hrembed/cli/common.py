@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,11 @@ def runs_folder(given: str | Path) -> Path:
     if not is_text(text):
         raise ConfigError(f"`--runs-dir {text}`: the name of a folder must be UTF-8 text", hint="choose another folder")
     return user_path(text)
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal and can answer a question."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 Config = Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
 
-_HELP = """Weigh the models of eval runs on latency, computation, cost, accuracy and scalability.
+_HELP = """Weigh models on latency, computation, cost, accuracy and scale.
 
 Differences are paired on the same items, fairness on the same stimuli where bias-audit runs are named as well. Each
 model is measured in a process of its own; what does not fit is extrapolated from a fitted curve, and marked so.

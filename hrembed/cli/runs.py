@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir
+from hrembed.cli.common import AsJson, Quiet, RunsDir, can_ask
 
 if TYPE_CHECKING:
     from hrembed.records.registry import Action
 
 app = typer.Typer(
-    help="List runs, show one, compare two, write pages, decide which model is used, remove what failed.",
+    help="List, compare and prune runs; decide which model is used.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -115,18 +115,26 @@ def _decide(action: Action, run: str, by: str, why: str, runs_dir: Path, *, as_j
 def prune(
     runs_dir: RunsDir = Path("runs"),
     command: Command = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them without asking.")] = False,
     idle: Annotated[
         float,
         typer.Option("--idle", min=0, metavar="MINUTES", help="How long an unfinished run must not have changed."),
     ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """List runs that failed, were interrupted, did not end or have a damaged manifest; remove them with --yes.
+    """List runs that failed, were interrupted, did not end or have a damaged manifest, and ask whether to remove them.
 
-    An interrupted finetune run can no longer be resumed once it is removed.
+    Without a terminal nobody can be asked, and they are only listed. A model that the registry names stays. An
+    interrupted finetune run can no longer be resumed once it is removed.
     """
     from hrembed.cli.render import Terminal
-    from hrembed.commands.runs.prune import prune_runs
+    from hrembed.commands.runs.prune import REMOVABLE, prune_runs
 
-    Terminal(as_json=as_json, quiet=False).show(prune_runs(runs_dir, command, remove=yes, idle_minutes=idle))
+    terminal = Terminal(as_json=as_json, quiet=False)
+    result = prune_runs(runs_dir, command, remove=yes, idle_minutes=idle)
+    terminal.show(result)
+    removable = sum(run.outcome == REMOVABLE for run in result.metrics.runs)
+    if not removable or as_json or not can_ask():
+        return
+    if typer.confirm(f"Remove {removable} {'run' if removable == 1 else 'runs'}?"):
+        terminal.show(prune_runs(runs_dir, command, remove=True, idle_minutes=idle))

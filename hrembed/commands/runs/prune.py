@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from hrembed.errors import DataError
 from hrembed.files import files_below
+from hrembed.memory import MB
 from hrembed.records.runs import PrunedRun, PrunedRuns
+from hrembed.runs.model_registry import read_registry
 from hrembed.runs.past import past_runs
 from hrembed.types import CommandResult
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from hrembed.runs.past import PastRun
 
-_MB = 1_000_000
+REMOVABLE = "would be removed"
+_REMOVED = "removed"
 
 
 def prune_runs(
@@ -27,7 +30,7 @@ def prune_runs(
     """List the runs that failed, were interrupted, did not end or are damaged, and remove them where that is asked for.
 
     A run that is neither failed nor interrupted may still be running, so it is kept until nothing in its folder has
-    changed for a while.
+    changed for a while. A model that the registry names is kept as well: what was decided on it must stay to be seen.
 
     Args:
         runs_dir: Folder of all runs.
@@ -38,22 +41,24 @@ def prune_runs(
     Raises:
         DataError: A folder cannot be removed.
     """
-    rows = []
+    rows, registry = [], read_registry(runs_dir)
     for run in past_runs(runs_dir, command):
         if run.status == "ok":
             continue
         size, idle = _size_and_idle_minutes(run)
         ended = run.status in {"failed", "interrupted"} or (run.damaged and (run.path / "manifest.json").is_file())
-        if not ended and idle < idle_minutes:
+        if registry.of(run.path.name) is not None:
+            outcome = "kept: the registry names it"
+        elif not ended and idle < idle_minutes:
             outcome = f"kept: changed less than {idle_minutes:g} minutes ago, so it may be running"
         else:
-            outcome = "removed" if remove else "would be removed"
-        if outcome == "removed":
+            outcome = _REMOVED if remove else REMOVABLE
+        if outcome == _REMOVED:
             _remove(run)
         rows.append(PrunedRun(run=run.name, status=run.status, started=run.manifest.started, mb=size, outcome=outcome))
     record = PrunedRuns(runs=tuple(rows))
     tables = {"Runs that did not end well": [{**row.model_dump(), "mb": f"{row.mb:.1f}"} for row in rows]}
-    removable = sum(row.outcome in {"removed", "would be removed"} for row in rows)
+    removable = sum(row.outcome in {_REMOVED, REMOVABLE} for row in rows)
     status = f"{removable} {'removed' if remove else 'to remove'}"
     notice = "Nothing was removed yet; add --yes to remove these runs." if removable and not remove else ""
     return CommandResult(str(runs_dir), status, record, tables if rows else {}, notice=notice)
@@ -67,7 +72,7 @@ def _size_and_idle_minutes(run: PastRun) -> tuple[float, float]:
             facts = file.stat()
             size += facts.st_size if file != run.path else 0
             changed = max(changed, facts.st_mtime)
-    return round(size / _MB, 1), (time.time() - changed) / 60
+    return round(size / MB, 1), (time.time() - changed) / 60
 
 
 def _remove(run: PastRun) -> None:

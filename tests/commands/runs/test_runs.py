@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import hrembed
@@ -17,6 +19,7 @@ from hrembed.files import write_json, write_text
 from hrembed.records.base import write_record
 from hrembed.records.cases import RankedDocument, TaskCases, WorstCase
 from hrembed.records.manifest import ModelEntry
+from hrembed.runs.model_registry import register
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
@@ -221,6 +224,28 @@ def test_pruning_lists_first_and_removes_only_what_did_not_end_well(runs: Path, 
     assert (failed.is_dir(), damaged.is_dir(), running.is_dir()) == (True, False, True)
     assert main(["runs", "prune", "--runs-dir", str(runs), "--yes", "--idle", "0"]) == 0
     assert [run.path for run in past_runs(runs)] == left
+
+
+def test_pruning_keeps_what_the_registry_names(runs: Path):
+    (failed,) = [run.path for run in past_runs(runs, "finetune") if run.status != "ok"]
+    register(runs, {"model": failed.name, "status": "rejected"})
+
+    (row,) = prune_runs(runs, "finetune", remove=True).metrics.runs
+
+    assert row.outcome == "kept: the registry names it"
+    assert failed.is_dir()
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", False), ("\n", True)])
+def test_pruning_asks_where_somebody_can_answer(runs: Path, capsys, monkeypatch, answer: str, left: bool):
+    (failed,) = [run.path for run in past_runs(runs) if run.status != "ok"]
+    monkeypatch.setattr("hrembed.cli.runs.can_ask", lambda: True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+
+    assert main(["runs", "prune", "--runs-dir", str(runs)]) == 0
+
+    assert "Remove 1 run?" in capsys.readouterr().out
+    assert failed.is_dir() is left
 
 
 def test_a_damaged_manifest_is_a_row_and_hides_no_other_run(runs: Path):
