@@ -120,6 +120,7 @@ class _Tally:
         places = {"query": "queries", "document": "corpus"}
         notes = [
             f"{count:,} of {self.total:,} judgements left out: the {what} is not in the {places[what]} (first {first})"
+            + ("; trec_eval counts them as never found, so its numbers are lower" if what == "document" else "")
             for what, (count, first) in sorted(self._unknown.items())
         ]
         if 2 * sum(count for count, _ in self._unknown.values()) > self.total:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hrembed.data.cells import MARKERS, CellError, Problem, id_cell, key_cell, text_cell
 from hrembed.data.columns import plain
 from hrembed.data.layout import AS_USUAL
-from hrembed.data.rows import read_rows, rows_or_raise
+from hrembed.data.rows import format_of, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, write_parquet
 from hrembed.records.tables import report_table
@@ -31,6 +31,12 @@ NEGATIVE: Literal["negative"] = "negative"
 KNOWN_AS: Mapping[str, Sequence[str]] = {
     "anchor": ("query", "question", "sentence1", "text1"),
     "positive": ("document", "pos", "positives", "answer", "passage", "response", "sentence2", "text2"),
+    # Only in other spellings, such as `Group` and `anchor id`.
+    "group": (),
+    "kind": (),
+    "anchor_id": (),
+    "positive_id": (),
+    "family": (),
 }
 """Other usual names of the texts: of Sentence Transformers, FlagEmbedding and the Hub."""
 _NEGATIVE = re.compile(r"(?:hard_)?neg(?:ative)?s?(?:_?([0-9]+))?")
@@ -90,6 +96,20 @@ def missing_note(rows: int, first: int) -> str:
 def is_pair_column(column: str) -> bool:
     """Whether a column says something of a pair."""
     return column in COLUMNS or _NEGATIVE.fullmatch(plain(column)) is not None
+
+
+def text_columns(file: Path, form: Form = AS_USUAL) -> tuple[str, ...]:
+    """Columns with texts of pairs in a file, by their names here: anchors, positives, and all negatives.
+
+    Raises:
+        DataError: Missing, empty or malformed.
+    """
+    columns: dict[str, None] = {}
+    for row in rows_or_raise(pairs_file(file), (), form, KNOWN_AS):
+        columns.update(dict.fromkeys(row.values))
+        if format_of(pairs_file(file)) not in {".jsonl", ".ndjson"}:  # others have the same in every row
+            break
+    return tuple(name for name in columns if name in {"anchor", "positive"} or _NEGATIVE.fullmatch(plain(name)))
 
 
 def refuse_scored(row: Row, file: Path, form: Form) -> None:

@@ -17,7 +17,7 @@ from hrembed.records.tables import report_table
 from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hrembed.data.cells import Row
     from hrembed.data.layout import Form
@@ -45,8 +45,8 @@ def read_task(folder: Path, split: str | None = None, form: Form = AS_USUAL) -> 
         form: Details of the files.
 
     Raises:
-        DataError: A file is missing, empty or malformed; an id stands twice; a document is judged twice for a query
-            with different grades; most judgements name an unknown id; or no query has a relevant document.
+        DataError: A file is missing, empty or malformed; an id stands for two texts; a document is judged twice for a
+            query with different grades; most judgements name an unknown id; or no query has a relevant document.
     """
     if not folder.is_dir():
         raise DataError(f"task '{folder}' is not a folder", hint="a task is a BEIR folder: corpus, queries, qrels")
@@ -138,20 +138,24 @@ TEXT_KNOWN_AS: Mapping[str, Sequence[str]] = {
 def _read_texts(file: Path, form: Form = AS_USUAL, *, may_be_empty: bool = False) -> list[Text]:
     texts: dict[str, Text] = {}
     numbers: dict[str, int] = {}
+    repeated = 0
     used: dict[str, None] = {}
     unused: dict[str, None] = {}
     form = replace(form, columns={here: there for here, there in form.columns.items() if here in _OWN})
     for row in rows_or_raise(file, ("_id", "text") if not may_be_empty else ("_id",), form, TEXT_KNOWN_AS):
         where = f"{file}:{row.number}"
         key = _key(row, "_id", where) or _field(row, "_id", where)
-        if key in texts:
-            raise DataError(f"{where}: id '{key}' stands twice (first on line {numbers[key]})")
         fields = {k: str(v) for k, v in row.values.items() if k not in _OWN and isinstance(v, str | int | float)}
         unused.update({k: None for k, v in row.values.items() if k not in _OWN and v and k not in fields})
         used.update({row.theirs(column): None for column in row.values if column in _OWN or column in fields})
-        texts[key] = Text(key, _full_text(row, where, may_be_empty), _key(row, "group", where), fields)
-        numbers[key] = row.number
-    report_table(file, used=[*used], unused=[*unused])
+        text = Text(key, _full_text(row, where, may_be_empty), _key(row, "group", where), fields)
+        if texts.get(key, text) != text:
+            raise DataError(f"{where}: id '{key}' stands twice (first on line {numbers[key]}), with other contents")
+        repeated += key in texts
+        texts[key] = text
+        numbers.setdefault(key, row.number)
+    notes = [f"{repeated:,} rows stand twice with the same contents, and count once"] if repeated else []
+    report_table(file, used=[*used], unused=[*unused], notes=notes)
     return list(texts.values())
 
 
@@ -210,8 +214,9 @@ def read_names(file: Path, attributes: Sequence[str]) -> list[dict[str, str]]:
     """
     rows: list[dict[str, str]] = []
     seen: set[str] = set()
-    for line, row in read_table(file, ("name", *attributes)):
-        empty = [column for column in ("name", *attributes) if not row[column].strip()]
+    wanted = ("name", *attributes)
+    for line, row in read_table(file, wanted, used=wanted.__contains__):
+        empty = [column for column in wanted if not row[column].strip()]
         if empty:
             raise DataError(f"{file}:{line}: '{empty[0]}' is empty")
         if row["name"] in seen:
@@ -221,13 +226,16 @@ def read_names(file: Path, attributes: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def read_table(file: Path, columns: Sequence[str], form: Form = AS_USUAL) -> list[tuple[int, dict[str, str]]]:
+def read_table(
+    file: Path, columns: Sequence[str], form: Form = AS_USUAL, used: Callable[[str], bool] | None = None
+) -> list[tuple[int, dict[str, str]]]:
     """Read a small table whole, as text.
 
     Args:
         file: What `read_rows` reads.
         columns: Columns that must be there; what else the file holds is given too.
         form: Details of the file.
+        used: Whether a column is used; the others are reported. None reports nothing.
 
     Returns:
         Line and cells of each row, at least one; a missing value is an empty text.
@@ -237,7 +245,7 @@ def read_table(file: Path, columns: Sequence[str], form: Form = AS_USUAL) -> lis
     """
     rows = [
         (row.number, {name: "" if value is None else str(value) for name, value in row.values.items()})
-        for row in rows_or_raise(file, columns, form)
+        for row in rows_or_raise(file, columns, form, used=used)
     ]
     if not rows:
         raise DataError(f"{file}: no rows below the header")

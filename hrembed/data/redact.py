@@ -65,6 +65,7 @@ class Reader:
         name_columns: Columns with names of the person whom a row is about; they and their parts are found in all
             fields of the row.
         cells: Whether the cells of `name_columns` are findings as well.
+        lists: Whether a cell may be a list of texts, each of which is looked at by itself.
     """
 
     def __init__(
@@ -76,8 +77,9 @@ class Reader:
         name_columns: Sequence[str] = (),
         *,
         cells: bool = False,
+        lists: bool = False,
     ) -> None:
-        self.fields, self.name_columns, self._cells = fields, name_columns, cells
+        self.fields, self.name_columns, self._cells, self._lists = fields, name_columns, cells, lists
         self._finder, self._add, self._advance = finder, add, advance
         self._rows = self._rows_with_any = 0
         self._findings: Counter[PersonalType] = Counter()
@@ -92,7 +94,9 @@ class Reader:
         """
         cells = {column: text for column, text in _texts(row, self.name_columns, where) if text.strip()}
         names = NamesOf(cells.values(), self._finder.common) if cells else None
-        searched = {column: self._finder.find(text, names) for column, text in _texts(row, self.fields, where)}
+        searched: dict[str, list[Finding]] = {}
+        for column, text in _texts(row, self.fields, where, lists=self._lists):
+            searched.setdefault(column, []).extend(self._finder.find(text, names))
         if self._cells:
             searched |= {column: [Finding("name", 0, len(text))] for column, text in cells.items()}
         findings_of = {column: findings for column, findings in searched.items() if findings}
@@ -201,9 +205,16 @@ def finder_of(
 
 
 def survey(
-    file: Path, fields: Sequence[str], learn: Callable[[str], None], form: Form, name_columns: Sequence[str] = ()
+    file: Path,
+    fields: Sequence[str],
+    learn: Callable[[str], None],
+    form: Form,
+    name_columns: Sequence[str] = (),
+    known_as: Mapping[str, Sequence[str]] = {},
 ) -> tuple[int, tuple[str, ...]]:
     """Read a file once, give `learn` every text of the columns, and count the rows.
+
+    With `known_as`, other usual names of columns as in `read_rows`, a cell may be a list of texts.
 
     Returns:
         The number of rows, and the columns of the file that are neither among the fields nor among the name columns.
@@ -218,10 +229,10 @@ def survey(
         if twice is not None:
             raise DataError(f"{file}: column '{twice}' stands twice in the header", hint="rename one of the two")
     rows, columns = 0, dict[str, None]()
-    for row in _rows(file, form):
+    for row in _rows(file, form, known_as):
         rows += 1
         columns.update(dict.fromkeys(row.values))
-        for _, text in _texts(row, fields, f"{file}:{row.number}"):
+        for _, text in _texts(row, fields, f"{file}:{row.number}", lists=bool(known_as)):
             learn(text)
     if not rows:
         raise DataError(f"{file} is empty")
@@ -237,30 +248,32 @@ def survey(
     return rows, tuple(name for name in columns if name not in {*fields, *name_columns})
 
 
-def _rows(file: Path, form: Form) -> Iterator[Row]:
-    for row in read_rows(file, (), form):
+def _rows(file: Path, form: Form, known_as: Mapping[str, Sequence[str]] = {}) -> Iterator[Row]:
+    for row in read_rows(file, (), form, known_as):
         if isinstance(row, Problem):
             raise DataError(f"{file}:{row}")
         yield row
 
 
-def _texts(row: Row, fields: Iterable[str], where: str) -> Iterator[tuple[str, str]]:
+def _texts(row: Row, fields: Iterable[str], where: str, *, lists: bool = False) -> Iterator[tuple[str, str]]:
     """Give the texts of a row; what is no text might hide personal data, and is refused."""
     for name in fields:
         value = row.values.get(name)
         if isinstance(value, str):
             yield name, value
+        elif lists and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            yield from ((name, item) for item in value)
         elif value is not None:
             raise DataError(f"{where}: column '{name}': must be a text, found {type(value).__name__}")
 
 
-def scan(file: Path, reader: Reader, form: Form) -> PersonalCounts:
-    """Look at every row without writing anything.
+def scan(file: Path, reader: Reader, form: Form, known_as: Mapping[str, Sequence[str]] = {}) -> PersonalCounts:
+    """Look at every row without writing anything; `known_as` as in `read_rows`.
 
     Raises:
         DataError: A row cannot be read.
     """
-    for row in _rows(file, form):
+    for row in _rows(file, form, known_as):
         reader.look(row, f"{file}:{row.number}")
     return reader.counts()
 

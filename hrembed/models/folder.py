@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ _OLD_POOLING = {  # keys before release 5.4
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_MODULE = re.compile(r"\d+_[A-Z]\w*")
 # Pickled weights -> the file beside them that is read in their place.
 _SAFE_FORM = {"pytorch_model": "model", "adapter_model": "adapter_model"}
 # Of hrembed alone: no other library reads it, or writes it into a copy of the model.
@@ -71,6 +73,7 @@ class StoredSettings:
         adapter_base: Folder below an adapter that holds the other weights; None without an adapter.
         unread: Pickled weights that a safe form beside them replaces.
         normalise_titles: Which texts have their job titles normalised where the config does not say.
+        unlisted: Folders of modules that `modules.json` does not list.
     """
 
     query_prompt: str = ""
@@ -84,6 +87,7 @@ class StoredSettings:
     adapter_base: Path | None = None
     unread: tuple[str, ...] = ()
     normalise_titles: TitleSides = "none"
+    unlisted: tuple[str, ...] = ()
 
     def remarks(self, name: str, pooling: str | None = None) -> list[str]:
         """Say what of the folder is not used, and what it leaves open.
@@ -93,6 +97,16 @@ class StoredSettings:
             pooling: As the config sets it; None where it does not.
         """
         remarks = []
+        if self.architecture.endswith("ForMaskedLM") and self.assumed_pooling:
+            remarks.append(
+                f"warning: {name} is a masked language model, and the head that guesses words is not used; were it a "
+                "sparse encoder (SPLADE), its vectors here would mean nothing"
+            )
+        if self.unlisted:
+            remarks.append(
+                f"warning: {name} holds {', '.join(self.unlisted)}, which its `modules.json` does not list, and which "
+                "is not used"
+            )
         if self.assumed_pooling and pooling is None:
             remarks.append(
                 f"warning: {name} is a plain checkpoint ({self.architecture or 'no architecture named'}) that does not "
@@ -143,6 +157,19 @@ def read_settings(folder: Path) -> StoredSettings:
         adapter_base=_adapter_base(_body(folder)),
         unread=tuple(file.relative_to(folder).as_posix() for file in _pickled(folder, alone=False)),
         normalise_titles=_titles(folder),
+        unlisted=() if plain else _unlisted(folder),
+    )
+
+
+def _unlisted(folder: Path) -> tuple[str, ...]:
+    """Folders that look like modules (`2_Dense`) and are none."""
+    listed = {str(entry.get("path", "")) for entry in _modules(folder)}
+    return tuple(name for name in _module_folders(folder) if name not in listed)
+
+
+def _module_folders(folder: Path) -> list[str]:
+    return sorted(
+        entry.name for entry in folder.iterdir() if _MODULE.fullmatch(entry.name) and (entry / "config.json").is_file()
     )
 
 
@@ -184,6 +211,20 @@ def check_kind(folder: Path) -> None:
         raise ModelError(
             f"the model in '{folder}' is {_KINDS[kind]}{named}",
             hint="name an embedding model: a Sentence Transformers folder, or a checkpoint without such a head",
+        )
+
+
+def check_modules(folder: Path) -> None:
+    """Refuse a folder of Sentence Transformers that lost the file which names its modules: they would not be used.
+
+    Raises:
+        ModelError: There are folders such as `1_Pooling`, and no `modules.json`.
+    """
+    parts = [] if (folder / "modules.json").exists() else _module_folders(folder)
+    if parts:
+        raise ModelError(
+            f"'{folder}' holds {', '.join(parts)}, but no `modules.json`, without which nothing there is used",
+            hint="copy the model folder whole, `modules.json` and `config_sentence_transformers.json` included",
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.models.folder import read_settings
+from hrembed.models.folder import check_modules, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,12 +38,13 @@ def load_model(
     would otherwise be loaded, and trained, in half precision.
 
     Raises:
-        ModelError: The folder does not load, would need its own code without permission, or cannot embed every text
-            (no padding token; limit or vocabulary beyond its tables).
+        ModelError: The folder does not load, was not copied whole, would need its own code without permission, or
+            cannot embed every text (no padding token; limit or vocabulary beyond its tables).
     """
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
+    check_modules(folder)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     chosen = {} if attention == "auto" else {"attn_implementation": attention}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrembed.errors import ModelError
-from hrembed.files import sha256
-from hrembed.models.folder import check_kind, check_weights, outside_parts
+from hrembed.files import files_below, sha256
+from hrembed.models.folder import check_kind, check_modules, check_weights, outside_parts
 from hrembed.models.refs import CATALOGUE
 
 if TYPE_CHECKING:
@@ -68,6 +69,44 @@ def check_folder(folder: Path) -> None:
     check_weights(folder)
     for part in outside_parts(folder):
         check_weights(part)
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a model folder that was not copied whole, before anything is computed.
+
+    Raises:
+        ModelError: Modules without the file that names them; weights that are cut short, or a pointer to them.
+    """
+    check_modules(folder)
+    for part in (folder, *outside_parts(folder)):
+        for file in files_below(part):
+            if file.suffix == ".safetensors":
+                _check_length(file)
+
+
+_POINTER = b"version https://git-lfs"
+
+
+def _check_length(file: Path) -> None:
+    """Refuse a pointer of Git LFS, and a file of another length than its header says."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(max(8, len(_POINTER)))
+        if start.startswith(_POINTER):
+            raise ModelError(
+                f"'{file}' is a pointer of Git LFS, not the weights",
+                hint="fetch them with `git lfs pull`, or copy them",
+            )
+        length = int.from_bytes(start[:8], "little")
+        stream.seek(8)
+        try:
+            header = json.loads(stream.read(length) if length <= size else b"")
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            whole = 8 + length + max(ends, default=0) == size
+        except (ValueError, AttributeError, KeyError, IndexError, TypeError):  # another file, or half of one
+            whole = False
+    if not whole:
+        raise ModelError(f"'{file}' is no whole safetensors file ({size:,} bytes)", hint="copy or download it again")
 
 
 def verify_minilm(file: Path) -> None:

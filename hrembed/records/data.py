@@ -95,7 +95,7 @@ class DataCheckRecord(CommandRecord):
         rows: Training pairs.
         tasks: Task -> its documents, queries and relevant pairs -> what of them leaks.
         false_negatives: How the pairs are put into batches -> the negatives of these batches.
-        personal: Personal data in anchors and positives; null where it was not looked for.
+        personal: Personal data in the texts of pairs; null where it was not looked for.
         removed: Rows that the fix left out; null without a fix.
         verdict: The limits that are exceeded, in words.
     """

@@ -15,7 +15,7 @@ from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
 from hrembed.models.transformer import TransformerBackend, compile_model, load_model
 from hrembed.models.vectors import VectorTable
-from hrembed.models.weights import locate_weights
+from hrembed.models.weights import check_whole, locate_weights
 from hrembed.records.manifest import ModelUse
 from hrembed.registry import resolve
 from hrembed.runs.past import LATEST, trained_model, training_run
@@ -135,6 +135,7 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
             return _Opened(open_wordllama(), ModelUse(query_prompt="", document_prompt="", pooling="mean"))
         use = describe_use(section, folder, workspace.progress).model_copy(update={"pooling": "mean"})
         return _Opened(open_model2vec(folder), use, Prompts(use.query_prompt or "", use.document_prompt or ""))
+    check_whole(folder)
     use = describe_use(section, folder, workspace.progress)
 
     def load() -> object:

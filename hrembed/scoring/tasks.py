@@ -49,7 +49,10 @@ def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str
     """
     tasks: list[AnyTask] = []
     for section in sections:
-        for read in _read_section(section, run.progress):
+        read_tasks = _read_section(section, run.progress)
+        for note in _unused_settings(section, read_tasks):
+            run.progress.note(note)
+        for read in read_tasks:
             name = _free_name(read.name, {*taken, *(other.name for other in tasks)})
             task = replace(read, name=name, instruction=section.instruction or read.instruction)
             hashed = content_hash(task)
@@ -69,6 +72,27 @@ def _read_section(section: TaskSection, progress: Progress) -> Sequence[AnyTask]
     if section.path.startswith(MTEB):
         return read_mteb(section.path.removeprefix(MTEB), section.split, progress)
     return [_read(locate(section.path), section)]
+
+
+_OF_LABELS = {"text", "label"}
+_OF_FILES = {"columns", "delimiter", "encoding"}
+
+
+def _unused_settings(section: TaskSection, tasks: Sequence[AnyTask]) -> list[str]:
+    """Say which settings of a task are not used: they belong to tasks of another kind."""
+    unused: set[str] = set()
+    if section.path.startswith(MTEB):
+        unused |= _OF_LABELS | _OF_FILES | {"exclude_self"}
+    if not any(isinstance(task, LabelTask) for task in tasks):
+        unused |= _OF_LABELS
+    if not any(isinstance(task, Task) for task in tasks):
+        unused |= {"exclude_self"}
+    usual = type(section)()
+    given = [f"`{name}`" for name in sorted(unused) if getattr(section, name) != getattr(usual, name)]
+    kinds = ", ".join(sorted({kind_of(task) for task in tasks}))
+    return (
+        [f"warning: {section.path}: {', '.join(given)} is not used by a task of this kind ({kinds})"] if given else []
+    )
 
 
 def _free_name(name: str, taken: set[str]) -> str:

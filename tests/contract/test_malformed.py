@@ -219,7 +219,7 @@ CASES: list[tuple[Breaks, int, str]] = [
     (not_utf8, 3, r"queries\.jsonl:\d+: column 'text': byte 0x[0-9A-F]+ is not utf-8"),
     (model_folder_without_weights, 4, r"holds no weights"),
     (pickled_weights, 4, r"holds pickled weights, which can run code"),
-    (damaged_weights, 4, r"does not load: SafetensorError"),
+    (damaged_weights, 4, r"is no whole safetensors file"),
     (no_such_run, 4, r"there is no finetune run '20260101T000000Z-00000000'"),
     (resume_without_slot, 3, r"resumes\.jsonl: 'r9' has no \{name\} slot"),
     (names_without_column, 3, r"names\.csv:1: no column 'age'"),

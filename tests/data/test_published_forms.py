@@ -85,7 +85,8 @@ def test_negative_repeated_and_dangling_judgements_are_counted(tmp_path):
     assert task.qrels == {"a": {"1": 2, "2": 0}, "b": {"2": 1}, "c": {"3": 1}}
     notes = notes_of(lambda: read_task(folder))["test.tsv"].notes
     assert notes == (
-        "1 of 7 judgements left out: the document is not in the corpus (first 'gone' on line 6)",
+        "1 of 7 judgements left out: the document is not in the corpus (first 'gone' on line 6); trec_eval counts them "
+        "as never found, so its numbers are lower",
         "1 of 7 judgements left out: the query is not in the queries (first 'who' on line 7)",
         "1 grades below 0 count as 0",
         "1 judgements stand twice with the same grade, and count once",
@@ -204,3 +205,23 @@ def test_a_column_named_in_the_settings_must_be_there(tmp_path):
     with pytest.raises(DataError, match=r"no column 'anchor'; it has 'title', 'text'") as caught:
         read_pairs(tmp_path / "o.csv")
     assert f"hrembed data import table {tmp_path / 'o.csv'} --set columns.anchor=NAME" in caught.value.hint
+
+
+def test_a_document_that_stands_twice_counts_once_unless_its_contents_differ(tmp_path):
+    folder = beir(tmp_path / "t", "a\t1\t1\n", documents=[*DOCUMENTS, DOCUMENTS[0]])
+    assert len(read_task(folder).documents) == len(DOCUMENTS)
+    assert notes_of(lambda: read_task(folder))["corpus.jsonl"].notes == (
+        "1 rows stand twice with the same contents, and count once",
+    )
+    folder = beir(tmp_path / "u", "a\t1\t1\n", documents=[*DOCUMENTS, {**DOCUMENTS[0], "text": "another"}])
+    with pytest.raises(
+        DataError, match=r"corpus\.jsonl:\d+: id '1' stands twice \(first on line 1\), with other contents"
+    ):
+        read_task(folder)
+
+
+def test_columns_of_pairs_are_known_in_other_spellings(tmp_path):
+    file = tmp_path / "pairs.csv"
+    file.write_text("Query,Document,Group,Anchor ID\na,b,g,1\n", encoding="utf-8")
+    (pair,) = read_pairs(file)
+    assert (pair.anchor, pair.positive, pair.group, pair.anchor_id) == ("a", "b", "g", "1")

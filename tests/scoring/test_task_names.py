@@ -70,3 +70,14 @@ def test_an_empty_path_is_no_folder(capsys, task: Path, tmp_path: Path, monkeypa
     (tmp_path / "c.yaml").write_text(CONFIG + f"tasks: [{{path: {json.dumps(path)}}}]\n")
     assert main(["eval", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs")]) == 3
     assert "a path is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"), [("label: team", "`label`"), ("exclude_self: true", "`exclude_self`"), ("text: text", "")]
+)
+def test_settings_of_other_kinds_of_tasks_are_named(capsys, tmp_path: Path, setting: str, named: str):
+    file = similarity(tmp_path / "similar.jsonl")
+    (tmp_path / "c.yaml").write_text(CONFIG + f"tasks: [{{path: {file}, {setting}}}]\n", encoding="utf-8")
+    assert main(["eval", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs")]) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert (f"{named} is not used by a task of this kind (similarity)" in shown) is bool(named)

@@ -85,7 +85,8 @@ def read_scores(file: Path, stimuli: Stimuli) -> FileScores:
         "name": {name: n for n, name in enumerate(("", *stimuli.names.names))},
     }
     table = np.full([len(known) for known in positions.values()], np.nan)
-    for line, row in read_table(file, (*positions, "score")):
+    columns = (*positions, "score")
+    for line, row in read_table(file, columns, used=columns.__contains__):
         cell = []
         for column, known in positions.items():
             if row[column] not in known:

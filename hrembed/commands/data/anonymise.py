@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.data.layout import Form
+from hrembed.data.layout import AS_USUAL, Form
 from hrembed.data.locate import locate
-from hrembed.data.pairs import pairs_file
+from hrembed.data.pairs import KNOWN_AS, pairs_file
 from hrembed.data.personal import CANNOT_SEE, Finder
 from hrembed.data.redact import (
     Placeholders,
@@ -103,28 +103,36 @@ def scan(
     findings: Path,
     progress: Progress,
     name_columns: Sequence[str] = (),
+    form: Form = AS_USUAL,
 ) -> PersonalCounts:
     """Count the personal data of a table, and list where it stands, never what it is.
 
     Args:
-        path: The table; of a pairs file the fields are `("anchor", "positive")`.
+        path: The table; texts of pairs may have their other usual names, and be lists.
         fields: Columns to look at, where the table has them.
         section: What counts as personal data.
         findings: Parquet file for row, column, type, start and end of each finding.
         progress: Receives progress updates.
         name_columns: Columns with names, which are looked for in the fields.
+        form: Details of the table.
 
     Raises:
         DataError: A row cannot be read, the file is empty, has none of the columns, or lacks a name column.
         ConfigError: A region or the encoding is unknown.
     """
-    finder, rows, _ = _survey(path, fields, section, Form(), name_columns)
+    finder, rows, _ = _survey(path, fields, section, form, name_columns, KNOWN_AS)
     with findings_sink(findings) as add, progress.bar("Looking for personal data", rows) as advance:
-        return scan_file(path, Reader(finder, fields, add, _every_few_rows(advance), name_columns), Form())
+        reader = Reader(finder, fields, add, _every_few_rows(advance), name_columns, lists=True)
+        return scan_file(path, reader, form, KNOWN_AS)
 
 
 def _survey(
-    path: Path, fields: Sequence[str], section: PersonalSection, form: Form, name_columns: Sequence[str]
+    path: Path,
+    fields: Sequence[str],
+    section: PersonalSection,
+    form: Form,
+    name_columns: Sequence[str],
+    known_as: Mapping[str, Sequence[str]] = {},
 ) -> tuple[Finder, int, tuple[str, ...]]:
     """Read a table once: make a finder that knows its ordinary words, count its rows, and list columns not read.
 
@@ -133,10 +141,12 @@ def _survey(
         ConfigError: A region or the encoding is unknown.
     """
     if "name" not in section.types:
-        return Finder(section.types, section.regions), *survey(path, fields, lambda text: None, form, name_columns)
+        return Finder(section.types, section.regions), *survey(
+            path, fields, lambda text: None, form, name_columns, known_as
+        )
     vocabulary = ordinary_words()
     finder = Finder(section.types, section.regions, vocabulary, given_names(), vocabulary.so_far())
-    return finder, *survey(path, fields, vocabulary.add, form, name_columns)
+    return finder, *survey(path, fields, vocabulary.add, form, name_columns, known_as)
 
 
 def table(counts: PersonalCounts) -> list[dict[str, str]]:

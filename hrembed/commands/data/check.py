@@ -12,7 +12,16 @@ from hrembed.data.leaks import MATCHES, PARTS, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
 from hrembed.data.negatives import false_negatives
-from hrembed.data.pairs import PAIRS, RELATED, pairs_file, read_pairs, read_related, write_pairs, write_related
+from hrembed.data.pairs import (
+    PAIRS,
+    RELATED,
+    pairs_file,
+    read_pairs,
+    read_related,
+    text_columns,
+    write_pairs,
+    write_related,
+)
 from hrembed.data.personal import CANNOT_SEE
 from hrembed.data.read import read_every_split
 from hrembed.errors import DataError
@@ -127,7 +136,8 @@ def _count_personal(config: DataCheckConfig, run: Run, file: Path) -> PersonalCo
     if not config.personal:
         return None
     findings = run.path / FINDINGS
-    return scan(file, ("anchor", "positive"), config.personal_data, findings, run.progress, config.name_columns)
+    form = form_of(config)
+    return scan(file, text_columns(file, form), config.personal_data, findings, run.progress, config.name_columns, form)
 
 
 def _write_fixed(
@@ -218,7 +228,7 @@ def _tables(record: DataCheckRecord) -> dict[str, list[dict[str, str]]]:
         ],
     }
     if record.personal is not None:
-        tables["Personal data in anchors and positives"] = table(record.personal)
+        tables["Personal data in the texts of pairs"] = table(record.personal)
     return tables
 
 

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hrembed.data import esco, onet
 from hrembed.data.archive import Release
+from hrembed.data.cells import Row
 from hrembed.data.columns import track_columns
 from hrembed.data.download import by_hand, download
 from hrembed.data.hub import hub_rows
 from hrembed.data.layout import Form
 from hrembed.data.locate import locate
-from hrembed.data.pairs import COLUMNS, KNOWN_AS, NEGATIVE, PAIRS, RELATED, is_pair_column, pair_sink, write_related
+from hrembed.data.pairs import (
+    COLUMNS,
+    KNOWN_AS,
+    NEGATIVE,
+    PAIRS,
+    RELATED,
+    is_pair_column,
+    pair_sink,
+    refuse_scored,
+    write_related,
+)
 from hrembed.data.rows import read_rows
 from hrembed.data.table import REJECTED, import_table
 from hrembed.data.taxonomy import Counts, pairs_of
@@ -34,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig
-    from hrembed.data.cells import Problem, Row
+    from hrembed.data.cells import Problem
     from hrembed.data.pairs import PairColumn
     from hrembed.data.table import Imported
     from hrembed.data.taxonomy import Concept, Source
@@ -191,7 +202,15 @@ def _table_rows(
         return track_columns(rows, Path(config.source), used)
     path = locate(config.source)
     run.add_input("table", path)
-    return track_columns(read_rows(path, wanted, form, KNOWN_AS), path, used)
+    return track_columns(_without_scores(read_rows(path, wanted, form, KNOWN_AS), path, form), path, used)
+
+
+def _without_scores(rows: Iterator[Row | Problem], file: Path, form: Form) -> Iterator[Row | Problem]:
+    """Pass rows on, and refuse two sentences with a score, as training does: a low one would become a good pair."""
+    for row in rows:
+        if isinstance(row, Row):
+            refuse_scored(row, file, form)
+        yield row
 
 
 def _judge(imported: Imported, config: ImportTableConfig, run: Run) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hrembed.commands.finetune.prepare import Prepared
     from hrembed.commands.finetune.train import Trainings
-    from hrembed.config.finetune import FinetuneConfig
+    from hrembed.config.finetune import FinetuneConfig, SourceSection
     from hrembed.records.finetune import FinetuneRecord, Preflight
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
@@ -117,7 +117,20 @@ def launch_preflight(config: FinetuneConfig, workspace: Workspace) -> CommandRes
 
 
 def _pinned(config: FinetuneConfig, workspace: Workspace) -> FinetuneConfig:
-    return config.model_copy(update={"model": pinned(config.model, workspace)})
+    """Put the id of the newest training in place of `run:latest`, also where a source names it."""
+    sources = tuple(_pinned_source(source, workspace) for source in config.sources)
+    return config.model_copy(update={"model": pinned(config.model, workspace), "sources": sources})
+
+
+def _pinned_source(source: SourceSection, workspace: Workspace) -> SourceSection:
+    loss, mine = source.loss, source.mine
+    for name in ("teacher", "guide"):
+        model = getattr(loss, name, None)
+        if model is not None:
+            loss = loss.model_copy(update={name: pinned(model, workspace)})
+    if mine is not None and mine.model is not None:
+        mine = mine.model_copy(update={"model": pinned(mine.model, workspace)})
+    return source.model_copy(update={"loss": loss, "mine": mine})
 
 
 def _open(

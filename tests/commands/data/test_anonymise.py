@@ -439,6 +439,26 @@ def test_check_counts_names_of_columns_in_training_texts(tmp_path, capsys):
     assert found == {"[]": 0, "[who]": 2}
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "settings"),
+    [
+        ("rows.csv", "query,document\nad,write to a@example.org\n", ()),
+        ("rows.csv", "anchor;positive;negative_1\nad;text;write to a@example.org\n", ()),
+        ("rows.jsonl", '{"query": "ad", "pos": ["text", "write to a@example.org"], "neg": ["none"]}\n', ()),
+        ("rows.jsonl", '{"anchor": "ad", "positive": "text", "negative": ["none", "a@example.org"]}\n', ()),
+        ("rows.csv", "titel|text\nad|écrire à a@example.org\n", ("columns={anchor: titel, positive: text}",)),
+    ],
+)
+def test_check_looks_at_all_texts_of_pairs_whatever_their_columns_are_called(tmp_path, name, content, settings):
+    path = tmp_path / name
+    path.write_text(content, encoding="cp1252")
+    sets = ["personal=true", "against=[]", "encoding=cp1252", *settings]
+    command = ["data", "check", str(path), "--runs-dir", str(tmp_path / "runs"), "--quiet"]
+    assert main([*command, *(part for each in sets for part in ("--set", each))]) in {0, 3}
+    (run,) = (tmp_path / "runs" / "data-check").iterdir()
+    assert metrics(run)["personal"]["findings"] == 1
+
+
 def test_the_result_says_what_cannot_be_found_and_what_was_not_read(jsonl, tmp_path, capsys):
     assert main(["data", "anonymise", str(jsonl), "--runs-dir", str(tmp_path / "runs")]) == 0
     shown = " ".join(capsys.readouterr().out.split())

@@ -226,3 +226,12 @@ def test_lists_and_numbered_negatives_are_imported(capsys, tmp_path):
         ("Cares", ("Baker", "Chef")), ("Nurses", ("Baker", "Chef")),
     ]  # fmt: skip
     assert (counts["rows"], counts["pairs"]) == (1, 2)
+
+
+def test_scored_sentences_become_no_pairs_unless_the_texts_are_named(capsys, tmp_path):
+    file = tmp_path / "sts.csv"
+    file.write_text("sentence1,sentence2,score\na,b,0.9\nc,d,0.1\n", encoding="utf-8")
+    _, _, said = run(capsys, tmp_path, "table", str(file), code=3)
+    assert "sts.csv" in said
+    assert "score" in said
+    run(capsys, tmp_path, "table", str(file), "--set", "columns={anchor: sentence1, positive: sentence2}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hrembed.commands.finetune import enrich as enriching
+from hrembed.commands.finetune import run as running
 from hrembed.commands.finetune.enrich import enrich
 from hrembed.commands.finetune.run import run_finetune, run_preflight
 from hrembed.commands.finetune.sources import open_sources
@@ -126,6 +127,25 @@ def test_hard_negatives_count_in_every_loss_that_takes_them(tiny_model, task, tm
             model.eval()
             losses.append(float(batch_loss(model, plan, [0, 5, 10]).detach()))
         assert losses[1] > losses[0] + 0.05, loss.name
+
+
+def test_the_newest_training_is_pinned_wherever_a_source_names_it(tiny_model, task, tmp_path: Path, pairs, monkeypatch):
+    def pin(section: ModelSection, _: Workspace) -> ModelSection:
+        return section.model_copy(update={"ref": section.ref.replace("latest", "20260101T000000Z-0")})
+
+    monkeypatch.setattr(running, "pinned", pin)
+    newest = ModelSection(ref="run:latest")
+    distilled = EmbeddingDistillationLoss(name="embedding-distillation", teacher=newest)
+    sources = (
+        SourceSection(path=str(pairs), mine=MineSection(model=newest)),
+        SourceSection(path=str(pairs), loss=GistLoss(name="gist", guide=newest)),
+        SourceSection(path=str(pairs), loss=distilled),
+        SourceSection(path=str(pairs), loss=MarginMseLoss(name="margin-mse")),
+    )
+    config = running._pinned(config_of(tiny_model, task, *sources), Workspace(tmp_path / "runs"))
+    assert "run:latest" not in config.model_dump_json()
+    assert config.model_dump_json().count("run:20260101T000000Z-0") == 3
+    assert config.sources[3].loss.teacher is None
 
 
 def test_a_guide_looks_at_the_hard_negative_too(tiny_model, task, tmp_path: Path, pairs):
