@@ -1,6 +1,7 @@
 """Write the documents that are generated from the code: `python tools/write_docs.py`.
 
-`docs/config.md` is the reference of all settings, `docs/schema/` holds a JSON Schema for each config and each record.
+`docs/config.md` is the reference of all settings, `docs/schema/` holds a JSON Schema for each config and each record,
+`docs/ci/` the workflows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
+from hrembed.commands.init.project import WHEEL, ci_text
 from hrembed.commands.schema import names, schema_text
 from hrembed.config.schema import SCHEMAS
 from hrembed.files import write_text
@@ -17,6 +19,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hrembed.commands.init.project import Ci
     from pydantic.fields import FieldInfo
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -36,6 +41,7 @@ _OF_TABLES = {
     "delimiter": "Delimiter of text files; null recognises it.",
     "encoding": "Their encoding; UTF-16 is recognised.",
 }
+_CI: Mapping[Ci, str] = {"github": "github-actions.yml", "gitlab": "gitlab-ci.yml"}
 _FEW = 2  # a section of so few keys is written out wherever it stands
 _LONGEST = 380  # of a row that several keys share
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -237,8 +243,15 @@ def _differing(value: Any) -> str:
     return f"`{text}`" if len(text) < 100 else "see the config that ships"
 
 
+def ci_files() -> dict[str, str]:
+    """Write the workflows for CI systems, as `hrembed init --preset ci` does."""
+    return {name: ci_text(ci, "ci", "minilm", WHEEL) for ci, name in _CI.items()}
+
+
 if __name__ == "__main__":
     write_text(DOCS / "config.md", reference())
+    for name, text in ci_files().items():
+        write_text(DOCS / "ci" / name, text)
     for file in (DOCS / "schema").glob("*.json"):
         file.unlink()
     for name in names():

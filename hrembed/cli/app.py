@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli import compare, configs, data, doctor, finetune, runs, schema, select
+from hrembed.cli import compare, configs, data, doctor, finetune, init, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.cli.groups import GroupedCommands
 from hrembed.cli.streams import discard_rest, guarded
@@ -105,6 +105,7 @@ for _name, _row in COMMANDS.items():
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 configs.add_to(app)
+init.add_to(app)
 schema.add_to(app)
 doctor.add_to(app)
 

@@ -7,7 +7,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS = {
-    "Start": ("demo", "doctor"),
+    "Start": ("init", "demo", "doctor"),
     "Prepare data": ("data",),
     "Choose and train a model": ("select", "finetune", "decision", "retrain"),
     "Measure": ("eval", "bias-audit", "compare"),

@@ -36,7 +36,9 @@ HEAVY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([*words(key), "--help"] for key in SCHEMAS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["init", "--help"], *([*words(key), "--help"] for key in SCHEMAS)], ids=" ".join
+)
 def test_help_imports_nothing_heavy(argv):
     code = (
         f"import sys; from hrembed.cli.app import main; main({argv!r}); print(','.join(sys.modules), file=sys.stderr)"

@@ -1,0 +1,1 @@
+"""`hrembed init`: a small project from a look at the files."""
