@@ -24,6 +24,27 @@ if TYPE_CHECKING:
 SCORES = range(6)
 
 
+SEPARATOR = " ||| "
+
+
+class Passage(NamedTuple):
+    """A passage, and two ways to ask for it.
+
+    Attributes:
+        topic: What it is about.
+        id: Its title in lower case, with hyphens.
+        question: A question that it answers.
+        phrase: What somebody might type to find it, in other words.
+        text: Its title and one or two sentences.
+    """
+
+    topic: str
+    id: str
+    question: str
+    phrase: str
+    text: str
+
+
 class ScoredPair(NamedTuple):
     """A pair of sentences, and how alike people find them.
 
@@ -43,13 +64,16 @@ class ScoredPair(NamedTuple):
 def build(folder: Path) -> Counter[str]:
     """Write the task `questions` and the scored pairs `similar` beside `folder/source`.
 
+    The task joins the questions with distractors and the passages, so that each is searched among the texts of both.
+
     Returns:
         Number of rows written, by file.
 
     Raises:
-        DataError: An id or a text stands twice in the sources, or a score is not a whole number from 0 to 5.
+        DataError: An id or a text stands twice in the sources, a line of passages has not three parts, or a score is
+            not a whole number from 0 to 5.
     """
-    task = read_questions(folder / "source" / "questions")
+    task = join(read_questions(folder / "source" / "questions"), read_passages(folder / "source" / "passages"))
     pairs = read_pairs(folder / "source" / "similar")
     texts = [text.text for text in (*task.queries, *task.documents)]
     texts += [text for pair in pairs for text in (pair.first, pair.second)]
@@ -86,6 +110,53 @@ def read_questions(folder: Path) -> Task:
             if kind in row
         ),
         qrels={row["id"]: {f"{row['id']}-answer": 1} for _, row in rows},
+    )
+
+
+def read_passages(folder: Path) -> list[Passage]:
+    """Read the passages, one a line under the `# topic` above it: `question ||| phrase ||| Title. Sentences.`.
+
+    Raises:
+        DataError: A line has not three parts.
+    """
+    passages: list[Passage] = []
+    for path in sorted(folder.glob("*.txt")):
+        topic = ""
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.startswith("# "):
+                topic = line.removeprefix("# ")
+            elif line:
+                parts = line.split(SEPARATOR)
+                if len(parts) != 3:
+                    raise DataError(
+                        f"{path.name}, line {number}: this is not 'question{SEPARATOR}phrase{SEPARATOR}text'"
+                    )
+                question, phrase, text = parts
+                passages.append(
+                    Passage(topic, normalise(text.partition(".")[0]).replace(" ", "-"), question, phrase, text)
+                )
+    return passages
+
+
+def join(task: Task, passages: Iterable[Passage]) -> Task:
+    """Add the passages, each as the one relevant document of its question and of its phrase.
+
+    Raises:
+        DataError: Two queries share an id.
+    """
+    queries, documents, qrels = list(task.queries), list(task.documents), dict(task.qrels)
+    for of in passages:
+        answer = f"{of.id}-answer"
+        documents.append(Text(answer, of.text, of.topic))
+        for id_, query in ((of.id, of.question), (f"{of.id}-phrase", of.phrase)):
+            queries.append(Text(id_, query, of.topic))
+            qrels[id_] = {answer: 1}
+    _refuse_twice("id", [query.id for query in queries])
+    return Task(
+        name=task.name,
+        queries=tuple(sorted(queries, key=lambda query: query.id)),
+        documents=tuple(sorted(documents, key=lambda document: document.id)),
+        qrels=dict(sorted(qrels.items())),
     )
 
 

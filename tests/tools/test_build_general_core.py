@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from bm25s.stopwords import STOPWORDS_EN_PLUS
+from hrembed.data.near_duplicates import Near, near_matches
 from hrembed.data.read import read_task
 from hrembed.errors import DataError
 from hrembed.text import normalise
 from places import DATA
 
-from build_general_core import build
+from build_general_core import build, read_passages, read_questions
 from build_hr_core import read_occupations
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
 CORE = DATA / "general-core"
 TASK = read_task(CORE / "questions")
+HARD = read_questions(CORE / "source" / "questions")  # those with distractors
+PASSAGES = read_passages(CORE / "source" / "passages")
 PAIRS = [json.loads(line) for line in (CORE / "similar" / "test.jsonl").read_text(encoding="utf-8").splitlines()]
 DOCUMENTS = {document.id: document for document in TASK.documents}
 ANSWERS = {query.id: next(iter(TASK.qrels[query.id])) for query in TASK.queries}
+MAIN = {query.id for query in TASK.queries} - {f"{passage.id}-phrase" for passage in PASSAGES}
 DISTRACTORS = {query.id: f"{query.id}-distractor" for query in TASK.queries if f"{query.id}-distractor" in DOCUMENTS}
 SENTENCES = [row[key] for row in PAIRS for key in ("sentence1", "sentence2")]
 TEXTS = [*(text.text for text in (*TASK.queries, *TASK.documents)), *SENTENCES]
@@ -55,11 +59,13 @@ def shared(question: str, document: str) -> float:
 
 
 def test_it_is_as_large_as_promised():
-    assert len(TASK.queries) >= 160
-    assert 0.45 <= len(DISTRACTORS) / len(TASK.queries) <= 0.55
-    assert len(TASK.documents) == len(TASK.queries) + len(DISTRACTORS)
+    assert len(HARD.queries) + len(PASSAGES) >= 1_000
+    assert len(TASK.queries) == len(HARD.queries) + 2 * len(PASSAGES)
+    assert 0.45 <= len(DISTRACTORS) / len(HARD.queries) <= 0.55
+    assert len(TASK.documents) == len(HARD.queries) + len(PASSAGES) + len(DISTRACTORS)
+    assert len({query.group for query in TASK.queries}) >= 80
     assert len(PAIRS) >= 160
-    topics = Counter(query.group for query in TASK.queries)
+    topics = Counter(query.group for query in HARD.queries)
     assert len(topics) >= 20
     assert set(topics.values()) == {8}
     assert Counter(row["group"] for row in PAIRS) == dict.fromkeys(topics, 9)
@@ -70,15 +76,29 @@ def test_no_id_and_no_text_stands_twice():
     assert [text for text, count in Counter(map(normalise, TEXTS)).items() if count > 1] == []
 
 
+def test_nearly_equal_items_count_once_for_there_are_none():
+    """A whole item decides, question and passage: 'What is a yurt?' and 'What is a kilt?' are not one."""
+    questions = {query.id: query.text for query in TASK.queries}
+    items = [normalise(f"{text} {DOCUMENTS[ANSWERS[key]].text}") for key, text in questions.items() if key in MAIN]
+    for texts in (items, [normalise(text.text) for text in TASK.documents]):
+        assert list(near_matches(texts, texts, Near(4, 0.34), lambda *_: None)) == []
+
+
 def test_every_question_has_its_answer_and_that_alone_as_relevant():
     for query in TASK.queries:
-        assert TASK.qrels[query.id] == {f"{query.id}-answer": 1}
-        assert {DOCUMENTS[key].group for key in DOCUMENTS if key.startswith(f"{query.id}-")} == {query.group}
+        answer = query.id.removesuffix("-phrase") if query.id not in MAIN else query.id
+        assert TASK.qrels[query.id] == {f"{answer}-answer": 1}
+        assert DOCUMENTS[f"{answer}-answer"].group == query.group
+    for key, other in DISTRACTORS.items():
+        assert DOCUMENTS[other].group == DOCUMENTS[ANSWERS[key]].group
 
 
 def test_texts_are_as_long_as_promised():
-    assert {d.id: len(d.text.split()) for d in TASK.documents if not 25 <= len(d.text.split()) <= 60} == {}
-    assert all(query.text.endswith("?") and 3 <= len(query.text.split()) <= 20 for query in TASK.queries)
+    assert {d.id: len(d.text.split()) for d in HARD.documents if not 25 <= len(d.text.split()) <= 60} == {}
+    assert {of.id: of.text for of in PASSAGES if not 10 <= len(of.text.split()) <= 60} == {}
+    asked = {query.text for query in TASK.queries} - {of.phrase for of in PASSAGES}
+    assert [text for text in asked if not text.endswith("?") or not 3 <= len(text.split()) <= 20] == []
+    assert [of.phrase for of in PASSAGES if of.phrase.endswith((".", "?")) or len(of.phrase.split()) > 12] == []
     assert all(text.endswith((".", "?")) and 3 <= len(text.split()) <= 20 for text in SENTENCES)
 
 
@@ -105,7 +125,7 @@ def test_pairs_cannot_be_scored_by_counting_shared_words():
 
 
 def test_answers_hardly_repeat_their_question_but_distractors_do():
-    questions = {query.id: query.text for query in TASK.queries}
+    questions = {query.id: query.text for query in HARD.queries}
     answers = [shared(text, DOCUMENTS[ANSWERS[key]].text) for key, text in questions.items()]
     distractors = [shared(questions[key], DOCUMENTS[other].text) for key, other in DISTRACTORS.items()]
     assert sum(answers) / len(answers) < 0.1
@@ -117,7 +137,10 @@ def test_a_lexical_search_does_not_solve_it():
     from hrembed.models.lexical import Bm25
     from hrembed.scoring.retrieval import score_task
 
-    assert score_task(Bm25(), TASK, ["ndcg@10"])["ndcg@10"].mean() < 0.2
+    values = score_task(Bm25(), TASK, ["ndcg@10"])["ndcg@10"]
+    hard = {query.id for query in HARD.queries}
+    assert values[[query.id in hard for query in TASK.queries]].mean() < 0.2
+    assert values[[query.id.endswith("-phrase") for query in TASK.queries]].mean() < 0.5
 
 
 def test_building_it_again_gives_the_same_bytes(tmp_path: Path):
@@ -153,3 +176,21 @@ def test_a_broken_source_is_refused(tmp_path: Path, change, message):
     with pytest.raises(DataError, match=message):
         build(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("Why? ||| Because.", "a.txt, line 2: this is not"),
+        (
+            "Why is it red? ||| colour of rust ||| Rust. It is iron.\nWhy? ||| red iron ||| Rust. So.",
+            "this id stands twice",
+        ),
+    ],
+)
+def test_a_broken_line_of_passages_is_refused(tmp_path: Path, line, message):
+    shutil.copytree(CORE / "source" / "questions", tmp_path / "source" / "questions")
+    (tmp_path / "source" / "passages").mkdir()
+    (tmp_path / "source" / "passages" / "a.txt").write_text(f"# metals\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        build(tmp_path)
