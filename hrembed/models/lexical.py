@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from hrembed.errors import ModelError
+from hrembed.version import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Bm25:
     @property
     def identity(self) -> str:
         """Name and version of the implementation."""
-        return f"bm25s {version('bm25s')} NFC"
+        return f"bm25s {version_of('bm25s')} NFC"
 
     source = identity
 
@@ -120,7 +120,7 @@ class TfIdf:
     @property
     def identity(self) -> str:
         """Name and version of the implementation."""
-        return f"scikit-learn {version('scikit-learn')} tf-idf 1-2 sublinear NFC"
+        return f"scikit-learn {version_of('scikit-learn')} tf-idf 1-2 sublinear NFC"
 
     source = identity
 
