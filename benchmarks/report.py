@@ -93,7 +93,7 @@ def main(out: Path) -> None:
         clocked = [row for result, _ in own for row in result["rows"] if "shares" in row]
         own = [(result, short) for result, short in own if "shares" not in result["rows"][0]]
         head = "| what | against | asked for | measured | more |\n|---|---|---|---|---|"
-        rows = [_row(row, result, short) for result, short in own for row in result["rows"]]
+        rows = [_row(row, result, short) for result, short in own for row in result["rows"] if "value" in row]
         parts += [machine, *(["\n".join([head, *rows])] if rows else [])]
         if clocked:
             parts += [CLOCKED.strip(), "\n".join([_head(clocked), *(_shares(row, clocked) for row in clocked)])]

@@ -44,6 +44,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
     "lexical": {
         "bm25": "hrembed.models.lexical:Bm25",
         "tfidf": "hrembed.models.lexical:TfIdf",
+        "char-tfidf": "hrembed.models.lexical:CharTfIdf",
     },
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -258,6 +258,33 @@ class Backend(Protocol):
         """Embed at most `batch_size` texts with a prompt in front, shape (n, dim), not yet of unit length.
 
         An empty prompt means the model's own for this side, where it has one.
+
+        Raises:
+            ModelError: The vectors cannot be had, all or none.
+        """
+        ...
+
+
+@runtime_checkable
+class WindowBackend(Backend, Protocol):
+    """A backend that knows the tokens of a text, not only its vector."""
+
+    def embed_windows(
+        self, texts: Sequence[str], side: Side, prompt: str, widths: Sequence[int]
+    ) -> tuple[Floats, Ints]:
+        """Embed every window of neighbouring tokens of at most `batch_size` texts, each text in one pass.
+
+        A window is the mean of its tokens, gone through what follows the pooling. Special tokens and those of the
+        prompt stand in no window. Where a text has fewer tokens than a width, its whole vector takes the place.
+
+        Args:
+            texts: One or more.
+            side: As in `embed`.
+            prompt: As in `embed`.
+            widths: Tokens of a window, one width or several.
+
+        Returns:
+            Windows text after text, shape (windows, dim), not yet of unit length; windows of each text, shape (n,).
 
         Raises:
             ModelError: The vectors cannot be had, all or none.

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _HEAD = """# Settings
 
-Generated from `hrembed/config/` by `make docs`. Every key may also be given as `--set key.path=value`; items of a list
-are addressed by position (`--set models.0.ref=bm25`). The settings of all commands may stand in one `hrembed.yaml` of
-the folder where they are started: `eval` reads its section `eval`, `bias-audit` reads `audit`, `data split` reads
-`split` below `data`. Where a run is meant, `run:COMMAND/ID/FILE` names what lies in its folder; ID may be `latest` or
-the start of an id, which the config of the new run then holds in full. A section that stands in several places is
-described once, in the [last part](#shared-sections); where its defaults differ, the row that names it says so.
+Generated from `hrembed/config/` by `make docs`. Every key may also be given as `--set key.path=value`; items of a \
+list are addressed by position (`--set models.0.ref=bm25`). The settings of all commands may stand in one \
+`hrembed.yaml` of the folder where they are started: `eval` reads its section `eval`, `bias-audit` reads `audit`, \
+`data split` reads `split` below `data`. Where a run is meant, `run:COMMAND/ID/FILE` names what lies in its folder; \
+ID may be `latest` or the start of an id, which the config of the new run then holds in full. A section that stands \
+in several places is described once, in the [last part](#shared-sections); where its defaults differ, the row that \
+names it says so.
 """
 _TABLE = "| key | type | default | meaning |\n|---|---|---|---|"
 # Settings that stand side by side wherever a table is read share a row.

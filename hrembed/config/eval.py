@@ -103,7 +103,7 @@ class EvalConfig(Section):
         min_length=1,
         description="Models; the first is the reference of all comparisons.",
     )
-    baselines: tuple[Literal["bm25", "tfidf"], ...] = Field(
+    baselines: tuple[Literal["bm25", "tfidf", "char-tfidf"], ...] = Field(
         default=("bm25", "tfidf"), description="Lexical baselines that are scored as well."
     )
     tasks: tuple[TaskSection, ...] = Field(default=(TaskSection(),), min_length=1, description="Tasks.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, check_plain_score
 from hrembed.config.section import Section
 from hrembed.records.export import ExportFormat
 
@@ -45,6 +45,8 @@ class ExportConfig(Section):
     calibration_texts: int = Field(default=300, ge=2, le=100_000, description="Size of their seeded sample.")
     seed: int = Field(default=13, ge=0, description="Seed of that sample.")
     bootstrap: BootstrapSection = BootstrapSection()
+
+    _model = field_validator("model")(check_plain_score)
 
     @model_validator(mode="after")
     def _whole_numbers_come_from_float32(self) -> ExportConfig:

@@ -27,6 +27,7 @@ from hrembed.config.parts import (
     BootstrapSection,
     ModelSection,
     TaskSection,
+    check_plain_score,
     checked_metric,
     known_columns,
 )
@@ -128,6 +129,8 @@ class GistLoss(Loss):
         le=2,
         description="Drop negatives whose cosine, by the guide, is above that of the positive minus this margin.",
     )
+
+    _guide = field_validator("guide")(check_plain_score)
 
 
 class SourceSection(Section):
@@ -270,6 +273,7 @@ class FinetuneConfig(Section):
     proof: ProofSection = ProofSection()
     bootstrap: BootstrapSection = BootstrapSection()
 
+    _model = field_validator("model")(check_plain_score)
     _metric = field_validator("metric")(checked_metric)
 
     @model_validator(mode="after")

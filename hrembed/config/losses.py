@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.parts import ModelSection
+from hrembed.config.parts import ModelSection, check_plain_score
 from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
@@ -15,10 +15,10 @@ NOT_PAIRS = {"batch-hard", "cosent", "invariance"}  # their rows are labelled te
 
 
 def check_vectors(section: ModelSection | None) -> ModelSection | None:
-    """Refuse a model that gives no vectors."""
+    """Refuse a model that gives no vectors, or is asked for more than those."""
     if section is not None and not parse_ref(section.ref).has_vectors:
         raise ValueError(f"'{section.ref}' gives no vectors; name a model with embeddings")
-    return section
+    return None if section is None else check_plain_score(section)
 
 
 class Loss(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,8 +14,9 @@ from hrembed.errors import ConfigError
 from hrembed.files import user_path
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
+from hrembed.records.manifest import LexicalKind, Scoring
 from hrembed.registry import names, nearest
-from hrembed.types import TitleSides
+from hrembed.types import Side, TitleSides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,6 +80,154 @@ class EndpointSection(Section):
         return value
 
 
+COLUMNS: dict[str, str] = Field(
+    default={},
+    description="Name of a column here: its name in the file, as `{anchor: title}`; others are found by "
+    "their own or another usual name.",
+)
+DELIMITER: str | None = Field(
+    default=None, min_length=1, max_length=1, description="Between cells; null recognises it."
+)
+ENCODING: str = Field(default="utf-8", description="Encoding of text files; UTF-16 is known by its byte-order mark.")
+
+
+class _Table(Protocol):
+    @property
+    def columns(self) -> Mapping[str, str]: ...
+    @property
+    def delimiter(self) -> str | None: ...
+    @property
+    def encoding(self) -> str: ...
+
+
+def form_of(section: _Table) -> Form:
+    """How the tables of a section are to be read."""
+    return Form(section.delimiter, encoding=section.encoding, columns=section.columns)
+
+
+def known_columns(columns: dict[str, str], known: Sequence[str]) -> dict[str, str]:
+    """Return names of columns; a `ValueError` says which of them nobody would read."""
+    for column in columns:
+        if column not in known:
+            raise ValueError(f"nothing reads a column '{column}'{nearest(column, known)}; known: {', '.join(known)}")
+    return columns
+
+
+PAIR_COLUMNS = ("anchor", "positive", "group", "family", "anchor_id", "positive_id", "kind", "negative")
+SCORED_COLUMNS = ("sentence1", "sentence2", "score")
+TASK_COLUMNS = ("_id", "text", "title", "group", "query-id", "corpus-id", *SCORED_COLUMNS, "label", "split")
+
+
+class TaskSection(Section):
+    """A task: a folder in BEIR layout, a file of rows, or a task of mteb."""
+
+    path: str = Field(
+        default="shipped:hr-core/test/ad-profile",
+        description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; file with `sentence1`, `sentence2`, "
+        "`score` or `text`, `label`; `shipped:NAME` for one of ours; `mteb:NAME` for a task or benchmark of mteb.",
+    )
+    split: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the qrels file without `.tsv`, or the split of the rows that are scored; null when "
+        "there is "
+        "only one.",
+    )
+    kind: Literal["auto", "retrieval", "reranking", "similarity", "classification", "clustering"] = Field(
+        default="auto", description="Kind of task; `auto` infers it from the files (clustering must be named)."
+    )
+    text: str = Field(default="text", min_length=1, description="Text column (classification, clustering).")
+    label: str = Field(default="label", min_length=1, description="Label column (classification, clustering).")
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
+    exclude_self: bool | None = Field(
+        default=None,
+        description="Leave a document with the id of the query out of its ranking, as BEIR and mteb do; null does so "
+        "where the query is that document and is not judged as its own answer.",
+    )
+    instruction: str = Field(default="", description="Task instruction, for prompts that contain `{instruction}`.")
+
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, TASK_COLUMNS))
+
+
+_WIDEST = 64  # tokens of a window; wider ones are nearly whole sentences, and their tokens are gathered in memory
+
+
+class ScoreSection(Section):
+    """How queries and documents are compared: whole vectors, unless one of these is set."""
+
+    windows: tuple[int, ...] | Literal["auto"] = Field(
+        default=(),
+        description="Tokens of a window, as `[3, 4]`: a text scores as its best window does, for sentences that name "
+        "several things; needs a model with mean pooling that runs here. `auto` chooses on `dev`.",
+    )
+    side: Side = Field(default="query", description="Whose texts are divided into windows.")
+    lexical: float | Literal["auto"] = Field(
+        default=0.0, description="Weight of a lexical part that is added to the cosine; `auto` chooses on `dev`."
+    )
+    lexical_kind: LexicalKind = Field(
+        default="char-tfidf",
+        description="`char-tfidf` (cosine of weighted letters, 0 to 1) or `bm25` (divided by the query's highest "
+        "score).",
+    )
+    dev: TaskSection | None = Field(
+        default=None, description="Retrieval task for `auto`, none of whose queries is in a task that is reported."
+    )
+    metric: str = Field(default="map", description="Metric for `auto`.")
+
+    _metric = field_validator("metric")(checked_metric)
+
+    @classmethod
+    def of(cls, scoring: Scoring) -> ScoreSection:
+        """The settings that score so."""
+        used = {"windows": scoring.windows, "lexical": scoring.lexical}
+        side = {"side": scoring.side} if scoring.windows else {}
+        kind = {"lexical_kind": scoring.lexical_kind} if scoring.lexical else {}
+        return cls.model_validate({**used, **side, **kind})
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether whole vectors are compared, and nothing else."""
+        return not self.windows and not self.lexical
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be chosen."""
+        return "auto" in (self.windows, self.lexical)
+
+    @field_validator("windows")
+    @classmethod
+    def _each_once(cls, value: tuple[int, ...] | Literal["auto"]) -> tuple[int, ...] | Literal["auto"]:
+        if value == "auto":
+            return value
+        if any(not 1 <= width <= _WIDEST for width in value):
+            raise ValueError(f"a window has 1 to {_WIDEST} tokens")
+        return tuple(sorted(set(value)))
+
+    @field_validator("lexical")
+    @classmethod
+    def _weight(cls, value: float | Literal["auto"]) -> float | Literal["auto"]:
+        if value != "auto" and value < 0:
+            raise ValueError("a weight is 0 or more")
+        return value
+
+    @model_validator(mode="after")
+    def _all_used(self) -> ScoreSection:
+        if self.is_open and self.dev is None:
+            raise ValueError("`auto` chooses on a task that is not reported; name it as `dev`")
+        auto = "`windows: auto` or `lexical: auto`"
+        for key, used, needs in (
+            ("dev", self.is_open, auto),
+            ("metric", self.is_open, auto),
+            ("side", bool(self.windows), "`windows`"),
+            ("lexical_kind", bool(self.lexical), "`lexical`"),
+        ):
+            if not used and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"nothing reads `{key}` without {needs}")
+        return self
+
+
 class ModelSection(Section):
     """A model and how to load it. A reference or the path of a `pick.yaml` may stand in its place."""
 
@@ -87,7 +236,8 @@ class ModelSection(Section):
     ref: str = Field(
         default="minilm",
         description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL`, `wordllama`, `bm25`, "
-        "`tfidf` or `trec:PATH` (TREC run files of an earlier evaluation or of another system; `eval` only).",
+        "`tfidf`, `char-tfidf` or `trec:PATH` (TREC run files of an earlier evaluation or of another system; `eval` "
+        "only).",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
@@ -151,6 +301,7 @@ class ModelSection(Section):
         default=False, description="Run Python code that ships with the model. Only for sources you trust."
     )
     endpoint: EndpointSection = EndpointSection()
+    score: ScoreSection = ScoreSection()
 
     _ref = field_validator("ref")(checked_ref)
 
@@ -178,6 +329,25 @@ class ModelSection(Section):
             raise ValueError("OpenVINO's graphs are written from float32; leave `dtype` out")
         return self
 
+    @model_validator(mode="after")
+    def _something_to_score(self) -> ModelSection:
+        ref = parse_ref(self.ref)
+        if not self.score.is_plain and not ref.has_vectors:
+            raise ValueError(f"`score` is for models with vectors; `{self.ref}` has its own scores")
+        if self.score.windows and (ref.is_endpoint or ref.is_vector_table):
+            raise ValueError(
+                f"`{self.ref}` gives one vector for a text, so there are no windows of tokens to score; leave "
+                "`score.windows` out (`score.lexical` works with any model)"
+            )
+        return self
+
+
+def check_plain_score(section: ModelSection) -> ModelSection:
+    """Return a model that is used for its vectors alone; a `ValueError` refuses another scoring than their cosine."""
+    if not section.score.is_plain:
+        raise ValueError("only vectors are used here, so `score` would change nothing; leave it out")
+    return section
+
 
 def _picked(path: str) -> dict[str, Any]:
     """Read the section that `hrembed select` wrote; a `ValueError` says what is wrong with it."""
@@ -187,80 +357,6 @@ def _picked(path: str) -> dict[str, Any]:
         raise ValueError(f"'{path}' cannot be read: {getattr(err, 'strerror', None) or err}") from None
     except ConfigError as err:
         raise ValueError(str(err)) from None
-
-
-COLUMNS: dict[str, str] = Field(
-    default={},
-    description="Name of a column here: its name in the file, as `{anchor: title}`; others are found by "
-    "their own or another usual name.",
-)
-DELIMITER: str | None = Field(
-    default=None, min_length=1, max_length=1, description="Between cells; null recognises it."
-)
-ENCODING: str = Field(default="utf-8", description="Encoding of text files; UTF-16 is known by its byte-order mark.")
-
-
-class _Table(Protocol):
-    @property
-    def columns(self) -> Mapping[str, str]: ...
-    @property
-    def delimiter(self) -> str | None: ...
-    @property
-    def encoding(self) -> str: ...
-
-
-Name = TypeVar("Name", str, str | None)
-
-
-def form_of(section: _Table) -> Form:
-    """How the tables of a section are to be read."""
-    return Form(section.delimiter, encoding=section.encoding, columns=section.columns)
-
-
-def known_columns(columns: dict[str, Name], known: Sequence[str]) -> dict[str, Name]:
-    """Return names of columns; a `ValueError` says which of them nobody would read."""
-    for column in columns:
-        if column not in known:
-            raise ValueError(f"nothing reads a column '{column}'{nearest(column, known)}; known: {', '.join(known)}")
-    return columns
-
-
-PAIR_COLUMNS = ("anchor", "positive", "group", "family", "anchor_id", "positive_id", "kind", "negative")
-SCORED_COLUMNS = ("sentence1", "sentence2", "score")
-TASK_COLUMNS = ("_id", "text", "title", "group", "query-id", "corpus-id", *SCORED_COLUMNS, "label", "split")
-
-
-class TaskSection(Section):
-    """A task: a folder in BEIR layout, a file of rows, or a task of mteb."""
-
-    path: str = Field(
-        default="shipped:hr-core/test/ad-profile",
-        description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; file with `sentence1`, `sentence2`, "
-        "`score` or `text`, `label`; `shipped:NAME` for one of ours; `mteb:NAME` for a task or benchmark of mteb.",
-    )
-    split: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Name of the qrels file without `.tsv`, or the split of the rows that are scored; null when "
-        "there is "
-        "only one.",
-    )
-    kind: Literal["auto", "retrieval", "reranking", "similarity", "classification", "clustering"] = Field(
-        default="auto", description="Kind of task; `auto` infers it from the files (clustering must be named)."
-    )
-    text: str = Field(default="text", min_length=1, description="Text column (classification, clustering).")
-    label: str = Field(default="label", min_length=1, description="Label column (classification, clustering).")
-    columns: dict[str, str] = COLUMNS
-    delimiter: str | None = DELIMITER
-    encoding: str = ENCODING
-    exclude_self: bool | None = Field(
-        default=None,
-        description="Leave a document with the id of the query out of its ranking, as BEIR and mteb do; null does so "
-        "where the query is that document and is not judged as its own answer.",
-    )
-    instruction: str = Field(default="", description="Task instruction, for prompts that contain `{instruction}`.")
-
-    _columns = field_validator("columns")(lambda cls, value: known_columns(value, TASK_COLUMNS))
 
 
 class BootstrapSection(Section):

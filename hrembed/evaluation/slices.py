@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_SLICES = 30
 MIXED = "mixed"
+SHARED_WORDS = "shared-words"
 _NONE = "none"
 _SENIOR = ("senior", "sr", "snr", "lead", "head", "chief", "principal", "director", "vice president", "vp")
 _JUNIOR = ("junior", "jr", "jnr", "trainee", "apprentice", "apprenticeship", "intern", "internship", "entry level")
@@ -48,6 +49,8 @@ def slice_labels(task: Task, by: str) -> list[str | None]:
               BM25) that stand, letter for letter, in the relevant document that has most of them, rounded down to
               whole percent: `none`, `some (1-33 %)` (which also holds shares under 1 %), `half (34-66 %)`,
               `most (67-99 %)`, `all (100 %)`. No slice for a query without content words or relevant documents.
+            * `shared-words`: `shares a word`, where a content word (as in `overlap`) stands in any relevant document,
+              and `shares no word`.
             * `relevant`: number of relevant documents: `none`, `1`, `2-5`, `6 or more`.
             * `seniority`: whole English words such as `lead` or `trainee` in the query: `senior`, `junior`, `both`,
               `not said`. In long texts they may speak of somebody else, or be verbs.
@@ -119,16 +122,28 @@ def _words(lengths: Ints) -> str:
     return "1 word" if low == 1 else f"{low} words"
 
 
-def _overlap(task: Task) -> list[str | None]:
+def _shared_words(task: Task) -> list[tuple[int, int] | None]:
+    """Content words of each query that the relevant document with most of them has, and their number."""
     from bm25s.stopwords import STOPWORDS_EN
 
     text_of = {document.id: document.text for document in task.documents}
-    labels: list[str | None] = []
+    counts: list[tuple[int, int] | None] = []
     for query in task.queries:
         words = set(normalise(query.text).split()) - set(STOPWORDS_EN)
         shared = [len(words.intersection(normalise(text_of[key]).split())) for key in relevant_grades(task, query)]
-        labels.append(_overlap_name(max(shared), len(words)) if words and shared else None)
-    return labels
+        counts.append((max(shared), len(words)) if words and shared else None)
+    return counts
+
+
+def _overlap(task: Task) -> list[str | None]:
+    return [None if counted is None else _overlap_name(*counted) for counted in _shared_words(task)]
+
+
+def _any_shared_word(task: Task) -> list[str | None]:
+    return [
+        None if counted is None else "shares a word" if counted[0] else "shares no word"
+        for counted in _shared_words(task)
+    ]
 
 
 def _overlap_name(shared: int, of: int) -> str:
@@ -164,6 +179,7 @@ def _language(task: Task) -> list[str | None]:
 _LABELS = {
     "length": _length,
     "overlap": _overlap,
+    SHARED_WORDS: _any_shared_word,
     "relevant": _relevant,
     "seniority": _seniority,
     "language": _language,

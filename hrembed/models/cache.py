@@ -41,15 +41,19 @@ class Locations(NamedTuple):
 
     Attributes:
         file: Position of the file in `Shelf.files`, -1 for a key that is not there, shape (n,).
-        row: Row within that file, shape (n,).
+        row: First row within that file, shape (n,).
+        rows: Number of rows, shape (n,).
     """
 
     file: Ints
     row: Ints
+    rows: Ints
 
 
 class Shelf:
     """The vectors of one model, side and prompt: a folder of files that are only ever added.
+
+    A key has one row, or several that lie side by side.
 
     Args:
         root: Folder of the whole cache.
@@ -70,22 +74,25 @@ class Shelf:
             keys: As `text_keys` gives them, shape (n,).
         """
         self.files = sorted(self.folder.glob("*.safetensors"))
-        locations = Locations(np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64))
+        locations = Locations(np.full(len(keys), -1), *(np.zeros(len(keys), dtype=np.int64) for _ in range(2)))
         order = np.argsort(keys["first"], kind="stable")
         sorted_keys = keys[order]
         for number, file in enumerate(self.files):
-            in_file = _read_keys(file)
-            if not len(in_file) or not len(sorted_keys):
+            of_rows = _read_keys(file)
+            if not len(of_rows) or not len(sorted_keys):
                 continue
+            first = np.concatenate([[0], np.flatnonzero(of_rows[1:] != of_rows[:-1]) + 1])
+            in_file, rows = of_rows[first], np.diff(first, append=len(of_rows))
             place = np.minimum(np.searchsorted(sorted_keys["first"], in_file["first"]), len(sorted_keys) - 1)
             # Keys that share their first half lie side by side; two such texts are one in 10^19.
-            rows = np.flatnonzero(sorted_keys[place] == in_file)
-            locations.file[order[place[rows]]] = number
-            locations.row[order[place[rows]]] = rows
+            found = np.flatnonzero(sorted_keys[place] == in_file)
+            locations.file[order[place[found]]] = number
+            locations.row[order[place[found]]] = first[found]
+            locations.rows[order[place[found]]] = rows[found]
         return locations
 
     def read(self, locations: Locations) -> Iterator[tuple[Ints, Floats]]:
-        """Yield positions and their vectors, file by file, so that only one file is in memory.
+        """Yield the position of each row and the rows, file by file, so that only one file is in memory.
 
         Args:
             locations: What `find` returned.
@@ -94,13 +101,16 @@ class Shelf:
 
         for number in np.unique(locations.file[locations.file >= 0]):
             places = np.flatnonzero(locations.file == number)
-            yield places, load_file(self.files[number])["vectors"][locations.row[places]]
+            rows = locations.rows[places]
+            within = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
+            chosen = np.repeat(locations.row[places], rows) + within
+            yield np.repeat(places, rows), load_file(self.files[number])["vectors"][chosen]
 
     def add(self, keys: Keys, vectors: Floats) -> None:
         """Write vectors as a new file, whole or not at all.
 
         Args:
-            keys: Shape (n,).
+            keys: One for each row, shape (n,); rows of one key lie side by side.
             vectors: Shape (n, dim), float32.
 
         Raises:

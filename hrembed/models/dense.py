@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,19 +14,27 @@ from hrembed.errors import ModelError
 from hrembed.memory import MB
 from hrembed.models.cache import Shelf, text_keys
 from hrembed.models.endpoint import Endpoint
+from hrembed.models.lexical import LEXICAL_PARTS, added_similarity
+from hrembed.models.windows import WeightedSum, Windows, WindowSimilarity
 from hrembed.progress import Silent
-from hrembed.records.manifest import ModelUse
+from hrembed.records.manifest import ModelUse, Scoring
 from hrembed.titles import normal_form
+from hrembed.types import WindowBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from hrembed.progress import Advance, Progress
+    from hrembed.records.manifest import LexicalKind
     from hrembed.records.usage import EndpointUsage
-    from hrembed.types import Backend, Floats, Ints, Side, TitleSides
+    from hrembed.types import Backend, Floats, Ints, Side, Similarity, TitleSides
+
+    # From some texts to their rows, one or several a text, and the number of each.
+    Embed = Callable[[Sequence[str]], tuple[Floats, Ints]]
 
 _TEXTS_AT_ONCE = 1024  # rows of a file of the cache
+_WINDOWED_AT_ONCE = 64  # texts of such a file whose windows are kept: a text has hundreds
 
 
 class Prompts(NamedTuple):
@@ -82,6 +91,7 @@ class DenseEncoder:
         memory_mb: Vectors beyond so many MB are mapped from a file beside the cache.
         progress: Receives progress updates.
         use: How the backend embeds, with the prompts that stand in the model; None where that is not known.
+        scoring: How `similarity` compares; `vectors` are those of whole texts all the same.
     """
 
     def __init__(
@@ -96,9 +106,11 @@ class DenseEncoder:
         memory_mb: int = 4096,
         progress: Progress | None = None,
         use: ModelUse | None = None,
+        scoring: Scoring | None = None,
     ) -> None:
         self._use = use or ModelUse()
         self._backend = backend
+        self._scoring = scoring or Scoring()
         self._prompts = prompts
         self._titles = titles
         self._dimensions = dimensions
@@ -109,10 +121,15 @@ class DenseEncoder:
 
     @property
     def identity(self) -> str:
-        """Hash of the backend, the prompts, the truncation, and whether titles are normalised."""
+        """Hash of the backend, the prompts, the truncation, whether titles are normalised, and the scoring."""
         decides: tuple[object, ...] = (self._backend.identity, tuple(self._prompts), self._dimensions)
         if self._titles != "none":
             decides += (f"titles {self._titles}",)
+        scoring = self._scoring
+        if scoring.windows:
+            decides += ("windows", scoring.windows, scoring.side)
+        if scoring.lexical:
+            decides += ("lexical", scoring.lexical, LEXICAL_PARTS[scoring.lexical_kind]().identity)
         return hashlib.sha256(repr(decides).encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
@@ -122,26 +139,52 @@ class DenseEncoder:
 
     @property
     def use(self) -> ModelUse:
-        """Prompts, pooling and titles; the prompts of the config come before those of the model."""
+        """Prompts, pooling, titles and scoring; the prompts of the config come before those of the model."""
         prompts = {"query_prompt": self._prompts.query, "document_prompt": self._prompts.document}
         used = {name: prompt for name, prompt in prompts.items() if prompt}
-        return self._use.model_copy(update={**used, "normalised_titles": self._titles})
+        return self._use.model_copy(
+            update={**used, "normalised_titles": self._titles, "scoring": self.scoring},
+        )
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """How texts are compared; None for the cosine of whole vectors."""
+        return self._scoring if self._scoring.windows or self._scoring.lexical else None
 
     @property
     def usage(self) -> EndpointUsage | None:
         """What an endpoint counted: requests, tokens, cost; None for models that run here."""
         return self._backend.usage if isinstance(self._backend, Endpoint) else None
 
-    def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> DenseSimilarity:
-        """Compare by cosine.
+    def similarity(self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = "") -> Similarity:
+        """Compare by the cosine of whole vectors or of the best window, and by what is added to it.
 
         Raises:
             ModelError: A vector cannot be had, or is not finite.
         """
-        return DenseSimilarity(
-            self.vectors(queries, "query", instruction=instruction),
-            self.vectors(documents, "document", instruction=instruction),
-        )
+        scoring = self._scoring
+        of_documents = scoring.side == "document"
+        similarity: Similarity
+        if not scoring.windows:
+            similarity = DenseSimilarity(
+                self.vectors(queries, "query", instruction=instruction),
+                self.vectors(documents, "document", instruction=instruction),
+            )
+        elif of_documents:
+            windows = self.windows(documents, "document", scoring.windows, instruction=instruction)
+            vectors = self.vectors(queries, "query", instruction=instruction)
+            similarity = WindowSimilarity(windows, vectors, of_documents=True)
+        else:
+            windows = self.windows(queries, "query", scoring.windows, instruction=instruction)
+            similarity = WindowSimilarity(windows, self.vectors(documents, "document", instruction=instruction))
+        if not scoring.lexical:
+            return similarity
+        lexical = self.lexical_similarity(queries, documents, scoring.lexical_kind)
+        return WeightedSum(similarity, lexical, scoring.lexical)
+
+    def lexical_similarity(self, queries: Sequence[str], documents: Sequence[str], kind: LexicalKind) -> Similarity:
+        """Compare the letters or words of texts, as the model sees them but for its prompts."""
+        return added_similarity(kind, self._seen(queries, "query"), self._seen(documents, "document"))
 
     def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Floats:
         """Embed texts as unit rows, shape (n, dim), float32; each distinct text is computed once.
@@ -152,13 +195,16 @@ class DenseEncoder:
             ModelError: A vector cannot be had, is not finite, or is shorter than `dimensions`.
         """
         prompt = self._prompts.of(side).replace("{instruction}", instruction)
-        if normalises(self._titles, side):
-            texts = [normal_form(text) for text in texts]
+        texts = self._seen(texts, side)
         number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
         distinct = list(number)
         order = np.array([number[text] for text in texts], dtype=np.int64)
         rows: Floats | None = None
-        for places, vectors in self._parts(distinct, side, prompt):
+
+        def embed(texts: Sequence[str]) -> tuple[Floats, Ints]:
+            return self._backend.embed(texts, side, prompt), np.ones(len(texts), dtype=np.int64)
+
+        for places, vectors in self._parts(distinct, self._shelf(side, prompt), embed, side):
             if rows is None:
                 rows = self._room(len(distinct), min(self._dimensions or vectors.shape[1], vectors.shape[1]))
             part = self._cut(vectors)
@@ -171,44 +217,86 @@ class DenseEncoder:
             return np.zeros((0, self._dimensions or 0), dtype=np.float32)
         return rows if len(distinct) == len(texts) else self._spread(rows, order)
 
-    def _parts(self, texts: list[str], side: Side, prompt: str) -> Iterator[tuple[Ints, Floats]]:
-        """Yield positions and whole unit vectors: first what the cache holds, then what is computed."""
-        if self._cache is None:
-            yield from self._computed(texts, np.arange(len(texts)), side, prompt)
+    def windows(self, texts: Sequence[str], side: Side, widths: tuple[int, ...], *, instruction: str = "") -> Windows:
+        """Embed all windows of so many tokens in texts; each distinct text is computed once.
+
+        Raises:
+            ModelError: As `vectors`, or the model gives vectors of whole texts only.
+        """
+        backend = self._backend
+        if not isinstance(backend, WindowBackend):
+            raise ModelError(
+                f"model '{self.name}' gives one vector for a text, so there are no windows of tokens to score",
+                hint="leave `score.windows` out; `score.lexical` works with any model",
+            )
+        prompt = self._prompts.of(side).replace("{instruction}", instruction)
+        texts = self._seen(texts, side)
+        number = {text: n for n, text in enumerate(dict.fromkeys(texts))}
+        order = np.array([number[text] for text in texts], dtype=np.int64)
+        starts, counts = (np.zeros(len(number), dtype=np.int64) for _ in range(2))
+        shelf = self._shelf(side, prompt, f" windows {widths}")
+
+        def embed(texts: Sequence[str]) -> tuple[Floats, Ints]:
+            return backend.embed_windows(texts, side, prompt, widths)
+
+        with closing(_Rows(self._memory, self._cache)) as rows:
+            for places, vectors in self._parts(list(number), shelf, embed, side, at_once=_WINDOWED_AT_ONCE):
+                of_texts, first, found = np.unique(places, return_index=True, return_counts=True)
+                starts[of_texts], counts[of_texts] = rows.count + first, found
+                rows.add(self._cut(vectors))
+            return Windows(rows.whole(), starts[order], counts[order])
+
+    def _seen(self, texts: Sequence[str], side: Side) -> Sequence[str]:
+        """What the model sees of texts: with their job titles normalised, where that is asked for."""
+        return [normal_form(text) for text in texts] if normalises(self._titles, side) else texts
+
+    def _shelf(self, side: Side, prompt: str, of: str = "") -> Shelf | None:
+        """Where vectors are kept, None when they are not; `of` tells those that are not of whole texts."""
+        return None if self._cache is None else Shelf(self._cache, self._backend.identity + of, side, prompt)
+
+    def _parts(
+        self, texts: list[str], shelf: Shelf | None, embed: Embed, side: Side, *, at_once: int = _TEXTS_AT_ONCE
+    ) -> Iterator[tuple[Ints, Floats]]:
+        """Yield the position of each row and unit rows, not truncated: what the cache holds, then what is computed."""
+        if shelf is None:
+            yield from self._computed(texts, np.arange(len(texts)), embed, side, at_once)
             return
-        shelf, keys = Shelf(self._cache, self._backend.identity, side, prompt), text_keys(texts)
+        keys = text_keys(texts)
         held = shelf.find(keys)
         yield from shelf.read(held)
-        for places, vectors in self._computed(texts, np.flatnonzero(held.file < 0), side, prompt):
+        for places, vectors in self._computed(texts, np.flatnonzero(held.file < 0), embed, side, at_once):
             shelf.add(keys[places], vectors)
             yield places, vectors
 
-    def _computed(self, texts: list[str], places: Ints, side: Side, prompt: str) -> Iterator[tuple[Ints, Floats]]:
+    def _computed(
+        self, texts: list[str], places: Ints, embed: Embed, side: Side, at_once: int
+    ) -> Iterator[tuple[Ints, Floats]]:
         """Embed the texts at these places, the longest first: batches are of one length, and a lack of memory shows."""
         places = places[np.argsort([-len(texts[n]) for n in places], kind="stable")]
         if not len(places):
             return
         with self._progress.bar(f"{self.name}: {side} vectors", len(places)) as advance:
-            for start in range(0, len(places), _TEXTS_AT_ONCE):
-                yield from self._part(texts, places[start : start + _TEXTS_AT_ONCE], side, prompt, advance)
+            for start in range(0, len(places), at_once):
+                yield from self._part(texts, places[start : start + at_once], embed, advance)
 
-    def _part(
-        self, texts: list[str], places: Ints, side: Side, prompt: str, advance: Advance
-    ) -> Iterator[tuple[Ints, Floats]]:
+    def _part(self, texts: list[str], places: Ints, embed: Embed, advance: Advance) -> Iterator[tuple[Ints, Floats]]:
         """Embed one file's worth of texts; when it breaks off, what is done so far is handed over first."""
         done: list[Floats] = []
+        counts: list[Ints] = []
         failure: BaseException | None = None
         for left in range(0, len(places), self._backend.batch_size):
             batch = [texts[n] for n in places[left : left + self._backend.batch_size]]
             try:
-                done.append(self._unit(self._backend.embed(batch, side, prompt)))
+                vectors, count = embed(batch)
+                done.append(self._unit(vectors))
             except BaseException as err:
                 failure = err
                 break
+            counts.append(count)
             advance(len(batch), "")
         if done:
-            vectors = np.concatenate(done)
-            yield places[: len(vectors)], vectors
+            of_texts = np.concatenate(counts)
+            yield np.repeat(places[: len(of_texts)], of_texts), np.concatenate(done)
         if failure is not None:
             raise failure
 
@@ -241,6 +329,40 @@ class DenseEncoder:
             part = slice(start, start + _TEXTS_AT_ONCE)
             rows[part] = distinct[order[part]]
         return rows
+
+
+class _Rows:
+    """Rows of a number that is not known beforehand, in a file that vanishes with them when they are many."""
+
+    def __init__(self, memory: int, folder: Path | None) -> None:
+        self._memory = memory
+        self._folder = folder
+        self._parts: list[Floats] = []
+        self._file: IO[bytes] | None = None
+        self._dim = 0
+        self.count = 0
+
+    def add(self, rows: Floats) -> None:
+        self.count += len(rows)
+        self._dim = rows.shape[1]
+        self._parts.append(rows)
+        if self._file is None and self._folder is not None and self.count * self._dim * 4 > self._memory:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115, `close` closes it
+        if self._file is not None:
+            for part in self._parts:
+                np.ascontiguousarray(part, dtype=np.float32).tofile(self._file)
+            self._parts = []
+
+    def whole(self) -> Floats:
+        if self._file is None:
+            return np.concatenate(self._parts) if self._parts else np.zeros((0, 0), dtype=np.float32)
+        self._file.flush()
+        return np.memmap(self._file, dtype=np.float32, mode="r", shape=(self.count, self._dim))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def unit_rows(vectors: Floats) -> Floats:

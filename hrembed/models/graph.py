@@ -182,6 +182,37 @@ def whole_packed(model: Any) -> Any:
     return Packed().eval()
 
 
+def windowed(model: Any) -> Any:
+    """Give all of a model as a module that makes a vector of any tokens of a text, after a look at all of it.
+
+    Its inputs are the tensors of `INPUTS`, and for each vector the `places` of its tokens in the rows laid end to end,
+    with a `mask`.
+
+    Raises:
+        ModelError: The model does not start with a transformer that gives a vector for each token.
+    """
+    import torch
+
+    bare, example = traceable(model)
+
+    class Windowed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bare = bare
+            self.rest = torch.nn.ModuleList(list(model.children())[1:])
+            self.inputs = (*example, "places", "mask")
+
+        def forward(
+            self, input_ids: Any, attention_mask: Any, places: Any, mask: Any, token_type_ids: Any = None
+        ) -> Any:
+            hidden = self.bare(input_ids, attention_mask, token_type_ids)
+            return _vectors(
+                self.rest, input_ids.reshape(-1)[places], mask, hidden.reshape(-1, hidden.shape[-1])[places]
+            )
+
+    return Windowed().eval()
+
+
 def _vectors(modules: Any, input_ids: Any, mask: Any, hidden: Any) -> Any:
     features = {"input_ids": input_ids, "attention_mask": mask, "token_embeddings": hidden}
     for module in modules:

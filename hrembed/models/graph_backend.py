@@ -15,7 +15,7 @@ from hrembed.models.dense import unit_rows
 from hrembed.models.graph import explained, require, whole, whole_packed
 from hrembed.models.inputs import Tokens
 from hrembed.models.legacy import remove
-from hrembed.models.transformer import TransformerBackend
+from hrembed.models.transformer import TransformerBackend, pad_of, prompts_of, tokenizer_json
 from hrembed.records.base import Record, as_json
 from hrembed.types import Side
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.models.graph import Tensors
-    from hrembed.types import Floats
+    from hrembed.types import Floats, Ints
 
     Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -95,8 +95,30 @@ class FastBackend:
             ModelError: The graph does not open or run.
         """
         with explained(f"the graph in '{self._folder}' does not run"):
-            self._opened = self._opened or _Opened(self._folder, self._precision, self._threads)
-            return self._opened.embed(texts, prompt or self._opened.prompts[side])
+            opened = self._open()
+            return opened.embed(texts, prompt or opened.prompts[side])
+
+    def embed_windows(
+        self, texts: Sequence[str], side: Side, prompt: str, widths: Sequence[int]
+    ) -> tuple[Floats, Ints]:
+        """Embed every window of tokens, as `WindowBackend` says.
+
+        Raises:
+            ModelError: The graph does not open or run, or gives each text a row.
+        """
+        with explained(f"the graph in '{self._folder}' does not run"):
+            opened = self._open()
+            if opened.tokens.first_position is None:
+                raise ModelError(
+                    f"the OpenVINO graph of '{self.source}' gives no vectors of windows, since texts cannot share its "
+                    "rows",
+                    hint="leave `backend` and `precision` out for a model with `score.windows`: torch gives them",
+                )
+            return opened.embed_windows(texts, prompt or opened.prompts[side], widths)
+
+    def _open(self) -> _Opened:
+        self._opened = self._opened or _Opened(self._folder, self._precision, self._threads)
+        return self._opened
 
 
 class _Opened:
@@ -111,11 +133,16 @@ class _Opened:
         if quantised and not openvino.can_bfloat16():
             arithmetic = "float32"
         self._streams = openvino.Streams(folder / _GRAPH, precision=arithmetic, threads=threads)
-        self._tokens = _tokens(folder, facts, precision)
+        self.tokens = _tokens(folder, facts, precision)
         self.prompts: Mapping[Side, str] = facts.prompts
 
     def embed(self, texts: Sequence[str], prompt: str) -> Floats:
-        return self._streams.run(self._tokens.batches([prompt + text for text in texts]), len(texts))
+        return self._streams.run(self.tokens.batches([prompt + text for text in texts]), len(texts))
+
+    def embed_windows(self, texts: Sequence[str], prompt: str, widths: Sequence[int]) -> tuple[Floats, Ints]:
+        # The graph gathers tokens for each vector that it makes: those of a window are as good as those of a text.
+        windows = self.tokens.windows(texts, widths, prompt)
+        return self._streams.run(windows.batches, int(windows.counts.sum())), windows.counts
 
 
 def is_whole(folder: Path) -> bool:
@@ -150,15 +177,15 @@ def write_whole(model: Any, folder: Path) -> float:
     require("openvino")
     with _settled(folder) as part:
         with explained("the model has no form as an OpenVINO graph"):
-            (part / _TOKENIZER).write_text(_tokenizer_json(model), encoding="utf-8")
+            (part / _TOKENIZER).write_text(tokenizer_json(model), encoding="utf-8")
             form = _choose_form(model, part / _TOKENIZER)
             openvino.write_graph(form.module, form.example, part / _GRAPH, output="sentence_embedding")
         _write_facts(
             part,
             inputs=tuple(form.example),
-            pad=_pad(model),
+            pad=pad_of(model),
             first_position=form.tokens.first_position,
-            prompts=_prompts(model),
+            prompts=prompts_of(model),
         )
         gap = _gap(model, part)
         if not gap <= TOLERANCE:
@@ -184,17 +211,17 @@ def _choose_form(model: Any, file: Path) -> _Form:
     """Choose several texts in a row, where torch gives the same vectors that way, else one text in each."""
     source = TransformerBackend(lambda: model, identity="", batch_size=len(VARIED))
     expected = unit_rows(source.embed(VARIED, "query", ""))
-    pad = _pad(model)
+    pad = pad_of(model)
     for first in (0, pad + 1):  # RoBERTa and its kind count positions from behind the number of the padding
-        tokens = Tokens(file, pad=pad, first_position=first, budget=_BUDGETS["float32"])
+        tokens = Tokens(_tokenizer(file), pad=pad, first_position=first, budget=_BUDGETS["float32"])
         try:
             module = whole_packed(model)
-            vectors, example = _by_torch(module, tokens, [_prompts(model)["query"] + text for text in VARIED])
+            vectors, example = _by_torch(module, tokens, [prompts_of(model)["query"] + text for text in VARIED])
         except Exception:  # each architecture refuses positions or a mask in its own way
             continue
         if np.abs(unit_rows(vectors) - expected).max() <= TOLERANCE:
             return _Form(module, tokens, example)
-    tokens = Tokens(file, pad=pad, first_position=None, budget=_BUDGETS["float32"])
+    tokens = Tokens(_tokenizer(file), pad=pad, first_position=None, budget=_BUDGETS["float32"])
     module = whole(model)
     return _Form(module, tokens, _by_torch(module, tokens, VARIED)[1])
 
@@ -264,33 +291,14 @@ def _write_facts(
 
 
 def _tokens(folder: Path, facts: GraphFacts, precision: Precision) -> Tokens:
-    return Tokens(folder / _TOKENIZER, pad=facts.pad, first_position=facts.first_position, budget=_BUDGETS[precision])
+    tokenizer = _tokenizer(folder / _TOKENIZER)
+    return Tokens(tokenizer, pad=facts.pad, first_position=facts.first_position, budget=_BUDGETS[precision])
 
 
-def _pad(model: Any) -> int:
-    return int(model.tokenizer.pad_token_id or 0)
-
-
-def _tokenizer_json(model: Any) -> str:
-    """Take the tokenizer out of a model, with its limit, without padding."""
+def _tokenizer(file: Path) -> Any:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    if model.max_seq_length is not None:
-        tokenizer.enable_truncation(int(model.max_seq_length), direction=model.tokenizer.truncation_side)
-    return str(tokenizer.to_str())
-
-
-def _prompts(model: Any) -> dict[Side, str]:
-    """What the model puts in front itself; Sentence Transformers looks for the names in this order."""
-    prompts, default = model.prompts, model.prompts.get(model.default_prompt_name)
-    names: dict[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
-    return {
-        side: next((prompts[name] for name in known if prompts.get(name) is not None), default) or ""
-        for side, known in names.items()
-    }
+    return Tokenizer.from_file(str(file))
 
 
 def _gap(model: Any, folder: Path) -> float:

@@ -25,6 +25,7 @@ import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.files import sha256
+from hrembed.models.windows import token_windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,6 +113,28 @@ class StaticTable:
         # A product with a sparse matrix adds up rows without a copy of each of them.
         chosen = csr_array((self._weights[ids], self._rows[ids], ends), shape=(len(texts), len(self._table)))
         return np.asarray(chosen @ self._table / np.maximum(counts, 1)[:, None], dtype=np.float32)
+
+    def embed_windows(
+        self, texts: Sequence[str], side: Side, prompt: str, widths: Sequence[int]
+    ) -> tuple[Floats, Ints]:
+        """Embed every window of tokens, as `WindowBackend` says; unknown tokens stand in none."""
+        from scipy.sparse import csr_array
+
+        cut = [(prompt + text)[: self._max_characters] for text in texts]
+        encoded = self._tokenizer.encode_batch(cut, add_special_tokens=False)
+        windows, tokens = [], []
+        for entry in encoded:
+            ids = np.array(entry.ids, dtype=np.int64)
+            known = ids != (-1 if self._unknown is None else self._unknown)
+            behind = np.array([end > len(prompt) for _, end in entry.offsets], dtype=bool)
+            of_text = token_windows(np.flatnonzero(known & behind), np.flatnonzero(known), widths)
+            windows.append((of_text >= 0).sum(axis=1))
+            tokens.append(ids[of_text[of_text >= 0]])
+        sizes, ids = np.concatenate(windows), np.concatenate(tokens)
+        ends = np.concatenate([[0], np.cumsum(sizes)])
+        chosen = csr_array((self._weights[ids], self._rows[ids], ends), shape=(len(sizes), len(self._table)))
+        vectors = np.asarray(chosen @ self._table / np.maximum(sizes, 1)[:, None], dtype=np.float32)
+        return vectors, np.fromiter(map(len, windows), dtype=np.int64)
 
 
 def open_wordllama() -> StaticTable:

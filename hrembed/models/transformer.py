@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.models.folder import check_modules, read_settings
+from hrembed.models.graph import windowed
+from hrembed.models.inputs import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from hrembed.types import Floats, Side
+    from hrembed.types import Floats, Ints, Side
 
 
 _POSITION_TABLES = {"position_embeddings", "embed_positions", "wpe"}
+_TOKENS_PER_TEXT = 64  # of a batch for windows: as much work as so many texts of a usual length
 _NO_LIMIT = 10**9  # a tokenizer without a limit says so with a number of thirty digits
 
 
@@ -202,6 +206,7 @@ class TransformerBackend:
     def __init__(self, load: Callable[[], Any], *, identity: str, source: str = "memory", batch_size: int = 32) -> None:
         self._load = load
         self._model: Any = None
+        self._windowed: _Windowed | None = None
         self.identity = identity
         self.source = source
         self.batch_size = batch_size
@@ -212,12 +217,10 @@ class TransformerBackend:
         Raises:
             ModelError: The model does not load, has no vector for a token or a position, or needs more memory.
         """
-        import torch
-
         if self._model is None:
             self._model = self._load()
         encode = self._model.encode_query if side == "query" else self._model.encode_document
-        try:
+        with self._explained(len(texts)):
             vectors = encode(
                 list(texts),
                 prompt=prompt or None,
@@ -226,6 +229,30 @@ class TransformerBackend:
                 convert_to_numpy=True,
                 normalize_embeddings=True,
             )
+        return np.asarray(vectors, dtype=np.float32)
+
+    def embed_windows(
+        self, texts: Sequence[str], side: Side, prompt: str, widths: Sequence[int]
+    ) -> tuple[Floats, Ints]:
+        """Embed every window of tokens, as `WindowBackend` says.
+
+        Raises:
+            ModelError: As in `embed`, or the model does not start with a transformer that gives a vector for each
+                token.
+        """
+        if self._model is None:
+            self._model = self._load()
+        if self._windowed is None:
+            self._windowed = _Windowed(self._model, self.batch_size * _TOKENS_PER_TEXT)
+        with self._explained(len(texts)):
+            return self._windowed.embed(texts, prompt or prompts_of(self._model)[side], widths)
+
+    @contextmanager
+    def _explained(self, texts: int) -> Iterator[None]:
+        import torch
+
+        try:
+            yield
         except IndexError as err:  # a table that `load_model` did not recognise
             raise ModelError(
                 f"the model in '{self.source}' has no vector for a token or a position: {err}",
@@ -233,7 +260,63 @@ class TransformerBackend:
             ) from err
         except torch.OutOfMemoryError as err:
             raise ModelError(
-                f"the model in '{self.source}' needs more memory than there is for {len(texts)} texts at once",
+                f"the model in '{self.source}' needs more memory than there is for {texts} texts at once",
                 hint="set its `batch_size` or its `max_tokens` lower",
             ) from err
-        return np.asarray(vectors, dtype=np.float32)
+
+
+class _Windowed:
+    """A model whose vectors are those of windows of tokens."""
+
+    def __init__(self, model: Any, budget: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._device = model.device
+        self._pools_prompt = all(getattr(module, "include_prompt", True) for module in model)
+        try:
+            self._module = windowed(model)
+            tokenizer = Tokenizer.from_str(tokenizer_json(model))
+        except (ModelError, AttributeError) as err:
+            raise ModelError(f"no windows of tokens: {err}", hint="leave `score.windows` out") from err
+        self._tokens = Tokens(tokenizer, pad=pad_of(model), first_position=None, budget=budget)
+
+    def embed(self, texts: Sequence[str], prompt: str, widths: Sequence[int]) -> tuple[Floats, Ints]:
+        import torch
+
+        windows = self._tokens.windows(texts, widths, prompt, pools_prompt=self._pools_prompt)
+        vectors: Floats | None = None
+        with torch.inference_mode():
+            for rows, inputs in windows.batches:
+                given = {name: torch.from_numpy(inputs[name]).to(self._device) for name in self._module.inputs}
+                part = self._module(**given).float().cpu().numpy()
+                if vectors is None:
+                    vectors = np.empty((int(windows.counts.sum()), part.shape[1]), dtype=np.float32)
+                vectors[rows] = part
+        return np.empty((0, 0), dtype=np.float32) if vectors is None else vectors, windows.counts
+
+
+def pad_of(model: Any) -> int:
+    """Number of the token that fills rows."""
+    return int(model.tokenizer.pad_token_id or 0)
+
+
+def tokenizer_json(model: Any) -> str:
+    """Take the tokenizer out of a model, with its limit, without padding."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if model.max_seq_length is not None:
+        tokenizer.enable_truncation(int(model.max_seq_length), direction=model.tokenizer.truncation_side)
+    return str(tokenizer.to_str())
+
+
+def prompts_of(model: Any) -> dict[Side, str]:
+    """What the model puts in front itself; Sentence Transformers looks for the names in this order."""
+    prompts, default = model.prompts, model.prompts.get(model.default_prompt_name)
+    names: dict[Side, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+    return {
+        side: next((prompts[name] for name in known if prompts.get(name) is not None), default) or ""
+        for side, known in names.items()
+    }

@@ -34,18 +34,6 @@ class AtsRows(Record):
     escaped: int
 
 
-class AtsStatus(Record):
-    """A status of applications.
-
-    Attributes:
-        stage: What it means; null where nothing says so.
-        applications: Rows with it, also those that could not be joined.
-    """
-
-    stage: Stage | None
-    applications: int
-
-
 class AtsJoin(Record):
     """How applications were joined with jobs and candidates.
 
@@ -156,7 +144,7 @@ class DataImportAtsRecord(CommandRecord):
     Attributes:
         positive_stage: The smallest stage that counts as positive.
         tables: Table -> what became of its rows.
-        statuses: Status as the table writes it, with the stage behind it where there is one -> what it means.
+        statuses: Status as the table writes it -> the stage that it means; null where nothing says so.
         join: How applications were joined.
         groups: What belongs together.
         balance: How cases are spread over stages.
@@ -174,7 +162,7 @@ class DataImportAtsRecord(CommandRecord):
 
     positive_stage: Reached
     tables: dict[Literal["jobs", "candidates", "applications"], AtsRows]
-    statuses: dict[str, AtsStatus]
+    statuses: dict[str, Stage | None]
     join: AtsJoin
     groups: AtsGroups
     balance: AtsBalance

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from hrembed.metrics.gating import Outcome
 from hrembed.records.base import CommandRecord, Measured, Number, Record
+from hrembed.records.manifest import Scoring
 
 
 class GroupContrast(Record):
@@ -544,6 +545,8 @@ class BiasAuditRecord(CommandRecord):
         resumes: Number of résumés.
         names: Number of names.
         stimuli_sha256: Hash of every text that was shown; empty where none was.
+        scoring: How the model compares texts; null for the cosine of whole vectors. Leakage, associations and
+            mitigation are of whole vectors all the same.
         gates: The verdict of each gate on each attribute.
         attributes: Attribute of the names -> its groups compared.
         balance: Feature of the names -> how alike groups are in it.
@@ -570,6 +573,7 @@ class BiasAuditRecord(CommandRecord):
     resumes: int = 0
     names: int = 0
     stimuli_sha256: str = ""
+    scoring: Scoring | None = None
     gates: tuple[GateResult, ...] = ()
     attributes: dict[str, AttributeComparison] = Field(default_factory=dict)
     balance: dict[str, Balance] = Field(default_factory=dict)

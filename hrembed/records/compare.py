@@ -16,10 +16,12 @@ class ComparedModel(Record):
     Attributes:
         run: The eval run.
         model: Name of the model in it.
+        scoring: How it compares texts; empty for the cosine of whole vectors.
     """
 
     run: str
     model: str
+    scoring: str = ""
 
 
 class HeadlineScore(Record):

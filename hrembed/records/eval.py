@@ -9,6 +9,7 @@ from pydantic import Field
 from hrembed.metrics.verdicts import Verdict
 from hrembed.records.base import CommandRecord, Measured, Number, Record
 from hrembed.records.data import Leak, TaskPart
+from hrembed.records.manifest import Scoring
 from hrembed.records.usage import EndpointUsage
 
 Kind = Literal["retrieval", "reranking", "similarity", "classification", "clustering"]
@@ -160,6 +161,7 @@ class EvalRecord(CommandRecord):
         families: `tasks` and `retention` -> number of comparisons that were corrected together.
         slices: Task -> property -> its slices.
         robustness: Task -> model -> change -> what it did.
+        scorings: Model -> how it compares texts, where that is not the cosine of whole vectors.
         leaks: Model that `finetune` trained -> task -> part of it -> what of it occurs in its training data.
         warnings: What a reader of the scores must know.
     """
@@ -177,6 +179,7 @@ class EvalRecord(CommandRecord):
     families: dict[str, int]
     slices: dict[str, dict[str, Slices]]
     robustness: dict[str, dict[str, dict[str, Moved]]]
+    scorings: dict[str, Scoring] = Field(default_factory=dict)
     leaks: dict[str, dict[str, dict[TaskPart, Leak]]] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -79,6 +79,7 @@ class JudgedModel(Record):
         reference: How the run named it.
         source: Where it was read.
         identity: Hash of what decides its scores.
+        scoring: How it compares texts; empty for the cosine of whole vectors.
         registry: What the registry says of it; empty for a model that was not trained here.
         audit: Name of the bias-audit run that was read; null for none.
         overtaken_by: Runs that were started after the one that `latest` means, and did not end well.
@@ -91,6 +92,7 @@ class JudgedModel(Record):
     reference: str
     source: str
     identity: str
+    scoring: str = ""
     registry: str = ""
     audit: str | None = None
     overtaken_by: tuple[str, ...] = ()

@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field
 
 from hrembed.records.base import Number, Record
 from hrembed.records.tables import TableUse
-from hrembed.types import TitleSides
+from hrembed.types import Side, TitleSides
 
+LexicalKind = Literal["char-tfidf", "bm25"]
 Status = Literal["started", "ok", "failed", "interrupted"]
 
 
@@ -25,6 +26,61 @@ class InputEntry(Record):
     sha256: str
 
 
+class ScoringTrial(Record):
+    """A way to score, on the dev task.
+
+    Attributes:
+        windows: Tokens of a window; empty for whole vectors.
+        lexical: Weight of the lexical part.
+        mean: Mean of the metric over the queries.
+    """
+
+    windows: tuple[int, ...]
+    lexical: float
+    mean: Number
+
+
+class ScoringChoice(Record):
+    """Why a system scores as it does.
+
+    Attributes:
+        task: Name of the dev task.
+        metric: What was compared on it.
+        queries: Queries with a defined value.
+        tried: Every way that was tried, the simplest first.
+    """
+
+    task: str
+    metric: str
+    queries: int
+    tried: tuple[ScoringTrial, ...]
+
+
+class Scoring(Record):
+    """How a system compares a query with a document, beyond the cosine of two whole vectors.
+
+    Attributes:
+        windows: Tokens of a window of a text, of which the best counts; empty for whole vectors.
+        side: Whose texts are divided into windows.
+        lexical: Weight of the lexical part, which is added to the cosine; 0 for none.
+        lexical_kind: What that part is.
+        choice: How it was chosen; null where the config says it.
+    """
+
+    windows: tuple[int, ...] = ()
+    side: Side = "query"
+    lexical: float = 0.0
+    lexical_kind: LexicalKind = "char-tfidf"
+    choice: ScoringChoice | None = None
+
+    @property
+    def in_words(self) -> str:
+        """Say it in a table."""
+        widths = " and ".join(map(str, self.windows))
+        cosine = f"best window of {widths} tokens of each {self.side}" if self.windows else "whole vectors"
+        return f"{cosine} + {self.lexical:g} {self.lexical_kind}" if self.lexical else cosine
+
+
 class ModelUse(Record):
     """How a model was used; null where that is not known, as behind an endpoint.
 
@@ -34,6 +90,7 @@ class ModelUse(Record):
         pooling: How token vectors became one vector of a text.
         adapter_base: Folder of the weights below an adapter.
         normalised_titles: Which texts had their job titles normalised, as the config or else the model says.
+        scoring: How texts are compared; null for the cosine of whole vectors.
     """
 
     query_prompt: str | None = None
@@ -41,6 +98,7 @@ class ModelUse(Record):
     pooling: str | None = None
     adapter_base: str | None = None
     normalised_titles: TitleSides | None = None
+    scoring: Scoring | None = None
 
 
 class ModelEntry(ModelUse):

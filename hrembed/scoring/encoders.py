@@ -16,7 +16,7 @@ from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
 from hrembed.models.transformer import TransformerBackend, compile_model, load_model
 from hrembed.models.vectors import VectorTable
 from hrembed.models.weights import check_whole, locate_weights
-from hrembed.records.manifest import ModelUse
+from hrembed.records.manifest import ModelUse, Scoring
 from hrembed.registry import resolve
 from hrembed.runs.past import LATEST, trained_model, training_run
 from hrembed.scoring.accelerator import Accelerator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
     from hrembed.progress import Progress
+    from hrembed.records.manifest import ScoringChoice
     from hrembed.records.usage import EndpointUsage
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Backend, Encoder
@@ -73,6 +74,7 @@ def open_encoder(
     *,
     cache: Path | None = None,
     memory_mb: int = 1024,
+    choice: ScoringChoice | None = None,
 ) -> Encoder:
     """Open whatever the section names; weights are loaded when a text has to be embedded.
 
@@ -81,10 +83,11 @@ def open_encoder(
         workspace: Where runs go, and who receives progress updates.
         cache: Folder of kept vectors; None keeps none.
         memory_mb: Vectors beyond so many MB are mapped from a file.
+        choice: How the scoring of the section was chosen, where it was.
 
     Raises:
-        ConfigError: A run of rankings is no encoder.
-        ModelError: It cannot be found.
+        ConfigError: A run of rankings is no encoder, or it is still to be chosen how it scores.
+        ModelError: It cannot be found, or has no windows of tokens and is to be scored by them.
     """
     ref = parse_ref(section.ref)
     if ref.is_rankings:
@@ -92,7 +95,10 @@ def open_encoder(
     if ref.is_lexical:
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
+    scoring = _scoring(section, choice)
     opened = _open(section, ref, workspace)
+    if scoring.windows:
+        check_windows(section, opened.use)
     return DenseEncoder(
         opened.backend,
         name=ref.short_name,
@@ -103,7 +109,35 @@ def open_encoder(
         memory_mb=memory_mb,
         progress=workspace.progress,
         use=opened.use,
+        scoring=scoring,
     )
+
+
+def _scoring(section: ModelSection, choice: ScoringChoice | None) -> Scoring:
+    score = section.score
+    if score.windows == "auto" or score.lexical == "auto":
+        raise ConfigError(
+            f"it is not chosen yet how '{section.ref}' scores (`score: auto`)",
+            hint="`eval`, `select` and `bias-audit` choose it; elsewhere write what they chose",
+        )
+    return Scoring(
+        windows=score.windows, side=score.side, lexical=score.lexical, lexical_kind=score.lexical_kind, choice=choice
+    )
+
+
+def check_windows(section: ModelSection, use: ModelUse | None) -> None:
+    """Refuse windows of a model whose vector of a text is not the mean of its tokens.
+
+    Raises:
+        ModelError: It is something else; a window of tokens would mean nothing.
+    """
+    pooling = use.pooling if use else None
+    if pooling != "mean":
+        raise ModelError(
+            f"'{section.ref}' pools by {pooling or 'a way that is not known'}, so the mean of a window of its tokens "
+            "means nothing",
+            hint="leave `score.windows` out, or take a model with mean pooling; `score.lexical` works with any model",
+        )
 
 
 class _Opened(NamedTuple):

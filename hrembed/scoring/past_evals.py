@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.config.eval import EvalConfig
-from hrembed.config.parts import ModelSection, form_of
+from hrembed.config.parts import ModelSection, ScoreSection, form_of
 from hrembed.data.locate import locate
 from hrembed.data.read import is_task, read_task
 from hrembed.errors import ConfigError, DataError
@@ -16,6 +16,7 @@ from hrembed.files import sha256
 from hrembed.metrics.probes import spearman, spearman_draws
 from hrembed.models.refs import parse_ref
 from hrembed.records.eval import EvalRecord
+from hrembed.records.manifest import Scoring
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
 from hrembed.scoring.pairs import Drawn, pair
@@ -111,9 +112,16 @@ def evaluated_models(run: PastRun) -> list[EvaluatedModel]:
     names = unique(parse_ref(section.ref).short_name for section in sections)
     columns = {name: np.asarray(values) for name, values in run.table("per_query").items()}
     return [
-        EvaluatedModel(run, name, section, metrics, config, _items_of(name, columns))
+        EvaluatedModel(run, name, _with_score(section, run, name), metrics, config, _items_of(name, columns))
         for name, section in zip(names, sections, strict=True)
     ]
+
+
+def _with_score(section: ModelSection, run: PastRun, name: str) -> ModelSection:
+    """Put what the run chose in place of `auto`, so that nothing is chosen anew."""
+    if not section.score.is_open:
+        return section
+    return section.model_copy(update={"score": ScoreSection.of(run.manifest.models[name].scoring or Scoring())})
 
 
 def _items_of(model: str, columns: Mapping[str, Floats]) -> dict[str, Items]:

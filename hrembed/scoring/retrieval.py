@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hrembed.metrics.intervals import Difference
     from hrembed.runs.record import Run
     from hrembed.scoring.tasks import AnyTask
-    from hrembed.types import Encoder, Estimate, Floats, Ints, Ranking, Task
+    from hrembed.types import Encoder, Estimate, Floats, Ints, Ranking, Similarity, Task
 
 DEPTH = 1000
 MEMORY_MB = 512
@@ -62,9 +62,18 @@ def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: in
         ModelError: A text cannot be embedded.
     """
     queries = [query.text for query in task.queries]
+    similarity = encoder.similarity(queries, texts_to_rank(task), instruction=task.instruction)
+    return rank_similarity(similarity, task, depth=depth, memory_mb=memory_mb)
+
+
+def texts_to_rank(task: Task) -> list[str]:
+    """Texts of the documents of a task that have one, in order."""
+    return [document.text for document in task.documents if document.text]
+
+
+def rank_similarity(similarity: Similarity, task: Task, *, depth: int = DEPTH, memory_mb: int = MEMORY_MB) -> Ranking:
+    """Rank as `rank_task` does, by the similarity of the queries to `texts_to_rank`."""
     places = np.array([n for n, document in enumerate(task.documents) if document.text], dtype=np.int64)
-    documents = [task.documents[place].text for place in places]
-    similarity = encoder.similarity(queries, documents, instruction=task.instruction)
     if task.candidates is None:
         ranking = rank_all(similarity, depth=depth + bool(task.excluded), memory_mb=memory_mb)
     else:

@@ -13,17 +13,19 @@ from hrembed.errors import DataError
 from hrembed.evaluation.trec import read_run
 from hrembed.files import sha256, user_path
 from hrembed.models.refs import parse_ref
-from hrembed.scoring.encoders import open_encoder, use_of
+from hrembed.scoring.encoders import use_of
 from hrembed.scoring.retrieval import rank_task
+from hrembed.scoring.score_choice import settle_score
 from hrembed.scoring.self_retrieval import without_self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
+    from hrembed.scoring.tasks import AnyTask
     from hrembed.types import Encoder, Ranking, Task
 
 
@@ -71,11 +73,17 @@ def run_file(task: str) -> str:
     return f"{task.replace('/', '--')}.run"
 
 
-def open_systems(config: EvalConfig, run: Run) -> list[System]:
+def open_systems(config: EvalConfig, tasks: Sequence[AnyTask], run: Run) -> list[System]:
     """Open all models and baselines, name them apart, and record them.
 
+    Args:
+        config: Models and baselines.
+        tasks: What is reported, on which no model may choose how it scores.
+        run: Records what takes part.
+
     Raises:
-        ModelError: One cannot be found.
+        DataError: The dev task of a scoring cannot be used.
+        ModelError: A model cannot be found.
     """
     cache = cache_folder(config, run)
     opened = []
@@ -84,7 +92,10 @@ def open_systems(config: EvalConfig, run: Run) -> list[System]:
         if ref.is_rankings:
             opened.append(System(ref.short_name, rankings=locate(ref.target)))
         else:
-            encoder = open_encoder(section, run, cache=cache, memory_mb=config.search.memory_mb)
+            memory_mb = config.search.memory_mb
+            encoder = settle_score(section, run, tasks, cache=cache, memory_mb=memory_mb).open(
+                run, cache=cache, memory_mb=memory_mb
+            )
             opened.append(System(encoder.name, encoder))
     names = unique(system.name for system in opened)
     systems = [replace(system, name=name) for name, system in zip(names, opened, strict=True)]

@@ -116,14 +116,14 @@ def test_a_graph_is_made_once_and_again_when_damaged(tiny_model: Path, tmp_path:
 def test_a_graph_with_other_vectors_is_not_kept(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = graph_backend._tokenizer_json
+    whole = graph_backend.tokenizer_json
 
     def cut(model: object) -> str:
         content = json.loads(whole(model))
         content["truncation"]["max_length"] = 6
         return json.dumps(content)
 
-    monkeypatch.setattr(graph_backend, "_tokenizer_json", cut)
+    monkeypatch.setattr(graph_backend, "tokenizer_json", cut)
     with pytest.raises(ModelError, match="other vectors than the model"):
         encoder(tiny_model, tmp_path, backend="openvino")
     assert list((tmp_path / ".cache" / "graphs").iterdir()) == []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.commands.bias_audit.record import GAP_UNIT, NOTICE
+from hrembed.commands.bias_audit.record import GAP_UNIT
 from hrembed.commands.bias_audit.tables import (
     cue_row,
     gap_rows,
@@ -68,7 +68,7 @@ def write_report(run: Run, config: AuditConfig, record: BiasAuditRecord) -> None
 
 def _summary(record: BiasAuditRecord) -> Iterator[Part]:
     verdict = overall(gate.verdict for gate in record.gates)
-    yield Prose(f"Verdict: {verdict}", [_VERDICTS[verdict], *other_cuts(record), NOTICE], f"verdict-{verdict}")
+    yield Prose(f"Verdict: {verdict}", [_VERDICTS[verdict], *other_cuts(record), record.notice], f"verdict-{verdict}")
     yield Prose(
         "What was done",
         [
@@ -428,7 +428,7 @@ def _metrics(record: BiasAuditRecord) -> str:
 def _impacts(record: BiasAuditRecord) -> str:
     parts = []
     if record.attributes:
-        parts.append(f"see the verdict on names and its tables above. {NOTICE}")
+        parts.append(f"see the verdict on names and its tables above. {record.notice}")
     if record.decisions is not None:
         verdict = f"the verdict on real decisions ({record.decisions.verdict})"
         parts.append(f"see {verdict} and its tables above. {record.decisions.law}")

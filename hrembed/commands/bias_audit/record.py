@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hrembed.audit.findings import Finding, Judged
     from hrembed.metrics.fairness import Contrast
+    from hrembed.records.manifest import Scoring
     from hrembed.types import Text
 
 
@@ -31,6 +32,16 @@ NOTICE = (
     "Test data made by swapping names; by itself not a bias audit under New York City Local Law 144. "
     "The limits are engineering choices, not law."
 )
+
+
+def notice_of(scoring: Scoring | None) -> str:
+    """Say what swapped names must not be taken for, and which parts a scoring is not part of."""
+    if scoring is None:
+        return NOTICE
+    return (
+        f"{NOTICE} The model scores by {scoring.in_words}; leakage, associations and mitigation look at whole vectors, "
+        "of which that is no part."
+    )
 
 
 GAP_UNIT = "standard deviations of a job's nameless scores"

@@ -14,7 +14,7 @@ from hrembed.audit.verdict import Gate
 from hrembed.commands.bias_audit.mitigation import mitigate
 from hrembed.commands.bias_audit.page import write_report
 from hrembed.commands.bias_audit.probes import associations_of, leakage, name_vectors
-from hrembed.commands.bias_audit.record import NOTICE, attribute_comparison, cue_comparison, gate_results
+from hrembed.commands.bias_audit.record import attribute_comparison, cue_comparison, gate_results, notice_of
 from hrembed.commands.bias_audit.scores import ModelScores, controls, measure, read_scores
 from hrembed.commands.bias_audit.stimuli import cue_texts, open_stimuli
 from hrembed.commands.bias_audit.tables import other_cuts, result_tables
@@ -28,7 +28,8 @@ from hrembed.models.dense import DenseEncoder
 from hrembed.records.bias_audit import BiasAuditRecord, Limits
 from hrembed.runs.record import open_run
 from hrembed.scoring.decisions import audit_decisions
-from hrembed.scoring.encoders import open_encoder, pinned, use_of
+from hrembed.scoring.encoders import pinned, use_of
+from hrembed.scoring.score_choice import settle_score
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -138,9 +139,11 @@ def _audit_names(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions
     judged = judge_all(findings, method, holm)
     checks = self_check(measured, names, method.headline, splits=config.self_check, seed=config.bootstrap.seed)
     of_model = _measure_model(config, stimuli, encoder, source, method, run)
+    use = use_of(encoder)
+    scoring = use.scoring if use else None
     return BiasAuditRecord(
         verdict=overall([*(row.verdict for row in judged), *([decisions.verdict] if decisions else [])]),
-        notice=NOTICE,
+        notice=notice_of(scoring),
         confidence=config.bootstrap.confidence,
         limits=limits_of(config),
         headline_cut=config.headline_cut,
@@ -148,6 +151,7 @@ def _audit_names(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions
         resumes=measured.resumes,
         names=len(names.names),
         stimuli_sha256=stimuli_hash(stimuli.jobs, [*without_slots(stimuli.resumes), *named]),
+        scoring=scoring,
         gates=gate_results(findings, judged),
         attributes={finding.attribute: attribute_comparison(finding, judged, stimuli.jobs) for finding in findings},
         balance=imbalance(stimuli.features, [*names.groups.values()][-1]),
@@ -169,7 +173,8 @@ def _open_source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encod
         run.add_input("scores", file)
         return None, read_scores(file, stimuli)
     section = config.model or ModelSection()  # the config lets no audit through that has neither
-    encoder = open_encoder(section, run, cache=run.cache / "vectors")
+    cache = run.cache / "vectors"
+    encoder = settle_score(section, run, (), cache=cache).open(run, cache=cache)
     run.add_model(encoder.name, encoder.identity, encoder.source, use_of(encoder))
     return encoder, ModelScores(encoder, stimuli.jobs, stimuli.resumes)
 

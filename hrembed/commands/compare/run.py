@@ -100,12 +100,17 @@ def _record(
     return CompareRecord(
         reference=alternatives[0].label,
         delta=config.delta,
-        models={a.label: ComparedModel(run=a.side.run.name, model=a.side.model) for a in alternatives},
+        models={a.label: _compared(a.side) for a in alternatives},
         accuracy={a.label: _accuracy(a.side) for a in alternatives},
         differences=tuple(_differences(config, alternatives)),
         fairness=_fairness(config, runs, alternatives),
         training={a.label: _training(a.side, runs_dir) for a in alternatives},
     )
+
+
+def _compared(side: EvaluatedModel) -> ComparedModel:
+    scoring = side.run.manifest.models[side.model].scoring
+    return ComparedModel(run=side.run.name, model=side.model, scoring=scoring.in_words if scoring else "")
 
 
 def open_alternatives(config: CompareConfig, runs: Sequence[PastRun]) -> list[Alternative]:

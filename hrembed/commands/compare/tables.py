@@ -67,6 +67,9 @@ def tables_of(config: CompareConfig, record: CompareRecord, costs: Costs, prices
 
 
 def _accuracy_rows(record: CompareRecord) -> Iterator[dict[str, str]]:
+    if any(model.scoring for model in record.models.values()):
+        cells = {label: model.scoring or "whole vectors" for label, model in record.models.items()}
+        yield {"component": "accuracy", "measure": "scored by", **cells}
     for task in dict.fromkeys(task for tasks in record.accuracy.values() for task in tasks):
         headlines = {label: tasks.get(task) for label, tasks in record.accuracy.items()}
         metric = next(headline.metric for headline in headlines.values() if headline)

@@ -13,7 +13,7 @@ from hrembed.data.redact import finder_of
 from hrembed.errors import DataError
 from hrembed.evaluation.cases import redacted, texts_of, without_texts, won_lost, worst_cases
 from hrembed.evaluation.perturb import perturb
-from hrembed.evaluation.slices import SliceSettings, score_slices, slice_labels
+from hrembed.evaluation.slices import SHARED_WORDS, SliceSettings, score_slices, slice_labels
 from hrembed.evaluation.task_result import SplitScores, write_task_results
 from hrembed.evaluation.trec import write_run
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
@@ -83,16 +83,20 @@ def _slices(
 ) -> dict[str, dict[str, Slices]]:
     """Divide every task by what its items say; a field that no task has is noted."""
     slices: dict[str, dict[str, Slices]] = {}
-    for by in config.slices.by:
+    # A model that only finds the words of a query again must not pass for one that understands it: always shown.
+    for by in dict.fromkeys([*config.slices.by, SHARED_WORDS]):
         absent = None
         for task in tasks:
+            if by == SHARED_WORDS and not isinstance(task, Task):
+                continue
             try:
                 labels = slice_labels(_as_queries(task), by)
             except DataError as err:
                 absent = err
                 continue
             if any(label is not None for label in labels) and results[task.name]:
-                slices.setdefault(task.name, {})[by] = _slices_of(task, labels, results[task.name], config)
+                least = 1 if by == SHARED_WORDS else config.slices.min_queries
+                slices.setdefault(task.name, {})[by] = _slices_of(task, labels, results[task.name], config, least)
         if absent is not None and not any(by in divided for divided in slices.values()):
             progress.note(f"no slices by `{by}`: {absent}")
     return slices
@@ -103,15 +107,13 @@ def _as_queries(task: AnyTask) -> Task:
 
 
 def _slices_of(
-    task: AnyTask, labels: Sequence[str | None], measures: Mapping[str, Measures], config: EvalConfig
+    task: AnyTask, labels: Sequence[str | None], measures: Mapping[str, Measures], config: EvalConfig, least: int
 ) -> Slices:
     values = {model: next(iter(m.items.values())) for model, m in measures.items() if m.items}
     if not values:
         return Slices(rows=())
     groups, bootstrap = groups_of(task), config.bootstrap
-    settings = SliceSettings(
-        config.slices.min_queries, bootstrap.seed, unit_of(groups), bootstrap.confidence, bootstrap.resamples
-    )
+    settings = SliceSettings(least, bootstrap.seed, unit_of(groups), bootstrap.confidence, bootstrap.resamples)
     return score_slices(values, labels, groups, settings)
 
 

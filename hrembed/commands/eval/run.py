@@ -12,13 +12,13 @@ from hrembed.errors import DataError
 from hrembed.records.eval import EvalRecord, EvalTimings, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
-from hrembed.scoring.encoders import pinned, usage_of
+from hrembed.scoring.encoders import pinned, usage_of, use_of
 from hrembed.scoring.leaks import leak_warnings, model_leaks
 from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import groups_of, unit_of
 from hrembed.scoring.systems import open_systems
 from hrembed.scoring.tasks import items_of, kind_of, open_tasks
-from hrembed.types import CommandResult, LabelTask
+from hrembed.types import CommandResult, LabelTask, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hrembed.commands.eval.details import Details
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
+    from hrembed.records.manifest import Scoring
     from hrembed.records.usage import EndpointUsage
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
@@ -60,7 +61,7 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
     with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
         tasks = open_tasks(config.tasks, run)
         retention = open_tasks(config.retention, run, taken=[task.name for task in tasks])
-        systems = open_systems(config, run)
+        systems = open_systems(config, [*tasks, *retention], run)
         results, seconds = _measure_all(systems, [*tasks, *retention], config, workspace.progress)
         behind = details(systems, tasks, results, config, workspace.progress)
         leaks, leaking = _leaks(systems, [*tasks, *retention], config, run)
@@ -68,10 +69,11 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
             *_task_warnings([*tasks, *retention]),
             *leaking,
             *_undecided_warnings([*tasks, *retention], results),
+            *_whole_vector_warnings([*tasks, *retention], systems),
         ]
         for warning in warnings:
             run.warn(warning)
-        record = _record(results, tasks, retention, behind, config, leaks, warnings)
+        record = _record(results, tasks, retention, behind, config, leaks, warnings, _scorings(systems))
         run.write_table("per_query", _columns(results, [*tasks, *retention]))
         write_details(run, [*tasks, *retention], results, behind, seconds)
         run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
@@ -155,6 +157,22 @@ def _undecided_warnings(tasks: Sequence[AnyTask], results: Results) -> list[str]
     return warnings
 
 
+def _scorings(systems: Sequence[System]) -> dict[str, Scoring]:
+    """Models that score by more than the cosine of whole vectors."""
+    found = {system.name: use_of(system.encoder) for system in systems}
+    return {name: use.scoring for name, use in found.items() if use is not None and use.scoring is not None}
+
+
+def _whole_vector_warnings(tasks: Sequence[AnyTask], systems: Sequence[System]) -> list[str]:
+    """Name tasks that are not ranked, on which a scoring changes nothing."""
+    return [
+        f"{task.name}: {name} is measured by whole vectors; its `score` is for tasks that rank documents"
+        for task in tasks
+        if not isinstance(task, Task)
+        for name in _scorings(systems)
+    ]
+
+
 def _record(
     results: Results,
     tasks: Sequence[AnyTask],
@@ -163,6 +181,7 @@ def _record(
     config: EvalConfig,
     leaks: dict[str, Leaks],
     warnings: Sequence[str],
+    scorings: dict[str, Scoring],
 ) -> EvalRecord:
     every = [*tasks, *retention]
     families = {
@@ -194,6 +213,7 @@ def _record(
         families={name: len(tests) for name, tests in families.items()},
         slices=behind.slices,
         robustness=behind.robustness,
+        scorings=scorings,
         leaks=leaks,
         warnings=tuple(warnings),
     )

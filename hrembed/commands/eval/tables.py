@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.evaluation.slices import SHARED_WORDS
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.estimates import format_estimate, format_p
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from hrembed.config.eval import EvalConfig
     from hrembed.records.eval import Comparison, EvalRecord
+    from hrembed.records.manifest import Scoring
     from hrembed.types import Estimate
 
     Tables = dict[str, list[dict[str, str]]]
@@ -24,6 +26,11 @@ def tables_of(record: EvalRecord, config: EvalConfig) -> Tables:
         facts = record.kinds[task]
         title = f"{task}: {facts.kind}, {facts.items} {'queries' if facts.kind in _RANKED else 'items'}"
         tables[title + (" (retention)" if task in record.retention else "")] = _scores(models)
+    if record.scorings:
+        tables["How models score"] = [_scoring(model, scoring) for model, scoring in record.scorings.items()]
+    split = _by_shared_words(record)
+    if split:
+        tables["Queries with and without a word of their answer"] = split
     for title, rows in (
         ("Paired differences", [row for row in record.differences if row.task not in record.retention]),
         (
@@ -51,6 +58,23 @@ def _scores(models: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, str]
         row = {"model": model, **{metric: format_estimate(score) for metric, score in scores.items()}}
         rows.append({**row, "undefined": str(undefined)} if undefined else row)
     return rows
+
+
+def _scoring(model: str, scoring: Scoring) -> dict[str, str]:
+    choice = scoring.choice
+    chosen = "" if choice is None else f"highest {choice.metric} of {len(choice.tried)} ways on {choice.task}"
+    return {"model": model, "score": scoring.in_words, "chosen": chosen or "by the config"}
+
+
+def _by_shared_words(record: EvalRecord) -> list[dict[str, str]]:
+    """One row for each task and model; without this split, a search for equal words passes for understanding."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for task, divided in record.slices.items():
+        for slice_row in divided[SHARED_WORDS].rows if SHARED_WORDS in divided else ():
+            first = {"task": task, "model": slice_row.model, "metric": record.headlines[task]}
+            row = rows.setdefault((task, slice_row.model), first)
+            row[slice_row.slice] = f"{format_estimate(slice_row.score)} ({slice_row.queries} queries)"
+    return [*rows.values()]
 
 
 def _difference(row: Comparison, delta: float) -> dict[str, str]:

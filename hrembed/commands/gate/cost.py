@@ -49,7 +49,8 @@ def cost_checks(
     if timed:
         progress.note("timing one query at a time")
         times = milliseconds(encoders, cycle(texts_of(candidate)[0], latency.texts), "query")
-        checks += _latency_checks(config, times)
+        scored = any(not side.section.score.is_plain for side in (candidate, baseline) if side is not None)
+        checks += _latency_checks(config, times, " for the vector, without `score`" if scored else "")
     return checks
 
 
@@ -76,7 +77,7 @@ def _dimensions_check(encoder: Encoder, limit: int) -> Check:
     )
 
 
-def _latency_checks(config: GateConfig, times: list[Floats]) -> Iterator[Check]:
+def _latency_checks(config: GateConfig, times: list[Floats], of_vectors: str) -> Iterator[Check]:
     """Check milliseconds by query of the candidate and, where there is one, of the baseline."""
     latency, rng = config.latency, np.random.default_rng(config.bootstrap.seed)
     n = len(times[0])
@@ -88,7 +89,7 @@ def _latency_checks(config: GateConfig, times: list[Floats]) -> Iterator[Check]:
             name="latency query p95",
             asked=f"95 of 100 queries in {latency.p95_ms:g} ms",
             outcome=judge_limit(p95, low=-np.inf, high=latency.p95_ms),
-            shown=f"{p95.value:.2f} ms [{p95.low:.2f}, {p95.high:.2f}]",
+            shown=f"{p95.value:.2f} ms [{p95.low:.2f}, {p95.high:.2f}]{of_vectors}",
             time=p95,
         )
     if latency.ratio is not None and len(times) > 1:
@@ -99,7 +100,7 @@ def _latency_checks(config: GateConfig, times: list[Floats]) -> Iterator[Check]:
             name="latency query ratio",
             asked=f"{latency.ratio:g} times the baseline at most",
             outcome=judge_limit(ratio, low=-np.inf, high=latency.ratio),
-            shown=f"{ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]",
+            shown=f"{ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]{of_vectors}",
             time=ratio,
         )
 

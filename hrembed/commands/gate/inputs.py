@@ -119,6 +119,7 @@ def _judged_model(
         reference=evaluated.section.ref,
         source=entry.source,
         identity=evaluated.identity,
+        scoring=entry.scoring.in_words if entry.scoring else "",
         registry=registry_status(run.root, evaluated.section.ref),
         audit=None if audit is None else audit.run.name,
         overtaken_by=(*overtaken.get(f"{side}.eval", ()), *overtaken.get(f"{side}.audit", ())),

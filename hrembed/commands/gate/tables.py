@@ -29,6 +29,7 @@ def model_row(side: str, model: JudgedModel) -> dict[str, str]:
         "identity": model.identity[:12],
     }
     optional = {
+        "scores by": model.scoring,
         "registry": model.registry,
         "audit": model.audit or "",
         "later runs that did not end well": ", ".join(model.overtaken_by),

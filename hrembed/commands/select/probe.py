@@ -16,8 +16,9 @@ from hrembed.evaluation.subtask import subtask
 from hrembed.models.refs import parse_ref
 from hrembed.models.weights import at_hand
 from hrembed.records.select import ProbedModel
-from hrembed.scoring.encoders import open_encoder, use_of
+from hrembed.scoring.encoders import use_of
 from hrembed.scoring.retrieval import compare, estimate, groups_of, open_task, score_task
+from hrembed.scoring.score_choice import settle_score
 from hrembed.scoring.systems import unique
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run:
         DataError: Every model is slower than the config allows.
         ModelError: A model cannot be run.
     """
-    candidates, absent = _candidates(config, shortlist, run)
+    candidates, absent = _candidates(config, task, shortlist, run)
     limit = config.constraints.max_ms_per_text
     measured: dict[str, list[Footprint]] = {}
     too_slow: dict[str, float] = {}
@@ -160,7 +161,9 @@ def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run:
     return Probe(task, finalists, dropped, too_slow, absent, measured)
 
 
-def _candidates(config: SelectConfig, shortlist: Sequence[Facts], run: Run) -> tuple[list[Candidate], list[Facts]]:
+def _candidates(
+    config: SelectConfig, task: Task, shortlist: Sequence[Facts], run: Run
+) -> tuple[list[Candidate], list[Facts]]:
     """Open each model that can be measured here, once; also returns the shortlisted models that cannot."""
     sections: list[tuple[ModelSection, Facts | None]] = [(section, None) for section in config.probe.models]
     taken = {section.ref for section in config.probe.models}
@@ -173,11 +176,12 @@ def _candidates(config: SelectConfig, shortlist: Sequence[Facts], run: Run) -> t
             sections.append((ModelSection(ref=ref), facts))
             taken.add(ref)
     cache = run.cache / "vectors"  # what one round embeds, the next one finds there
-    encoders = [open_encoder(section, run, cache=cache) for section, _ in sections]
+    settled = [settle_score(section, run, [task], cache=cache) for section, _ in sections]
+    encoders = [each.open(run, cache=cache) for each in settled]
     names = unique(encoder.name for encoder in encoders)
     candidates = [
-        Candidate(name, section, encoder, facts)
-        for name, encoder, (section, facts) in zip(names, encoders, sections, strict=True)
+        Candidate(name, each.section, encoder, facts)
+        for name, encoder, each, (_, facts) in zip(names, encoders, settled, sections, strict=True)
     ]
     for candidate in candidates:
         run.add_model(candidate.name, candidate.encoder.identity, candidate.encoder.source, use_of(candidate.encoder))
