@@ -14,6 +14,7 @@ from hrembed.data.leaks import MATCHES, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
 from hrembed.data.pairs import pairs_file, read_pairs
+from hrembed.data.read import read_task
 from hrembed.data.rows import find_table
 from hrembed.errors import DataError, HrembedError
 from hrembed.files import sha256
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hrembed.records.data import Leak, TaskPart
     from hrembed.runs.past import PastRun
     from hrembed.scoring.tasks import AnyTask
+    from hrembed.types import Text
 
     Rows = Sequence[Pair] | LabelTask | PairTask
     Leaks = dict[str, dict[TaskPart, Leak]]  # task -> part -> what of it occurs in training
@@ -100,11 +102,10 @@ def leak_warnings(leaks: Leaks, model: str = "the model") -> list[str]:
 
 def dev_warnings(dev: Task, tests: Sequence[AnyTask]) -> list[str]:
     """Say which test tasks ask what the dev task asks, which chose the checkpoint."""
-    chosen = {normalise(query.text) for query in dev.queries}
     warnings = []
     for task in tests:
         items = items_of(task)
-        shared = sum(normalise(item.text) in chosen for item in items)
+        shared = _shared_queries(dev, items)
         if shared:
             warnings.append(
                 f"overlap: {shared:,} of {len(items):,} queries of the test task {task.name} are queries of the dev "
@@ -118,7 +119,8 @@ def model_leaks(ref: str, runs_dir: Path, tasks: Sequence[AnyTask], progress: Pr
     """Compare tasks with what a model of ours was trained on, and with what its base was, where that is ours too.
 
     Returns:
-        What occurs, empty for a model of another kind; and what could not be compared.
+        What occurs, empty for a model of another kind; and warnings: what could not be compared, and which tasks ask
+        what the dev task asks that chose the checkpoint.
     """
     rows: list[Rows] = []
     missing: list[str] = []
@@ -130,6 +132,7 @@ def model_leaks(ref: str, runs_dir: Path, tasks: Sequence[AnyTask], progress: Pr
         except DataError as err:
             missing.append(f"the tasks were not compared with the training data of run '{run.name}': {err}")
             break
+        missing += _choice_warnings(config, run, tasks)
         for number, section in enumerate(config.sources):
             read = _source_rows(section, number, run)
             if read is None:
@@ -141,6 +144,26 @@ def model_leaks(ref: str, runs_dir: Path, tasks: Sequence[AnyTask], progress: Pr
                 rows.append(read)
         ref = config.model.ref
     return training_leaks(rows, tasks, progress), missing
+
+
+def _choice_warnings(config: FinetuneConfig, run: PastRun, tasks: Sequence[AnyTask]) -> list[str]:
+    """Say which tasks ask what the dev task of a training asked, where that is still here."""
+    try:
+        dev = read_task(locate(config.dev.path), config.dev.split, form_of(config.dev))
+    except (HrembedError, OSError):
+        return []
+    return [
+        f"overlap: {shared:,} of {len(items):,} queries of {task.name} are queries of the dev task as well, which "
+        f"chose the checkpoint of run '{run.name}', so its score there is no proof"
+        for task in tasks
+        if (shared := _shared_queries(dev, items := items_of(task)))
+    ]
+
+
+def _shared_queries(dev: Task, items: Sequence[Text]) -> int:
+    """How many of some texts are queries of a dev task."""
+    chosen = {normalise(query.text) for query in dev.queries}
+    return sum(normalise(item.text) in chosen for item in items)
 
 
 def _training_of(ref: str, runs_dir: Path) -> PastRun | None:
