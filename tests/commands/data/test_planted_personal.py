@@ -210,6 +210,9 @@ def profiles() -> list[str]:
     ]  # fmt: skip
 
 
+SEEDS = ["one", pytest.param("two", marks=pytest.mark.slow)]
+
+
 def write(path: Path, texts: list[str]) -> Path:
     path.write_text(
         "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text in enumerate(texts)), encoding="utf-8"
@@ -217,7 +220,7 @@ def write(path: Path, texts: list[str]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("seed", ["one", "two"])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_people_write_into_profiles_is_found_and_other_rows_stay_as_they_are(tmp_path, profiles, seed):
     """Prints what `docs/personal-data.md` says: `pytest --log-cli-level=INFO -k what_people_write`."""
     rng = Random(seed)
@@ -254,7 +257,7 @@ def test_what_people_write_into_profiles_is_found_and_other_rows_stay_as_they_ar
     assert exact >= 0.9 * len(rows)
 
 
-@pytest.mark.parametrize("seed", ["one", "two"])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_little_is_found_in_what_only_looks_like_personal_data(tmp_path, profiles, seed):
     """Prints what `docs/personal-data.md` says: `pytest --log-cli-level=INFO -k only_looks_like`."""
     rng, texts = Random(seed), []

@@ -222,12 +222,13 @@ def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, m
     argv = [
         "finetune", "--runs-dir", str(tmp_path), "--json", "--set", f"method={method}",
         "--set", "sources.0.kinds=[ad-profile]", "--set", "sources.0.limit=160", "--set", "train.evaluations=1",
+        "--set", "train.max_tokens=64", "--set", "train.batch_size=16",
         "--set", "proof={tests: [], retention: [], strengths: []}",
         "--set", f"train.learning_rate={'1e-3' if 'lora' in method else '1e-4'}",
     ]  # fmt: skip
     assert main(argv) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["metrics"]["base"]["value"] == pytest.approx(0.5855, abs=0.005)
+    assert content["metrics"]["base"]["value"] == pytest.approx(0.5241, abs=0.005)
     assert content["metrics"]["difference"]["value"] > 0.05
     assert content["status"] == "better"
     layers = changed_layers(locate_weights(parse_ref("minilm")), Path(content["run"]) / "model")
