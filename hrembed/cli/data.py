@@ -58,14 +58,14 @@ COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
         "pairs",
         "Split pairs by group into training, development and test.",
         "Families keep their share on every side; development and test also become retrieval tasks.",
-        "hrembed data split runs/data-import-onet/ID --set test=0.2",
+        "hrembed data split run:data-import-onet/latest --set test=0.2",
     ),
     (app, "inspect"): (
         "hrembed.commands.data.inspect:run_inspect",
         "source",
         "Show what is in a set of pairs or a task.",
         "Counts, lengths in tokens, duplicates, languages, group sizes, examples and a plot.",
-        "hrembed data inspect runs/data-import-onet/ID --set model=minilm",
+        "hrembed data inspect run:data-import-onet/latest --set model=minilm",
     ),
     (app, "anonymise"): (
         "hrembed.commands.data.anonymise:run_anonymise",
@@ -79,7 +79,7 @@ COMMANDS: dict[tuple[typer.Typer, str], tuple[str, str, str, str, str]] = {
         "source",
         "Turn numbered placeholders back.",
         "Takes a run of `data anonymise` with `keep_map: true`, or a file with its placeholders and `map`.",
-        "hrembed data restore runs/data-anonymise/ID",
+        "hrembed data restore run:data-anonymise/latest",
     ),
 }
 

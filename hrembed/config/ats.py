@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hrembed.config.data import NearSection, PersonalSection
-from hrembed.config.parts import COLUMNS, DELIMITER, ENCODING, known_columns
+from hrembed.config.parts import DELIMITER, ENCODING, known_columns
 from hrembed.config.section import Section
-from hrembed.data.ats_columns import ATTRIBUTES, KNOWN_AS
+from hrembed.data.ats_columns import ATTRIBUTES, KNOWN_AS, NEEDED, TABLES
 from hrembed.records.ats import Reached, Stage
 
 _NAMES: tuple[str, ...] = Field(
@@ -23,7 +23,11 @@ class ExportTableSection(Section):
     """A table of the export; its columns are recognised by their usual names."""
 
     path: str | None = Field(default=None, description="The table; null looks for it in the folder `source`.")
-    columns: dict[str, str] = COLUMNS
+    columns: dict[str, str | None] = Field(
+        default={},
+        description="Name of a column here: its name in the file, as `{text: Resume}`, or null to leave a recognised "
+        "one out; others are found by their usual names.",
+    )
     delimiter: str | None = DELIMITER
     encoding: str = ENCODING
     name_columns: tuple[str, ...] = _NAMES
@@ -86,9 +90,12 @@ class ImportAtsConfig(Section):
 
     @model_validator(mode="after")
     def _known(self) -> ImportAtsConfig:
-        known_columns(self.jobs.columns, tuple(KNOWN_AS["jobs"]))
-        known_columns(self.candidates.columns, (*KNOWN_AS["candidates"], *self.attributes))
-        known_columns(self.applications.columns, (*KNOWN_AS["applications"], *self.attributes))
+        for table in TABLES:
+            columns = getattr(self, table).columns
+            known_columns(columns, (*KNOWN_AS[table], *(self.attributes if table != "jobs" else ())))
+            without = [column for column in NEEDED[table] if columns.get(column, "") is None]
+            if without:
+                raise ValueError(f"`{table}.columns`: '{without[0]}' cannot be left out")
         return self
 
     @model_validator(mode="after")

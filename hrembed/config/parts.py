@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -100,12 +100,15 @@ class _Table(Protocol):
     def encoding(self) -> str: ...
 
 
+Name = TypeVar("Name", str, str | None)
+
+
 def form_of(section: _Table) -> Form:
     """How the tables of a section are to be read."""
     return Form(section.delimiter, encoding=section.encoding, columns=section.columns)
 
 
-def known_columns(columns: dict[str, str], known: Sequence[str]) -> dict[str, str]:
+def known_columns(columns: dict[str, Name], known: Sequence[str]) -> dict[str, Name]:
     """Return names of columns; a `ValueError` says which of them nobody would read."""
     for column in columns:
         if column not in known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hrembed.data.ats_columns import KNOWN_AS, NAME_COLUMNS, NEEDED, TEXT_COLUMNS
@@ -116,6 +116,7 @@ class Source(NamedTuple):
         form: Details of the file.
         name_columns: Further columns with names of people, as the file calls them.
         attributes: Names here of columns with categories of people.
+        left_out: Names here of columns that are not read although they would be recognised.
     """
 
     table: AtsTable
@@ -123,6 +124,7 @@ class Source(NamedTuple):
     form: Form
     name_columns: Sequence[str] = ()
     attributes: Sequence[str] = ()
+    left_out: Collection[str] = ()
 
 
 def read_ads(source: Source) -> tuple[dict[str, Ad], TableRead]:
@@ -290,14 +292,17 @@ def _rows(source: Source, read: TableRead) -> Iterator[Row]:
     Raises:
         DataError: The table is empty, or a column that is needed is missing.
     """
-    known = {**KNOWN_AS[source.table], **{attribute: () for attribute in source.attributes}}
-    names = {*known, *source.name_columns}
-    rows = read_rows(source.file, NEEDED[source.table], source.form, KNOWN_AS[source.table])
-    for row in track_columns(rows, source.file, lambda column: column in names):
+    known_as = {ours: names for ours, names in KNOWN_AS[source.table].items() if ours not in source.left_out}
+    used = {*known_as, *source.attributes, *source.name_columns}.difference(source.left_out)
+    rows = read_rows(source.file, NEEDED[source.table], source.form, known_as)
+    for row in track_columns(rows, source.file, lambda column: column in used):
         read.rows += 1
         if isinstance(row, Problem):
             read.rejected.append(row)
             continue
+        if source.left_out:
+            kept = {column: value for column, value in row.values.items() if column not in source.left_out}
+            row = replace(row, values=kept)
         if not read.columns:
             _check_columns(source, row)
         read.columns.update(row.values)

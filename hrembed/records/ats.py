@@ -34,6 +34,18 @@ class AtsRows(Record):
     escaped: int
 
 
+class AtsStatus(Record):
+    """A status of applications.
+
+    Attributes:
+        stage: What it means; null where nothing says so.
+        applications: Rows with it, also those that could not be joined.
+    """
+
+    stage: Stage | None
+    applications: int
+
+
 class AtsJoin(Record):
     """How applications were joined with jobs and candidates.
 
@@ -144,7 +156,7 @@ class DataImportAtsRecord(CommandRecord):
     Attributes:
         positive_stage: The smallest stage that counts as positive.
         tables: Table -> what became of its rows.
-        statuses: Status as the table writes it -> the stage that it means; null where nothing says so.
+        statuses: Status as the table writes it, with the stage behind it where there is one -> what it means.
         join: How applications were joined.
         groups: What belongs together.
         balance: How cases are spread over stages.
@@ -162,7 +174,7 @@ class DataImportAtsRecord(CommandRecord):
 
     positive_stage: Reached
     tables: dict[Literal["jobs", "candidates", "applications"], AtsRows]
-    statuses: dict[str, Stage | None]
+    statuses: dict[str, AtsStatus]
     join: AtsJoin
     groups: AtsGroups
     balance: AtsBalance

@@ -154,11 +154,13 @@ def test_the_wheel_carries_data_and_configs(tmp_path: Path):
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    shipped = {f"configs/{name}.yaml" for name in SCHEMAS} | {
+    shipped = {file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").rglob("*.yaml")} | {
+        "constraints.txt",
         "data/hr-core/test/ad-profile/corpus.jsonl",
         "data/hr-core/pairs/train.jsonl",
         "data/names/us-census-2020.csv",
         *(f"data/ats-example/{table}.csv" for table in ("jobs", "candidates", "applications")),
     }
     assert {f"hrembed/shipped/{name}" for name in shipped} <= names
+    assert {file.relative_to(ROOT).as_posix() for file in (ROOT / "hrembed").rglob("*.j2")} <= names
     assert not [name for name in names if name.startswith("tools/") or "_core.py" in name], "builders stay behind"

@@ -19,6 +19,12 @@ TRADES = {
     "Plumber": "fits boilers and unblocks drains in old houses",
     "Clerk": "files invoices and answers letters from customers",
 }
+HABITS = (
+    "Trained under an uncle and stayed for the early shifts.",
+    "Came late to this after a decade at sea.",
+    "Keeps calm in a crowd, likes lists and long walks home.",
+    "Speaks Welsh, rides a motorcycle, sings in two choirs.",
+)
 STATUSES = ("Hired", "Rejected", "Interview", "Rejected")
 SECRETS = ("Quenby", "Ulverton", "quenby.ulverton", "5550142", "Zebedee", "Moffat")
 """Pieces of names, addresses and numbers of people; no product may hold any."""
@@ -45,7 +51,8 @@ def candidates() -> list[dict[str, str]]:
             mail = f"{first}.{last}@mail.example".lower()
             text = (
                 f"{first} {last}\n{mail}, tel. 020 555 0142\n{first} {does} for {k + 2} years, at site {n}{k}. "
-                f"A {title.lower()} since school, with certificate {n * 4 + k} and {k * 3 + 1} prizes in {n + k}."
+                f"A {title.lower()} since school, with certificate {n * 4 + k} and {k * 3 + 1} prizes in {n + k}. "
+                + HABITS[k]
             )
             rows.append(
                 {

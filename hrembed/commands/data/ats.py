@@ -14,7 +14,7 @@ import numpy as np
 from hrembed.audit.stimuli import NAME_SLOT
 from hrembed.commands.data.ats_report import notices, tables, write_report
 from hrembed.config.bias_audit import DecisionsSection, LimitsSection
-from hrembed.config.parts import BootstrapSection, form_of
+from hrembed.config.parts import BootstrapSection
 from hrembed.data.ats import Source, join, read_ads, read_candidates, table_of
 from hrembed.data.ats_columns import ATTRIBUTES, TABLES
 from hrembed.data.ats_groups import cases_of, divide, group_ads, group_persons
@@ -28,6 +28,7 @@ from hrembed.data.ats_products import (
     template_of,
 )
 from hrembed.data.inspect import spread
+from hrembed.data.layout import Form
 from hrembed.data.leaks import MATCHES, PARTS, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
@@ -46,6 +47,7 @@ from hrembed.records.ats import (
     AtsLeft,
     AtsRows,
     AtsSide,
+    AtsStatus,
     AtsStimuli,
     DataImportAtsRecord,
 )
@@ -149,7 +151,9 @@ def _source(config: ImportAtsConfig, table: AtsTable, run: Run) -> Source:
     file = locate(section.path) if section.path is not None else table_of(_folder(config, table), table)
     run.add_input(table, file)
     attributes = () if table == "jobs" else config.attributes
-    return Source(table, file, form_of(section), section.name_columns, attributes)
+    named = {ours: theirs for ours, theirs in section.columns.items() if theirs is not None}
+    form = Form(section.delimiter, encoding=section.encoding, columns=named)
+    return Source(table, file, form, section.name_columns, attributes, section.columns.keys() - named.keys())
 
 
 def _folder(config: ImportAtsConfig, table: AtsTable) -> Path:
@@ -335,7 +339,7 @@ def _build(materials: Materials, texts: _Texts, config: ImportAtsConfig, progres
     leaking = {row for of_task in leaks for part in PARTS for row in of_task.rows[part]}
     kept = [pair for n, pair in enumerate(pairs) if n not in leaking]
     if not kept:
-        _refuse_empty("train", materials)
+        _refuse_leaking(pairs) if pairs else _refuse_empty("train", materials)
     test = tasks["test/applications"]
     templates = {person: template_of(cleaned, NAME_SLOT) for person, cleaned in texts.cleaned.items()}
     stimuli = stimuli_of(test, templates, config.audit.jobs, config.audit.resumes, config.seed)
@@ -350,6 +354,13 @@ def _refuse_empty(side: SplitSide, materials: Materials) -> None:
         f"nothing is left for the side '{side}': {positive:,} people came as far as '{materials.positive}' in {jobs:,} "
         "groups of jobs, with an ad and a résumé",
         hint="count an earlier stage (`--set positive=shortlisted`), change `dev` and `test`, or export more jobs",
+    )
+
+
+def _refuse_leaking(pairs: Sequence[Pair]) -> None:
+    raise DataError(
+        f"each of the {len(pairs):,} training pairs holds a text that is, or nearly is, one of a held-out task",
+        hint="are the ads or the résumés made of one template? Then lower `near.max_changed`",
     )
 
 
@@ -464,7 +475,10 @@ def _record(
     return DataImportAtsRecord(
         positive_stage=config.positive,
         tables={table: _rows_record(read) for table, read in export.read.items()},
-        statuses={status: stage for status, (stage, _) in sorted(export.joined.statuses.items())},
+        statuses={
+            status: AtsStatus(stage=stage, applications=number)
+            for status, (stage, number) in sorted(export.joined.statuses.items())
+        },
         join=_join_record(export, people),
         groups=_groups_record(export, people),
         balance=_balance(materials),

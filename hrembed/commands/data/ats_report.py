@@ -78,8 +78,8 @@ def _parts(record: DataImportAtsRecord) -> Iterator[Prose | Table]:
         [
             f"{record.pairs:,} training pairs of an ad and a résumé. A pair means that the person came as far as "
             f"'{record.positive_stage}', or further.",
-            f"Of {balance.decided:,} decided cases {balance.positive:,} did; {balance.jobs_without_positive:,} jobs "
-            "have no such person, and nothing is made of them.",
+            f"Of {balance.decided:,} decided cases {balance.positive:,} did. Jobs without any such person, of which "
+            f"nothing is made: {balance.jobs_without_positive:,}.",
         ],
     )
     yield Prose("Past decisions carry past bias", [_PAST])
@@ -152,7 +152,10 @@ def _counts_as(stage: Stage, record: DataImportAtsRecord) -> str:
 
 
 def _status_rows(record: DataImportAtsRecord) -> list[dict[str, str]]:
-    return [{"status": status, "stage": stage or "not known"} for status, stage in record.statuses.items()]
+    return [
+        {"status": status, "means": of_status.stage or "not known", "applications": f"{of_status.applications:,}"}
+        for status, of_status in record.statuses.items()
+    ]
 
 
 def _side_rows(record: DataImportAtsRecord) -> list[dict[str, str]]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
 from exports import SECRETS, TRADES, applications, write_export
 from hrembed.cli.app import main
-from hrembed.data import redact
 from hrembed.data.pairs import read_pairs
 from hrembed.data.read import read_task
 from miniatures import run_import as run
@@ -18,20 +16,7 @@ from miniatures import run_import as run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hrembed.data.personal import Vocabulary
-
 SPLIT = ["--set", "dev=0.25", "--set", "test=0.25"]
-
-
-@pytest.fixture(scope="module")
-def ordinary() -> Vocabulary:
-    return redact.ordinary_words()
-
-
-@pytest.fixture(autouse=True)
-def _read_once(ordinary: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read the ordinary words of the shipped corpus once for all tests: that is most of the time of a small import."""
-    monkeypatch.setattr(redact, "ordinary_words", lambda: deepcopy(ordinary))
 
 
 @pytest.fixture
@@ -66,8 +51,8 @@ def test_an_export_becomes_pairs_tasks_stimuli_and_decisions(capsys, tmp_path, e
     assert (groups["ads"], groups["jobs"], groups["candidates"], groups["persons"]) == (9, 8, 33, 32)
     stages = said["balance"]["stages"]
     assert (stages["hired"], stages["interview"], stages["withdrawn"], stages["pending"]) == (9, 8, 1, 1)
-    assert said["statuses"]["Abgelehnt"] == "rejected"
-    assert said["statuses"]["Vorstellungsgespräch"] == "interview"
+    assert said["statuses"]["Abgelehnt"] == {"stage": "rejected", "applications": 1}
+    assert said["statuses"]["Vorstellungsgespräch"]["stage"] == "interview"
     pairs, test, dev = (
         read_pairs(folder),
         read_task(folder / "test/applications"),
@@ -115,6 +100,19 @@ def test_stimuli_have_a_slot_where_the_name_stood(capsys, tmp_path, export):
     assert all(resume["text"].startswith("{name}\n[EMAIL], tel. [PHONE]\n{name} ") for resume in resumes)
     assert {resume["occupation"] for resume in resumes} - {""} <= {job["occupation"] for job in jobs}
     assert sum(bool(resume["occupation"]) for resume in resumes) >= 2
+
+
+def test_whoever_applied_to_several_jobs_is_on_one_side(capsys, tmp_path):
+    everybody = dict.fromkeys(row["Candidate"] for row in applications()[:32])
+    more = [{"Candidate": person, "Job": job, "Status": "Rejected"} for person in everybody for job in ("0", "3", "6")]
+    export = write_export(tmp_path / "export", more=more)
+    folder, said, _ = run(capsys, tmp_path, "ats", str(export), *SPLIT)
+    tasks = [read_task(folder / f"{side}/applications") for side in ("dev", "test")]
+    sides = [{pair.positive_id for pair in read_pairs(folder)}, *({d.id for d in task.documents} for task in tasks)]
+    assert all(sides)
+    assert sum(map(len, sides)) == len(set.union(*sides))
+    assert said["left"]["person_elsewhere"] > 20
+    assert said["groups"]["persons_with_several_jobs"] == 32
 
 
 def test_decisions_are_of_whoever_was_judged(capsys, tmp_path, export):
@@ -192,22 +190,38 @@ def test_files_and_columns_can_be_named(capsys, tmp_path, export):
     assert not any("Petro" in pair.positive for pair in read_pairs(folder))
 
 
+def test_a_recognised_column_can_be_left_out(capsys, tmp_path):
+    export = write_export(tmp_path / "export", names={"Gender": "sex"})
+    _, said, _ = run(capsys, tmp_path, "ats", str(export), *SPLIT)
+    assert said["attributes"] == ["sex"]
+    folder, said, shown = run(capsys, tmp_path, "ats", str(export), *SPLIT, "--set", "candidates.columns={sex: null}")
+    assert said["attributes"] == []
+    assert not (folder / "decisions.csv").exists()
+    assert "not used: column 'sex'" in " ".join(shown.split())
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
         (["candidates.name_columns=[Nope]"], "no column 'Nope', which `candidates.name_columns` names"),
         (["candidates.columns={text: Nope}"], "no column 'Nope'"),
+        (["candidates.columns={text: null}"], "no column with a text"),
+        (["candidates.columns={id: null}"], "'id' cannot be left out"),
         (["jobs.columns={resume: Nope}"], "nothing reads a column 'resume'"),
         (["attributes=[age]"], "no column 'age' in the candidates or the applications"),
         (["dev=0.5", "test=0.5"], "`dev` and `test` together must leave room to train"),
         (["test=0.01"], "nothing is left for the side 'test'"),
+        (
+            ["near.max_changed=0.35"],
+            "each of the 8 training pairs holds a text that is, or nearly is, one of a held-out",
+        ),
         (["source=nowhere"], "'nowhere' does not exist"),
         (["personal_data.types=[email]"], "must hold `name`"),
     ],
 )
 def test_what_cannot_be_is_said(capsys, tmp_path, export, words, text):
     sets = [word for value in words for word in ("--set", value)]
-    code = main(["data", "import", "ats", str(export), *sets, "--runs-dir", str(tmp_path / "runs")])
+    code = main(["data", "import", "ats", str(export), *SPLIT, *sets, "--runs-dir", str(tmp_path / "runs")])
     said = capsys.readouterr().err
     assert code in (2, 3), said
     assert text in said.replace("\n", " ").replace("  ", " ")
