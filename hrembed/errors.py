@@ -61,3 +61,14 @@ class StoppedError(HrembedError):
     """The user or the system asked the command to stop."""
 
     exit_code = 130
+
+
+def raised_here(err: BaseException) -> bool:
+    """Whether hrembed itself raised an exception, and not a library that it called: then it is a bug of ours.
+
+    Where everything that a library may raise becomes a message, such an exception must stay a traceback.
+    """
+    place = err.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith("hrembed.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hrembed.data.cells import Row
 from hrembed.data.columns import Names, with_names
 from hrembed.data.layout import AS_USUAL
-from hrembed.errors import DataError
+from hrembed.errors import DataError, HrembedError, raised_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,9 +44,11 @@ def hub_rows(
                 names = Names(f"hf:{name}", wanted, form.columns, {})
                 renamed = names.need(list(values), f"hf:{name}")
             yield with_names(Row(number, values), renamed) if renamed else Row(number, values)
-    except DataError:
+    except HrembedError:
         raise
     except Exception as err:  # each library below `datasets` has its own
+        if raised_here(err):
+            raise
         raise DataError(
             f"dataset 'hf:{name}' cannot be read: {str(err).splitlines()[0] if str(err) else type(err).__name__}",
             hint="is there a network, and is the name `hf:ORG/NAME`? a downloaded file works too",

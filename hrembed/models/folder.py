@@ -142,9 +142,9 @@ def read_settings(folder: Path) -> StoredSettings:
         str(name): text for name, text in _mapping(stored.get("prompts")).items() if isinstance(text, str) and text
     }
     document = next((name for name in _DOCUMENT_PROMPTS if name in prompts), "")
-    config = _json(_body(folder) / "config.json")
+    config = _json(transformer_folder(folder) / "config.json")
     architecture = next(iter(_texts(config.get("architectures"))), "")
-    plain = not (folder / "modules.json").exists() and not _is_static(config)
+    plain = not (folder / "modules.json").exists() and not is_static(config)
     return StoredSettings(
         query_prompt=prompts.get("query", ""),
         document_prompt=prompts.get(document, ""),
@@ -154,7 +154,7 @@ def read_settings(folder: Path) -> StoredSettings:
         assumed_pooling=_assumed(architecture, config) if plain else "",
         similarity=str(stored.get("similarity_fn_name") or ""),
         architecture=architecture,
-        adapter_base=_adapter_base(_body(folder)),
+        adapter_base=_adapter_base(transformer_folder(folder)),
         unread=tuple(file.relative_to(folder).as_posix() for file in _pickled(folder, alone=False)),
         normalise_titles=_titles(folder),
         unlisted=() if plain else _unlisted(folder),
@@ -270,7 +270,7 @@ def outside_parts(folder: Path) -> list[Path]:
     waiting = [folder]
     while waiting:
         current = waiting.pop()
-        base = _adapter_base(_body(current))
+        base = _adapter_base(transformer_folder(current))
         if base is None or base in parts:
             continue
         if base.resolve() == folder.resolve():
@@ -301,14 +301,14 @@ def _adapter_base(body: Path) -> Path | None:
         ) from None
 
 
-def _body(folder: Path) -> Path:
-    """Folder of the transformer: that of the first module, or the folder itself."""
+def transformer_folder(folder: Path) -> Path:
+    """Return the folder of the transformer: that of the first module, or the folder itself."""
     modules = _modules(folder)
     return folder / str(modules[0].get("path", "")) if modules else folder
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:
-    entries = _read(folder / "modules.json")
+    entries = read_json(folder / "modules.json")
     if not isinstance(entries, list):
         return []
     return [entry for entry in entries if isinstance(entry, dict)]
@@ -334,7 +334,8 @@ def _assumed(architecture: str, config: dict[str, Any]) -> str:
     return "lasttoken" if causal else "mean"
 
 
-def _is_static(config: dict[str, Any]) -> bool:
+def is_static(config: dict[str, Any]) -> bool:
+    """Whether a `config.json` is that of a static model (model2vec)."""
     return str(config.get("model_type", "model2vec")) == "model2vec"
 
 
@@ -348,11 +349,15 @@ def _texts(value: object) -> list[str]:
 
 def _json(file: Path) -> dict[str, Any]:
     """Read a JSON object of a library; empty where the file is not there."""
-    return _mapping(_read(file))
+    return _mapping(read_json(file))
 
 
-def _read(file: Path) -> Any:
-    """Read a JSON file of a library; None where it is not there."""
+def read_json(file: Path) -> Any:
+    """Read a JSON file of a library; None where it is not there.
+
+    Raises:
+        ModelError: It cannot be read, or is not JSON.
+    """
     if not file.is_file():
         return None
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hrembed.errors import HrembedError, ModelError
+from hrembed.errors import HrembedError, ModelError, raised_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,13 +81,15 @@ def explained(what: str) -> Iterator[None]:
     """Turn what a converter or a runtime raises into one message: each fails in its own way.
 
     Raises:
-        ModelError: The block failed.
+        ModelError: A library in the block failed.
     """
     try:
         yield
     except HrembedError:
         raise
     except Exception as err:
+        if raised_here(err):
+            raise
         lines = str(err).strip().splitlines()
         reason = lines[0][:200] if lines else "no message"
         raise ModelError(f"{what}: {type(err).__name__}: {reason}") from err

@@ -43,7 +43,8 @@ def load_model(
 
     Raises:
         ModelError: The folder does not load, was not copied whole, would need its own code without permission, or
-            cannot embed every text (no padding token; limit or vocabulary beyond its tables).
+            cannot embed every text (no padding token; limit or vocabulary beyond its tables; modules that do not fit
+            together).
     """
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
@@ -60,9 +61,9 @@ def load_model(
             model_kwargs={"dtype": dtype, "use_safetensors": True, **chosen},
         )
     except Exception as err:
-        # Any library below may fail in its own way on a damaged folder; the user needs one message.
+        # Only libraries run in this block, each of which fails in its own way on a damaged folder.
         raise ModelError(
-            f"the model in '{folder}' does not load: {_first_line(err)}",
+            f"cannot load the model in '{folder}': {_first_line(err)}",
             hint="set `trust_remote_code: true` if it needs its own code and you trust it"
             if "remote" in str(err)
             else "",
@@ -74,7 +75,31 @@ def load_model(
         _limit_tokens(model, max_tokens, folder)
     for route in _routes(model):
         _check_route(route, folder)
+    _try_out(model, folder)
     return model
+
+
+def _try_out(model: Any, folder: Path) -> None:
+    """Embed a word of ours: where that fails, the modules of the folder do not fit together.
+
+    Raises:
+        ModelError: It fails, or the vector has another length than the folder says.
+    """
+    for encode in (model.encode_query, model.encode_document):
+        try:
+            vector = encode("word", show_progress_bar=False, convert_to_numpy=True)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as err:
+            raise ModelError(
+                f"the model in '{folder}' loads, but cannot embed a text: {_first_line(err)}",
+                hint="its modules do not fit together; compare `modules.json` and the folders that it names with the "
+                "model that this one was made from",
+            ) from err
+        stated = model.get_embedding_dimension()
+        if stated is not None and vector.shape != (stated,):
+            raise ModelError(
+                f"the model in '{folder}' gives vectors of shape {vector.shape}, but its files say {stated} dimensions",
+                hint="compare `embedding_dimension` in the config.json of its pooling module",
+            )
 
 
 def _use_stored_prompt(model: Any, folder: Path) -> None:
@@ -189,8 +214,10 @@ def _limit_tokens(model: Any, max_tokens: int, folder: Path) -> None:
 
 
 def _first_line(err: Exception) -> str:
-    lines = str(err).strip().splitlines()
-    return f"{type(err).__name__}: {lines[0] if lines else 'no message'}"
+    text = str(err).strip()
+    if "ignore_mismatched_sizes" in text:
+        return "the tensors in its weights have other shapes than its config.json asks for"
+    return f"{type(err).__name__}: {text.splitlines()[0] if text else 'no message'}"
 
 
 class TransformerBackend:

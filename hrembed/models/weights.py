@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hrembed.errors import ModelError
 from hrembed.files import files_below, sha256
 from hrembed.models.folder import check_kind, check_modules, check_weights, outside_parts
+from hrembed.models.layout import check_layout
 from hrembed.models.refs import CATALOGUE
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def check_folder(folder: Path) -> None:
 
     Raises:
         ModelError: Missing, a file, without a config or `.safetensors` weights, with pickled ones that would be read,
-            or no embedding model.
+            with a JSON file that no model can be built of, or no embedding model.
     """
     if not folder.exists():
         raise ModelError(f"model folder '{folder}' does not exist")
@@ -67,6 +68,7 @@ def check_folder(folder: Path) -> None:
         )
     check_kind(folder)
     check_weights(folder)
+    check_layout(folder)
     for part in outside_parts(folder):
         check_weights(part)
 

@@ -15,6 +15,7 @@ from hrembed.models.transformer import TransformerBackend, load_model
 from hrembed.models.weights import check_folder
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder, use_of, weights_identity
+from model_folders import with_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,26 +134,11 @@ def test_pickled_weights_are_refused_in_any_part_of_a_folder_unless_a_safe_form_
         check_folder(folder)
 
 
-def adapted(base: Path, folder: Path) -> Path:
-    """A Sentence Transformers folder with an adapter on the weights of another folder."""
-    import torch
-    from peft import LoraConfig
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(base), device="cpu")
-    torch.manual_seed(3)
-    model.add_adapter(
-        LoraConfig(task_type="FEATURE_EXTRACTION", r=2, target_modules=["query"], init_lora_weights=False)
-    )
-    model.save_pretrained(str(folder), create_model_card=False)
-    return folder
-
-
 def test_the_weights_below_an_adapter_are_part_of_its_identity(tiny_model, tmp_path):
     from safetensors.torch import load_file, save_file
 
     base = copy(tiny_model, tmp_path / "base")
-    folder = adapted(base, tmp_path / "adapter")
+    folder = with_adapter(base, tmp_path / "adapter")
     assert read_settings(folder).adapter_base == base
     before = weights_identity(folder, "float32", None)
     assert before == weights_identity(folder, "float32", None)
@@ -165,7 +151,7 @@ def test_the_weights_below_an_adapter_are_part_of_its_identity(tiny_model, tmp_p
 
 def test_an_adapter_without_its_base_or_on_pickled_weights_is_refused(tiny_model, tmp_path):
     base = copy(tiny_model, tmp_path / "base")
-    folder = adapted(base, tmp_path / "adapter")
+    folder = with_adapter(base, tmp_path / "adapter")
     check_folder(folder)
     alone = tmp_path / "alone"
     alone.mkdir()
@@ -211,6 +197,70 @@ def test_a_model_that_cannot_embed_every_text_is_refused_before_the_first(tiny_m
     assert hint in refused.value.hint
     if change is too_long:
         assert load_model(folder, max_tokens=128).encode(["nurse " * 200]).shape == (1, 32)
+
+
+def put(file: str, *path: str, value: Any) -> Callable[[Path], None]:
+    """Set one value of a JSON file."""
+
+    def change(folder: Path) -> None:
+        content = place = json.loads((folder / file).read_text(encoding="utf-8"))
+        for part in path[:-1]:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        place[int(path[-1]) if isinstance(place, list) else path[-1]] = value
+        (folder / file).write_text(json.dumps(content), encoding="utf-8")
+
+    return change
+
+
+TRANSFORMER, POOLING = "sentence_bert_config.json", "1_Pooling/config.json"
+MODES = "expected 'cls', 'max', 'mean', 'mean_sqrt_len_tokens', 'weightedmean' or 'lasttoken'"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("modules.json", "1", "path", value="gone"), "gone/config.json' does not exist"),
+        (put("modules.json", "1", "name", value="0"), "modules.json': two modules have the name '0'"),
+        (put("modules.json", "0", "type", value=5), "modules.json': `0.type`: expected a string, got 5"),
+        (put("modules.json", "0", value=1), "modules.json': `0`: expected an object, got 1"),
+        (put(POOLING, "pooling_mode", value="x"), f'{POOLING}\': `pooling_mode`: {MODES}, got "x"'),
+        (put(POOLING, "embedding_dimension", value=None), f"{POOLING}': `embedding_dimension` is missing"),
+        (put(TRANSFORMER, "modality_config", value={}), f"{TRANSFORMER}': `modality_config` has no `text`"),
+        (put(TRANSFORMER, "modality_config", "text", value={}), "`modality_config.text.method` is missing"),
+        (put(TRANSFORMER, "query_length", value=0), "`query_length`: expected a number above 0, got 0"),
+        (put("config.json", "num_hidden_layers", value=9), "is 9, but the weights have 4 layers"),
+        (put("config_sentence_transformers.json", "prompts", value={"query": 5}), "`prompts.query`: expected a string"),
+    ],
+)
+def test_a_value_that_no_model_can_be_built_of_is_refused_with_its_file_and_key(tiny_model, tmp_path, change, message):
+    folder = copy(tiny_model, tmp_path / "m")
+    change(folder)
+    with pytest.raises(ModelError) as refused:
+        check_folder(folder)
+    assert message in str(refused.value)
+    assert "m/" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            put(TRANSFORMER, "modality_config", "text", "method_output_name", value="1"),
+            "cannot embed a text: Attribute",
+        ),
+        (put(TRANSFORMER, "module_output_name", value="x"), "cannot embed a text: KeyError: 'token_embeddings'"),
+        (put(POOLING, "embedding_dimension", value=5), "vectors of shape (32,), but its files say 5 dimensions"),
+        (put("config.json", "vocab_size", value=10), "other shapes than its config.json asks for"),
+    ],
+)
+def test_modules_that_do_not_fit_together_are_refused_before_the_first_text(tiny_model, tmp_path, change, message):
+    folder = copy(tiny_model, tmp_path / "m")
+    change(folder)
+    check_folder(folder)
+    with pytest.raises(ModelError) as refused:
+        load_model(folder)
+    assert message in str(refused.value)
+    assert str(folder) in str(refused.value)
 
 
 def test_a_token_without_a_vector_that_shows_only_while_embedding_is_told(tiny_model):
