@@ -164,7 +164,7 @@ def load_run(reference: str | Path, *, runs_dir: str | Path = "runs") -> Outcome
 
     run = finished(find_run(Path(runs_dir), str(reference)))
     for newer in overtaking(Path(runs_dir), str(reference), run):
-        warnings.warn(f"'{reference}' is {run.in_words}, but {newer.in_words} was started after it", stacklevel=2)
+        warnings.warn(f"'{reference}' resolves to {run.in_words}, but {newer.in_words} was started later", stacklevel=2)
     record = run.record(record_of(run.command))
     return Outcome(record, run.path, run.status, {"Numbers with their intervals": estimate_rows(record)})
 
@@ -191,7 +191,7 @@ def _run(
     workspace = Workspace(Path(runs_dir), shown)
     if isinstance(config, schema):
         if settings:
-            raise ConfigError(f"a config object is complete, but {', '.join(settings)} came beside it")
+            raise ConfigError(f"a config object cannot be combined with keyword settings: {', '.join(settings)}")
         chosen = config
     else:
         file = f"shipped:{name}" if config is None else str(config)

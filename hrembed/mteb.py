@@ -69,7 +69,7 @@ def register(task_class: type[Any]) -> None:
     name = task_class.metadata.name
     before = _tasks._TASKS_REGISTRY.get(name)
     if before is not None and not issubclass(before, _OnDisk):
-        raise DataError(f"mteb has a task called '{name}'", hint="choose another name")
+        raise DataError(f"mteb already has a task named '{name}'", hint="choose another name")
     _tasks._TASKS_REGISTRY[name] = task_class
     _tasks.TASK_LIST = (*(task for task in _tasks.TASK_LIST if task is not before), task_class)
 
@@ -122,7 +122,7 @@ class _OnDisk(ABC):
             return
         if _revision(self.places) != self.metadata.revision:
             raise DataError(
-                f"the data of task '{self.metadata.name}' changed since it was made",
+                f"the data of task '{self.metadata.name}' has changed since it was created",
                 hint="create the task again",
             )
         (subset,) = self.metadata.hf_subsets

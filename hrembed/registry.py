@@ -81,6 +81,6 @@ def _table(kind: Kind) -> dict[str, str]:
     if clash:
         raise ConfigError(
             f"an installed plugin redefines the built-in {kind} '{clash[0]}'",
-            hint=f"uninstall the package that registers '{plugins[clash[0]]}'",
+            hint=f"uninstall the package that provides '{plugins[clash[0]]}'",
         )
     return {**BUILTIN[kind], **plugins}

@@ -56,7 +56,7 @@ def test_a_config_object_is_complete(task: Path, tmp_path: Path):
         bootstrap=BootstrapSection(resamples=100),
     )
     assert list(hrembed.evaluate(config, runs_dir=tmp_path).record.scores["task/test"]) == ["tfidf"]
-    with pytest.raises(ConfigError, match="a config object is complete, but models came beside it"):
+    with pytest.raises(ConfigError, match="a config object cannot be combined with keyword settings: models"):
         hrembed.evaluate(config, models=["bm25"])
 
 
@@ -71,7 +71,7 @@ def test_a_past_run_is_read_by_its_hash(evaluated: hrembed.Outcome, tmp_path: Pa
     assert again.folder == evaluated.folder
     assert "task/test.tfidf.ndcg@10" in again._repr_html_()
     (evaluated.folder / "metrics.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DataError, match="is not what the run wrote"):
+    with pytest.raises(DataError, match="was modified after the run: its SHA-256 differs from the manifest"):
         hrembed.load_run("eval/latest", runs_dir=tmp_path / "runs")
 
 

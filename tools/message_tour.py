@@ -1,4 +1,4 @@
-"""Print what hrembed says to its users, each sentence once: errors, hints, notes, notices.
+"""Print what hrembed says to its users, each sentence once: errors, hints, notes, notices, and other text.
 
     python tools/message_tour.py > tests/contract/messages.txt
 
@@ -9,10 +9,14 @@ in. Read it from top to bottom as somebody who has only these words.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = Path(__file__).resolve().parent.parent / "hrembed"
 _ERRORS = {
@@ -26,13 +30,28 @@ _ERRORS = {
 }
 _ERRORS |= {"CellError", "OutputError", "ReaderGoneError", "StoppedError", "RowError"}
 _NOTES = {"note", "notes", "warn", "warning", "say", "tell"}
+# Lists of words, patterns, and texts that are embedded: nothing that hrembed says.
+_NOT_SAID = {
+    "audit/answers.py",
+    "commands/export/checks.py",
+    "data/ats_columns.py",
+    "data/common_words.py",
+    "data/onet.py",
+    "data/stages.py",
+    "data/views.py",
+    "evaluation/abbreviations.py",
+    "models/graph_backend.py",
+    "titles.py",
+}
+_PATTERN = re.compile(r"\(\?|\\d|\[\^|\]\{|<|^\s*\S+(\s\S{1,4})+$|\|.*\|.*\|")
+_TOLD_ELSEWHERE = {"description", "help", "epilog", "title"}  # docs/config.md and `--help` show these
 
 
 class Sentence(NamedTuple):
     """Something that a user may read.
 
     Attributes:
-        kind: `error`, `hint`, `note` or `notice`.
+        kind: `error`, `hint`, `note`, `notice`, or `text` for a sentence that is put together before it is said.
         file: Where it stands, relative to the package.
         line: Its line.
         text: The words; what is filled in is written as in the source.
@@ -47,15 +66,40 @@ class Sentence(NamedTuple):
 def sentences() -> list[Sentence]:
     """Collect all sentences of the package, in the order of files and lines."""
     found = [
-        Sentence(kind, file.relative_to(PACKAGE).as_posix(), line, text)
+        Sentence(kind, name, node.lineno, text)
         for file in sorted(PACKAGE.rglob("*.py"))
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        for kind, line, text in _said_by(node)
+        for name in [file.relative_to(PACKAGE).as_posix()]
+        for kind, node, text in spoken(ast.parse(file.read_text(encoding="utf-8")))
+        if kind != "text" or name not in _NOT_SAID
     ]
     return sorted(dict.fromkeys(found), key=lambda said: (said.file, said.line, said.kind))
 
 
-def _said_by(node: ast.AST) -> list[tuple[str, int, str]]:
+def spoken(tree: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
+    """Yield each wording of a module with its kind: first what is said where it stands, then sentences kept for later.
+
+    Of the latter, these are strings of four words or more that are neither documentation nor a pattern.
+    """
+    said = [(kind, node, text) for node in ast.walk(tree) for kind, node, text in _said_by(node)]
+    yield from said
+    skipped = {id(part) for _, node, _ in said for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            skipped.add(id(node.value))
+        elif isinstance(node, ast.keyword) and node.arg in _TOLD_ELSEWHERE:
+            skipped |= {id(part) for part in ast.walk(node.value)}
+        elif isinstance(node, ast.JoinedStr):
+            skipped |= {id(part) for part in node.values if isinstance(part, ast.Constant)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in skipped:
+            yield from (("text", part, text) for part, text in _texts(node) if _is_sentence(text))
+
+
+def _is_sentence(text: str) -> bool:
+    return text.count(" ") >= 3 and not _PATTERN.search(text)
+
+
+def _said_by(node: ast.AST) -> list[tuple[str, ast.expr, str]]:
     if not isinstance(node, ast.Call):
         return []
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -65,7 +109,7 @@ def _said_by(node: ast.AST) -> list[tuple[str, int, str]]:
     if name in _NOTES and node.args:
         said.append(("note", node.args[0]))
     said.extend((keyword.arg, keyword.value) for keyword in node.keywords if keyword.arg in {"hint", "notice"})
-    return [(kind, part.lineno, text) for kind, value in said for part, text in _texts(value)]
+    return [(kind, part, text) for kind, value in said for part, text in _texts(value)]
 
 
 def _texts(value: ast.expr) -> list[tuple[ast.expr, str]]:

@@ -54,13 +54,13 @@ def read_cues(file: Path, rows: TextRows, wanted: Sequence[str]) -> dict[str, Un
     wordings: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for line, row in rows:
         if not all(row[column].strip() for column in CUE_COLUMNS):
-            raise DataError(f"{file}:{line}: a cell is empty")
+            raise DataError(f"{file}:{line}: empty cell")
         if (row["variant"], row["group"]) in wordings[row["cue"]]:
-            raise DataError(f"{file}:{line}: cue '{row['cue']}' has variant '{row['variant']}' of this group twice")
+            raise DataError(f"{file}:{line}: cue '{row['cue']}': duplicate variant '{row['variant']}' for this group")
         wordings[row["cue"]][row["variant"], row["group"]] = row["text"]
     unknown = [cue for cue in wanted if cue not in wordings]
     if unknown:
-        raise DataError(f"{file}: no cue '{unknown[0]}'; it has {', '.join(sorted(wordings))}")
+        raise DataError(f"{file}: unknown cue '{unknown[0]}'; available: {', '.join(sorted(wordings))}")
     return {cue: _units(file, cue, wordings[cue]) for cue in wanted}
 
 
@@ -70,9 +70,9 @@ def _units(file: Path, cue: str, texts: dict[tuple[str, str], str]) -> Units:
     groups = sorted({group for _, group in texts})
     missing = [(variant, group) for variant in variants for group in groups if (variant, group) not in texts]
     if missing:
-        raise DataError(f"{file}: cue '{cue}' has no text of group '{missing[0][1]}' for variant '{missing[0][0]}'")
+        raise DataError(f"{file}: cue '{cue}' has no text for group '{missing[0][1]}' and variant '{missing[0][0]}'")
     if len(groups) < 2 or len(variants) < 2:
-        raise DataError(f"{file}: cue '{cue}' needs two groups and two variants or more")
+        raise DataError(f"{file}: cue '{cue}' needs at least two groups and two variants")
     if len(set(texts.values())) < len(texts):
         raise DataError(f"{file}: cue '{cue}' has the same text for two groups or variants")
     keys = [(variant, group) for group in groups for variant in variants]
@@ -90,10 +90,10 @@ def read_titles(file: Path, rows: TextRows) -> list[JobTitle]:
         DataError: There are fewer than two rows, or a cell is empty.
     """
     if len(rows) < 2:
-        raise DataError(f"{file}: needs two job titles or more")
+        raise DataError(f"{file}: at least two job titles are required")
     for line, row in rows:
         if not all(row[column].strip() for column in TITLE_COLUMNS):
-            raise DataError(f"{file}:{line}: a cell is empty")
+            raise DataError(f"{file}:{line}: empty cell")
     return [JobTitle(row["language"], row["masculine"], row["feminine"]) for _, row in rows]
 
 

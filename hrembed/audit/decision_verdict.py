@@ -98,7 +98,7 @@ def _why(table: DecisionTable) -> str:
     if not known:
         return "no category is known"
     if not any(row.persons.selected for row in known):
-        return "nobody with a known category is counted in this rate"
+        return "no one with a known category is included in this rate"
     if len(known) > 1:
-        return "fewer than two categories are large enough to be compared"
+        return "fewer than two categories are large enough to compare"
     return "there is only one category"

@@ -188,7 +188,7 @@ def read_decisions(
         read_answers([row[columns.job] for _, row in kept], [1] * len(kept), (), spelling_key) if columns.job else None
     )
     if not kept:
-        raise DataError(f"{file}: no row has a decision", hint="look at the columns that `decisions` names")
+        raise DataError(f"{file}: no row contains a decision", hint="check the column names under `decisions`")
     if columns.applicants is None:
         persons = (1,) * len(kept)
     else:
@@ -224,7 +224,7 @@ def _outcomes(
     )
     for (line, _), count, total in zip(rows, counts, persons, strict=True):
         if count > total:
-            raise DataError(f"{file}:{line}: column '{column}' says {count:,} of {total:,} people")
+            raise DataError(f"{file}:{line}: column '{column}' is {count:,}, but the row counts {total:,} people")
     return counts
 
 
@@ -234,17 +234,17 @@ def _decision(file: Path, line: int, cell: str, column: str) -> int:
         return int(word in _YES)
     if number in (0, 1):
         return int(number)
-    where = f"{file}:{line}: column '{column}': '{cell.strip()[:20]}' is no decision"
+    where = f"{file}:{line}: column '{column}': invalid decision '{cell.strip()[:20]}'"
     if number is not None:
-        hint = "where rows are counts, name the column with the number of people: --set decisions.applicants=COLUMN"
+        hint = "if rows are counts, set the column with the number of people: --set decisions.applicants=COLUMN"
     elif is_unknown(cell):
         hint = (
-            "a person without a decision is neither selected nor not: decide who counts before the audit, or leave "
-            "such rows out with --set decisions.undecided=drop"
+            "people without a decision count neither as selected nor as rejected: decide before the audit "
+            "how to count them, or exclude these rows with --set decisions.undecided=drop"
         )
     else:
-        hint = "name the column that says who moved on: --set decisions.selected=COLUMN"
-    raise DataError(f"{where}; write 1 or 0, yes or no, true or false", hint=hint)
+        hint = "set the column with the decisions: --set decisions.selected=COLUMN"
+    raise DataError(f"{where}; use 1 or 0, yes or no, true or false", hint=hint)
 
 
 def _number(cell: str) -> int | None:
@@ -258,7 +258,7 @@ def _number(cell: str) -> int | None:
 def _whole(file: Path, line: int, cell: str, column: str) -> int:
     number = _number(cell)
     if number is None:
-        raise DataError(f"{file}:{line}: column '{column}': '{cell.strip()[:20]}' is no number of people")
+        raise DataError(f"{file}:{line}: column '{column}': expected a number of people, got '{cell.strip()[:20]}'")
     return number
 
 
@@ -285,9 +285,11 @@ def _refuse_doubt(file: Path, rows: TextRows, columns: Columns, persons: Sequenc
         outcome = _number(row[columns.selected])
         if total > 1 and outcome is not None and seen.setdefault(group, outcome) != outcome:
             raise DataError(
-                f"{file}:{line}: column '{columns.selected}' may say how many of {total:,} people were selected, or "
-                "whether all of them were",
-                hint="write yes or no in it where a row is about people with one outcome",
+                (
+                    f"{file}:{line}: column '{columns.selected}' is ambiguous: it could be the number of selected "
+                    f"people out of {total:,}, or a yes/no decision about all of them"
+                ),
+                hint="use yes or no where all people in a row have the same outcome",
             )
 
 
@@ -299,7 +301,7 @@ def score_cell(file: Path, line: int, cell: str) -> float:
     """
     value = decimal(cell)
     if not np.isfinite(value):
-        raise DataError(f"{file}:{line}: '{cell.strip()[:20]}' is no score")
+        raise DataError(f"{file}:{line}: expected a numeric score, got '{cell.strip()[:20]}'")
     return value
 
 

@@ -113,7 +113,7 @@ def choose_names(
         short = [cell for cell in order if len(cells[cell]) < per_cell]
         if short:
             raise DataError(
-                f"only {len(cells[short[0]])} names are {' '.join(short[0])}; `names_per_cell` asks for {per_cell}"
+                f"only {len(cells[short[0]])} names for {' '.join(short[0])}; `names_per_cell` requires {per_cell}"
             )
         values = np.column_stack(list(name_features(rows, tokens).values()))
         alike = matched([values[cells[cell]] for cell in order], per_cell)
@@ -122,7 +122,7 @@ def choose_names(
     groups = {attribute: tuple(row[attribute] for row in chosen_rows) for attribute in attributes}
     for attribute, column in groups.items():
         if len(set(column)) < 2:
-            raise DataError(f"attribute '{attribute}' has one group only, '{column[0]}'; there is nothing to compare")
+            raise DataError(f"attribute '{attribute}' has only one group, '{column[0]}'; there is nothing to compare")
     return Units(tuple(row["name"] for row in chosen_rows), groups)
 
 

@@ -23,9 +23,9 @@ def runs_folder(given: str | Path) -> Path:
     """
     text = str(given)
     if not text.strip():
-        raise ConfigError("`--runs-dir` is empty", hint="name a folder, for example `--runs-dir runs`")
+        raise ConfigError("`--runs-dir` is empty", hint="specify a folder, for example `--runs-dir runs`")
     if not is_text(text):
-        raise ConfigError(f"`--runs-dir {text}`: the name of a folder must be UTF-8 text", hint="choose another folder")
+        raise ConfigError(f"`--runs-dir {text}`: folder names must be valid UTF-8", hint="choose another folder")
     return user_path(text)
 
 

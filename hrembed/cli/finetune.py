@@ -43,7 +43,7 @@ def _finetune(
         from hrembed.runs.past import resumable_run
 
         if config is not None or overrides or dry_run:
-            raise ConfigError("a resumed run goes on with its own config", hint="give `--resume` and `--runs-dir` only")
+            raise ConfigError("a resumed run uses its original config", hint="pass only `--resume` and `--runs-dir`")
         run = resumable_run(runs_dir, "finetune", resume)
         config, resume = run.path / "config.yaml", run.path.name
     entry, options = ("launch_preflight", {}) if dry_run else ("launch_finetune", {"resume": resume})

@@ -65,7 +65,7 @@ class Terminal:
         except OutputError as err:
             # A limit that was not met is the more important news: it decides the exit code.
             if result.failure is None:
-                raise type(err)(str(err), hint=f"the results are whole: {result.run} ({result.status})") from err
+                raise type(err)(str(err), hint=f"all results were written: {result.run} ({result.status})") from err
 
     def _show(self, result: CommandResult[Record]) -> None:
         if self._as_json:

@@ -61,7 +61,7 @@ class _Bytes(io.BufferedIOBase):
         if not self._strict:
             return
         if isinstance(err, BrokenPipeError):
-            raise ReaderGoneError("the program that reads standard output has ended") from err
+            raise ReaderGoneError("standard output was closed by the reading program") from err
         raise OutputError(f"cannot write to standard output: {err.strerror}") from err
 
     def writable(self) -> bool:

@@ -43,7 +43,7 @@ def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[
     workspace.progress.note("2 of 4: train a model from scratch")
     scratch = _trained(config.scratch, workspace)
     models = (base, tuned, scratch, *(model for model in config.eval.models if model.ref != base.ref))
-    workspace.progress.note("3 of 4: evaluate on what nobody trained on")
+    workspace.progress.note("3 of 4: evaluate on data that neither was trained on")
     evaluated = run_evaluate(config.eval.model_copy(update={"models": models}), workspace)
     labels = tuple(
         AlternativeSection(model=model, label=label)
@@ -52,7 +52,7 @@ def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[
     prices = config.compare.prices
     priced = prices.model_copy(update={"alternatives": (*prices.alternatives, *labels)})
     settings = config.compare.model_copy(update={"runs": (f"eval/{Path(evaluated.run).name}",), "prices": priced})
-    workspace.progress.note("4 of 4: measure what each one takes")
+    workspace.progress.note("4 of 4: compare costs and speed")
     compared = run_compare(settings, workspace)
     write_text(workspace.root / "decision.md", markdown_table(compared.tables[DECISION]))
     return compared

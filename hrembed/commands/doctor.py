@@ -57,7 +57,11 @@ def examine(workspace: Workspace) -> CommandResult[Diagnosis]:
     rows = [finding.model_dump() for finding in findings]
     for row in rows:
         row["outcome"] = {"ok": "ok", "note": "note", "problem": "PROBLEM"}[row["outcome"]]
-    failure = ThresholdError(f"hrembed will not work as it should here: {', '.join(problems)}") if problems else None
+    failure = (
+        ThresholdError(f"this installation is incomplete or does not work correctly: {', '.join(problems)}")
+        if problems
+        else None
+    )
     status = "problem" if problems else "ok"
     return CommandResult(f"hrembed {__version__}", status, Diagnosis(findings=tuple(findings)), {"": rows}, failure)
 
@@ -85,7 +89,7 @@ def _packages() -> Iterator[Finding]:
     yield Finding(subject="Python", outcome="ok", found=sys.version.split()[0])
     wrong = [text for requirement in _declared("") if (text := _unmet(requirement))]
     if wrong:
-        advice = "install hrembed anew: pip install --upgrade --force-reinstall hrembed's wheel or checkout"
+        advice = "reinstall it: pip install --upgrade --force-reinstall with the wheel or checkout of hrembed"
         yield Finding(subject="packages", outcome="problem", found="; ".join(wrong), advice=advice)
     else:
         named = ", ".join(

@@ -33,7 +33,7 @@ def schema_text(name: str, *, metrics: bool = False) -> str:
     known = names(metrics=metrics)
     if name not in known:
         what = "metrics" if metrics else "config"
-        raise ConfigError(f"there is no schema of {what} '{name}'{nearest(name, known)}", hint=", ".join(known))
+        raise ConfigError(f"no {what} schema for '{name}'{nearest(name, known)}", hint=", ".join(known))
     if metrics:
         schema = record_of(name).model_json_schema(mode="serialization", by_alias=True)
     else:

@@ -141,13 +141,17 @@ class DecisionsSection(Section):
     @model_validator(mode="after")
     def _something(self) -> DecisionsSection:
         if self.selected is None and self.score is None and self.scored is None:
-            raise ValueError("name a column: `selected`, `score` or both (or `scored`, in rows of counts)")
+            raise ValueError(
+                "specify at least one of the columns `selected` and `score` (or `scored`, if rows are counts)"
+            )
         return self
 
     @model_validator(mode="after")
     def _counts(self) -> DecisionsSection:
         if self.score is not None and (self.applicants is not None or self.scored is not None):
-            raise ValueError("rows of counts have no `score` of a person: give `scored`, the number above the median")
+            raise ValueError(
+                "rows with counts have no individual `score`; use `scored`, the number of people above the median"
+            )
         return self
 
 
@@ -204,21 +208,23 @@ class AuditConfig(Section):
     def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         wrong = [value for value in values if not 0 < value < 1]
         if wrong:
-            raise ValueError(f"a cut is a share between 0 and 1, got {wrong[0]}")
+            raise ValueError(f"cuts must be between 0 and 1, got {wrong[0]}")
         return values
 
     @model_validator(mode="after")
     def _headline(self) -> AuditConfig:
         if self.headline_cut not in self.cuts:
-            raise ValueError(f"`headline_cut` {self.headline_cut} is not one of `cuts` {list(self.cuts)}; add it there")
+            raise ValueError(
+                f"`headline_cut` {self.headline_cut} is not one of `cuts` {list(self.cuts)}; add it to `cuts`"
+            )
         return self
 
     @model_validator(mode="after")
     def _source(self) -> AuditConfig:
         if self.model is not None and self.scores is not None:
-            raise ValueError("give `model` or `scores`, not both; write `model: null`")
+            raise ValueError("specify either `model` or `scores`, not both; to use `scores`, set `model: null`")
         if self.model is None and self.scores is None and self.decisions is None and not self.texts_only:
-            raise ValueError("nothing to audit: give `model`, `scores` or `decisions`")
+            raise ValueError("nothing to audit: set `model`, `scores` or `decisions`")
         if self.mitigation.ways and self.model is None:
-            raise ValueError("`mitigation` needs a `model`")
+            raise ValueError("`mitigation` requires a `model`")
         return self

@@ -49,7 +49,7 @@ class LoadSection(Section):
     @classmethod
     def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if min(values) < 10 or list(values) != sorted(set(values)):
-            raise ValueError(f"sizes rise, and begin at 10 or more, got {list(values)}")
+            raise ValueError(f"sizes must be increasing and at least 10, got {list(values)}")
         return values
 
 

@@ -138,7 +138,10 @@ class DataSplitConfig(Section):
     @model_validator(mode="after")
     def _room(self) -> DataSplitConfig:
         if not 0 < self.dev + self.test < 1:
-            raise ValueError(f"`dev` and `test` together must leave room to train: 0 to 1, got {self.dev + self.test}")
+            raise ValueError(
+                "`dev` and `test` must add up to between 0 and 1, so that training data remains; got "
+                f"{self.dev + self.test}"
+            )
         return self
 
 
@@ -197,7 +200,7 @@ class PersonalSection(Section):
 
 def _check_name_columns(name_columns: tuple[str, ...], section: PersonalSection) -> None:
     if name_columns and "name" not in section.types:
-        raise ValueError("`name_columns` needs `name` among `personal_data.types`")
+        raise ValueError("`name_columns` requires `name` in `personal_data.types`")
 
 
 class DataCheckConfig(Section):
@@ -238,7 +241,7 @@ class DataCheckConfig(Section):
     def _names(self) -> DataCheckConfig:
         _check_name_columns(self.name_columns, self.personal_data)
         if self.name_columns and not self.personal:
-            raise ValueError("`name_columns` is used only where `personal: true` asks for personal data")
+            raise ValueError("`name_columns` has no effect unless `personal: true`")
         return self
 
 

@@ -145,5 +145,5 @@ class EvalConfig(Section):
         for name in self.metrics:
             cut = parse_metric(name).k
             if cut is not None and cut > self.search.depth:
-                raise ValueError(f"`{name}` looks deeper than `search.depth: {self.search.depth}`; raise that")
+                raise ValueError(f"`{name}` exceeds `search.depth: {self.search.depth}`; increase `search.depth`")
         return self

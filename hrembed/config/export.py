@@ -51,5 +51,5 @@ class ExportConfig(Section):
     @model_validator(mode="after")
     def _whole_numbers_come_from_float32(self) -> ExportConfig:
         if self.model.dtype != "float32" and self.formats != ("legacy",):
-            raise ValueError("graphs are written from float32; leave `model.dtype` out")
+            raise ValueError("graphs are exported from float32; remove `model.dtype`")
         return self

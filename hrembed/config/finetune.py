@@ -184,13 +184,13 @@ class SourceSection(Section):
     def _check_loss(self) -> SourceSection:
         name = self.loss.name
         if self.mine is not None and name not in TAKE_NEGATIVES:
-            raise ValueError(f"the loss `{name}` takes no negatives; leave `mine` out")
+            raise ValueError(f"the loss `{name}` does not use negatives; remove `mine`")
         if self.mine is not None and name == "gist" and self.mine.count > 1:
-            raise ValueError("the loss `gist` takes one negative for each row; set `mine.count: 1`")
+            raise ValueError("the loss `gist` expects one negative per row; set `mine.count: 1`")
         if self.kinds and name in NOT_PAIRS:
-            raise ValueError(f"rows of the loss `{name}` have no kinds; leave `kinds` out")
+            raise ValueError(f"the loss `{name}` reads rows without kinds; remove `kinds`")
         if self.every_step and self.weight != 1:
-            raise ValueError("with `loss.every_step` there are no passes over the rows; leave `weight` out")
+            raise ValueError("`weight` has no effect with `loss.every_step`; remove it")
         return self
 
     @property
@@ -279,7 +279,7 @@ class FinetuneConfig(Section):
     @model_validator(mode="after")
     def _check_model(self) -> FinetuneConfig:
         if not parse_ref(self.model.ref).has_weights:
-            raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; name a transformer model")
+            raise ValueError(f"`model.ref: {self.model.ref}` has no weights to train; use a transformer model")
         return self
 
     @property
@@ -299,7 +299,7 @@ class FinetuneConfig(Section):
             if all(source.every_step for source in self.sources if source.branch == branch):
                 where = f"of branch {branch} " if len(self.branches) > 1 else ""
                 raise ValueError(
-                    f"every source {where}waits for the batches of another (`loss.every_step`); name one without it"
+                    f"every source {where}uses `loss.every_step`; at least one source without it is required"
                 )
         return self
 
@@ -308,9 +308,11 @@ class FinetuneConfig(Section):
         if len(self.branches) == 1:
             return self
         if isinstance(self.method, ScratchMethod):
-            raise ValueError("`method: scratch` has no base that branches could share; give all sources one `branch`")
+            raise ValueError(
+                "`method: scratch` has no base model for branches to share; use the same `branch` for all sources"
+            )
         if isinstance(self.method, LoraMethod | PartialMethod) and self.method.choice.control:
-            raise ValueError("a control of the chosen layers goes with one branch; leave `choice.control` out")
+            raise ValueError("`choice.control` does not support several branches; remove it, or use one branch")
         return self
 
     @model_validator(mode="after")
@@ -318,18 +320,19 @@ class FinetuneConfig(Section):
         losses = [source.loss for source in self.sources]
         if self.sides == "query" and any(getattr(loss, "side", "") == "document" for loss in losses):
             raise ValueError(
-                "with `sides: query` documents are not trained, so `loss.side: document` would learn nothing; set it "
-                "to `query`"
+                "`sides: query` does not train the document encoder, so `loss.side: document` has no effect; "
+                "set it to `query`"
             )
         if self.sides == "query" and any(isinstance(loss, InvarianceLoss) for loss in losses):
-            raise ValueError("with `sides: query` documents are not trained, so `invariance` would learn nothing")
+            raise ValueError("`sides: query` does not train the document encoder, so `invariance` has no effect")
         if self.sides == "query" and any(getattr(loss, "texts", "") == "positives" for loss in losses):
             raise ValueError(
-                "with `sides: query` documents are not trained, so `loss.texts: positives` would learn nothing; set it "
-                "to `anchors`"
+                "`sides: query` does not train the document encoder, so `loss.texts: positives` has no effect; "
+                "set it to `anchors`"
             )
         if self.train.batch_size < 4 and any(isinstance(loss, BatchHardLoss) for loss in losses):
             raise ValueError(
-                "the loss `batch-hard` needs two texts of two labels in a batch; set `train.batch_size: 4`"
+                "the loss `batch-hard` needs two labels with two texts each in a batch; set `train.batch_size: "
+                "4` or more"
             )
         return self

@@ -58,7 +58,7 @@ class RuleSection(Section):
         if self.margin is not None and self.min_effect > self.margin:
             raise ValueError(f"`min_effect: {self.min_effect:g}` is larger than `margin: {self.margin:g}`")
         if self.margin is None and self.gain is None and self.at_least is None and self.at_most is None:
-            raise ValueError("asks for nothing; give `margin`, `gain`, `at_least` or `at_most`")
+            raise ValueError("no requirement is set; set `margin`, `gain`, `at_least` or `at_most`")
         return self
 
 
@@ -152,6 +152,6 @@ class GateConfig(Section):
         other = self.fairness.verdict == "no-worse" or self.fairness.gap_growth or self.latency.ratio or self.size.ratio
         if self.baseline is None and (relative or other):
             raise ValueError(
-                "`baseline` is null, so `margin`, `gain`, `no-worse`, `gap_growth` and `ratio` mean nothing"
+                "`baseline` is null, so `margin`, `gain`, `no-worse`, `gap_growth` and `ratio` do not apply"
             )
         return self

@@ -36,8 +36,8 @@ def check_word(value: object) -> object:
     """Refuse a text that is neither `auto` nor `random`, before the types of `layers` are tried one by one."""
     if isinstance(value, str) and value not in _WORDS:
         raise ValueError(
-            f"input should be a number of layers, a list of layers, 'auto', 'random' or null, got {value!r}"
-            f"{nearest(value, _WORDS)}"
+            "must be a number of layers, a list of layers, 'auto', 'random' or null, got "
+            f"{value!r}{nearest(value, _WORDS)}"
         )
     return value
 
@@ -45,14 +45,14 @@ def check_word(value: object) -> object:
 def check_layers(value: object) -> object:
     """Refuse layers that no model has."""
     if isinstance(value, int) and value < 1:
-        raise ValueError("1 or more layers, a list of layers, or null")
+        raise ValueError("must be at least 1, a list of layers, or null")
     if isinstance(value, tuple) and (not value or min(value) < 0):
-        raise ValueError("a list of layers names at least one, counted from 0")
+        raise ValueError("a list of layers must contain at least one layer, counted from 0")
     return value
 
 
 def check_choice(value: ChoiceSection, info: ValidationInfo) -> ChoiceSection:
     """Refuse a control where there is no choice to compare it with."""
     if value.control and info.data.get("layers", "auto") != "auto":
-        raise ValueError("a control needs `layers: auto`, whose choice is compared with a random one")
+        raise ValueError("`control` requires `layers: auto`, whose selection it compares with a random one")
     return value

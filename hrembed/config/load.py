@@ -86,7 +86,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            f"config '{path}' does not exist", hint="leave it out to run on the embedded default"
+            f"config '{path}' does not exist", hint="omit it to use the built-in default config"
         ) from None
     except UnicodeDecodeError as err:
         raise ConfigError(f"config '{path}' is not UTF-8 text (byte {err.start})") from None
@@ -99,7 +99,7 @@ def _override(source: Source, text: str) -> None:
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts) or len(parts) > _LEVELS:
-        raise ConfigError(f"`--set {text}`: write it as key.path=value, for example `--set train.epochs=2`")
+        raise ConfigError(f"`--set {text}`: expected KEY.PATH=VALUE, for example `--set train.epochs=2`")
     try:
         content = scalar(value)
     except ConfigError as err:
@@ -125,7 +125,7 @@ def _name_of(place: Any, part: str, text: str) -> str | int:
     if not isinstance(place, list):
         return part
     if not _is_position(part) or int(part) > len(place):
-        raise ConfigError(f"`--set {text}`: '{part}' is not a position in a list of {len(place)}")
+        raise ConfigError(f"`--set {text}`: '{part}' is not a valid index for a list of length {len(place)}")
     return int(part)
 
 
@@ -147,7 +147,7 @@ def _step(place: Any, name: str | int, following: str, text: str) -> Any:
         inner = [] if _is_position(following) else {}
         _put(place, name, inner)
     if not isinstance(inner, dict | list):
-        raise ConfigError(f"`--set {text}`: '{name}' holds a value, not a section")
+        raise ConfigError(f"`--set {text}`: '{name}' is a value, not a section")
     return inner
 
 

@@ -17,7 +17,7 @@ NOT_PAIRS = {"batch-hard", "cosent", "invariance"}  # their rows are labelled te
 def check_vectors(section: ModelSection | None) -> ModelSection | None:
     """Refuse a model that gives no vectors, or is asked for more than those."""
     if section is not None and not parse_ref(section.ref).has_vectors:
-        raise ValueError(f"'{section.ref}' gives no vectors; name a model with embeddings")
+        raise ValueError(f"'{section.ref}' has no embeddings; use an embedding model")
     return None if section is None else check_plain_score(section)
 
 
@@ -37,7 +37,7 @@ class Loss(Section):
     @classmethod
     def _lengths(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if any(value < 1 for value in values):
-            raise ValueError("a length is 1 or more")
+            raise ValueError("must be at least 1")
         return values
 
 
@@ -97,7 +97,7 @@ class EmbeddingDistillationLoss(Loss):
     @classmethod
     def _whole(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if values:
-            raise ValueError("the first numbers of a teacher's vectors mean nothing alone; leave `matryoshka` out")
+            raise ValueError("a prefix of the teacher's vectors is not meaningful; remove `matryoshka`")
         return values
 
 
@@ -153,5 +153,5 @@ class MineSection(Section):
     @model_validator(mode="after")
     def _check_range(self) -> MineSection:
         if self.range_max is not None and self.range_max - self.range_min < self.count:
-            raise ValueError(f"from {self.range_min} to {self.range_max} there are fewer than {self.count} texts")
+            raise ValueError(f"ranks {self.range_min} to {self.range_max} contain fewer than {self.count} texts")
         return self

@@ -76,7 +76,10 @@ class EndpointSection(Section):
     def _a_name(cls, value: str) -> str:
         # The value is not shown: it may be the key itself, which must not reach a run folder either.
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
-            raise ValueError("name the environment variable that holds the key (capitals, digits and `_`), not the key")
+            raise ValueError(
+                "expected the name of an environment variable (capitals, digits and `_`) that contains the "
+                "key, not the key itself"
+            )
         return value
 
 
@@ -112,7 +115,7 @@ def known_columns(columns: dict[str, Name], known: Sequence[str]) -> dict[str, N
     """Return names of columns; a `ValueError` says which of them nobody would read."""
     for column in columns:
         if column not in known:
-            raise ValueError(f"nothing reads a column '{column}'{nearest(column, known)}; known: {', '.join(known)}")
+            raise ValueError(f"unknown column '{column}'{nearest(column, known)}; known columns: {', '.join(known)}")
     return columns
 
 
@@ -324,12 +327,12 @@ class ModelSection(Section):
     @model_validator(mode="after")
     def _one_arithmetic(self) -> ModelSection:
         if self.backend == "torch" and self.precision != "float32":
-            raise ValueError("`precision` is OpenVINO's; for torch set `dtype`, or leave `backend` out")
+            raise ValueError("`precision` is only supported by OpenVINO; for torch, set `dtype`, or remove `backend`")
         graph = self.backend == "openvino" or self.precision != "float32"
         if graph and (self.compile or self.attention != "auto"):
-            raise ValueError("`attention` and `compile` are torch's; leave `backend` and `precision` out")
+            raise ValueError("`attention` and `compile` are only supported by torch; remove `backend` and `precision`")
         if graph and self.dtype != "float32":
-            raise ValueError("OpenVINO's graphs are written from float32; leave `dtype` out")
+            raise ValueError("OpenVINO graphs are exported from float32; remove `dtype`")
         return self
 
     @model_validator(mode="after")

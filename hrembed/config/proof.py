@@ -41,12 +41,12 @@ class ProofSection(Section):
     def _between(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         wrong = [value for value in values if not 0 <= value <= 1]
         if wrong:
-            raise ValueError(f"a strength is a number from 0 to 1, got {wrong[0]}")
+            raise ValueError(f"strengths must be between 0 and 1, got {wrong[0]}")
         return values
 
     @field_validator("strength")
     @classmethod
     def _one(cls, value: float | str) -> float | str:
         if isinstance(value, float) and not 0 < value <= 1:
-            raise ValueError(f"a strength is above 0 and at most 1, got {value}")
+            raise ValueError(f"strengths must be above 0 and at most 1, got {value}")
         return value

@@ -48,7 +48,7 @@ class ScratchMethod(Section):
     @model_validator(mode="after")
     def _check_heads(self) -> ScratchMethod:
         if self.width % self.heads:
-            raise ValueError(f"`width: {self.width}` is no multiple of `heads: {self.heads}`")
+            raise ValueError(f"`width: {self.width}` must be a multiple of `heads: {self.heads}`")
         return self
 
     def check_other_sections(self, sides: str, strength: float | str, dimensions: int | None) -> None:
@@ -58,11 +58,13 @@ class ScratchMethod(Section):
             ValueError: One of them stands in the config.
         """
         if sides != "both":
-            raise ValueError("`sides: query` keeps documents on the base model, which `method: scratch` does not use")
+            raise ValueError(
+                "`sides: query` encodes documents with the base model, which `method: scratch` does not have"
+            )
         if strength != 1:
             raise ValueError(
-                f"`proof.strength: {strength}` lies between base and tuned model; with `method: scratch` these are two "
-                "architectures and nothing lies between, so leave it at 1"
+                f"`proof.strength: {strength}` interpolates between the weights of the base and the tuned "
+                "model, which is not possible with `method: scratch`; set it to 1"
             )
         if dimensions is not None and dimensions > self.width:
-            raise ValueError(f"`model.dimensions: {dimensions}` is more than `method.width: {self.width}`")
+            raise ValueError(f"`model.dimensions: {dimensions}` exceeds `method.width: {self.width}`")

@@ -52,9 +52,9 @@ class ScoresSection(Section):
     @model_validator(mode="after")
     def _one(self) -> ScoresSection:
         if self.path and self.results_dir:
-            raise ValueError("give `path` or `results_dir`, not both")
+            raise ValueError("specify either `path` or `results_dir`, not both")
         if self.unit == "percent" and not self.path:
-            raise ValueError("`unit` is about the file in `path`; leave it out")
+            raise ValueError("`unit` applies only to the file in `path`; remove it")
         return self
 
 
@@ -80,7 +80,7 @@ class WeightsSection(Section):
     def _not_negative(self) -> WeightsSection:
         for name, factor in {**self.tasks, **self.types}.items():
             if factor < 0:
-                raise ValueError(f"the factor of '{name}' is {factor:g}; a weight is 0 or more")
+                raise ValueError(f"weights must not be negative; '{name}' has {factor:g}")
         return self
 
 

@@ -37,7 +37,7 @@ class _Yaml12(yaml.SafeLoader):
         """Read a node and what is inside; PyYAML calls itself for each level, without end."""
         if self._depth > _DEPTH:
             mark = parent.start_mark if parent else None
-            raise yaml.MarkedYAMLError(problem=f"more than {_DEPTH} levels inside each other", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=f"nested more than {_DEPTH} levels deep", problem_mark=mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -130,13 +130,13 @@ def parse(text: str, name: str) -> Source:
         raise ConfigError(f"{place}: not valid YAML: {err.problem or err.context}") from None
     except (ValueError, OverflowError):  # PyYAML takes any digits in `%YAML 1.2` and any code in `\U0001f600`
         place = f"{name}:{loader.line + 1}"
-        raise ConfigError(f"{place}: not valid YAML: a number that is no version or no character") from None
+        raise ConfigError(f"{place}: not valid YAML: invalid version number or character code") from None
     finally:
         loader.dispose()
     reader = _Reader(name)
     values = {} if node is None else reader.value(node, ())
     if not isinstance(values, dict):
-        raise ConfigError(f"{name}:1: the top of a config must be `key: value` lines")
+        raise ConfigError(f"{name}:1: a config must be a mapping (`key: value` lines)")
     return Source(name, values, reader.lines)
 
 
@@ -156,12 +156,12 @@ class _Reader:
         self._seen.add(id(node))
         if self._repeated > _REPEATED or len(path) > _DEPTH:  # an alias inside of its own anchor has no end
             raise ConfigError(
-                f"{self._name}:{line}: aliases (`*name`) multiply this config beyond {_REPEATED:,} values"
+                f"{self._name}:{line}: aliases (`*name`) expand this config to more than {_REPEATED:,} values"
             )
         self.lines.setdefault(path, line)
         kind = node.tag.rpartition(":")[2]
         if kind not in {"map", "seq", *_READ}:
-            raise ConfigError(f"{self._name}:{line}: the tag '{node.tag}' has no meaning in a config")
+            raise ConfigError(f"{self._name}:{line}: unsupported tag '{node.tag}'")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -170,18 +170,18 @@ class _Reader:
         try:
             return _READ[kind](text)
         except (KeyError, ValueError):  # `!!int ten`, or more digits than Python reads
-            raise ConfigError(f"{self._name}:{line}: '{_short(text)}' is not of type {kind}") from None
+            raise ConfigError(f"{self._name}:{line}: expected {kind}, got '{_short(text)}'") from None
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigError(f"{self._name}:{line}: a key must be text, not a list or a section")
+                raise ConfigError(f"{self._name}:{line}: keys must be text, not lists or mappings")
             key = self._text(key_node)
             if key in found:
                 first = self.lines[(*path, key)]
-                raise ConfigError(f"{self._name}:{line}: key '{key}' stands twice (first on line {first})")
+                raise ConfigError(f"{self._name}:{line}: duplicate key '{key}' (first defined on line {first})")
             self.lines[(*path, key)] = line
             found[key] = self.value(value_node, (*path, key))
         return found
@@ -192,9 +192,9 @@ class _Reader:
         try:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            raise ConfigError(f"{self._where(node)}: a text holds half a character (a lone surrogate)") from None
+            raise ConfigError(f"{self._where(node)}: text contains an unpaired surrogate") from None
         if "\0" in text:
-            raise ConfigError(f"{self._where(node)}: a text holds the character NUL")
+            raise ConfigError(f"{self._where(node)}: text contains a NUL character")
         return text
 
     def _where(self, node: yaml.Node) -> str:

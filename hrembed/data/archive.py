@@ -62,7 +62,7 @@ class Release:
         if name is None:
             listed = ", ".join(sorted(Path(members[0]).name for members in self._members.values())[:12]) or "nothing"
             wanted = " or ".join(f"'{name}'" for name in names)
-            raise DataError(f"'{self.path}' has no file {wanted}; it has {listed}")
+            raise DataError(f"'{self.path}' does not contain {wanted}; found: {listed}")
         return name
 
     def rows(
@@ -83,7 +83,7 @@ class Release:
         members = self._members[name.lower()]
         if len(members) > 1:
             raise DataError(
-                f"'{self.path}' holds '{name}' more than once: {', '.join(members)}", hint="name one release"
+                f"'{self.path}' contains several files '{name}': {', '.join(members)}", hint="specify a single release"
             )
         (member,) = members
         if not self.path.is_file():
@@ -106,12 +106,14 @@ def _strict(
             raise DataError(f"{label}:{row}")
         for column in filled:
             if not normalise(row.values[column]):
-                raise DataError(f"{label}:{row.number}: column '{column}': must hold a word")
+                raise DataError(f"{label}:{row.number}: column '{column}': must not be empty")
         if unique:
             key = row.values[unique]
             first = numbers.setdefault(key, row.number)
             if first != row.number:
-                raise DataError(f"{label}:{row.number}: column '{unique}': '{key}' stands in row {first} already")
+                raise DataError(
+                    f"{label}:{row.number}: column '{unique}': duplicate value '{key}' (first in row {first})"
+                )
         yield row.values
 
 
@@ -125,7 +127,7 @@ def _by_name(members: Iterable[str]) -> dict[str, list[str]]:
 
 def _folder_members(path: Path) -> dict[str, list[str]]:
     if not path.is_dir():
-        raise DataError(f"'{path}' does not exist", hint="give the folder or the ZIP of the release")
+        raise DataError(f"'{path}' does not exist", hint="specify the folder or the ZIP file of the release")
     return _by_name(str(file) for file in files_below(path))
 
 
@@ -134,14 +136,14 @@ def _zip_members(path: Path) -> dict[str, list[str]]:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (*_UNREADABLE, ValueError) as err:
-        hint = "if it was downloaded, delete it and run the command again"
-        raise DataError(f"'{path}' is not a whole ZIP archive: {err}", hint=hint) from None
+        hint = "if you downloaded it, delete it and run the command again"
+        raise DataError(f"'{path}' is not a valid ZIP archive: {err}", hint=hint) from None
     for entry in entries:
         reason = _suspicious(entry)
         if reason:
-            raise DataError(f"'{path}': entry '{entry.filename}' {reason}; nothing of the archive was used")
+            raise DataError(f"'{path}': entry '{entry.filename}' {reason}; nothing was extracted")
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
-        raise DataError(f"'{path}' would unpack to more than {MAX_UNPACKED // 2**30} GiB; nothing of it was used")
+        raise DataError(f"'{path}' would expand to more than {MAX_UNPACKED // 2**30} GiB; nothing was extracted")
     return _by_name(entry.filename for entry in entries)
 
 
@@ -149,7 +151,7 @@ def _suspicious(entry: zipfile.ZipInfo) -> str:
     """Say what is wrong with an entry; entries are only read, but such an archive is not to be trusted."""
     posix, windows = PurePosixPath(entry.filename), PureWindowsPath(entry.filename)
     if posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts):
-        return "points outside of the archive"
+        return "points outside the archive"
     if stat.S_ISLNK(entry.external_attr >> 16):
         return "is a symbolic link"
     return "is encrypted" if entry.flag_bits & 1 else ""

@@ -324,7 +324,7 @@ def _check_columns(source: Source, row: Row) -> None:
     missing = [column for column in source.name_columns if column not in theirs]
     if missing:
         raise DataError(
-            f"{source.file}: no column '{missing[0]}', which `{source.table}.name_columns` names; it has {there}",
+            f"{source.file}: column '{missing[0]}' in `{source.table}.name_columns` not found; available: {there}",
             hint=f"set `{source.table}.name_columns`",
         )
 

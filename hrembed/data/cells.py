@@ -83,11 +83,11 @@ def require_columns(where: str, present: Sequence[str], wanted: Sequence[str], h
     """
     twice = [column for n, column in enumerate(present) if column in present[:n]]
     if twice:
-        raise DataError(f"{where}: column '{twice[0]}' stands twice in the header")
+        raise DataError(f"{where}: column '{twice[0]}' appears twice in the header")
     missing = [column for column in wanted if column not in present]
     if missing:
         raise DataError(
-            f"{where}: no column '{missing[0]}'{nearest(missing[0], present)}; it has {listed(present)}",
+            (f"{where}: column '{missing[0]}' not found{nearest(missing[0], present)}; available: {listed(present)}"),
             hint=hint,
         )
 
@@ -97,7 +97,7 @@ def listed(columns: Iterable[str]) -> str:
     return ", ".join(map(repr, columns))[:300] or "none"
 
 
-_ZERO = "holds a zero byte; is this a text file?"
+_ZERO = "contains a NUL byte; is this a text file?"
 
 
 def text_cell(values: Mapping[str, Any], column: str) -> str:
@@ -109,9 +109,9 @@ def text_cell(values: Mapping[str, Any], column: str) -> str:
     value = values.get(column)
     if not isinstance(value, str) or not value or value.isspace():
         if column not in values:
-            raise CellError(column, f"is missing; the row has {listed(values)}")
+            raise CellError(column, f"missing; the row has {listed(values)}")
         found = "a blank one" if isinstance(value, str) else "nothing" if value is None else type(value).__name__
-        raise CellError(column, f"must be a text that is not empty, found {found}")
+        raise CellError(column, f"expected non-empty text, got {found}")
     return _sound(value, column)
 
 
@@ -129,7 +129,7 @@ def key_cell(values: Mapping[str, Any], column: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise CellError(column, f"must be a text or a whole number, found {type(value).__name__}")
+        raise CellError(column, f"expected text or an integer, got {type(value).__name__}")
     return str(value)
 
 
@@ -145,5 +145,5 @@ def _sound(value: str, column: str) -> str:
     if "\0" in value:
         raise CellError(column, _ZERO)
     if not value.isascii() and re.search(r"[\ud800-\udfff]", value):
-        raise CellError(column, "holds half of a character (a lone surrogate)")
+        raise CellError(column, "contains an unpaired surrogate")
     return value

@@ -82,10 +82,10 @@ class Names:
             return ""
         if missing in {"anchor", "positive"}:
             return (
-                f"name the column that holds it: `hrembed data import table {self.file} --set columns.{missing}=NAME` "
-                "writes pairs that every command reads"
+                f"map the column: `hrembed data import table {self.file} --set columns.{missing}=NAME` writes "
+                "pairs that every command can read"
             )
-        return f"name the column that holds it, in `columns` beside the path: `columns: {{{missing}: NAME}}`"
+        return f"map the column under `columns`, next to `path`: `columns: {{{missing}: NAME}}`"
 
     def renamed(self, row: Row) -> Row:
         """Give a row its names here; rows of JSON have each its own columns, and are not refused for a missing one."""
@@ -99,7 +99,7 @@ class Names:
         return with_names(row, names) if names else row
 
     def _note(self, names: Mapping[str, str]) -> None:
-        recognised = [f"'{theirs}' is read as `{ours}`" for ours, theirs in names.items() if ours not in self._given]
+        recognised = [f"reading '{theirs}' as `{ours}`" for ours, theirs in names.items() if ours not in self._given]
         self.notes += [note for note in recognised if note not in self.notes]
 
 
@@ -132,7 +132,7 @@ class Header:
         self._columns = [(n, name) for n, name in enumerate(cells) if name and name not in self._repeated]
         self._last = max((n for n, _ in self._columns), default=-1)
         if not named:
-            raise DataError(f"{where}: the line is blank, where the column names should be")
+            raise DataError(f"{where}: expected column names, found a blank line")
         self._names = names.need([name for _, name in self._columns], where)
         self._unnamed: dict[int, int] = {}
 
@@ -141,7 +141,7 @@ class Header:
         beyond = [n for n in range(len(self.cells), len(cells)) if cells[n]]
         if len(cells) <= self._last or beyond:
             column = self.cells[len(cells)] if len(cells) < len(self.cells) else ""
-            return Problem(number, column, f"the row has {len(cells)} cells, the header {len(self.cells)}")
+            return Problem(number, column, f"expected {len(self.cells)} cells as in the header, got {len(cells)}")
         if "" in self.cells:
             for n, cell in enumerate(cells[: len(self.cells)]):
                 if cell and not self.cells[n]:
@@ -152,8 +152,8 @@ class Header:
     def notes(self) -> list[str]:
         """What stands in columns without a name, or with that of another."""
         repeated = dict.fromkeys(name for name in self.cells if name in self._repeated)
-        return [f"column '{name}' stands twice in the header and is not used" for name in repeated] + [
-            f"column {n + 1} has no name and is not used (first filled in row {number})"
+        return [f"column '{name}' appears twice in the header and is ignored" for name in repeated] + [
+            f"column {n + 1} has no name and is ignored (first value in row {number})"
             for n, number in sorted(self._unnamed.items())
         ]
 

@@ -41,14 +41,14 @@ def download(url: str, target: Path, progress: Progress) -> None:
         part.replace(target)
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as err:
         reason = getattr(err, "reason", None) or err
-        raise DataError(f"'{url}' cannot be fetched: {reason}", hint=by_hand(url, target)) from None
+        raise DataError(f"cannot download '{url}': {reason}", hint=by_hand(url, target)) from None
     except OSError as err:
         raise cannot_write(target, err) from err
 
 
 def by_hand(url: str, target: Path) -> str:
     """Say which file to fetch, and where to put it."""
-    return f"fetch {url} with a browser, put it at '{target}', and run the command again"
+    return f"download {url} with a browser, save it as '{target}', and run the command again"
 
 
 def _open(url: str, done: int) -> HTTPResponse:
@@ -71,4 +71,4 @@ def _copy(response: HTTPResponse, part: Path, done: int, progress: Progress, nam
             out.write(chunk)
             advance(len(chunk) // 1000, "")
     if total and part.stat().st_size != total:
-        raise HTTPException(f"the connection ended after {part.stat().st_size:,} of {total:,} bytes")
+        raise HTTPException(f"connection closed after {part.stat().st_size:,} of {total:,} bytes")

@@ -67,10 +67,14 @@ def _files(release: Release) -> _Files:
     others = [other for other in languages if other != language]
     if language not in languages and others:
         raise DataError(
-            f"'{release.path}' holds ESCO in several languages: {', '.join(others)}", hint="give the folder of one"
+            f"'{release.path}' contains ESCO in several languages: {', '.join(others)}",
+            hint="specify the folder of one language",
         )
     if others:
-        note = f"ESCO is read in '{language}'; not used: {', '.join(others)} (give a folder with one of them alone)"
+        note = (
+            f"reading ESCO in '{language}'; ignoring {', '.join(others)} (to use another language, pass a "
+            "folder that contains only that one)"
+        )
         report_table(release.path, notes=[note])
     names = (f"{stem}_{language}.csv" for stem in ("occupations", "skills", "occupationSkillRelations"))
     return _Files(0, *names)
@@ -100,7 +104,7 @@ def read_occupations(release: Release, max_occupations: int, counts: Counts) -> 
         labels = [label, *_split(others)]
         titles = distinct(labels)
         counts.add("occupation labels read", len(labels))
-        counts.add("occupation labels dropped: same words twice in one occupation", len(labels) - len(titles))
+        counts.add("occupation labels dropped: duplicates within an occupation", len(labels) - len(titles))
         key = _uuid(uri)
         concepts.append(
             Concept(
@@ -129,7 +133,7 @@ def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Conce
     for key, labels in labels_of.items():
         distinct_labels = distinct(labels)
         counts.add("skill labels read", len(labels))
-        counts.add("skill labels dropped: same words twice in one skill", len(labels) - len(distinct_labels))
+        counts.add("skill labels dropped: duplicates within a skill", len(labels) - len(distinct_labels))
         titles = [
             Phrase(f"esco:skill:{key}", distinct_labels[0]),
             *(phrase(f"esco:skill:{key}", label) for label in distinct_labels[1:]),

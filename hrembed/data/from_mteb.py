@@ -66,12 +66,12 @@ def read_mteb(name: str, split: str | None, progress: Progress) -> list[Evaluati
             if reason and alone:
                 raise DataError(f"mteb task '{task.metadata.name}' {reason}", hint=_READABLE)
             if reason:
-                progress.note(f"{name}: left out {task.metadata.name}, which {reason}")
+                progress.note(f"{name}: skipping {task.metadata.name}, which {reason}")
             else:
                 tasks_read += _read(task, split, progress)
             advance(1, "")
     if not tasks_read:
-        raise DataError(f"mteb benchmark '{name}' has no task that can be read", hint=_READABLE)
+        raise DataError(f"mteb benchmark '{name}' has no supported task", hint=_READABLE)
     return tasks_read
 
 
@@ -92,8 +92,8 @@ def _named(name: str) -> tuple[list[Any], bool]:
     except KeyError:
         known = [*_TASKS_REGISTRY, *(benchmark.name for benchmark in mteb.get_benchmarks())]
         raise DataError(
-            f"mteb knows no task or benchmark '{name}'{nearest(name, known)}",
-            hint="names are those of `mteb available-tasks` and `mteb available-benchmarks`, to the letter",
+            f"unknown mteb task or benchmark '{name}'{nearest(name, known)}",
+            hint="use the exact name as listed by `mteb available-tasks` and `mteb available-benchmarks`",
         ) from None
 
 
@@ -148,7 +148,7 @@ def _load(task: Any) -> None:
     except Exception as err:  # `datasets`, the Hub's client and what lies below have their own
         text = str(err).strip()
         reason = f"{type(err).__name__}: {text.splitlines()[0]}" if text else type(err).__name__
-        raise DataError(f"mteb task '{task.metadata.name}' cannot be loaded: {reason}", hint=_advice(err)) from None
+        raise DataError(f"cannot load mteb task '{task.metadata.name}': {reason}", hint=_advice(err)) from None
 
 
 def _advice(err: BaseException) -> str:
@@ -174,7 +174,7 @@ def _split(task: Any, subset: str, split: str) -> Any:
     data = task.dataset
     splits = data if subset not in data and subset == "default" else data[subset]
     if split not in splits:
-        raise DataError(f"mteb task '{task.metadata.name}' has no split '{split}'; it has {', '.join(splits)}")
+        raise DataError(f"mteb task '{task.metadata.name}' has no split '{split}'; available: {', '.join(splits)}")
     return splits[split]
 
 
@@ -195,7 +195,7 @@ def _retrieval(part: _Part, progress: Progress) -> list[EvaluationTask]:
     }
     absent = sum(map(len, judged.values())) - sum(map(len, qrels.values()))
     if absent:
-        progress.note(f"{part.name}: {absent} judgements are of documents that are not in the corpus; left out")
+        progress.note(f"{part.name}: ignoring {absent} judgements of documents that are not in the corpus")
     queries = tuple(_query(row, part) for row in part.data["queries"] if str(row["id"]) in qrels)
     ordered = tuple(sorted(documents.values(), key=lambda d: hashlib.sha256(d.id.encode()).digest()))
     candidates = _candidates(part, [q.id for q in queries], tuple(d.id for d in ordered))
@@ -213,7 +213,7 @@ def _query(row: Mapping[str, Any], part: _Part) -> Text:
     text, instruction = row["text"], row.get("instruction")
     if not isinstance(text, str):
         raise DataError(
-            f"mteb task '{part.task.metadata.name}' has conversations as queries, which hrembed does not embed",
+            (f"mteb task '{part.task.metadata.name}' has conversations as queries, which hrembed does not support"),
             hint=_READABLE,
         )
     return Text(str(row["id"]), text if instruction is None else f"{text} {instruction}")
@@ -256,7 +256,7 @@ def _classification(part: _Part, progress: Progress) -> list[EvaluationTask]:
         ]
     training = _split(task, part.subset, train_split)
     if len(training) > _MOST_TRAINING:
-        progress.note(f"{part.name}: {_MOST_TRAINING:,} of {len(training):,} training texts were drawn")
+        progress.note(f"{part.name}: sampled {_MOST_TRAINING:,} of {len(training):,} training texts")
         training = training.select(sorted(Random(task.seed).sample(range(len(training)), _MOST_TRAINING)))
     learned, learned_labels = _labelled(training, task)
     train = np.arange(len(learned) + len(texts)) < len(learned)

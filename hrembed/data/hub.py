@@ -50,8 +50,8 @@ def hub_rows(
         if raised_here(err):
             raise
         raise DataError(
-            f"dataset 'hf:{name}' cannot be read: {str(err).splitlines()[0] if str(err) else type(err).__name__}",
-            hint="is there a network, and is the name `hf:ORG/NAME`? a downloaded file works too",
+            (f"cannot read dataset 'hf:{name}': {str(err).splitlines()[0] if str(err) else type(err).__name__}"),
+            hint="check the network connection and the name (`hf:ORG/NAME`), or pass a downloaded file",
         ) from None
 
 

@@ -92,16 +92,18 @@ class _Tally:
         except ValueError:
             number = float("nan")
         if not number.is_integer():
-            raise DataError(f"{self._file}:{line}: relevance '{text}' is not a whole number")
+            raise DataError(f"{self._file}:{line}: relevance must be an integer, got '{text}'")
         self._negative += number < 0
         return max(0, int(number))
 
     def repeat(self, query: str, document: str, before: int | None, grade: int, first: int, line: int) -> None:
         if before is not None and before != grade:
             raise DataError(
-                f"{self._file}:{line}: document '{document}' is judged twice for query '{query}': {before} on line "
-                f"{first}, {grade} on line {line}",
-                hint="keep one of the two lines",
+                (
+                    f"{self._file}:{line}: conflicting judgements of document '{document}' for query '{query}': "
+                    f"{before} on line {first}, {grade} on line {line}"
+                ),
+                hint="remove one of the two lines",
             )
         self._repeated += 1
 
@@ -116,21 +118,21 @@ class _Tally:
             DataError: No judgements, or most of them name what is not there.
         """
         if not self.total:
-            raise DataError(f"{self._file}: no judgements")
+            raise DataError(f"{self._file}: no judgements found")
         places = {"query": "queries", "document": "corpus"}
         notes = [
-            f"{count:,} of {self.total:,} judgements left out: the {what} is not in the {places[what]} (first {first})"
+            f"skipped {count:,} of {self.total:,} judgements: the {what} is not in the {places[what]} (first {first})"
             + ("; trec_eval counts them as never found, so its numbers are lower" if what == "document" else "")
             for what, (count, first) in sorted(self._unknown.items())
         ]
         if 2 * sum(count for count, _ in self._unknown.values()) > self.total:
             raise DataError(
-                f"{self._file}: {'; '.join(notes)}", hint="are the ids written as in the queries and the corpus?"
+                f"{self._file}: {'; '.join(notes)}", hint="check that the ids match those of the queries and the corpus"
             )
         if self._negative:
-            notes.append(f"{self._negative:,} grades below 0 count as 0")
+            notes.append(f"grades below 0 are treated as 0 ({self._negative:,} in total)")
         if self._repeated:
-            notes.append(f"{self._repeated:,} judgements stand twice with the same grade, and count once")
+            notes.append(f"duplicate judgements with the same grade count once ({self._repeated:,} in total)")
         report_table(self._file, notes=notes)
 
 
@@ -165,7 +167,8 @@ def id_rows(
         if max(places) >= len(cells) or len(cells) not in {len(columns), _width(places)}:
             wanted = ", ".join(columns)
             raise DataError(
-                f"{file}:{line}: expected {wanted} split by tabs, or TREC's four columns; found {len(cells)} cells"
+                f"{file}:{line}: expected {wanted} separated by tabs, or the four columns of TREC qrels; found "
+                f"{len(cells)} columns"
             )
         yield line, [cells[place] for place in places]
 
@@ -205,7 +208,7 @@ def _report_header(file: Path, cells: Sequence[str], places: Sequence[int], colu
     used = [cells[place] for place in places if place < len(cells)]
     unused = [cell for n, cell in enumerate(cells) if n not in places and plain(cell) not in _ITERATION]
     usual = [column for column, cell in zip(columns, used, strict=False) if plain(column) != plain(cell)]
-    named = ", ".join(f"'{cell}' is read as `{column}`" for cell, column in zip(used, columns, strict=False))
+    named = ", ".join(f"reading '{cell}' as `{column}`" for cell, column in zip(used, columns, strict=False))
     report_table(file, used=used, unused=unused, notes=[named] if usual else [])
 
 

@@ -63,7 +63,7 @@ def read_pair_task(
         second.append(Text(one.id, _cell(row, columns[1], where), one.group))
         scores.append(_score(row, where))
     if len(set(scores)) < 2:
-        raise DataError(f"{file}: all scores are equal, so nothing can be correlated with them")
+        raise DataError(f"{file}: all scores are equal, so the correlation is undefined")
     return PairTask(name, tuple(first), tuple(second), np.array(scores))
 
 
@@ -111,7 +111,7 @@ def _rows_of_split(
         yield row
     if split is not None and split not in splits:
         present = ", ".join(f"'{each}'" for each in sorted(splits))
-        raise DataError(f"{file}: no rows of split '{split}'{nearest(split, splits)}; it has {present}")
+        raise DataError(f"{file}: no rows with split '{split}'{nearest(split, splits)}; available: {present}")
 
 
 def read_label_task(
@@ -162,10 +162,10 @@ def _labelled(file: Path, columns: tuple[str, str], split: str | None, form: For
         where = f"{file}:{row.number}"
         text = _text(row, columns[0], where, f"{file.stem}-{row.number}", (columns[0],))
         if text in label_of:
-            raise DataError(f"{where}: the same id and text stand twice")
+            raise DataError(f"{where}: duplicate id and text")
         label_of[text] = _label(row, columns[1], where)
     if not label_of:
-        raise DataError(f"{file}: no rows")
+        raise DataError(f"{file}: no rows found")
     return label_of
 
 
@@ -179,12 +179,12 @@ def _label(row: Row, column: str, where: str) -> str:
 def _check_sides(path: Path, train: Mapping[Text, str], scored: Mapping[Text, str]) -> None:
     unseen = sorted(set(scored.values()) - set(train.values()))
     if unseen:
-        raise DataError(f"{path}: label '{unseen[0]}' is scored, but no training text has it")
+        raise DataError(f"{path}: label '{unseen[0]}' occurs in the scored texts, but not in the training texts")
     both = sorted(({text.group for text in train} & {text.group for text in scored}) - {""})
     if both:
         raise DataError(
-            f"{path}: group '{both[0]}' is both learned from and scored ({len(both)} such)",
-            hint="keep the texts of a group on one side",
+            (f"{path}: group '{both[0]}' occurs in both training and scored texts ({len(both)} groups in total)"),
+            hint="keep all texts of a group in the same split",
         )
 
 
@@ -212,9 +212,9 @@ def _cell(row: Row, column: str, where: str) -> str:
 def _score(row: Row, where: str) -> float:
     column = row.theirs("score")
     if "score" not in row.values:
-        raise DataError(f"{where}: column '{column}': is missing; the row has {listed(row.values)}")
+        raise DataError(f"{where}: column '{column}': missing; the row has {listed(row.values)}")
     value = row.values["score"]
     score = decimal(value) if isinstance(value, str) else float(value) if isinstance(value, int | float) else np.nan
     if not np.isfinite(score):
-        raise DataError(f"{where}: column '{column}': is not a number")
+        raise DataError(f"{where}: column '{column}': not a number")
     return score

@@ -115,9 +115,9 @@ def look_at(sample: bytes, name: str, form: Form, names: Names) -> Layout:
     if encoding != form.encoding:
         notes.append(f"read as {encoding.upper()}, as its first bytes show")
     if delimiter != (form.delimiter or usual):
-        notes.append(f"cells are divided by {_SPOKEN.get(delimiter, repr(delimiter))}")
+        notes.append(f"detected delimiter: {_SPOKEN.get(delimiter, repr(delimiter))}")
     if skipped:
-        notes.append(f"{skipped} line{'s' if skipped > 1 else ''} above the header skipped")
+        notes.append(f"skipped {skipped} line{'s' if skipped > 1 else ''} above the header")
     return Layout(delimiter, encoding, above + skipped, tuple(notes))
 
 

@@ -25,13 +25,13 @@ def locate(reference: str) -> Path:
         DataError: Nothing is there.
     """
     if not reference.strip():
-        raise DataError("a path is empty", hint="name a file or a folder; `.` is where the command was started")
+        raise DataError("path is empty", hint="specify a file or a folder; `.` is the current directory")
     if reference.startswith(SHIPPED):
         path = shipped_root() / "data" / reference.removeprefix(SHIPPED)
     else:
         path = user_path(reference)
     if not exists(path):
-        hint = f"shipped data lies in '{shipped_root() / 'data'}'" if reference.startswith(SHIPPED) else ""
+        hint = f"shipped data is in '{shipped_root() / 'data'}'" if reference.startswith(SHIPPED) else ""
         raise DataError(f"'{reference}' does not exist", hint=hint)
     return path
 

@@ -13,6 +13,7 @@ from hrembed.data.rows import format_of, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, write_parquet
 from hrembed.records.tables import report_table
+from hrembed.text import counted
 from hrembed.types import Pair
 
 if TYPE_CHECKING:
@@ -83,14 +84,15 @@ def read_numbered_pairs(path: Path, kinds: Sequence[str] = (), form: Form = AS_U
     present = {pair.kind for _, pair in pairs}
     unknown = sorted(set(kinds) - present)
     if unknown:
-        raise DataError(f"{file}: no pairs of kind '{unknown[0]}'; it has {', '.join(sorted(present))}")
+        raise DataError(f"{file}: no pairs of kind '{unknown[0]}'; available: {', '.join(sorted(present))}")
     return [(number, pair) for number, pair in pairs if not kinds or pair.kind in kinds]
 
 
 def missing_note(rows: int, first: int) -> str:
     """Say how many rows were left out because a text only marks that there is none."""
-    several = "s are" if rows > 1 else " is"
-    return f"{rows:,} row{several} left out: a text is a missing marker such as N/A or nan (first in row {first})"
+    return (
+        f"skipped {counted(rows, 'row')}: the text is a missing-value marker such as N/A or nan (first in row {first})"
+    )
 
 
 def is_pair_column(column: str) -> bool:
@@ -121,11 +123,15 @@ def refuse_scored(row: Row, file: Path, form: Form) -> None:
     score = next((column for column in _SCORES if column in row.values), None)
     if score and "anchor" not in form.columns and plain(row.theirs("anchor")) in {"sentence1", "text1"}:
         raise DataError(
-            f"{file}:{row.number}: '{row.theirs('anchor')}', '{row.theirs('positive')}' and '{score}' are scored "
-            "pairs, not pairs of which all belong together",
-            hint="`finetune` trains on them with the loss `cosent`, `eval` scores them as a task; if every row is a "
-            f"good pair, `hrembed data import table {file} --set columns.anchor={row.theirs('anchor')} "
-            f"--set columns.positive={row.theirs('positive')}`",
+            (
+                f"{file}:{row.number}: columns '{row.theirs('anchor')}', '{row.theirs('positive')}' and "
+                f"'{score}' contain scored pairs, but positive pairs are required"
+            ),
+            hint=(
+                "to train on scores, use `finetune` with the loss `cosent`; to evaluate, use `eval`. If every "
+                f"row is a positive pair, run `hrembed data import table {file} --set "
+                f"columns.anchor={row.theirs('anchor')} --set columns.positive={row.theirs('positive')}`"
+            ),
         )
 
 
@@ -150,7 +156,7 @@ def pairs_of(values: Mapping[str, Any]) -> list[Pair]:
         raise CellError("positive", "is an empty list")
     if not isinstance(ids, list):
         if len(texts) > 1 and ids not in (None, ""):
-            raise CellError("positive_id", f"is one id for {len(texts)} positives; give a list")
+            raise CellError("positive_id", f"is a single id for {len(texts)} positives; use a list")
         ids = [ids] * len(texts)
     if len(ids) != len(texts):
         raise CellError("positive_id", f"has {len(ids)} ids for {len(texts)} positives")
@@ -176,7 +182,7 @@ def pairs_of(values: Mapping[str, Any]) -> list[Pair]:
 def _text(values: Mapping[str, Any], column: str) -> str:
     text = text_cell(values, column)
     if text.strip().lower() in MARKERS:
-        raise MissingTextError(column, f"'{text.strip()}' marks a missing value")
+        raise MissingTextError(column, f"'{text.strip()}' is a missing-value marker")
     return text
 
 

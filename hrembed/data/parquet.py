@@ -37,7 +37,7 @@ def parquet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
                 yield with_names(row, renamed) if renamed and isinstance(row, Row) else row
             first += batch.num_rows
     except (pa.ArrowException, OSError) as err:
-        raise DataError(f"'{file}' is not a Parquet file that can be read: {err}") from None
+        raise DataError(f"'{file}' is not a valid Parquet file: {err}") from None
 
 
 def _rows_of(batch: Any, first: int) -> Iterator[Row | Problem]:

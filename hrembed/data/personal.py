@@ -643,7 +643,9 @@ def _region(code: str) -> str:
 
     if code.upper() not in SUPPORTED_REGIONS:
         guess = " (did you mean 'GB'?)" if code.upper() == "UK" else nearest(code.upper(), sorted(SUPPORTED_REGIONS))
-        raise ConfigError(f"unknown region '{code}'{guess}", hint="two letters as in ISO 3166, for example US, GB, DE")
+        raise ConfigError(
+            f"unknown region '{code}'{guess}", hint="use a two-letter ISO 3166 code, for example US, GB or DE"
+        )
     return code.upper()
 
 

@@ -14,6 +14,7 @@ from hrembed.data.locate import named
 from hrembed.data.rows import find_table, format_of, rows_or_raise, table_in
 from hrembed.errors import DataError
 from hrembed.records.tables import report_table
+from hrembed.text import counted
 from hrembed.types import Task, Text
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def read_task(folder: Path, split: str | None = None, form: Form = AS_USUAL) -> 
             query with different grades; most judgements name an unknown id; or no query has a relevant document.
     """
     if not folder.is_dir():
-        raise DataError(f"task '{folder}' is not a folder", hint="a task is a BEIR folder: corpus, queries, qrels")
+        raise DataError(
+            f"task '{folder}' is not a folder", hint="a task is a folder in BEIR format: corpus, queries and qrels"
+        )
     qrels_file = _qrels_file(folder, split)
     documents_file, queries_file = table_in(folder, "corpus"), table_in(folder, "queries")
     documents = _read_texts(documents_file, form, may_be_empty=True)
@@ -58,15 +61,15 @@ def read_task(folder: Path, split: str | None = None, form: Form = AS_USUAL) -> 
     qrels = read_judgements(qrels_file, *ids, form=form)
     if not any(any(judged.values()) for judged in qrels.values()):
         raise DataError(
-            f"{qrels_file}: no query has a relevant document", hint="a relevant one has a score of 1 or more"
+            f"{qrels_file}: no query has a relevant document", hint="relevant documents have a score of at least 1"
         )
     empty = [query.id for query in queries if query.id in qrels and not query.text]
     if empty:
-        raise DataError(f"{queries_file}: query '{empty[0]}' has no text ({len(empty)} such)")
+        raise DataError(f"{queries_file}: query '{empty[0]}' has no text ({len(empty)} in total)")
     unreachable = sum(not document.text for document in documents)
     if unreachable:
-        empty_documents = f"{unreachable:,} of {len(documents):,} documents have no text and no title"
-        report_table(documents_file, notes=[f"{empty_documents}: they count, and are never found"])
+        empty_documents = f"{unreachable:,} of {len(documents):,} documents have neither text nor title"
+        report_table(documents_file, notes=[f"{empty_documents}: they count as documents but are never retrieved"])
     candidates = find_table(folder / "candidates", _stem(qrels_file))
     return Task(
         name=f"{named(folder).name}/{_stem(qrels_file)}",
@@ -112,19 +115,21 @@ def _splits(folder: Path) -> dict[str, Path]:
         if format_of(file) in _QRELS and not file.name.startswith("."):
             other = splits.setdefault(_stem(file), file)
             if other != file:
-                raise DataError(f"'{other}' and '{file}' are one split in two files", hint="keep one of them")
+                raise DataError(f"'{other}' and '{file}' contain the same split", hint="remove one of them")
     return splits
 
 
 def _qrels_file(folder: Path, split: str | None) -> Path:
     if not (folder / "qrels").is_dir():
-        raise DataError(f"task '{folder}' has no folder `qrels`", hint="it holds one `<split>.tsv` for each split")
+        raise DataError(
+            f"task '{folder}' has no folder `qrels`", hint="it must contain a file `<split>.tsv` for each split"
+        )
     splits = _splits(folder)
     if split is None and len(splits) == 1:
         return next(iter(splits.values()))
     if split is None or split not in splits:
-        asked = "no split is named" if split is None else f"no split '{split}'"
-        raise DataError(f"task '{folder}': {asked}; it has {', '.join(splits) or 'none'}")
+        asked = "specify a split" if split is None else f"no split '{split}'"
+        raise DataError(f"task '{folder}': {asked}; available: {', '.join(splits) or 'none'}")
     return splits[split]
 
 
@@ -150,11 +155,11 @@ def _read_texts(file: Path, form: Form = AS_USUAL, *, may_be_empty: bool = False
         used.update({row.theirs(column): None for column in row.values if column in _OWN or column in fields})
         text = Text(key, _full_text(row, where, may_be_empty), _key(row, "group", where), fields)
         if texts.get(key, text) != text:
-            raise DataError(f"{where}: id '{key}' stands twice (first on line {numbers[key]}), with other contents")
+            raise DataError(f"{where}: duplicate id '{key}' (first on line {numbers[key]}) with different contents")
         repeated += key in texts
         texts[key] = text
         numbers.setdefault(key, row.number)
-    notes = [f"{repeated:,} rows stand twice with the same contents, and count once"] if repeated else []
+    notes = [f"{counted(repeated, 'duplicate row')} with the same contents, counted once"] if repeated else []
     report_table(file, used=[*used], unused=[*unused], notes=notes)
     return list(texts.values())
 
@@ -175,14 +180,14 @@ def _read_candidates(
     candidates: dict[str, dict[str, None]] = {query: {} for query in judged}
     for line, (query, document) in id_rows(file, (), queries):
         if query not in queries:
-            raise DataError(f"{file}:{line}: query '{query}' is not in the task's queries")
+            raise DataError(f"{file}:{line}: unknown query '{query}'")
         if document not in documents:
-            raise DataError(f"{file}:{line}: document '{document}' is not in the task's corpus")
+            raise DataError(f"{file}:{line}: unknown document '{document}'")
         if query in candidates:
             candidates[query][document] = None
     empty = [query for query, documents_of_query in candidates.items() if not documents_of_query]
     if empty:
-        raise DataError(f"{file}: query '{empty[0]}' has no candidates ({len(empty)} such)")
+        raise DataError(f"{file}: query '{empty[0]}' has no candidates ({len(empty)} in total)")
     return {query: tuple(documents_of_query) for query, documents_of_query in candidates.items()}
 
 
@@ -218,9 +223,9 @@ def read_names(file: Path, attributes: Sequence[str]) -> list[dict[str, str]]:
     for line, row in read_table(file, wanted, used=wanted.__contains__):
         empty = [column for column in wanted if not row[column].strip()]
         if empty:
-            raise DataError(f"{file}:{line}: '{empty[0]}' is empty")
+            raise DataError(f"{file}:{line}: column '{empty[0]}' is empty")
         if row["name"] in seen:
-            raise DataError(f"{file}:{line}: name '{row['name']}' stands twice")
+            raise DataError(f"{file}:{line}: duplicate name '{row['name']}'")
         seen.add(row["name"])
         rows.append(row)
     return rows

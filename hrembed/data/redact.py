@@ -227,7 +227,7 @@ def survey(
         header = header_of(file, form)
         twice = next((name for name in (*fields, *name_columns) if header.count(name) > 1), None)
         if twice is not None:
-            raise DataError(f"{file}: column '{twice}' stands twice in the header", hint="rename one of the two")
+            raise DataError(f"{file}: column '{twice}' appears twice in the header", hint="rename one of the two")
     rows, columns = 0, dict[str, None]()
     for row in _rows(file, form, known_as):
         rows += 1
@@ -238,12 +238,14 @@ def survey(
         raise DataError(f"{file} is empty")
     if not any(name in columns for name in fields):
         listed = ", ".join(map(repr, columns))[:300]
-        raise DataError(f"{file}: no column {' or '.join(map(repr, fields))}; it has {listed}", hint="set `fields`")
+        raise DataError(
+            f"{file}: column {' or '.join(map(repr, fields))} not found; available: {listed}", hint="set `fields`"
+        )
     missing = [name for name in name_columns if name not in columns]
     if missing:
         listed = ", ".join(map(repr, columns))[:300]
         raise DataError(
-            f"{file}: no column {missing[0]!r}, which `name_columns` names; it has {listed}", hint="set `name_columns`"
+            f"{file}: column {missing[0]!r} in `name_columns` not found; available: {listed}", hint="set `name_columns`"
         )
     return rows, tuple(name for name in columns if name not in {*fields, *name_columns})
 
@@ -264,7 +266,7 @@ def _texts(row: Row, fields: Iterable[str], where: str, *, lists: bool = False) 
         elif lists and isinstance(value, list) and all(isinstance(item, str) for item in value):
             yield from ((name, item) for item in value)
         elif value is not None:
-            raise DataError(f"{where}: column '{name}': must be a text, found {type(value).__name__}")
+            raise DataError(f"{where}: column '{name}': expected text, got {type(value).__name__}")
 
 
 def scan(file: Path, reader: Reader, form: Form, known_as: Mapping[str, Sequence[str]] = {}) -> PersonalCounts:
@@ -307,7 +309,7 @@ def redact(file: Path, target: Path, reader: Reader, placeholders: Placeholders,
                 text = record.decode(encoding)
                 cells = _csv_cells(text, columns, delimiter) if delimiter else _json_cells(text, where)
                 if findings_of and text.encode(encoding) != record:
-                    raise DataError(f"{where}: cannot be written back in {encoding}", hint="save the file as UTF-8")
+                    raise DataError(f"{where}: cannot be encoded as {encoding}", hint="convert the file to UTF-8")
                 record = _edited(text, cells, findings_of, placeholders).encode(encoding) if findings_of else record
             out.write(record)
     return reader.counts()
@@ -320,7 +322,7 @@ def _writable(file: Path, form: Form) -> Form:
         DataError: A spreadsheet, or text whose bytes do not tell its lines.
     """
     if _kind(file) in {".xlsx", ".xlsm"}:
-        raise DataError(f"'{file}': a spreadsheet cannot be written back", hint="save the sheet as CSV in UTF-8 first")
+        raise DataError(f"'{file}': writing spreadsheets is not supported", hint="save the sheet as CSV in UTF-8 first")
     layout = layout_of(file, form)
     with _source(file) as stream:
         if not is_divided(stream.read(SAMPLE)):
@@ -331,7 +333,7 @@ def _writable(file: Path, form: Form) -> Form:
     if is_wide(layout.encoding):
         encoding = layout.encoding.upper()
         raise DataError(
-            f"'{file}': {encoding} cannot be written back byte for byte", hint="save the file as UTF-8 first"
+            f"'{file}': encoding {encoding} is not supported for writing", hint="convert the file to UTF-8 first"
         )
     return replace(form, delimiter=layout.delimiter) if _kind(file) in DELIMITERS else form
 
@@ -375,7 +377,7 @@ _ESCAPED = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[\s\S]")
 def _delimiter(file: Path, form: Form) -> str:
     delimiter = form.delimiter or DELIMITERS[_kind(file)]
     if delimiter.isalnum() or delimiter in '[]_"':
-        raise DataError(f"'{file}': placeholders cannot be told from cells that {delimiter!r} divides")
+        raise DataError(f"'{file}': placeholders would be ambiguous in a file with delimiter {delimiter!r}")
     return delimiter
 
 
@@ -402,7 +404,7 @@ def _json_cells(text: str, where: str) -> dict[str, _Cell]:
     while text[at] != "}":
         key, at = decoder.raw_decode(text, at)
         if key in cells:
-            raise DataError(f"{where}: column '{key}': stands twice in the row")
+            raise DataError(f"{where}: column '{key}' appears twice in the row")
         at = _behind_space(text, _behind_space(text, at) + 1)
         _, end = decoder.raw_decode(text, at)
         cells[key] = (at + 1, end - 1, _ESCAPED)
@@ -478,7 +480,7 @@ def numbers_in_use(file: Path) -> Counter[PersonalType]:
         for tag, number in _NUMBERED.findall(raw):
             type_ = _TYPE_OF_TAG[tag.decode()]
             if len(number) > _MAX_DIGITS:
-                raise DataError(f"'{file}' holds a placeholder for {type_} with a number of {len(number)} digits")
+                raise DataError(f"'{file}' contains a placeholder for {type_} with a number of {len(number)} digits")
             highest[type_] = max(highest[type_], int(number))
     return highest
 

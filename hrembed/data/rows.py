@@ -84,7 +84,7 @@ def read_rows(
     else:
         known = ", ".join(FORMATS)
         raise DataError(
-            f"'{file}': unsupported file extension '{kind}'", hint=f"known: {known}, or text with .gz in addition"
+            f"'{file}': unsupported file extension '{kind}'", hint=f"supported: {known}, and text formats with .gz"
         )
     report_table(file, notes=names.notes)
 
@@ -103,11 +103,11 @@ def find_table(folder: Path, stem: str) -> Path | None:
     usual = [file for file in present if file.name == f"{stem}.jsonl"]
     if len(present) > 1 and not usual:
         raise DataError(
-            f"'{folder}' holds {' and '.join(f'`{file.name}`' for file in present)}", hint="keep one of them"
+            f"'{folder}' contains {' and '.join(f'`{file.name}`' for file in present)}", hint="remove one of them"
         )
     if len(present) > 1:
         others = ", ".join(file.name for file in present if file not in usual)
-        report_table(usual[0], notes=[f"read in place of {others} beside it"])
+        report_table(usual[0], notes=[f"used instead of {others} in the same folder"])
     return next(iter([*usual, *present]), None)
 
 
@@ -146,7 +146,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise DataError(f"'{file}' does not exist") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as err:
-        raise DataError(f"'{file}' is not a whole gzip file: {err}") from None
+        raise DataError(f"'{file}' is not a valid gzip file: {err}") from None
     except OSError as err:
         raise DataError(f"'{file}' cannot be read: {err.strerror}") from None
 
@@ -231,10 +231,10 @@ def check_delimiter(delimiter: str) -> None:
         ConfigError: A quote or a line break.
     """
     if delimiter in '"\r\n':
-        raise ConfigError(f"{delimiter!r} cannot be a delimiter", hint="for example ',', ';' or a tab")
+        raise ConfigError(f"invalid delimiter {delimiter!r}", hint="for example ',', ';' or a tab")
 
 
-_TOO_LONG = f"the line is longer than {MAX_LINE:,} bytes"
+_TOO_LONG = f"line exceeds {MAX_LINE:,} bytes"
 
 
 class _Lines:
@@ -282,7 +282,7 @@ class _Narrowed:
             try:
                 self._text += self._decoder.decode(raw, final=self._ended)
             except UnicodeError as err:
-                raise DataError(f"'{self._name}' is not {self._encoding} text: {err}", hint="set `encoding`") from None
+                raise DataError(f"'{self._name}' is not valid {self._encoding}: {err}", hint="set `encoding`") from None
         end = min(self._text.find("\n") + 1 or len(self._text), limit)
         line, self._text = self._text[:end], self._text[end:]
         return line.encode("utf-8", "surrogatepass")
@@ -319,7 +319,9 @@ def _ascii_based(encoding: str) -> str:
     except (LookupError, ValueError):
         raise ConfigError(f"unknown encoding {encoding!r}", hint="for example utf-8, cp1252, latin-1") from None
     if not keeps_ascii:
-        raise ConfigError(f"encoding '{encoding}' cannot be decoded line by line", hint="save the file as UTF-8 first")
+        raise ConfigError(
+            f"encoding '{encoding}' is not supported for reading line by line", hint="convert the file to UTF-8 first"
+        )
     return name
 
 
@@ -329,11 +331,11 @@ def _header(reader: Iterator[list[str]], where: str, name: str, encoding: str) -
     except StopIteration:
         raise DataError(f"{name} is empty") from None
     except csv.Error as err:
-        raise DataError(f"{where}: the header cannot be read: {err}") from None
+        raise DataError(f"{where}: cannot read the header: {err}") from None
     for n, column in enumerate(header, start=1):
         reason = _spoiled(column, encoding)
         if reason:
-            raise DataError(f"{where}: column {n} of the header: {reason}")
+            raise DataError(f"{where}: header, column {n}: {reason}")
     return header
 
 
@@ -358,8 +360,8 @@ def _spoiled(cell: str, encoding: str) -> str:
 
 def _not_decoded(byte: int, encoding: str) -> str:
     return (
-        f"byte 0x{byte:02X} is not {encoding}; save the file as UTF-8, or set its `encoding` (often cp1252) where the "
-        "settings have one"
+        f"byte 0x{byte:02X} is not valid {encoding}; save the file as UTF-8, or set `encoding` (often "
+        "cp1252) where supported"
     )
 
 
@@ -394,12 +396,12 @@ def _parsed(number: int, raw: bytes, encoding: str) -> Row | Problem:
     except (ValueError, RecursionError) as err:
         return Problem(number, "", f"not valid JSON: {err}")
     if not isinstance(row, dict):
-        return Problem(number, "", f"expected an object, found {type(row).__name__}")
+        return Problem(number, "", f"expected an object, got {type(row).__name__}")
     return Row(number, row)
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a value")
+    raise ValueError(f"{constant} is not a valid JSON value")
 
 
 _JSON_DECODER = json.JSONDecoder(parse_constant=_refuse)

@@ -36,7 +36,7 @@ def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
         import openpyxl
     except ImportError:
         raise DataError(
-            f"'{file}': spreadsheets need the package openpyxl",
+            f"'{file}': reading spreadsheets requires the package openpyxl",
             hint="pip install 'hrembed[xlsx]', or save the sheet as CSV in UTF-8",
         ) from None
     from openpyxl.utils.exceptions import InvalidFileException
@@ -44,7 +44,7 @@ def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as err:
-        raise DataError(f"'{file}' is not a spreadsheet that can be read: {err}") from None
+        raise DataError(f"'{file}' is not a valid spreadsheet: {err}") from None
     try:
         sheets = book.worksheets
         if not sheets:
@@ -73,7 +73,7 @@ def _below_header(file: Path, numbered: Iterator[tuple[int, list[str]]], names: 
     if not start:
         return
     if place:
-        report_table(file, notes=[f"{place} row{'s' if place > 1 else ''} above the header skipped"])
+        report_table(file, notes=[f"skipped {place} row{'s' if place > 1 else ''} above the header"])
     number, cells = start[place]
     header = Header(f"{file}:{number}", [cell.strip() for cell in cells], names)
     for row_number, row in chain(start[place + 1 :], numbered):

@@ -179,7 +179,7 @@ def _select(
         position, side = divmod(repeat.position, 2)
         if not repeat.same and keep[position]:
             keep[position] = False
-            reason = f"its id stands for another text in row {repeat.first_number}"
+            reason = f"its id is already used for a different text in row {repeat.first_number}"
             rejects.add(Problem(repeat.number, columns[_ID_COLUMNS[side]] or "", reason))
     repeated = 0
     for repeat in texts.found(among=keep.copy()):

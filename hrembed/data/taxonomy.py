@@ -117,7 +117,7 @@ def without_common(
             for n, phrase in enumerate(phrases)
             if (part == "titles" and n == 0) or shared[normalise(phrase.text)] <= limit
         )
-        counts.add(f"{label} dropped: of more than {limit} occupations or skills", len(phrases) - len(stay))
+        counts.add(f"{label} dropped: they belong to more than {limit} occupations or skills", len(phrases) - len(stay))
         distinctive.append(replace(concept, titles=stay) if part == "titles" else replace(concept, tools=stay))
     return distinctive
 

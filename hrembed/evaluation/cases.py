@@ -137,7 +137,7 @@ def _side_by_side(task: Task, values: tuple[Floats, Floats], rankings: tuple[Ran
 def _check_lengths(task: Task, *columns: Floats | Ints) -> None:
     wrong = [len(column) for column in columns if len(column) != len(task.queries)]
     if wrong:
-        raise ValueError(f"{len(task.queries)} queries, but {wrong[0]} values or rankings")
+        raise ValueError(f"expected {len(task.queries)} values and rankings, one for each query, got {wrong[0]}")
 
 
 def _lowest(task: Task, values: Floats) -> list[int]:

@@ -74,7 +74,8 @@ def slice_labels(task: Task, by: str) -> list[str | None]:
     if asked not in known:
         offered = [name for name in BUILT_IN if name != "family" or f"query:{name}" in known] + known
         raise DataError(
-            f"'{task.name}' has no slices by '{by}'{nearest(by, offered)}", hint=f"it has {', '.join(offered)}"
+            f"'{task.name}' has no slices by '{by}'{nearest(by, offered)}",
+            hint=f"available slices: {', '.join(offered)}",
         )
     side, _, name = asked.partition(":")
     return _query_field(task, name) if side == "query" else _document_field(task, name)

@@ -104,7 +104,7 @@ def write_task_results(folder: Path, model_name: str, revision: str, results: It
         by_task.setdefault(result.task, []).append(result)
     for task, splits in by_task.items():
         if "/" in task or not task.strip("."):
-            raise ValueError(f"'{task}' cannot name a file")
+            raise ValueError(f"'{task}' cannot be used as a file name")
         _write(place / f"{task}.json", _task_result(task, splits))
     meta = {
         "name": name,
@@ -122,7 +122,7 @@ def _task_result(task: str, splits: Sequence[SplitScores]) -> dict[str, object]:
     """Content of a file of one task; the keys are those of mteb's `TaskResult`."""
     revisions = {split.data_hash for split in splits}
     if len(revisions) > 1:
-        raise ValueError(f"task '{task}' has results on two revisions of its data")
+        raise ValueError(f"task '{task}' has results for two versions of its data")
     scores: dict[str, list[dict[str, object]]] = {}
     for split in splits:
         scores.setdefault(split.split, []).append(_entry(split))
@@ -141,7 +141,7 @@ def _task_result(task: str, splits: Sequence[SplitScores]) -> dict[str, object]:
 def _entry(split: SplitScores) -> dict[str, object]:
     """Scores of one split under mteb's names."""
     if split.main not in split.scores:
-        raise ValueError(f"main metric '{split.main}' is not among {', '.join(split.scores)}")
+        raise ValueError(f"main metric '{split.main}' is not one of {', '.join(split.scores)}")
     rounded = {name: round(float(value), _DECIMALS) for name, value in split.scores.items()}
     return {key: value for name, value in rounded.items() for key in mteb_names(name)} | {
         "main_score": rounded[split.main],

@@ -64,7 +64,7 @@ def write_run(path: Path, task: Task, ranking: Ranking, tag: str) -> None:
         ValueError: The ranking has another number of queries, or a score that is not finite.
     """
     if len(ranking.documents) != len(task.queries):
-        raise ValueError(f"{len(task.queries)} queries, but {len(ranking.documents)} rankings")
+        raise ValueError(f"expected {len(task.queries)} rankings, one for each query, got {len(ranking.documents)}")
     if not np.isfinite(ranking.scores[ranking.documents >= 0]).all():
         raise ValueError("a ranked document has a score that is not finite")
     _check_ids("query", task.queries)
@@ -102,8 +102,8 @@ def _check_ids(side: str, texts: Iterable[Text]) -> None:
     for text in texts:
         if text.id.encode().split() != [text.id.encode()]:
             raise DataError(
-                f"{side} id '{text.id}' is empty or has white space, which a run file cannot hold",
-                hint="give the texts ids without spaces",
+                f"{side} id '{text.id}' is empty or contains whitespace, which run files do not allow",
+                hint="use ids without whitespace",
             )
 
 
@@ -129,7 +129,9 @@ def read_run(path: Path, task: Task, depth: int) -> ReadRun:
     """
     lines = _read_lines(path, task)
     if not len(lines.queries):
-        raise DataError(f"'{path}' has no query of task '{task.name}'", hint=f"its lines must read `{_COLUMNS}`")
+        raise DataError(
+            f"'{path}' contains no query of task '{task.name}'", hint=f"expected format of each line: `{_COLUMNS}`"
+        )
     _check_once(path, task, lines)
     _check_candidates(path, task, lines)
     order = np.lexsort((lines.documents, -lines.scores, lines.queries))
@@ -154,7 +156,9 @@ def _read_lines(path: Path, task: Task) -> _Lines:
         if len(cells) != 6:
             if not cells:
                 continue
-            raise DataError(f"{path}:{number}: expected 6 columns, found {len(cells)}", hint=f"they are `{_COLUMNS}`")
+            raise DataError(
+                f"{path}:{number}: expected 6 columns, got {len(cells)}", hint=f"expected format: `{_COLUMNS}`"
+            )
         query = queries.get(cells[0])
         if query is None:
             skipped.add(cells[0])
@@ -203,7 +207,7 @@ def _check_once(path: Path, task: Task, lines: _Lines) -> None:
     again = order[1:][np.diff(joined[order]) == 0]
     if len(again):
         line = again.min()
-        raise DataError(f"{_place(path, task, lines, line)} is listed twice")
+        raise DataError(f"{_place(path, task, lines, line)} appears twice")
 
 
 def _check_candidates(path: Path, task: Task, lines: _Lines) -> None:
@@ -218,7 +222,7 @@ def _check_candidates(path: Path, task: Task, lines: _Lines) -> None:
     if len(outside):
         raise DataError(
             f"{_place(path, task, lines, outside[0])} is not among its candidates",
-            hint="this task ranks only the candidates of each query; keep only those in the run",
+            hint="this task ranks only the candidates of each query; remove all other documents from the run",
         )
 
 

@@ -38,7 +38,7 @@ def rank_biased_overlap(first: Ints, second: Ints, *, p: float = 0.9) -> Floats:
         equation 23; equation 21 for the weight of the first ranks.
     """
     if not 0 < p < 1:
-        raise ValueError(f"p must lie between 0 and 1, got {p}")
+        raise ValueError(f"p must be between 0 and 1, got {p}")
     _check(first, second)
     step = max(1, _CHUNK // max(1, 2 * first.shape[1]))
     parts = [_overlap(first[at : at + step], second[at : at + step], p) for at in range(0, len(first), step)]
@@ -60,7 +60,7 @@ def top_overlap(first: Ints, second: Ints, k: int) -> Floats:
         ValueError: The shapes differ, k is below 1, a list names a document twice or goes on behind a -1.
     """
     if k < 1:
-        raise ValueError(f"k must be 1 or more, got {k}")
+        raise ValueError(f"k must be at least 1, got {k}")
     _check(first, second)
     first, second = first[:, :k], second[:, :k]
     longer = np.maximum(_lengths(first), _lengths(second))
@@ -71,11 +71,11 @@ def top_overlap(first: Ints, second: Ints, k: int) -> Floats:
 
 def _check(first: Ints, second: Ints) -> None:
     if first.ndim != 2 or first.shape != second.shape:
-        raise ValueError(f"two arrays of shape (Q, K) are needed, got {first.shape} and {second.shape}")
+        raise ValueError(f"expected two arrays of shape (Q, K), got {first.shape} and {second.shape}")
     for name, lists in (("first", first), ("second", second)):
         gaps = ((lists[:, :-1] < 0) & (lists[:, 1:] >= 0)).any(axis=1)
         if gaps.any():
-            raise ValueError(f"row {int(gaps.argmax())} of `{name}` goes on behind a -1")
+            raise ValueError(f"row {int(gaps.argmax())} of `{name}` has values after -1")
 
 
 def _lengths(lists: Ints) -> Ints:
@@ -105,7 +105,7 @@ def _shared(first: Ints, second: Ints) -> Ints:
     # A document of both lists stands twice in a row, that of the first list in front.
     repeated = twins & ((order[:, :-1] >= depth) | (order[:, 1:] < depth))
     if repeated.any():
-        raise ValueError(f"row {int(repeated.any(axis=1).argmax())} names a document twice")
+        raise ValueError(f"row {int(repeated.any(axis=1).argmax())} contains a document twice")
     row, column = np.nonzero(twins)
     rank = np.maximum(order[row, column], order[row, column + 1] - depth)  # where the later of the two stands
     found = np.bincount(row * depth + rank, minlength=queries * depth)

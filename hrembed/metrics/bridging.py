@@ -52,7 +52,7 @@ def low_rank_map(source: Floats, target: Floats, *, rank: int, ridge: float) -> 
     """
     _check(source, target)
     if rank < 1 or ridge <= 0:
-        raise ValueError(f"rank is 1 or more and ridge above 0, got {rank} and {ridge}")
+        raise ValueError(f"rank must be at least 1 and ridge above 0, got {rank} and {ridge}")
     wide = source.astype(np.float64)
     gram = wide.T @ wide
     gram += np.eye(len(gram)) * ridge * np.trace(gram) / len(gram)
@@ -64,7 +64,7 @@ def low_rank_map(source: Floats, target: Floats, *, rank: int, ridge: float) -> 
 
 def _check(source: Floats, target: Floats) -> None:
     if len(source) != len(target):
-        raise ValueError(f"{len(source)} rows on one side, {len(target)} on the other")
+        raise ValueError(f"source and target differ in length: {len(source)} and {len(target)} rows")
 
 
 def shift_p(old: Floats, new: Floats, *, rng: np.random.Generator, permutations: int = 999) -> tuple[float, float]:

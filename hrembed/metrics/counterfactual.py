@@ -32,7 +32,10 @@ def deviations(scores: Floats, nameless: Floats) -> Floats:
         ValueError: The shapes do not fit, or R < 2.
     """
     if scores.shape[:2] != nameless.shape or nameless.shape[1] < 2:
-        raise ValueError(f"scores {scores.shape} and nameless {nameless.shape} do not fit, or fewer than 2 résumés")
+        raise ValueError(
+            f"scores of shape {scores.shape} and nameless scores of shape {nameless.shape} do not match, "
+            "or there are fewer than 2 résumés"
+        )
     scale = nameless.std(axis=1, ddof=1)
     scale = np.where(scale > 0, scale, np.nan)
     return np.asarray((scores - nameless[:, :, None]) / scale[:, None, None])

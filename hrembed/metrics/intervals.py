@@ -63,7 +63,7 @@ def mean_interval(
         Field & Welsh (2007), doi:10.1111/j.1467-9868.2007.00593.x; Hesterberg (2015), section 5.3.
     """
     if len(groups) != len(values):
-        raise ValueError(f"{len(values)} values but {len(groups)} groups")
+        raise ValueError(f"values and groups differ in length: {len(values)} and {len(groups)}")
     undefined = int(np.isnan(values).sum())
     if undefined == len(values):
         return Estimate(np.nan, np.nan, np.nan, 0, unit, undefined)
@@ -100,7 +100,7 @@ def paired_difference(
         ValueError: The shapes differ.
     """
     if candidate.shape != reference.shape:
-        raise ValueError(f"candidate {candidate.shape} and reference {reference.shape} differ in shape")
+        raise ValueError(f"candidate and reference differ in shape: {candidate.shape} and {reference.shape}")
     delta = candidate - reference
     estimate = mean_interval(delta, groups, rng=rng, confidence=confidence, resamples=resamples, unit=unit)
     return Difference(estimate, int((delta > 0).sum()), int((delta < 0).sum()))

@@ -29,5 +29,5 @@ def parse_metric(text: str) -> Metric:
     """
     match = _NAME.match(text)
     if not match:
-        raise ConfigError(f"'{text}' is not a metric name", hint="write `name` or `name@k`, for example `ndcg@10`")
+        raise ConfigError(f"'{text}' is not a metric name", hint="use `name` or `name@k`, for example `ndcg@10`")
     return Metric(match[1], int(match[2]) if match[2] else None)

@@ -188,7 +188,7 @@ def _depth(gains: Floats, k: int | None) -> int:
     if gains.ndim != 2:
         raise ValueError(f"gains must have shape (Q, K), got {gains.shape}")
     if k is not None and k < 1:
-        raise ValueError(f"k must be 1 or more, got {k}")
+        raise ValueError(f"k must be at least 1, got {k}")
     return int(gains.shape[1] if k is None else min(k, gains.shape[1]))
 
 

@@ -37,9 +37,12 @@ def fit_growth(sizes: Sequence[float], values: Sequence[float]) -> Curve:
         ValueError: There are fewer than two sizes, or a number is not above 0.
     """
     if len(set(sizes)) < 2 or len(sizes) != len(values):
-        raise ValueError(f"a curve needs two different sizes and as many values, got {len(sizes)} and {len(values)}")
+        raise ValueError(
+            f"expected at least two different sizes and a value for each, got {len(sizes)} sizes and "
+            f"{len(values)} values"
+        )
     if min(*sizes, *values) <= 0:
-        raise ValueError("sizes and values of a power law are above 0")
+        raise ValueError("sizes and values must be above 0")
     exponent, factor = np.polyfit(np.log(sizes), np.log(values), 1)
     return Curve(float(np.exp(factor)), float(exponent))
 

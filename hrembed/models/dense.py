@@ -210,7 +210,7 @@ class DenseEncoder:
             part = self._cut(vectors)
             if part.shape[1] != rows.shape[1]:
                 raise ModelError(
-                    f"model '{self.name}' gives vectors of {rows.shape[1]} and of {part.shape[1]} dimensions"
+                    f"model '{self.name}' returned vectors of different dimensions: {rows.shape[1]} and {part.shape[1]}"
                 )
             rows[places] = part
         if rows is None:
@@ -303,7 +303,7 @@ class DenseEncoder:
     def _unit(self, vectors: Floats) -> Floats:
         bad = int((~np.isfinite(vectors)).any(axis=1).sum())
         if bad:
-            raise ModelError(f"model '{self.name}' gives NaN or infinite vectors for {bad} of {len(vectors)} texts")
+            raise ModelError(f"model '{self.name}' returned NaN or infinite values for {bad} of {len(vectors)} texts")
         return unit_rows(vectors)
 
     def _cut(self, vectors: Floats) -> Floats:

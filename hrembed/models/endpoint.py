@@ -99,8 +99,8 @@ class Endpoint:
     ) -> None:
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", api_key_env):  # not shown: it may be the key itself
             raise ModelError(
-                "`api_key_env` is not the name of an environment variable (capitals, digits and `_`)",
-                hint="name the variable that holds the key, for example OPENAI_API_KEY, and not the key itself",
+                "`api_key_env` is not a valid name of an environment variable (capitals, digits and `_`)",
+                hint="specify the variable that contains the key, for example OPENAI_API_KEY, not the key itself",
             )
         self.source = _checked(base_url)
         self.identity = hashlib.sha256(json.dumps([self.source, model]).encode()).hexdigest()
@@ -143,11 +143,11 @@ class Endpoint:
             self._count(content)
             vectors = _vectors(content, len(texts))
             if self._dimension not in {None, vectors.shape[1]}:
-                raise _WrongAnswerError(f"vectors of dimension {vectors.shape[1]}, and earlier of {self._dimension}")
+                raise _WrongAnswerError(f"vectors of dimension {vectors.shape[1]}, but {self._dimension} before")
         except _WrongAnswerError as err:
             raise ModelError(
                 f"'{self.source}' returned an invalid response for {len(texts):,} texts: {err}",
-                hint=f"check that '{self._model}' is an embeddings model of an OpenAI-compatible server",
+                hint=f"check that '{self._model}' is an embedding model of an OpenAI-compatible server",
             ) from None
         self._dimension = vectors.shape[1]
         return vectors
@@ -166,7 +166,7 @@ class Endpoint:
             except NoAnswerError as err:
                 if attempt >= self._attempts:
                     raise ModelError(
-                        f"'{self.source}' gave no usable response in {attempt} attempts; the last time: {err}",
+                        f"'{self.source}' returned no valid response in {attempt} attempts; last error: {err}",
                         hint="check the address and the server, lower `requests_per_minute`, or try again later",
                     ) from None
                 self._rest(attempt, err)
@@ -187,7 +187,7 @@ class Endpoint:
         message = _showable(_said(content), key, texts)
         if 200 <= answer.status < 300 and not message:
             if content is None:
-                raise NoAnswerError("the answer is not JSON, or only a part of it")
+                raise NoAnswerError("the response is not valid JSON, or is truncated")
             return content
         status = f"status {answer.status} {_phrase(answer.status)}".rstrip() + (f" ({message})" if message else "")
         if answer.status in _AGAIN:
@@ -197,29 +197,31 @@ class Endpoint:
     def _refusal(self, answer: Answer, status: str) -> ModelError:
         """Phrase a status that another attempt does not change."""
         if answer.status in {401, 403}:
-            hint = f"check the key in the environment variable {self._key_name}, and what it is allowed to use"
+            hint = f"check the key in the environment variable {self._key_name}, and its permissions"
         elif answer.status == 404:
             hint = f"check the model '{self._model}' and `base_url`, which usually ends in /v1"
         elif answer.status == 413 or (answer.status in {400, 422} and _TOO_MUCH.search(status)):
-            hint = "lower `batch_size`, or cut the texts with a smaller `max_tokens`"
+            hint = "lower `batch_size`, or truncate the texts with a smaller `max_tokens`"
         elif 300 <= answer.status < 400:
-            hint = "redirects are not followed, so that the key goes nowhere else; set `base_url` to the final address"
+            hint = (
+                "redirects are not followed, so that the key is not sent elsewhere; set `base_url` to the final address"
+            )
         else:
-            hint = f"check the model '{self._model}', the texts (many servers refuse empty ones) and your account"
-        return ModelError(f"'{self.source}/embeddings' refuses: {status}", hint=hint)
+            hint = f"check the model '{self._model}', the texts (many servers reject empty ones) and your account"
+        return ModelError(f"'{self.source}/embeddings' rejected the request: {status}", hint=hint)
 
     def _key(self) -> str:
         """Read the key anew for every batch, so that it stands in no attribute."""
         key = os.environ.get(self._key_name, "").strip()
         if not key and not is_loopback(self.source):
             raise ModelError(
-                f"'{self.source}' needs a key, and the environment variable {self._key_name} is not set",
-                hint=f"set {self._key_name}, or name another variable with `api_key_env`",
+                f"'{self.source}' requires a key, but the environment variable {self._key_name} is not set",
+                hint=f"set {self._key_name}, or specify another variable with `api_key_env`",
             )
         if not all("!" <= character <= "~" for character in key):
             raise ModelError(
-                f"the environment variable {self._key_name} holds characters that no API key contains",
-                hint="set it again, without spaces, line ends and typographic quotes",
+                (f"the environment variable {self._key_name} contains characters that are not allowed in an API key"),
+                hint="set it again without spaces, line breaks and typographic quotes",
             )
         return key
 
@@ -234,10 +236,10 @@ class Endpoint:
         wait = max(err.wait, self._jitter.uniform(0, longest))
         if wait > _MOST_ASKED_SECONDS:
             raise ModelError(
-                f"'{self.source}' asks to wait {wait / 60:,.0f} minutes: {err}",
-                hint="try again later; hrembed waits ten minutes at most",
+                f"'{self.source}' asks clients to wait {wait / 60:,.0f} minutes: {err}",
+                hint="try again later; hrembed waits at most ten minutes",
             ) from None
-        self._progress.note(f"'{self.source}': {err}; waiting {wait:.1f} s, attempt {attempt} of {self._attempts}")
+        self._progress.note(f"'{self.source}': {err}; retrying in {wait:.1f} s (attempt {attempt} of {self._attempts})")
         self._sleep(wait)
 
     def _count(self, content: Any) -> None:
@@ -256,16 +258,16 @@ def _checked(base_url: str) -> str:
     except ValueError:
         whole = False
     if not whole or not re.fullmatch(r"[!-~]+", base_url):
-        raise ModelError("`base_url` is not an http(s) address", hint="write it as https://api.openai.com/v1")
+        raise ModelError("`base_url` must be an http or https URL", hint="for example https://api.openai.com/v1")
     if "@" in parts.netloc or parts.query or parts.fragment:  # not shown: it may hold a password
         raise ModelError(
-            f"`base_url` for '{parts.hostname}' holds a user, a query or a fragment",
-            hint="write only the address; a key belongs in the environment variable that `api_key_env` names",
+            f"`base_url` for '{parts.hostname}' must not contain a user, a query or a fragment",
+            hint="specify only the address; put the key in the environment variable given by `api_key_env`",
         )
     if parts.scheme == "http" and not is_loopback(base_url):
         raise ModelError(
-            f"'{base_url}' would send the key and the texts unencrypted",
-            hint="use https; plain http is only for a server on this machine (localhost, 127.0.0.1 or [::1])",
+            f"'{base_url}' would transmit the key and the texts unencrypted",
+            hint=("use https; plain http is allowed only for servers on this machine (localhost, 127.0.0.1 or [::1])"),
         )
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
@@ -329,21 +331,21 @@ def _vectors(content: Any, count: int) -> Floats:
     """Check an answer and give its vectors in the order of the texts, shape (count, dim)."""
     items = content.get("data") if isinstance(content, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise _WrongAnswerError("it has no list `data` of embeddings")
+        raise _WrongAnswerError("it does not contain the list `data` of embeddings")
     if len(items) != count:
-        raise _WrongAnswerError(f"it holds {len(items):,} embeddings")
+        raise _WrongAnswerError(f"it contains {len(items):,} embeddings")
     if any("index" in item for item in items):
         places = [item.get("index") for item in items]
         if not all(type(place) is int for place in places) or sorted(places) != list(range(count)):
-            raise _WrongAnswerError("its `index` does not name each text once")
+            raise _WrongAnswerError("its `index` values do not cover each text exactly once")
         items = sorted(items, key=lambda item: item["index"])
     rows = [_row(item.get("embedding")) for item in items]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1 or lengths[0] == 0:
-        raise _WrongAnswerError(f"vectors of dimension {' and '.join(map(str, lengths))}")
+        raise _WrongAnswerError(f"invalid vector dimensions: {' and '.join(map(str, lengths))}")
     vectors = np.stack(rows)
     if not np.isfinite(vectors).all():
-        raise _WrongAnswerError("a number is not finite, or too large")
+        raise _WrongAnswerError("it contains a number that is not finite or too large")
     return vectors
 
 

@@ -46,12 +46,12 @@ def one_side(model: Any, side: Side | None) -> Any:
 
     if not hasattr(model[0], "sub_modules"):
         if side is not None:
-            raise ModelError("this model has one encoder for both sides", hint="leave `side` out")
+            raise ModelError("this model uses the same encoder for queries and documents", hint="remove `side`")
         return model
     if side is None:
         raise ModelError(
-            "this model has an encoder for each side, and an export holds one",
-            hint="export twice, with `side: query` and with `side: document`",
+            "this model has separate query and document encoders, but an export contains only one",
+            hint="export it twice, with `side: query` and `side: document`",
         )
     modules = [*model[0].sub_modules[side], *list(model.children())[1:]]
     prompts, name = model.prompts, model.default_prompt_name
@@ -75,7 +75,7 @@ def write_export(model: Any, folder: Path, form: ExportFormat, calibration: Sequ
     """
 
     def graph(part: Path) -> None:
-        with explained(f"the transformer cannot be written as {form}"):
+        with explained(f"cannot export the transformer as {form}"):
             if form.startswith("openvino"):
                 openvino.write_openvino(model, part / openvino.FILE, calibration if form == "openvino-int8" else None)
             else:
@@ -90,14 +90,14 @@ def open_graph(folder: Path, *, threads: int) -> Graph:
     Raises:
         ModelError: There is none, it is damaged, or its runtime is not installed.
     """
-    with explained(f"the graph in '{folder}' does not open"):
+    with explained(f"cannot open the graph in '{folder}'"):
         if (folder / openvino.FILE).is_file():
             require("openvino")
             return openvino.open_openvino(folder / openvino.FILE, threads=threads)
         if (folder / onnx.FILE).is_file():
             require("onnxruntime")
             return onnx.open_onnx(folder / onnx.FILE, threads=threads)
-    raise ModelError(f"'{folder}' holds neither '{openvino.FILE}' nor '{onnx.FILE}'")
+    raise ModelError(f"'{folder}' contains neither '{openvino.FILE}' nor '{onnx.FILE}'")
 
 
 def open_export(folder: Path, *, threads: int) -> Any:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 # `document` to every model and finds that one first, so that a stored `passage` would never be used.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _KINDS = {
-    "CrossEncoder": "a cross-encoder, which scores pairs of texts and gives no vector of one text",
-    "SparseEncoder": "a sparse encoder (SPLADE), whose vectors are weights of words",
-    "MultiVectorEncoder": "a late-interaction model (ColBERT), which gives a vector for each token",
+    "CrossEncoder": "a cross-encoder, which scores pairs of texts and does not embed single texts",
+    "SparseEncoder": "a sparse encoder (SPLADE), whose vectors are term weights",
+    "MultiVectorEncoder": "a late-interaction model (ColBERT), which returns a vector per token",
 }
 _KIND_OF_MODULE = {
     "cross_encoder": "CrossEncoder",
@@ -109,24 +109,24 @@ class StoredSettings:
             )
         if self.assumed_pooling and pooling is None:
             remarks.append(
-                f"warning: {name} is a plain checkpoint ({self.architecture or 'no architecture named'}) that does not "
-                f"say how it pools; `{self.assumed_pooling}` is used. Set the model's `pooling` to the one that it was "
-                "trained with, or name a Sentence Transformers folder"
+                f"warning: {name} is a plain checkpoint ({self.architecture or 'no architecture named'}) that "
+                f"does not state its pooling; using `{self.assumed_pooling}`. Set `pooling` of the model to "
+                "the mode that it was trained with, or use a Sentence Transformers folder"
             )
         if self.other_prompts:
             used = f"queries get {self.query_prompt!r}, documents {self.document_prompt!r}"
             names = ", ".join(f"`{each}`" for each in self.other_prompts)
             remarks.append(
-                f"{name} stores prompts that are not used: {names} ({used}; `query_prompt` and `document_prompt` set "
-                "others)"
+                f"{name} contains prompts that are not used: {names} ({used}; to change this, set "
+                "`query_prompt` and `document_prompt`)"
             )
         if self.similarity not in {"", "cosine"}:
             remarks.append(
-                f"warning: {name} was saved for the similarity `{self.similarity}`, which is not used: vectors are "
-                "compared by cosine"
+                f"warning: {name} was saved with the similarity `{self.similarity}`, which is ignored: vectors "
+                "are compared by cosine"
             )
         if self.unread:
-            remarks.append(f"{name} holds pickled weights that are not read: {', '.join(self.unread)}")
+            remarks.append(f"{name} contains pickled weights, which are ignored: {', '.join(self.unread)}")
         return remarks
 
 
@@ -210,7 +210,7 @@ def check_kind(folder: Path) -> None:
         named = f" ({architectures[0]})" if architectures else ""
         raise ModelError(
             f"the model in '{folder}' is {_KINDS[kind]}{named}",
-            hint="name an embedding model: a Sentence Transformers folder, or a checkpoint without such a head",
+            hint="use an embedding model: a Sentence Transformers folder, or a checkpoint without such a head",
         )
 
 
@@ -237,12 +237,11 @@ def check_weights(folder: Path) -> None:
     pickled = next(_pickled(folder, alone=True), None)
     if pickled is not None:
         raise ModelError(
-            f"'{pickled}' holds pickled weights, which can run code when loaded; hrembed does not read them",
-            hint=f"convert them to `{_safe_stem(pickled)}.safetensors` once, on a machine that you do not mind, and "
-            "remove them",
+            (f"'{pickled}' contains pickled weights, which can execute code when loaded; hrembed does not load them"),
+            hint=(f"convert them to `{_safe_stem(pickled)}.safetensors` in an isolated environment, then delete them"),
         )
     if not any(file.suffix == ".safetensors" for file in files_below(folder)):
-        raise ModelError(f"'{folder}' holds no weights (no `.safetensors` file)")
+        raise ModelError(f"'{folder}' contains no weights (no `.safetensors` file)")
 
 
 def _pickled(folder: Path, *, alone: bool) -> Iterator[Path]:
@@ -274,7 +273,7 @@ def outside_parts(folder: Path) -> list[Path]:
         if base is None or base in parts:
             continue
         if base.resolve() == folder.resolve():
-            raise ModelError(f"the adapter in '{current}' is its own base")
+            raise ModelError(f"the adapter in '{current}' refers to itself as its base model")
         parts.append(base)
         waiting.append(base)
     return parts
@@ -295,9 +294,11 @@ def _adapter_base(body: Path) -> Path | None:
         return Path(snapshot_download(name, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError, OSError):
         raise ModelError(
-            f"{file}: the base '{name}' (`base_model_name_or_path`) is not on this machine",
-            hint="a relative path counts from where the command starts; fetch a Hub model with `hf download`, or merge "
-            "the adapter into its base",
+            f"{file}: base model '{name}' (`base_model_name_or_path`) not found on this machine",
+            hint=(
+                "relative paths are resolved from the current directory; download Hub models with `hf "
+                "download`, or merge the adapter into its base model"
+            ),
         ) from None
 
 

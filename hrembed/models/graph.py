@@ -55,7 +55,7 @@ def require(*packages: str) -> None:
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ModelError(f"this needs the package `{missing[0]}`", hint="pip install 'hrembed[export]'")
+        raise ModelError(f"the package `{missing[0]}` is not installed", hint="pip install 'hrembed[export]'")
 
 
 @contextmanager
@@ -240,8 +240,8 @@ def _check(first: Any) -> None:
     plain = text is not None and text["method"] == "forward" and text["method_output_name"] in (OUTPUT, [OUTPUT])
     if not plain or first.module_output_name != "token_embeddings":
         raise ModelError(
-            f"this model starts with {type(first).__name__}, not with a transformer that gives a vector for each token",
-            hint="export it as `legacy`, or keep the folder that `finetune` wrote",
+            (f"this model starts with {type(first).__name__}, not with a transformer that outputs token embeddings"),
+            hint="use the format `legacy`, or serve the folder that `finetune` wrote",
         )
 
 

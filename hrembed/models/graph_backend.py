@@ -126,7 +126,7 @@ class _Opened:
         facts = _read_facts(folder)
         if facts is None:
             raise ModelError(
-                f"the graph in '{folder}' is not whole", hint="remove that folder; it will be created again"
+                f"the graph in '{folder}' is incomplete", hint="delete the folder; it will be created again"
             )
         quantised = precision == "int8"
         arithmetic: Literal["float32", "bfloat16"] = "float32" if precision == "float32" else "bfloat16"
@@ -189,7 +189,9 @@ def write_whole(model: Any, folder: Path) -> float:
         )
         gap = _gap(model, part)
         if not gap <= TOLERANCE:
-            raise ModelError(f"OpenVINO's graph gives other vectors than the model (largest difference {gap:.2g})")
+            raise ModelError(
+                f"the OpenVINO graph produces different vectors than the model (largest difference {gap:.2g})"
+            )
     return gap
 
 

@@ -85,8 +85,11 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: 
         cause = err.reason if isinstance(err, urllib.error.URLError) else err
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise ModelError(
-                f"'{url}' has no valid certificate: {cause.verify_message}",
-                hint="check the address; a certificate authority of your own is named in the variable SSL_CERT_FILE",
+                f"the certificate of '{url}' is not valid: {cause.verify_message}",
+                hint=(
+                    "check the address; to trust your own certificate authority, set the environment variable "
+                    "SSL_CERT_FILE"
+                ),
             ) from None
         raise NoAnswerError(_reason(cause, timeout_seconds)) from None
 
@@ -97,8 +100,11 @@ def _whole(response: http.client.HTTPResponse, url: str, max_bytes: int) -> byte
         body += chunk
         if len(body) > max_bytes:
             raise ModelError(
-                f"'{url}' answers with more than {max_bytes:,} bytes, too much for embeddings of one batch",
-                hint="check that the address is that of an embeddings API",
+                (
+                    f"the response of '{url}' exceeds {max_bytes:,} bytes, which is too large for one batch of "
+                    "embeddings"
+                ),
+                hint="check that the address belongs to an embeddings API",
             )
     if response.length:  # what Content-Length promised beyond it; `read` with a size does not complain
         raise http.client.IncompleteRead(b"", response.length)
@@ -108,16 +114,16 @@ def _whole(response: http.client.HTTPResponse, url: str, max_bytes: int) -> byte
 def _reason(err: object, timeout_seconds: float) -> str:
     """Phrase a failure without what the server said: it may have echoed the request."""
     if isinstance(err, TimeoutError):
-        return f"no whole answer within {timeout_seconds:g} s"
+        return f"no complete response within {timeout_seconds:g} s"
     if isinstance(err, http.client.RemoteDisconnected):
-        return "the connection was closed without an answer"
+        return "connection closed without a response"
     if isinstance(err, http.client.IncompleteRead):
-        return "the answer broke off"
+        return "the response was truncated"
     if isinstance(err, http.client.HTTPException | ValueError) and not isinstance(err, OSError):
-        return "the answer is not HTTP"
+        return "the response is not HTTP"
     if isinstance(err, ssl.SSLError):
-        return f"no secure connection ({err.reason or 'closed'})"
-    return f"no connection ({getattr(err, 'strerror', None) or 'refused on the way'})"
+        return f"cannot establish a secure connection ({err.reason or 'closed'})"
+    return f"connection failed ({getattr(err, 'strerror', None) or 'refused on the way'})"
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

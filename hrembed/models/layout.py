@@ -43,7 +43,7 @@ class _Modules(RootModel[Annotated[list[_Module], Field(min_length=1)]]):
         names = [module.name for module in self.root]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"two modules have the name '{twice}'")
+            raise ValueError(f"duplicate module name '{twice}'")
         return self
 
 
@@ -80,7 +80,7 @@ class _Transformer(_File):
     @model_validator(mode="after")
     def _takes_text(self) -> _Transformer:
         if "modality_config" in self.model_fields_set and not self.modality_config.keys() & {"text", "message"}:
-            raise ValueError("`modality_config` has no `text`, so the model does not take texts")
+            raise ValueError("`modality_config` has no entry `text`, so the model does not accept text")
         return self
 
 
@@ -160,25 +160,25 @@ def check_layout(folder: Path) -> None:
     for file, kind in _files(folder):
         content = read_json(file)
         if content is None and not file.exists():
-            raise ModelError(f"'{file}' does not exist, but `modules.json` names its folder")
+            raise ModelError(f"'{file}' does not exist, but `modules.json` refers to its folder")
         try:
             kind.model_validate(content)
         except ValidationError as err:
             raise ModelError(
                 f"'{file}': {_explain(err, content)}",
-                hint="compare it with the same file of the model that this one was made from",
+                hint="compare it with the same file of the original model",
             ) from None
-    _check_depth(transformer_folder(folder))
 
 
-def _check_depth(body: Path) -> None:
+def check_depth(folder: Path) -> None:
     """Refuse weights with fewer layers than the config asks for: the missing ones would be filled at random.
 
     Raises:
-        ModelError: A layer is missing.
+        ModelError: A layer is missing, or a file of weights is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
+    body = transformer_folder(folder)
     config = read_json(body / "config.json")
     asked = config.get("num_hidden_layers") if isinstance(config, dict) else None
     found: set[int] = set()
@@ -187,11 +187,14 @@ def _check_depth(body: Path) -> None:
             with safe_open(file, framework="numpy") as tensors:
                 found |= {int(number) for name in tensors.keys() for number in _LAYER.findall(name)}  # noqa: SIM118
         except (OSError, SafetensorError) as err:
-            raise ModelError(f"'{file}' is not a whole safetensors file: {err}") from None
+            raise ModelError(f"'{file}' is not a valid safetensors file: {err}") from None
     if found and isinstance(asked, int) and max(found) + 1 < asked:
         raise ModelError(
-            f"'{body / 'config.json'}': `num_hidden_layers` is {asked}, but the weights have {max(found) + 1} layers",
-            hint="the folder mixes the files of two models, or a part of the weights is missing",
+            (
+                f"'{body / 'config.json'}': `num_hidden_layers` is {asked}, but the weights contain only "
+                f"{max(found) + 1} layers"
+            ),
+            hint="the folder mixes files of two models, or some weights are missing",
         )
 
 

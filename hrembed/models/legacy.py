@@ -46,7 +46,8 @@ def write_legacy(model: Any, folder: Path, graph: Callable[[Path], None] | None 
             name = entry["type"].rpartition(".")[2]
             if name not in _TYPES:
                 raise ModelError(
-                    f"the module '{name}' has no form in the older layout", hint="keep the folder that `finetune` wrote"
+                    f"the older layout does not support the module '{name}'",
+                    hint="serve the folder that `finetune` wrote",
                 )
             entry["type"] = _TYPES[name]
             if name == "Pooling":
@@ -65,7 +66,7 @@ def _pooling(module: Any) -> dict[str, bool | int]:
     modes = (module.pooling_mode,) if isinstance(module.pooling_mode, str) else module.pooling_mode
     unknown = sorted(set(modes) - _FLAGS.keys())
     if unknown:
-        raise ModelError(f"the pooling '{unknown[0]}' has no form in the older layout")
+        raise ModelError(f"the older layout does not support the pooling mode '{unknown[0]}'")
     return {
         "word_embedding_dimension": module.embedding_dimension,
         **{flag: mode in modes for mode, flag in _FLAGS.items()},

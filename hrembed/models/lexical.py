@@ -89,7 +89,7 @@ class Bm25:
 
     def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
         """Raise, since BM25 weighs a query against a document and gives no vector of a text alone."""
-        raise ModelError("bm25 has no vectors", hint="use tfidf as the lexical baseline of this task")
+        raise ModelError("bm25 has no embeddings", hint="use tfidf as the lexical baseline for this task")
 
 
 def _composed(texts: Sequence[str]) -> list[str]:

@@ -38,7 +38,8 @@ def write_onnx(model: Any, file: Path, *, int8: bool = False) -> None:
     size = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
     if size > MAX_BYTES:
         raise ModelError(
-            f"the weights take {size / 2**30:.1f} GiB, and an ONNX file ends at 2", hint="export it as `openvino`"
+            f"the weights take {size / 2**30:.1f} GiB, but ONNX files are limited to 2 GiB",
+            hint="use the format `openvino`",
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     if not int8:

@@ -102,12 +102,12 @@ def parse_ref(text: str) -> ModelRef:
             hint=f"known: {', '.join(known)}, {FORMS}",
         )
     if not target:
-        raise ConfigError(f"model '{text}' names nothing after '{prefix}:'")
+        raise ConfigError(f"model '{text}': nothing follows '{prefix}:'")
     if prefix != "hf":
         return ModelRef(prefix, target)
     name, _, revision = target.partition("@")
     if name.count("/") != 1 or not all(name.split("/")):
-        raise ConfigError(f"model '{text}': write a Hub model as hf:ORG/NAME or hf:ORG/NAME@REVISION")
+        raise ConfigError(f"model '{text}': Hub models must have the form hf:ORG/NAME or hf:ORG/NAME@REVISION")
     return ModelRef("hf", name, revision or None)
 
 

@@ -147,14 +147,14 @@ def open_wordllama() -> StaticTable:
     """
     package = find_spec("wordllama")
     if package is None or not package.submodule_search_locations:
-        raise ModelError("model 'wordllama' needs the package `wordllama`", hint="pip install 'hrembed[static]'")
+        raise ModelError("model 'wordllama' requires the package `wordllama`", hint="pip install 'hrembed[static]'")
     folder = Path(next(iter(package.submodule_search_locations)))
     weights, words = (folder / name for name in WORDLLAMA_FILES)
     for file, expected in zip((weights, words), WORDLLAMA_FILES.values(), strict=True):
         found = sha256(file) if file.is_file() else "no such file"
         if found != expected:
             raise ModelError(
-                f"'{file}' is not the wordllama file that hrembed knows: SHA-256 is {found}, expected {expected}",
+                f"'{file}' is not the expected wordllama file: SHA-256 is {found}, expected {expected}",
                 hint="pip install --force-reinstall 'hrembed[static]'",
             )
     table = _floats(_read_tensors(weights), "embedding.weight", weights, dimensions=2)
@@ -205,7 +205,7 @@ def open_model2vec(folder: Path) -> StaticTable:
     table = _floats(tensors, "embeddings", file, dimensions=2)
     vocabulary = tokenizer.get_vocab()
     if not vocabulary:
-        raise ModelError(f"'{words}' has no vocabulary")
+        raise ModelError(f"'{words}' has an empty vocabulary")
     size = max(vocabulary.values()) + 1
     rows = _row_numbers(tensors["mapping"], len(table), file) if "mapping" in tensors else np.arange(len(table))
     weights = _floats(tensors, "weights", file, dimensions=1) if "weights" in tensors else None
@@ -231,11 +231,14 @@ def open_model2vec(folder: Path) -> StaticTable:
 
 def _token_limit(file: Path) -> int | None:
     try:
-        limit = json.loads(file.read_text(encoding="utf-8")).get("max_length", MODEL2VEC_TOKENS)
-    except (OSError, ValueError, AttributeError) as err:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as err:
         raise _unreadable(file, err) from err
+    if not isinstance(content, dict):
+        raise ModelError(f"'{file}': expected an object, got {type(content).__name__}")
+    limit = content.get("max_length", MODEL2VEC_TOKENS)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise ModelError(f"'{file}': `max_length` is {limit!r}, expected a whole number above 0, or null")
+        raise ModelError(f"'{file}': `max_length` must be a positive integer or null, got {limit!r}")
     return limit
 
 
@@ -266,36 +269,38 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
 
 def _unreadable(file: Path, err: Exception) -> ModelError:
     lines = str(err).strip().splitlines()
-    return ModelError(f"'{file}' does not load: {type(err).__name__}: {lines[0][:200] if lines else 'no message'}")
+    return ModelError(f"'{file}' cannot be loaded: {type(err).__name__}: {lines[0][:200] if lines else 'no message'}")
 
 
 def _floats(tensors: Mapping[str, Tensor], name: str, file: Path, *, dimensions: int) -> Floats:
     """Take a tensor of finite numbers, in single precision; whole numbers are quantised vectors."""
     if name not in tensors:
-        raise ModelError(f"'{file}' holds no tensor `{name}`, only {', '.join(sorted(tensors)) or 'nothing'}")
+        raise ModelError(
+            f"'{file}' does not contain the tensor `{name}`; found: {', '.join(sorted(tensors)) or 'nothing'}"
+        )
     tensor = tensors[name]
     if tensor.ndim != dimensions or 0 in tensor.shape or tensor.dtype.kind not in "fi":
         raise ModelError(
-            f"'{file}': tensor `{name}` is {tensor.dtype} of shape {tensor.shape}, "
-            f"expected numbers in {dimensions} dimension{'s' * (dimensions > 1)}"
+            f"'{file}': tensor `{name}` has type {tensor.dtype} and shape {tensor.shape}, expected numbers "
+            f"in {dimensions} dimension{'s' * (dimensions > 1)}"
         )
     with np.errstate(over="ignore"):  # what does not fit is found in the next line
         single = np.ascontiguousarray(tensor, dtype=np.float32)
     if not np.isfinite(single).all():
-        raise ModelError(f"'{file}': tensor `{name}` holds NaN or infinite numbers")
+        raise ModelError(f"'{file}': tensor `{name}` contains NaN or infinite values")
     return single
 
 
 def _row_numbers(mapping: Tensor, rows: int, file: Path) -> Ints:
     if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
         raise ModelError(
-            f"'{file}': tensor `mapping` is {mapping.dtype} of shape {mapping.shape}, "
-            "expected whole numbers in 1 dimension"
+            f"'{file}': tensor `mapping` has type {mapping.dtype} and shape {mapping.shape}, expected "
+            "integers in 1 dimension"
         )
     if mapping.size and (mapping.min() < 0 or mapping.max() >= rows):
         raise ModelError(
-            f"'{file}': tensor `mapping` points to rows {mapping.min()} to {mapping.max()}, "
-            f"but `embeddings` has rows 0 to {rows - 1}"
+            f"'{file}': tensor `mapping` refers to rows {mapping.min()} to {mapping.max()}, but "
+            f"`embeddings` has rows 0 to {rows - 1}"
         )
     return np.asarray(mapping, dtype=np.int64)
 

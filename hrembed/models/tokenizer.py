@@ -38,8 +38,8 @@ def open_tokenizer(folder: Path) -> tuple[Any, int | None, Path]:
     except Exception as err:
         # Any library below may fail in its own way on a damaged folder; the user needs one message.
         raise ModelError(
-            f"the tokenizer in '{folder}' does not load: {type(err).__name__}: {str(err).strip()[:200]}",
-            hint="`model=bm25` counts words and needs no model",
+            f"cannot load the tokenizer in '{folder}': {type(err).__name__}: {str(err).strip()[:200]}",
+            hint="`model=bm25` counts words and needs no tokenizer",
         ) from err
     # A tokenizer without a limit says so with a number of thirty digits.
     known = [limit for limit in limits if limit and 0 < limit < 10**9]

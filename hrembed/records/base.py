@@ -41,7 +41,7 @@ def _read_estimate(value: object) -> Estimate:
     if isinstance(value, Estimate):
         return value
     if not isinstance(value, Mapping) or set(value) != {"value", "interval", "n", "unit", "undefined"}:
-        raise ValueError("an estimate has the keys value, interval, n, unit and undefined")
+        raise ValueError("an estimate must have the keys value, interval, n, unit and undefined")
     point, low, high = (float("nan") if v is None else float(v) for v in (value["value"], *value["interval"]))
     return Estimate(point, low, high, int(value["n"]), str(value["unit"]), int(value["undefined"]))
 
@@ -145,7 +145,7 @@ def read_record(kind: type[R], text: str, where: str) -> R:
     try:
         content = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
-        raise DataError(f"'{where}' is not JSON, which hrembed writes", hint="repeat the run") from None
+        raise DataError(f"'{where}' is not valid JSON", hint="repeat the run") from None
     number = content.get("schema") if isinstance(content, dict) else None
     if number != SCHEMA:
         written = "before records had a schema number" if number is None else f"with schema {number}"

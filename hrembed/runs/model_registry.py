@@ -38,10 +38,10 @@ def read_registry(root: Path) -> Registry:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["format"] != known:
-            raise DataError(f"'{file}' has format {content['format']}; this version of hrembed knows {known}")
+            raise DataError(f"'{file}' has format {content['format']}; this version of hrembed supports {known}")
         return Registry.model_validate(content)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
-        raise DataError(f"'{file}' is damaged: {err}", hint="restore it from a copy; nothing was written") from None
+        raise DataError(f"'{file}' is corrupt: {err}", hint="restore it from a backup; nothing was written") from None
 
 
 def register(root: Path, entry: RegisteredModel | Mapping[str, object]) -> Registry:
@@ -99,8 +99,8 @@ def decide(root: Path, model: str, action: Action, *, by: str, why: str) -> Regi
         if action == "rollback" and (entry is None or entry.status != "superseded"):
             earlier = ", ".join(each.model for each in models if each.status == "superseded")
             raise DataError(
-                f"'{model}' is {registry.status_of(model)}, and `rollback` goes back to a model that was in use before",
-                hint=f"such models: {earlier or 'none'}; any other is put in use by `hrembed runs accept`",
+                f"'{model}' is {registry.status_of(model)}; `rollback` requires a model that was in use before",
+                hint=f"such models: {earlier or 'none'}; to use any other model, run `hrembed runs accept`",
             )
         if action != "reject" and in_use is not None and in_use is not entry:
             superseded = in_use.model_copy(update={"status": "superseded"})
@@ -128,8 +128,8 @@ def _locked(root: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise HrembedError(
-            f"another process has held '{root / FILE}' for {_WAIT_S:g} seconds",
-            hint="wait until it ends, and run the command again",
+            f"another process has locked '{root / FILE}' for {_WAIT_S:g} seconds",
+            hint="wait until it finishes, and run the command again",
         ) from None
     except OSError as err:
         raise cannot_write(root / FILE, err) from err

@@ -63,7 +63,7 @@ class PastRun:
     @property
     def in_words(self) -> str:
         """Name, time and status, for messages."""
-        status = "started and not ended" if self.status == "started" else self.status
+        status = "started, not finished" if self.status == "started" else self.status
         return f"'{self.name}' ({self.manifest.started or 'unknown time'}, {status})"
 
     def holds(self, name: str) -> bool:
@@ -78,12 +78,12 @@ class PastRun:
         """
         file, outputs = self.path / name, self.manifest.outputs
         if name not in outputs:
-            raise DataError(f"run '{self.name}' wrote no '{name}'")
+            raise DataError(f"run '{self.name}' did not write '{name}'")
         if not file.is_file():
-            raise DataError(f"'{file}' is gone", hint="restore the run folder, or repeat the run")
+            raise DataError(f"'{file}' is missing", hint="restore the run folder, or repeat the run")
         if sha256(file) != outputs[name]:
             raise DataError(
-                f"'{file}' is not what the run wrote: its SHA-256 differs from the manifest",
+                f"'{file}' was modified after the run: its SHA-256 differs from the manifest",
                 hint="restore it, or repeat the run with its `config.yaml`",
             )
         return file
@@ -101,9 +101,9 @@ class PastRun:
         held = {file.relative_to(self.path).as_posix() for file in files_below(folder)} if folder.is_dir() else set()
         if added := sorted(held.difference(listed)):
             raise DataError(
-                f"'{self.path / added[0]}' is not a file of run '{self.name}': it was added to '{name}/' later"
-                + (f", like {len(added) - 1} more" if len(added) > 1 else ""),
-                hint="move it elsewhere; to change the model, copy the folder and name the copy as path:DIR",
+                f"'{self.path / added[0]}' is not part of run '{self.name}': it was added to '{name}/' later"
+                + (f", and {len(added) - 1} more" if len(added) > 1 else ""),
+                hint="move it elsewhere; to modify the model, copy the folder and use path:DIR",
             )
         return folder
 
@@ -117,7 +117,7 @@ class PastRun:
         try:
             return file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            raise DataError(f"'{file}' is not UTF-8 text, which hrembed writes", hint="repeat the run") from None
+            raise DataError(f"'{file}' is not valid UTF-8", hint="repeat the run") from None
 
     def json(self, name: str) -> Any:
         """Content of a JSON file of the run, verified.
@@ -128,7 +128,7 @@ class PastRun:
         try:
             return json.loads(self.text(name))
         except (json.JSONDecodeError, RecursionError):
-            raise DataError(f"'{self.path / name}' is not JSON, which hrembed writes", hint="repeat the run") from None
+            raise DataError(f"'{self.path / name}' is not valid JSON", hint="repeat the run") from None
 
     def record(self, kind: type[R]) -> R:
         """What the run said, verified.
@@ -144,7 +144,7 @@ class PastRun:
         Raises:
             DataError: They were edited, or are those of another version.
         """
-        failure = f"'{self.path / 'config.yaml'}' is not a config of this version of hrembed"
+        failure = f"'{self.path / 'config.yaml'}' is not valid for this version of hrembed"
         return validated(kind, self.json("config.yaml"), failure)
 
     def records(self, name: str, kind: type[M]) -> dict[str, M]:
@@ -153,7 +153,7 @@ class PastRun:
         Raises:
             DataError: The file was edited, or written by a version whose records have another shape.
         """
-        failure = f"'{self.path / name}' is not what this version of hrembed writes"
+        failure = f"'{self.path / name}' does not have the format of this version of hrembed"
         contents = self.json(name)
         if not isinstance(contents, dict):
             raise DataError(failure, hint="repeat the run")
@@ -172,7 +172,7 @@ class PastRun:
         try:
             found: dict[str, list[Any]] = pq.read_table(file).to_pydict()
         except pa.ArrowException:
-            raise DataError(f"'{file}' is not Parquet, which hrembed writes", hint="repeat the run") from None
+            raise DataError(f"'{file}' is not a valid Parquet file", hint="repeat the run") from None
         return found
 
 
@@ -227,19 +227,19 @@ def find_run(
     if exists(folder / "manifest.json"):
         run = read_run(folder) or _damaged(folder)
     elif folder.is_absolute():
-        raise DataError(f"there is no run in '{folder}'", hint="name the folder that holds its `manifest.json`")
+        raise DataError(f"'{folder}' is not a run folder", hint="specify the folder that contains `manifest.json`")
     else:
         run = _by_name(root, reference, command, latest)
     if run.damaged:
         raise DataError(
-            f"'{run.path / 'manifest.json'}' cannot be read",
-            hint="restore it from a copy, or remove the run: hrembed runs prune",
+            f"cannot read '{run.path / 'manifest.json'}'",
+            hint="restore it from a backup, or remove the run: hrembed runs prune",
         )
     if command is not None and run.command != command:
-        raise DataError(f"run '{run.name}' is of `{run.command}`, where one of `{command}` is needed")
+        raise DataError(f"run '{run.name}' belongs to `{run.command}`, but `{command}` is required")
     if latest == "finished":
         for newer in overtaking(root, reference, run):
-            progress.note(f"`{reference}` is {run.in_words}, but {newer.in_words} was started after it")
+            progress.note(f"`{reference}` resolves to {run.in_words}, but {newer.in_words} was started later")
     return run
 
 
@@ -268,7 +268,7 @@ def finished(run: PastRun) -> PastRun:
         DataError: It did not.
     """
     if run.status != "ok":
-        raise DataError(f"run '{run.name}' ended with status '{run.status}', so its numbers are not complete")
+        raise DataError(f"run '{run.name}' has status '{run.status}', so its results are incomplete")
     return run
 
 
@@ -281,7 +281,7 @@ def resumable_run(root: Path, command: str, reference: str) -> PastRun:
     """
     run = find_run(root, reference, command, latest="newest")
     if run.status == "ok":
-        raise HrembedError(f"run '{run.name}' ended well; there is nothing to resume")
+        raise HrembedError(f"run '{run.name}' finished successfully; there is nothing to resume")
     return run
 
 
@@ -304,8 +304,8 @@ def training_run(root: Path, reference: str, progress: Progress = _SILENT) -> Pa
         raise ModelError(str(err), hint=err.hint) from err
     if run.status != "ok":
         raise ModelError(
-            f"run '{run.name}' ended with status '{run.status}' and has no final model",
-            hint=f"its last checkpoint is path:{run.path / 'checkpoints' / 'last'}, if there is one",
+            f"run '{run.name}' has status '{run.status}' and no final model",
+            hint=f"its last checkpoint, if there is one, is path:{run.path / 'checkpoints' / 'last'}",
         )
     return run
 
@@ -318,8 +318,8 @@ def _check_not_rejected(root: Path, run: PastRun, progress: Progress) -> None:
         in_use = registry.accepted()
         other = f"; the model in use is run:{in_use.model}" if in_use else ""
         raise ModelError(
-            f"`run:latest` is '{run.name}', and the registry says that this model was rejected{_by_whom(entry)}",
-            hint=f"name it as run:{model} to use it all the same{other}",
+            f"`run:latest` is '{run.name}', which is marked as rejected in the registry{_by_whom(entry)}",
+            hint=f"use run:{model} to load it anyway{other}",
         )
 
 
@@ -356,8 +356,8 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
         known = " or ".join(run.name for run in matches[-_SHOWN:])
         exact = matches[0].path.name == name
         raise DataError(
-            f"several runs {'are called' if exact else 'begin with'} '{name}'",
-            hint=f"write {known}{'' if len(matches) <= _SHOWN else ', the newest of them'}",
+            f"several runs {'are named' if exact else 'start with'} '{name}'",
+            hint=f"use {known}{'' if len(matches) <= _SHOWN else ', the newest of them'}",
         )
     if matches:
         return matches[0]
@@ -365,9 +365,9 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
     missing = f"finished {wanted}" if name == LATEST else f"{wanted} '{name}'"
     if not candidates:
         first = kind.replace("data-", "data ", 1)
-        raise DataError(f"there is no {missing} in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
+        raise DataError(f"no {missing} found in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
     raise DataError(
-        f"there is no {missing} in '{root}'; the newest is {candidates[-1].in_words}",
+        f"no {missing} found in '{root}'; the newest is {candidates[-1].in_words}",
         hint="list them: hrembed runs list",
     )
 

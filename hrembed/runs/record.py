@@ -183,7 +183,7 @@ def _new_folder(parent: Path, digest: str) -> Path:
             raise cannot_write(folder, err) from err
         else:
             return folder
-    raise HrembedError(f"cannot make a run folder in '{parent}'", hint="choose another one with `--runs-dir`")
+    raise HrembedError(f"cannot create a run folder in '{parent}'", hint="specify another folder with `--runs-dir`")
 
 
 def _check_length(folder: Path) -> None:
@@ -196,9 +196,11 @@ def _check_length(folder: Path) -> None:
     length = len(os.fsencode(folder))
     if length + _INSIDE > longest:
         raise HrembedError(
-            f"the path of the run folder has {length} bytes, and the system allows {longest} with the files inside: "
-            f"'{str(folder)[:60]}...'",
-            hint="choose a shorter folder with `--runs-dir`",
+            (
+                f"the path of the run folder is too long: it has {length} bytes, and the system allows "
+                f"{longest} including the files inside: '{str(folder)[:60]}...'"
+            ),
+            hint="use a shorter path for `--runs-dir`",
         )
 
 

@@ -87,7 +87,7 @@ class Accelerator:
 
     def _by_torch(self, reason: str = "") -> Backend:
         if reason:
-            self._progress.note(f"{self._section.ref}: torch in float32 computes the vectors ({reason})")
+            self._progress.note(f"{self._section.ref}: computing vectors with torch in float32 ({reason})")
         size = self._section.batch_size
         return TransformerBackend(self._loaded, identity=self._identity, source=self._source, batch_size=size)
 
@@ -117,7 +117,7 @@ class Accelerator:
         decides = (self._identity, VERSION, version("openvino"), form, *more)
         folder = self._graphs / hashlib.sha256(repr(decides).encode()).hexdigest()[:32]
         if form == "float32" and not is_whole(folder):
-            self._progress.note(f"{self._section.ref}: writing its graph for OpenVINO, once")
+            self._progress.note(f"{self._section.ref}: exporting the model to OpenVINO (only once)")
             write_whole(self._loaded().to("cpu"), folder)
         return folder
 
@@ -127,7 +127,7 @@ class Accelerator:
         prompts = (self._section.query_prompt, self._section.document_prompt)
         folder = self._made("int8", version("nncf"), sha256(path), repr((prompts, portable, _CALIBRATION_TEXTS, _SEED)))
         if not is_whole(folder):
-            self._progress.note(f"{self._section.ref}: quantising its graph to int8, once")
+            self._progress.note(f"{self._section.ref}: quantising the model to int8 (only once)")
             write_int8(source, folder, _calibration(path, *prompts), portable=portable)
         return folder
 
@@ -138,7 +138,7 @@ class Accelerator:
         known = read_choice(file)
         if known is not None:
             return known
-        self._progress.note(f"{self._section.ref}: measuring which arithmetic is fast and agrees with float32, once")
+        self._progress.note(f"{self._section.ref}: comparing speed and accuracy of the available backends (only once)")
         ways: dict[Way, Backend] = {
             "torch": self._by_torch(),
             "float32": self._graph("float32"),
@@ -156,7 +156,7 @@ class Accelerator:
 
 def _explain(choice: Choice) -> str:
     if choice.way == "torch":
-        return "torch in float32, as nothing that agrees with it is faster"
+        return "torch in float32, because no faster backend agrees with it"
     cosine, speed = choice.cosine[choice.way], choice.speed[choice.way]
     return f"OpenVINO in {choice.way}, {speed:.1f} times as fast as torch, lowest cosine {cosine:.6f}"
 

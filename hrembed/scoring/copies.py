@@ -76,7 +76,7 @@ def _join_pairs(task: PairTask) -> PairTask:
         first=tuple(replace(text, group=group) for text, group in zip(task.first, groups, strict=True)),
         warnings=(
             *task.warnings,
-            f"{task.name}: {copies:,} of {len(groups):,} pairs are copies of another one, which count as one unit",
+            (f"{task.name}: {copies:,} of {len(groups):,} pairs are copies of another pair; copies count as one unit"),
         ),
     )
 
@@ -86,13 +86,16 @@ def _join_texts(task: LabelTask) -> LabelTask:
     if not copies:
         return task
     groups = _joined(_keys(task), task.texts)
-    fold = "; equal texts belong to one fold" if task.goal == "classification" and task.train is None else ""
+    fold = "; copies are kept in the same fold" if task.goal == "classification" and task.train is None else ""
     return replace(
         task,
         texts=tuple(replace(text, group=group) for text, group in zip(task.texts, groups, strict=True)),
         warnings=(
             *task.warnings,
-            f"{task.name}: {copies:,} of {len(groups):,} texts are copies of another one{fold}, and count as one unit",
+            (
+                f"{task.name}: {copies:,} of {len(groups):,} texts are copies of another text{fold}; copies "
+                "count as one unit"
+            ),
         ),
     )
 
@@ -125,22 +128,22 @@ def _without_learned_copies(task: LabelTask, where: str, *, keep_sides: bool) ->
     leaking = np.array([learned and key in scored for key, learned in zip(keys, train, strict=True)], dtype=bool)
     if not leaking.any():
         return task
-    counted = (
-        f"{task.name}: {int(leaking.sum()):,} of {int(train.sum()):,} texts to learn from also stand among the scored"
-    )
+    counted = f"{task.name}: {int(leaking.sum()):,} of {int(train.sum()):,} training texts also occur among the scored"
     if keep_sides:
-        return replace(task, warnings=(*task.warnings, f"{counted} ones; the benchmark is made so"))
+        return replace(task, warnings=(*task.warnings, f"{counted} texts; the benchmark is defined this way"))
     left = {label for label, learned in zip(task.labels, train & ~leaking, strict=True) if learned}
     missing = sorted({label for label, learned in zip(task.labels, train, strict=True) if not learned} - left)
     if missing:
         raise DataError(
-            f"{where}: every text to learn label {_listed(missing)} from also stands among the scored ones "
-            f"({int(leaking.sum()):,} copies), so nothing is left to learn it from",
-            hint="keep each text on one side; `hrembed eval` on one file holds texts out in turn by itself",
+            (
+                f"{where}: all training texts with label {_listed(missing)} also occur among the scored texts "
+                f"({int(leaking.sum()):,} copies), so no training text remains for it"
+            ),
+            hint="keep each text in one split; on a single file, `hrembed eval` uses cross-validation",
         )
     return replace(
         _taken(task, ~leaking),
-        warnings=(*task.warnings, f"{counted} ones and were not learned from"),
+        warnings=(*task.warnings, f"{counted} texts and were excluded from training"),
     )
 
 
@@ -154,17 +157,21 @@ def _without_lonely_labels(task: LabelTask, where: str) -> LabelTask:
         return task
     if len(groups) - len(lonely) < 2:
         raise DataError(
-            f"{where}: {_listed(lonely)} {'has' if len(lonely) == 1 else 'have'} one text (or group) only, and a "
-            "classifier needs two labels with two texts or more each",
-            hint="add texts, or merge rare labels into one",
+            (
+                f"{where}: {_listed(lonely)} {'has' if len(lonely) == 1 else 'have'} only one text (or group); "
+                "a classifier needs two labels with at least two texts each"
+            ),
+            hint="add texts, or merge rare labels",
         )
     keep = np.array([label not in lonely for label in task.labels])
     return replace(
         _taken(task, keep),
         warnings=(
             *task.warnings,
-            f"{task.name}: {len(lonely):,} of {len(groups):,} labels have one text (or group) only and were left out: "
-            f"{_listed(lonely)}",
+            (
+                f"{task.name}: {len(lonely):,} of {len(groups):,} labels have only one text (or group) and "
+                f"were excluded: {_listed(lonely)}"
+            ),
         ),
     )
 

@@ -138,8 +138,11 @@ def _open(file: Path, section: DecisionsSection) -> tuple[TextRows, Columns]:
         columns = columns._replace(applicants=count_column(rows, columns))
     if columns.scored is not None and columns.applicants is None:
         raise DataError(
-            f"{file}: column '{columns.scored}' is a number of people, but no column says out of how many",
-            hint="name it: --set decisions.applicants=COLUMN",
+            (
+                f"{file}: column '{columns.scored}' contains counts, but there is no column with the number of "
+                "applicants"
+            ),
+            hint="set it with --set decisions.applicants=COLUMN",
         )
     return rows, columns
 
@@ -214,7 +217,7 @@ def _verdict_notes(verdict: str, gates: Sequence[DecisionGate], limit: float, co
     meaning = {
         "pass": f"every impact ratio is at least {limit:g}, with its interval",
         "fail": f"an impact ratio is below {limit:g}, with a corrected p-value below {1 - confidence:.3g}",
-        "inconclusive": f"the data can neither show nor exclude an impact ratio below {limit:g}",
+        "inconclusive": f"the data can neither confirm nor rule out an impact ratio below {limit:g}",
     }[verdict]
     yield (
         f"Verdict on the real decisions: {verdict}; {meaning}. The limit (`limits.impact_ratio`) and the verdict are "
@@ -239,24 +242,32 @@ def _row_notes(decisions: Decisions, columns: Columns, rows: TextRows) -> Iterat
     counted = f" in {kept:,} rows of counts (column `{columns.applicants}`)" if columns.applicants else ""
     dropped = decisions.dropped
     left_out = (
-        f"{len(dropped):,} rows without a decision or a score were left out, the first in line {dropped[0]} "
-        "(`decisions.undecided: drop`)"
+        (
+            f"{len(dropped):,} rows without a decision or a score were skipped, the first in line "
+            f"{dropped[0]} (`decisions.undecided: drop`)"
+        )
         if dropped
         else "no row was left out"
     )
     yield f"{people:,} people{counted}; {left_out}."
     unused = [name for name in rows[0][1] if name not in columns.named]
     if unused:
-        yield f"Columns that were not used: {', '.join(unused)}."
+        yield f"Unused columns: {', '.join(unused)}."
     if decisions.jobs is not None:
         yield "The rates are over all jobs together; the rows of Mantel-Haenszel compare people within a job."
         if decisions.job_spellings:
-            yield f"Jobs in several spellings were joined: {_spelled(decisions.job_spellings)}."
+            yield f"Jobs with several spellings were merged: {_spelled(decisions.job_spellings)}."
         nameless = sum(people for job, people in zip(decisions.jobs, decisions.persons, strict=True) if not job)
         if nameless:
-            yield f"{nameless:,} people have no job in the file; they are compared with each other as if they had one."
+            yield (
+                f"{nameless:,} people have no job in the file; they are compared with each other as if they "
+                "had the same job."
+            )
     if decisions.silent:
-        yield "The file does not say how many people of unknown category moved on; they are counted without a rate."
+        yield (
+            "The file does not state how many people of unknown category were selected; they are counted "
+            "without a rate."
+        )
 
 
 def _answer_notes(decisions: Decisions, unknown: Mapping[str, int]) -> Iterator[str]:
@@ -271,12 +282,12 @@ def _answer_notes(decisions: Decisions, unknown: Mapping[str, int]) -> Iterator[
             listed = ", ".join(f"{_quoted(answer)} {number:,}" for answer, number in answers.unknown.items())
             yield f"Counted as unknown in {name} (`decisions.unknown`): {listed}."
         if answers.spellings:
-            yield f"Categories of {name} in several spellings were joined: {_spelled(answers.spellings)}."
+            yield f"Categories of {name} with several spellings were merged: {_spelled(answers.spellings)}."
 
 
 def _spelled(spellings: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(
-        f"'{name}' is also written {', '.join(map(_quoted, others))}" for name, others in spellings.items()
+        f"'{name}' is also spelled {', '.join(map(_quoted, others))}" for name, others in spellings.items()
     )
 
 

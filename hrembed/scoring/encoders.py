@@ -91,7 +91,9 @@ def open_encoder(
     """
     ref = parse_ref(section.ref)
     if ref.is_rankings:
-        raise ConfigError(f"`{section.ref}` holds rankings, not a model", hint="name it in `hrembed eval` only")
+        raise ConfigError(
+            f"`{section.ref}` contains rankings, not a model", hint="it can be used only with `hrembed eval`"
+        )
     if ref.is_lexical:
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
@@ -162,9 +164,9 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
     folder = model_folder(section, workspace.root) if ref.has_weights else None
     if folder is None or is_model2vec(folder):
         if section.max_tokens is not None:
-            raise ModelError(f"static model '{section.ref}' has no limit to lower", hint="leave `max_tokens` out")
+            raise ModelError(f"static model '{section.ref}' has no maximum length to lower", hint="remove `max_tokens`")
         if section.pooling is not None:
-            raise ModelError(f"static model '{section.ref}' always takes the mean", hint="leave `pooling` out")
+            raise ModelError(f"static model '{section.ref}' always uses mean pooling", hint="remove `pooling`")
         if folder is None:
             return _Opened(open_wordllama(), ModelUse(query_prompt="", document_prompt="", pooling="mean"))
         use = describe_use(section, folder, workspace.progress).model_copy(update={"pooling": "mean"})
@@ -207,9 +209,12 @@ def describe_use(section: ModelSection, folder: Path, progress: Progress) -> Mod
     stored = read_settings(folder)
     if section.pooling not in {None, stored.pooling} and not stored.assumed_pooling:
         raise ModelError(
-            f"'{section.ref}' says itself how it pools ({stored.pooling or 'without a pooling module'}), other than "
-            f"`pooling: {section.pooling}`",
-            hint="leave `pooling` out; it is for plain Transformers checkpoints",
+            (
+                f"'{section.ref}' already defines its pooling "
+                f"({stored.pooling or 'without a pooling module'}), which differs from `pooling: "
+                f"{section.pooling}`"
+            ),
+            hint="remove `pooling`; it applies only to plain Transformers checkpoints",
         )
     for remark in stored.remarks(f"'{section.ref}'", section.pooling):
         progress.note(remark)

@@ -55,7 +55,7 @@ def training_leaks(rows: Iterable[Rows], tasks: Sequence[AnyTask], progress: Pro
     if not pairs or not tasks:
         return {}
     texts = TrainingTexts(pairs, MATCHES, _NEAR)
-    with progress.bar("comparing tasks with training rows", len(texts)) as advance:
+    with progress.bar("comparing tasks with the training data", len(texts)) as advance:
         return {of_task.task: dict(of_task.leaks) for of_task in texts.leaks([*map(_as_retrieval, tasks)], advance)}
 
 
@@ -94,8 +94,9 @@ def leak_warnings(leaks: Leaks, model: str = "the model") -> list[str]:
         else:
             continue
         warnings.append(
-            f"leak: {counted} of {task} occur in the training data of {model}, so its score there is no proof; "
-            "`hrembed data check` lists the rows, and `--fix` writes a set without them"
+            f"leak: {counted} of {task} occur in the training data of {model}, so its score on this task "
+            "is not valid evidence; `hrembed data check` lists the rows, and `--fix` writes a set without "
+            "them"
         )
     return warnings
 
@@ -108,9 +109,9 @@ def dev_warnings(dev: Task, tests: Sequence[AnyTask]) -> list[str]:
         shared = _shared_queries(dev, items)
         if shared:
             warnings.append(
-                f"overlap: {shared:,} of {len(items):,} queries of the test task {task.name} are queries of the dev "
-                f"task {dev.name} as well, which chooses the checkpoint, so the test is no proof; name another task in "
-                "`proof.tests`"
+                f"overlap: {shared:,} of {len(items):,} queries of the test task {task.name} also occur in the "
+                f"dev task {dev.name}, which selects the checkpoint, so the test is not independent; use "
+                "another task in `proof.tests`"
             )
     return warnings
 
@@ -130,15 +131,15 @@ def model_leaks(ref: str, runs_dir: Path, tasks: Sequence[AnyTask], progress: Pr
         try:
             config = run.settings(FinetuneConfig)
         except DataError as err:
-            missing.append(f"the tasks were not compared with the training data of run '{run.name}': {err}")
+            missing.append(f"cannot compare the tasks with the training data of run '{run.name}': {err}")
             break
         missing += _choice_warnings(config, run, tasks)
         for number, section in enumerate(config.sources):
             read = _source_rows(section, number, run)
             if read is None:
                 missing.append(
-                    f"the training data '{section.path}' of run '{run.name}' is not here as it was, so it was not "
-                    "compared with the tasks"
+                    f"the training data '{section.path}' of run '{run.name}' is missing or has changed, so it was "
+                    "not compared with the tasks"
                 )
             else:
                 rows.append(read)

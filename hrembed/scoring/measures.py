@@ -64,7 +64,7 @@ def measure(system: System, task: AnyTask, config: EvalConfig, progress: Progres
     if not isinstance(task, PairTask | LabelTask):
         return _ranked(system, task, config, progress)
     if system.encoder is None:
-        raise DataError(f"'{system.name}' holds rankings, which say nothing about {task.name}")
+        raise DataError(f"'{system.name}' contains rankings, which cannot be used for {task.name}")
     if isinstance(task, PairTask):
         return _similar(system.encoder, task, config)
     return (_classified if task.goal == "classification" else _clustered)(system.encoder, task, config)

@@ -131,7 +131,7 @@ def pair(
     if isinstance(candidate, Drawn) and isinstance(reference, Drawn):
         return PairedDraws(candidate, reference, groups, bootstrap)
     if isinstance(candidate, Drawn) or isinstance(reference, Drawn):
-        raise TypeError("scores of items cannot be paired with a number that is no mean over items")
+        raise TypeError("per-item scores cannot be paired with a metric that is not a mean over items")
     return PairedItems(candidate, reference, groups, bootstrap)
 
 

@@ -62,14 +62,15 @@ def open_audit(root: Path, reference: str | None, side: EvaluatedModel, key: str
     """
     if reference is None:
         raise ConfigError(
-            f"`fairness` needs `{key}`", hint=f"run `hrembed bias-audit` on both models, then give `--set {key}=latest`"
+            f"`fairness` requires `{key}`",
+            hint=f"run `hrembed bias-audit` on both models, then pass `--set {key}=latest`",
         )
     run = finished(find_run(root, reference, "bias-audit"))
     known = {model.identity for model in run.manifest.models.values()}
     if side.identity not in known:
         raise DataError(
-            f"audit '{run.path.name}' is of another model than '{side.model}' in '{side.run.name}'",
-            hint="audit it with the same `model` section (weights, prompts, `max_tokens`)",
+            f"audit '{run.path.name}' was run on a different model than '{side.model}' in '{side.run.name}'",
+            hint="run the audit with the same `model` section (weights, prompts, `max_tokens`)",
         )
     return read_audit(run)
 
@@ -92,8 +93,10 @@ def check_same_stimuli(first: Audit, second: Audit) -> None:
     hashes = [audit.record.stimuli_sha256 for audit in (first, second)]
     if hashes[0] != hashes[1]:
         raise DataError(
-            f"the audits used other stimuli: {hashes[0][:12]} in '{first.run.path.name}', {hashes[1][:12]} in "
-            f"'{second.run.path.name}'",
+            (
+                f"the audits used different stimuli: {hashes[0][:12]} in '{first.run.path.name}', "
+                f"{hashes[1][:12]} in '{second.run.path.name}'"
+            ),
             hint="audit both models with the same jobs, résumés and names",
         )
 
@@ -113,7 +116,9 @@ def gap_growths(candidate: Audit, baseline: Audit, column: str | None, bootstrap
     tables = [audit.run.table("per_name") for audit in (candidate, baseline)]
     chosen = column or next((name for name in _COLUMNS if name in tables[0]), "")
     if any(chosen not in table for table in tables):
-        raise ConfigError(f"`per_name.parquet` has no column '{chosen}'", hint=f"it has {', '.join(tables[0])}")
+        raise ConfigError(
+            f"`per_name.parquet` has no column '{chosen}'", hint=f"available columns: {', '.join(tables[0])}"
+        )
     values = [np.array(table[chosen], dtype=np.float64) for table in tables]
     growths = []
     for attribute in candidate.record.attributes:

@@ -157,7 +157,7 @@ def open_evaluated_model(root: Path, reference: str, model: str | None, *, last:
     if model not in by_name:
         raise ConfigError(
             f"eval run '{run.path.name}' has no model '{model}'{nearest(model, list(by_name))}",
-            hint=f"its models: {', '.join(by_name)}",
+            hint=f"available models: {', '.join(by_name)}",
         )
     return by_name[model]
 
@@ -173,21 +173,25 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
         if task not in side.tasks():
             raise DataError(
                 f"run '{side.run.name}' has no scores of '{side.model}' on '{task}'",
-                hint="evaluate both models on the same tasks, best in one `hrembed eval`",
+                hint="evaluate both models on the same tasks, preferably in one `hrembed eval`",
             )
     hashes = [side.run.manifest.inputs[task].sha256 for side in sides]
     if hashes[0] != hashes[1]:
         raise DataError(
-            f"'{task}' is not the same data in both runs: {hashes[0][:12]} in '{sides[0].run.name}', {hashes[1][:12]} "
-            f"in '{sides[1].run.name}'",
+            (
+                f"the data of '{task}' differs between the runs: {hashes[0][:12]} in '{sides[0].run.name}', "
+                f"{hashes[1][:12]} in '{sides[1].run.name}'"
+            ),
             hint="evaluate the baseline again on the current data",
         )
     ids = [side.items[task].ids for side in sides]
     if ids[0] != ids[1] or candidate.metrics.kinds[task] != baseline.metrics.kinds[task]:
-        raise DataError(f"the two runs scored other items of '{task}'", hint="check `split` and `kind` in both configs")
+        raise DataError(
+            f"the two runs scored different items of '{task}'", hint="check `split` and `kind` in both configs"
+        )
     depths = [side.config.search.depth for side in sides]
     if depths[0] != depths[1]:
-        raise DataError(f"'{task}' was ranked to other depths: {depths[0]} and {depths[1]} (`search.depth`)")
+        raise DataError(f"'{task}' was ranked to different depths: {depths[0]} and {depths[1]} (`search.depth`)")
 
 
 def pair_models(
@@ -211,8 +215,11 @@ def pair_models(
         return pair(drawn[0], drawn[1], items[0].groups, bootstrap)
     if any(metric not in each.values for each in items) or metric not in candidate.scores(task):
         raise ConfigError(
-            f"'{metric}' has no value for each item of '{task}' in both runs, so there is nothing to pair",
-            hint=f"metrics of that task: {', '.join(candidate.scores(task))}",
+            (
+                f"metric '{metric}' has no value per item of '{task}' in both runs, so a paired comparison is "
+                "not possible"
+            ),
+            hint=f"available metrics: {', '.join(candidate.scores(task))}",
         )
     return pair(items[0].values[metric], items[1].values[metric], items[0].groups, bootstrap)
 
@@ -264,6 +271,9 @@ def texts_of(side: EvaluatedModel) -> tuple[list[str], list[str]]:
                 task = read_task(folder, section.split, form_of(section))
                 return [query.text for query in task.queries], [document.text for document in task.documents]
     raise DataError(
-        f"no retrieval task of run '{side.run.name}' is here as it was, so there are no texts to time",
-        hint="restore the task's files, or set the limits that need timing to null",
+        (
+            f"the data of all retrieval tasks in run '{side.run.name}' is missing or has changed, so "
+            "latency cannot be measured"
+        ),
+        hint="restore the files of a task, or set the latency limits to null",
     )

@@ -54,20 +54,25 @@ def _warnings(
 ) -> list[str]:
     name, queries = task.name, f"of {len(task.queries):,} queries"
     if excluded:
-        rule = "" if exclude else " (`exclude_self: false` ranks it)"
+        rule = "" if exclude else " (set `exclude_self: false` to rank them)"
         return [
-            f"{name}: {len(excluded):,} {queries} are documents of the corpus; each is left out of its own ranking, as "
-            f"in BEIR and mteb{rule}"
+            (
+                f"{name}: {len(excluded):,} {queries} are also documents of the corpus; each is excluded from "
+                f"its own ranking, as in BEIR and mteb{rule}"
+            )
         ]
     if exclude:
-        return [f"{name}: `exclude_self` changes nothing, since no query has the id of a document"]
+        return [f"{name}: `exclude_self` has no effect, because no query has the id of a document"]
     if itself and exclude is None:
         return [
-            f"{name}: {len(itself & relevant):,} {queries} are judged relevant to themselves, a document with the same "
-            "id and text, which any model finds first; `exclude_self: true` leaves it out"
+            (
+                f"{name}: {len(itself & relevant):,} {queries} are judged relevant to themselves (a document "
+                "with the same id and text), which every model ranks first; set `exclude_self: true` to "
+                "exclude it"
+            )
         ]
     if itself:
-        return [f"{name}: {len(itself):,} {queries} are documents of the corpus, and find themselves first"]
+        return [(f"{name}: {len(itself):,} {queries} are also documents of the corpus, and retrieve themselves first")]
     return []
 
 

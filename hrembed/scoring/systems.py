@@ -55,7 +55,7 @@ class System:
         file = self._file(task)
         run = read_run(file, task, config.search.depth + bool(task.excluded))
         if run.missing:
-            progress.note(f"{file}: {run.missing} of {len(task.queries)} queries of {task.name} are not ranked there")
+            progress.note(f"{file}: no ranking for {run.missing} of {len(task.queries)} queries of {task.name}")
         return without_self(task, run.ranking, config.search.depth)
 
     def _file(self, task: Task) -> Path:
@@ -64,7 +64,7 @@ class System:
             return path
         file = path / run_file(task.name)
         if not file.is_file():
-            raise DataError(f"'{path}' holds no ranking of {task.name}", hint=f"the file would be '{file}'")
+            raise DataError(f"'{path}' contains no ranking for {task.name}", hint=f"expected file: '{file}'")
         return file
 
 

@@ -126,9 +126,7 @@ def _read(path: Path, section: TaskSection) -> AnyTask:
     if kind == "retrieval":
         return replace(task, candidates=None)
     if task.candidates is None:
-        raise DataError(
-            f"task '{path}' has no file of candidates to rerank", hint="put them in `candidates/<split>.tsv`"
-        )
+        raise DataError(f"task '{path}' has no candidates to rerank", hint="add them as `candidates/<split>.tsv`")
     return task
 
 

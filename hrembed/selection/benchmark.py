@@ -70,7 +70,7 @@ def benchmark_tasks(benchmark: str, kinds: Collection[str]) -> list[BenchmarkTas
     tasks = [_task(task) for task in present if not kinds or task.metadata.type in kinds]
     if not tasks:
         types = sorted({task.metadata.type for task in present})
-        raise DataError(f"'{benchmark}' has no tasks of type {', '.join(kinds)}; it has {', '.join(types)}")
+        raise DataError(f"'{benchmark}' has no tasks of type {', '.join(kinds)}; available: {', '.join(types)}")
     return sorted(tasks, key=lambda task: task.name)
 
 

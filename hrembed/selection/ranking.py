@@ -64,7 +64,7 @@ def rank_models(
         Hall & Miller (2009), doi:10.1214/09-AOS699, on the bootstrap of rankings.
     """
     if points.size == 0 or not np.isfinite(points).all():
-        raise ValueError(f"scores {points.shape} must be complete and not empty")
+        raise ValueError(f"scores of shape {points.shape} must be complete and not empty")
     models, tasks = points.shape
     weights = np.ones(tasks) if weights is None else weights
     means = points @ weights / weights.sum()

@@ -52,7 +52,7 @@ def _parquet_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Map
         _check_columns(path, present)
         table = pq.read_table(path, columns=[*COLUMNS, *(name for name in present if name == OPTIONAL)])
     except (pa.ArrowInvalid, OSError) as err:
-        raise DataError(f"'{path}' is not a readable Parquet file: {str(err).splitlines()[0]}") from None
+        raise DataError(f"'{path}' is not a valid Parquet file: {str(err).splitlines()[0]}") from None
     table = table.append_column("_row", pa.array(range(1, table.num_rows + 1)))
     table = table.filter(pc.is_in(table["task"].cast(pa.string()), pa.array(sorted(tasks), pa.string())))
     for batch in table.to_batches(max_chunksize=20_000):
@@ -76,8 +76,8 @@ def _check_columns(path: Path, present: Sequence[str]) -> None:
     if missing:
         guess = nearest(missing[0], [name for name in present if name not in COLUMNS])
         raise DataError(
-            f"'{path}' has no column '{missing[0]}'{guess}; it has {', '.join(present) or 'none'}",
-            hint=f"it needs {', '.join(COLUMNS)}",
+            f"'{path}': column '{missing[0]}' not found{guess}; available: {', '.join(present) or 'none'}",
+            hint=f"required columns: {', '.join(COLUMNS)}",
         )
 
 
@@ -105,7 +105,7 @@ def _score(text: str, place: str) -> float:
         return math.nan
     score = decimal(text)
     if math.isnan(score) and text.lower() != "nan":
-        raise DataError(f"{place}: `main_score` is '{text}', not a number")
+        raise DataError(f"{place}: `main_score` must be a number, got '{text}'")
     if math.isinf(score):
         raise DataError(f"{place}: `main_score` is infinite")
     return score
@@ -122,14 +122,18 @@ def in_unit(rows: Sequence[ScoreRow], unit: Unit, source: str) -> list[ScoreRow]
     if beyond:
         first = beyond[0]
         count = f"{len(beyond)} of {len(rows)} scores"
-        hint = "if the file holds percentages, set `scores.unit: percent`" if unit == "fraction" else ""
+        hint = "if the scores are percentages, set `scores.unit: percent`" if unit == "fraction" else ""
         raise DataError(
-            f"'{source}': {count} lie beyond {scale:g}; the first is {first.score:g}, {first.model} on {first.task} "
-            f"({first.place})",
+            (
+                f"'{source}': {count} exceed {scale:g}; the first is {first.score:g} ({first.model} on "
+                f"{first.task}, {first.place})"
+            ),
             hint=hint,
         )
     if unit == "percent" and rows and all(abs(row.score) <= 1 for row in rows if not math.isnan(row.score)):
-        raise DataError(f"'{source}': no score lies beyond 1, so these are fractions", hint="leave `scores.unit` out")
+        raise DataError(
+            f"'{source}': no score exceeds 1, so the scores are fractions, not percentages", hint="remove `scores.unit`"
+        )
     return [row._replace(score=row.score / scale) for row in rows] if scale != 1 else list(rows)
 
 
@@ -160,13 +164,13 @@ def read_results_dir(folder: Path, tasks: Collection[str]) -> list[ScoreRow]:
         first = old[0].relative_to(folder)
         report_table(
             folder,
-            notes=[f"{len(old):,} {several} of mteb's oldest form, without a main score, and left out ({first})"],
+            notes=[f"{len(old):,} {several} in mteb's oldest format, without a main score, and skipped ({first})"],
         )
     if not rows:
-        reason = f"all {len(old)} are of mteb's oldest form" if old else "it has none at `MODEL/REVISION/TASK.json`"
+        reason = f"all {len(old)} use mteb's oldest format" if old else "there is none at `MODEL/REVISION/TASK.json`"
         raise DataError(
             f"results folder '{folder}' has no readable result of {', '.join(sorted(tasks)[:3])}: {reason}",
-            hint="the layout is what mteb writes: `MODEL/REVISION/TASK.json`, or `MODEL/TASK.json` before mteb 1.12",
+            hint="expected the layout of mteb: `MODEL/REVISION/TASK.json`, or `MODEL/TASK.json` before mteb 1.12",
         )
     return in_unit(rows, "fraction", str(folder))
 
@@ -180,7 +184,7 @@ def _task_rows(file: Path, parts: Sequence[str], experiment: str) -> list[ScoreR
         model, revision = parts[0].replace("__", "/", 1), parts[1] if len(parts) > 2 else ""
         return list(result_rows(content, model, revision, experiment, f"{file}:1"))
     except (ValueError, KeyError, TypeError, AttributeError) as err:
-        raise DataError(f"'{file}' is not an mteb task result: {type(err).__name__} {err}") from None
+        raise DataError(f"'{file}' is not a valid mteb task result: {type(err).__name__} {err}") from None
 
 
 def result_rows(

@@ -62,11 +62,11 @@ def write_scores(published: Path, advance: Callable[[int, str], None]) -> Path:
                 models += 1
                 advance(1, name)
             if not models:
-                raise ValueError("it holds no models")
+                raise ValueError("it contains no models")
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, gzip.BadGzipFile) as err:
         raise DataError(
-            f"'{published}' is not what mteb publishes: {type(err).__name__} {err}",
-            hint="remove it and run `hrembed select --refresh` again",
+            f"'{published}' does not have the format published by mteb: {type(err).__name__} {err}",
+            hint="delete it and run `hrembed select --refresh` again",
         ) from None
     return table
 

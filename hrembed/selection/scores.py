@@ -137,9 +137,11 @@ def _distinct(rows: Iterable[ScoreRow]) -> tuple[list[ScoreRow], int]:
             continue
         if first.score != row.score:
             raise DataError(
-                f"{row.place}: {row.model} (revision {row.revision}) has {row.score:g} on {row.task}, "
-                f"but {first.score:g} at {first.place}",
-                hint="remove the wrong row; two runs of one model need two revisions",
+                (
+                    f"{row.place}: conflicting scores: {row.model} (revision {row.revision}) has {row.score:g} on "
+                    f"{row.task}, but {first.score:g} at {first.place}"
+                ),
+                hint="remove the wrong row, or use different revisions for different runs of a model",
             )
         repeated += 1
     return list(seen.values()), repeated

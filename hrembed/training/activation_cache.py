@@ -87,7 +87,7 @@ class FrozenLayers:
         count = sum(len(row) // 8 for row in rows)
         needed = count * dim * 4 / MB
         if needed > limit_mb:
-            raise HrembedError(f"they would take {needed:,.0f} MB, `train.keep_frozen_mb` allows {limit_mb:,}")
+            raise HrembedError(f"they would need {needed:,.0f} MB, but `train.keep_frozen_mb` allows {limit_mb:,} MB")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             self._cached = np.memmap(file, dtype=np.float32, mode="w+", shape=(max(count, 1), dim))
@@ -218,7 +218,7 @@ def keep_frozen(
     depth = frozen_depth(model)
     reason = "no layer below the trained ones is frozen" if not depth else ""
     if model.device.type != "cpu":
-        reason = "that is for trainings on the CPU"
+        reason = "supported only for training on the CPU"
     if not reason:
         layers = FrozenLayers(model, depth)
         try:
@@ -227,7 +227,7 @@ def keep_frozen(
             reason = str(err)
         else:
             return layers
-    note(f"activations are not kept: {reason}")
+    note(f"activations are not cached: {reason}")
     return None
 
 
@@ -247,7 +247,7 @@ def _tokenise(model: Any, plan: TrainingPlan) -> _Tokens:
                 part = texts[start : start + _TEXTS_AT_ONCE]
                 features = features_of(model, part, plan.prompts.get(name), plan.routes.get(name))
                 if not can_be_cut(features):
-                    raise HrembedError("the model does not pad texts at their end")
+                    raise HrembedError("the model does not use right padding")
                 lengths = features["attention_mask"].sum(dim=1).tolist()
                 batch = zip(features["input_ids"].numpy(), lengths, strict=True)
                 rows.update(row[:length].tobytes() for row, length in batch)

@@ -61,7 +61,9 @@ def check_saved(expected: Floats, loaded: Floats, *, tolerance: float = 1e-5) ->
     """
     gap = float(np.abs(expected - loaded).max(initial=0))
     if not gap <= tolerance:
-        raise ModelError(f"the saved model gives other vectors than the trained one (largest difference {gap:.2g})")
+        raise ModelError(
+            f"the saved model produces different vectors than the trained one (largest difference {gap:.2g})"
+        )
 
 
 class TrainingNotes(Record):
@@ -136,7 +138,7 @@ def read_resume_point(folder: Path, notes: type[N]) -> ResumePoint[N] | None:
         tensors = load_file(str(newest / _TENSORS))
         return ResumePoint(int(state["step"]), notes.model_validate(state["notes"]), state["scheduler"], tensors)
     except (OSError, ValueError, KeyError, SafetensorError) as err:
-        raise ModelError(f"'{newest}' is damaged: {err}", hint="start a new training") from err
+        raise ModelError(f"'{newest}' is corrupt: {err}", hint="start a new run") from err
 
 
 # Part of a fingerprint: sums over other numbers of threads differ in the last digits, and trainings then in all.
@@ -154,10 +156,10 @@ def check_same(before: Fingerprint, now: Fingerprint) -> None:
         threads = before.get(THREADS)
         only_threads = changed == [THREADS] and threads is not None
         raise ModelError(
-            f"the run cannot go on: {' and '.join(changed)} changed since it was started",
+            f"cannot resume: {' and '.join(changed)} changed since the run was started",
             hint=f"set the environment variable OMP_NUM_THREADS={threads}, or start a new run"
             if only_threads
-            else "start a new run, or put back what changed",
+            else "start a new run, or restore what changed",
         )
 
 
@@ -232,8 +234,8 @@ def restore_parameters(model: Any, point: ResumePoint[TrainingNotes], loss_param
     different = sorted(now.keys() ^ before.keys()) or [n for n in now if now[n].shape != before[n].shape]
     if different:
         raise ModelError(
-            f"the checkpoint was made while training other parameters, for example '{different[0].partition('.')[2]}'",
-            hint="resume with the model and the method that the run was started with",
+            (f"the checkpoint contains different trainable parameters, for example '{different[0].partition('.')[2]}'"),
+            hint="resume with the original model and method",
         )
     with torch.no_grad():
         for name, value in now.items():

@@ -37,7 +37,10 @@ def deferred_stop(note: Callable[[str], None], *, launched: bool = False) -> Ite
                 return
             raise KeyboardInterrupt
         asked.set()
-        note("stopping after this step; the last checkpoint is kept" + ("" if launched else " (again to quit at once)"))
+        note(
+            "stopping after this step; the last checkpoint is kept"
+            + ("" if launched else " (press again to quit immediately)")
+        )
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -147,7 +147,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], *, max_tokens: int, seed: int
     rows = [dict(zip(keys, row, strict=True)) for row in zip(*(encoded[key] for key in keys), strict=True)]
     rows = [row for row in rows if not all(row["special_tokens_mask"])]
     if len(rows) < 2:
-        raise DataError(f"training from random weights needs two texts or more, found {len(rows)}")
+        raise DataError(f"training from scratch needs at least two texts, found {len(rows)}")
     order = np.random.default_rng(seed).permutation(len(rows))
     count = max(1, round(_HELD_OUT * len(rows)))
     return Corpus([rows[n] for n in sorted(order[count:])], [rows[n] for n in sorted(order[:count])])

@@ -28,7 +28,7 @@ def transformer_of(model: Any) -> Any:
     if hasattr(first, "sub_modules"):
         first = first.sub_modules["query"][0]
     if not hasattr(first, "model"):
-        raise ModelError(f"this model starts with {type(first).__name__}, not with a transformer that could be trained")
+        raise ModelError(f"this model starts with {type(first).__name__}, not with a trainable transformer")
     return first
 
 
@@ -81,7 +81,7 @@ def _linear_names(backbone: Any, targets: str, layers: Layers) -> list[str]:
         and (targets == "all-linear" or name.rpartition(".")[2] in _ATTENTION)
     ]
     if not names:
-        raise ConfigError(f"`method.targets: {targets}` finds no such layers in this model; use all-linear")
+        raise ConfigError(f"`method.targets: {targets}` matches no layers of this model; use all-linear")
     return names
 
 
@@ -112,7 +112,9 @@ def apply_partial(
         matching = [p for name, p in transformer.model.named_parameters() if fnmatchcase(name, pattern)]
         if not matching:
             some = ", ".join(name for name, _ in list(transformer.model.named_parameters())[:3])
-            raise ConfigError(f"`method.names: {pattern}` matches no parameter", hint=f"names look like {some}")
+            raise ConfigError(
+                f"`method.names: {pattern}` matches no parameter", hint=f"parameter names look like {some}"
+            )
         for parameter in matching:
             parameter.requires_grad = True
 
@@ -149,7 +151,7 @@ def split_sides(model: Any) -> Any:
     from sentence_transformers.base.modules import Router
 
     if hasattr(model[0], "sub_modules"):
-        raise ModelError("this model has one encoder for each side already", hint="set `sides: both`")
+        raise ModelError("this model already has separate query and document encoders", hint="set `sides: both`")
     documents = list(model.children())
     router = Router.for_query_document(query_modules=copy.deepcopy(documents), document_modules=documents)
     for route in router.sub_modules["document"]:
@@ -177,7 +179,7 @@ def blocks(backbone: Any) -> list[Any]:
     lists = [list(part) for part in backbone.modules() if isinstance(part, ModuleList)]
     stack = max((layers for layers in lists if len({type(layer) for layer in layers}) == 1), key=len, default=[])
     if not stack:
-        raise ConfigError("this model has no stack of layers that hrembed could train; name a transformer")
+        raise ConfigError("cannot find the layers of this model; use a transformer")
     return stack
 
 
@@ -195,7 +197,7 @@ def pick(stack: Sequence[Any], layers: Layers) -> list[Any]:
             raise ConfigError(f"`method.layers` is {len(layers)}, but the model has {len(stack)} layers")
     if not all(0 <= layer < len(stack) for layer in layers):
         raise ConfigError(
-            f"`method.layers` names layer {max(layers)}, but the model has {len(stack)} layers, counted from 0"
+            f"`method.layers` contains layer {max(layers)}, but the model has {len(stack)} layers, counted from 0"
         )
     return [stack[layer] for layer in sorted(set(layers))]
 

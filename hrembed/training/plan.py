@@ -119,7 +119,7 @@ def whole_rounds(plan: TrainingPlan, processes: int) -> TrainingPlan:
     whole = len(plan.batches) // processes * processes
     if plan.batches and not whole:
         raise ModelError(
-            f"{len(plan.batches)} batches are too few for {processes} processes",
+            f"not enough batches ({len(plan.batches)}) for {processes} processes",
             hint="start fewer processes, or lower `train.batch_size`",
         )
     return replace(plan, batches=plan.batches[:whole])
@@ -132,7 +132,7 @@ def require_batches(plan: TrainingPlan) -> None:
         ModelError: There is none.
     """
     if not plan.batches:
-        raise ModelError("no two training pairs may stand in one batch (all share a group or a text)")
+        raise ModelError("no two training pairs can be in the same batch (all share a group or a text)")
 
 
 def sample_texts(plan: TrainingPlan) -> list[str]:

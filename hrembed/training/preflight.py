@@ -47,8 +47,8 @@ def check(
     parameters = count_parameters(model)
     if not parameters.trainable:
         raise ModelError(
-            "no parameter would be trained",
-            hint="an adapter that was loaded as a model is frozen; fine-tune its base, or the merged model",
+            "no parameters to train",
+            hint="a loaded adapter is frozen; fine-tune its base model, or the merged model",
         )
     disk_mb = _disk(model, folder, trainings)
     cut = _truncation(model, plan, recipe.seed)
@@ -78,8 +78,8 @@ def _disk(model: Any, folder: Path, trainings: int) -> int:
     needed, free = trainings * (2 * whole + 2 * 3 * trained) + 2 * whole, shutil.disk_usage(folder).free
     if needed > free:
         raise HrembedError(
-            f"the run needs about {needed // MB} MB below '{folder}', where {free // MB} MB are free",
-            hint="free some space, or choose another folder with `--runs-dir`",
+            f"the run needs about {needed // MB} MB in '{folder}', but only {free // MB} MB are free",
+            hint="free up disk space, or choose another folder with `--runs-dir`",
         )
     return int(needed // MB)
 
@@ -148,8 +148,10 @@ def _step(model: Any, plan: TrainingPlan, batch: Sequence[int], precision: Preci
 
 def _truncation_warnings(cut: dict[str, Truncation]) -> list[str]:
     return [
-        f"{lost.texts:.0%} of the texts in `{column}` are longer than {lost.limit} tokens; "
-        f"{lost.tokens:.0%} of all tokens there are cut off (`train.max_tokens`)"
+        (
+            f"{lost.texts:.0%} of the texts in `{column}` exceed {lost.limit} tokens; {lost.tokens:.0%} of "
+            "all their tokens are truncated (`train.max_tokens`)"
+        )
         for column, lost in cut.items()
         if lost.texts > 0.05
     ]
@@ -159,12 +161,14 @@ def _batch_warnings(plan: TrainingPlan, recipe: Recipe) -> list[str]:
     warnings = []
     small = float(np.mean([len(batch) < 4 for batch in plan.batches])) if plan.batches else 0.0
     if small > 0.1:
-        warnings.append(f"{small:.0%} of the batches hold fewer than four rows, so there are hardly any negatives")
+        warnings.append(
+            f"{small:.0%} of the batches contain fewer than four rows, so there are hardly any in-batch negatives"
+        )
     if recipe.batches_per_step > 1:
         who = f", one of each of {recipe.processes} processes," if recipe.processes > 1 else ""
         warnings.append(
-            f"gradients of {recipe.batches_per_step} batches{who} are added up, which does not give a row more "
-            "negatives; a larger `train.batch_size` with the loss `cached-ranking` does"
+            f"gradients are accumulated over {recipe.batches_per_step} batches{who}, which does not add "
+            "negatives; for more negatives, use a larger `train.batch_size` with the loss `cached-ranking`"
         )
     return warnings
 
@@ -173,8 +177,8 @@ def _probe_warnings(probe: Probe, recipe: Recipe) -> list[str]:
     warnings = []
     if probe.ranking_loss < EASY_LOSS:
         warnings.append(
-            f"the loss is {probe.ranking_loss:.3f} before training: the negatives are too easy to learn from; use a "
-            "larger batch or closer negatives (`mine`)"
+            f"the loss before training is already {probe.ranking_loss:.3f}: the negatives are too easy; "
+            "use larger batches or harder negatives (`mine`)"
         )
     other: Precision = "bfloat16" if recipe.precision == "float32" else "float32"
     ratio = probe.seconds_per_batch[recipe.precision] / probe.seconds_per_batch[other]

@@ -135,8 +135,8 @@ def join(environment: Mapping[str, str] = os.environ) -> Processes:
     for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if environment.get(f"ACCELERATE_USE_{kind}", "false").lower() == "true":
             raise ConfigError(
-                f"the launch asks for {kind}, which spreads one model over the processes",
-                hint="launch without it: here every process trains a whole copy of the model",
+                f"the launcher is configured for {kind}, which shards the model across processes",
+                hint="use plain data parallelism: every process trains a full copy of the model",
             )
     from accelerate import PartialState
     from sentence_transformers.util import get_device_name

@@ -58,7 +58,8 @@ def _learn(draft: Any, texts: Sequence[str], size: int) -> dict[str, int]:
     needed = len(named) + len(characters)
     if needed > size:
         raise ConfigError(
-            f"`method.vocabulary` is {size}, but the texts use {len(characters)} characters, which need {needed} tokens"
+            f"`method.vocabulary` is {size}, but the texts contain {len(characters)} different characters, "
+            f"which need {needed} tokens"
         )
     trainer = WordPieceTrainer(
         vocab_size=size, min_frequency=2, show_progress=False, special_tokens=named, initial_alphabet=characters

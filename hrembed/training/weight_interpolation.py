@@ -27,7 +27,7 @@ def average(models: Sequence[Any]) -> Any:
 
     states = [model.state_dict() for model in models]
     if any({n: v.shape for n, v in state.items()} != {n: v.shape for n, v in states[0].items()} for state in states):
-        raise ModelError("models with other weights have no mean")
+        raise ModelError("cannot average models with different weights")
     with torch.no_grad():
         for name, target in states[0].items():
             if target.is_floating_point():
@@ -58,7 +58,7 @@ class Blend:
         self._model = tuned
         shapes = [{name: value.shape for name, value in side.items()} for side in (self._base, self._tuned)]
         if shapes[0] != shapes[1]:
-            raise ModelError("base and tuned model have other weights, so there is no strength between them")
+            raise ModelError("base and tuned model have different weights, so they cannot be interpolated")
 
     def at(self, strength: float) -> Any:
         """Overwrite the model with that of a strength, and return it; 0 is the base, 1 the tuned model, to the bit."""

@@ -139,13 +139,13 @@ def test_the_shipped_cues_are_whole():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["a,1,x,t"], "needs two groups and two variants"),
-        (["a,1,x,t", "a,1,y,u", "a,2,x,v"], "no text of group 'y' for variant '2'"),
-        (["a,1,x,t", "a,1,x,u"], ":3: cue 'a' has variant '1' of this group twice"),
-        (["a,1,x,"], ":2: a cell is empty"),
-        (["a,1,x,t,more"], ":2: the row has 5 cells"),
+        (["a,1,x,t"], "needs at least two groups and two variants"),
+        (["a,1,x,t", "a,1,y,u", "a,2,x,v"], "has no text for group 'y' and variant '2'"),
+        (["a,1,x,t", "a,1,x,u"], ":3: cue 'a': duplicate variant '1' for this group"),
+        (["a,1,x,"], ":2: empty cell"),
+        (["a,1,x,t,more"], ":2: expected 4 cells as in the header, got 5"),
         (["a,1,x,t", "a,1,y,t", "a,2,x,v", "a,2,y,w"], "the same text for two groups"),
-        (["b,1,x,t"], "no cue 'a'; it has b"),
+        (["b,1,x,t"], "unknown cue 'a'; available: b"),
     ],
 )
 def test_cues_that_cannot_be_compared_are_told(tmp_path: Path, rows, message):
@@ -169,5 +169,5 @@ def test_foreign_english_changes_words_and_misspells_none():
 
 def test_a_name_table_with_one_group_is_refused():
     rows = [{"name": f"n{n}", "gender": "f"} for n in range(4)]
-    with pytest.raises(DataError, match="one group only, 'f'"):
+    with pytest.raises(DataError, match="has only one group, 'f'; there is nothing to compare"):
         choose_names(rows, ("gender",), None)

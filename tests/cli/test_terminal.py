@@ -96,7 +96,7 @@ def run_with(argv: list[str], shell: str, folder: Path) -> subprocess.CompletedP
     [
         ('"$@" >&-', 1, "cannot write to standard output: Bad file descriptor"),
         ('"$@" >/dev/full', 1, "cannot write to standard output: No space left on device"),
-        ('"$@" | :; exit ${PIPESTATUS[0]}', 141, "the program that reads standard output has ended"),
+        ('"$@" | :; exit ${PIPESTATUS[0]}', 141, "standard output was closed by the reading program"),
         ('"$@" --json >/dev/full', 1, "cannot write to standard output"),
         ('"$@" --quiet >/dev/full', 1, "cannot write to standard output"),
     ],
@@ -112,7 +112,7 @@ def test_output_that_cannot_be_written_is_one_sentence_and_the_run_is_whole(
     assert first.startswith("hrembed: error: ")
     assert message in first or "it is closed" in first
     (run,) = (tmp_path / "runs" / "data-import-table").iterdir()
-    assert hint == f"hint: the results are whole: {run} (ok)"
+    assert hint == f"hint: all results were written: {run} (ok)"
     assert json.loads((run / "manifest.json").read_text(encoding="utf-8"))["status"] == "ok"
 
 
@@ -148,8 +148,8 @@ def test_an_encoding_that_lacks_characters_is_no_traceback(pairs: Path, tmp_path
     [
         ("", "`--runs-dir` is empty"),
         ("  ", "`--runs-dir` is empty"),
-        ("bad\udcff", "must be UTF-8 text"),
-        ("/tmp/" + "x/" * 1900, "the path of the run folder has"),
+        ("bad\udcff", "folder names must be valid UTF-8"),
+        ("/tmp/" + "x/" * 1900, "the path of the run folder is too long: it has"),
         ("z" * 300, "File name too long"),
     ],
 )

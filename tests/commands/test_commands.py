@@ -166,7 +166,7 @@ def test_names_per_cell_takes_so_many(audit_config: AuditConfig, tmp_path: Path)
     few = audit_config.model_copy(update={"stimuli": audit_config.stimuli.model_copy(update={"names_per_cell": 2})})
     assert read(run_bias_audit(few, Workspace(tmp_path)).run)["names"] == 8
     many = audit_config.model_copy(update={"stimuli": audit_config.stimuli.model_copy(update={"names_per_cell": 9})})
-    with pytest.raises(DataError, match="only 4 names are female black; `names_per_cell` asks for 9"):
+    with pytest.raises(DataError, match="only 4 names for female black; `names_per_cell` requires 9"):
         run_bias_audit(many, Workspace(tmp_path))
 
 
@@ -244,5 +244,5 @@ def test_select_without_scores_says_so_and_still_probes(select_config: SelectCon
 
 def test_a_constraint_that_nobody_fulfils_is_named(select_config: SelectConfig, tmp_path: Path):
     strict = select_config.model_copy(update={"constraints": ConstraintsSection(max_parameters=1000)})
-    with pytest.raises(DataError, match="no model fulfils the constraints and has a score on every task"):
+    with pytest.raises(DataError, match="no model meets the constraints and has a score for every ranked task"):
         run_select(strict, Workspace(tmp_path / "runs"))

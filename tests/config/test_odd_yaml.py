@@ -23,25 +23,25 @@ BOMB = "\n".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BOMB, r"c.yaml:\d+: aliases \(`\*name`\) multiply this config beyond 10,000 values"),
-        ("a: &a {b: *a}", "c.yaml:1: aliases"),
-        ("a: 1\nb: &b [*b, *b]", "c.yaml:2: aliases"),
-        ("a: " + "[" * 20_000, "c.yaml:1: not valid YAML: more than 50 levels inside each other"),
+        (BOMB, r"aliases \(`\*name`\) expand this config to more than 10,000 values"),
+        ("a: &a {b: *a}", "expand this config to more than"),
+        ("a: 1\nb: &b [*b, *b]", "expand this config to more than"),
+        ("a: " + "[" * 20_000, "c.yaml:1: not valid YAML: nested more than 50 levels deep"),
         ("a: " + "{a: " * 3_000, "more than 50 levels"),
         ("- " * 5_000, "more than 50 levels"),
         ("a: 1\nb: \x1b[31m", "c.yaml:2: not valid YAML: control character #x001b"),
-        ('a: 1\nb: "\\0"', "c.yaml:2: a text holds the character NUL"),
-        ('a: "\\ud800"', "c.yaml:1: a text holds half a character"),
-        ('"\\udfff": 1', "c.yaml:1: a text holds half a character"),
-        ("a: !!int ten", "c.yaml:1: 'ten' is not of type int"),
-        ('a: !!int ""', "c.yaml:1: '' is not of type int"),
-        ("a: !!bool maybe", "c.yaml:1: 'maybe' is not of type bool"),
-        ("a: !!float x", "c.yaml:1: 'x' is not of type float"),
-        (f"a: {'9' * 5000}", "c.yaml:1: '9999999999999999999999999999999999999...' is not of type int"),
-        ("a: !!timestamp yesterday", "c.yaml:1: the tag 'tag:yaml.org,2002:timestamp' has no meaning"),
-        ("a: !!binary aGk=", "has no meaning in a config"),
-        ("a: !!python/object/apply:os.system [ls]", "has no meaning|not valid YAML|is not"),
-        ("? [a, b]\n: c", "c.yaml:1: a key must be text"),
+        ('a: 1\nb: "\\0"', "c.yaml:2: text contains a NUL character"),
+        ('a: "\\ud800"', "c.yaml:1: text contains an unpaired surrogate"),
+        ('"\\udfff": 1', "c.yaml:1: text contains an unpaired surrogate"),
+        ("a: !!int ten", "c.yaml:1: expected int"),
+        ('a: !!int ""', "c.yaml:1: expected int"),
+        ("a: !!bool maybe", "c.yaml:1: expected bool"),
+        ("a: !!float x", "c.yaml:1: expected float"),
+        (f"a: {'9' * 5000}", "c.yaml:1: expected int, got '9999999999999999999999999999999999999...'"),
+        ("a: !!timestamp yesterday", "c.yaml:1: unsupported tag 'tag:yaml.org,2002:timestamp'"),
+        ("a: !!binary aGk=", "unsupported tag"),
+        ("a: !!python/object/apply:os.system [ls]", "unsupported tag|not valid YAML|expected"),
+        ("? [a, b]\n: c", "c.yaml:1: keys must be text, not lists or mappings"),
         ('a: "\\UFFFFFFFF"', "c.yaml:1: not valid YAML"),
         (f"%YAML 1.{'9' * 5000}\n---\na: 1", "c.yaml:1: not valid YAML"),
         ("a: *nobody", "c.yaml:1: not valid YAML: found undefined alias"),
@@ -76,10 +76,10 @@ def test_an_alias_may_repeat_a_section():
         (["models.0.precision=int8", "models.0.dtype=float16"], "^--set models.0.precision, --set models.0.dtype: mod"),
         (["models.0.backend=torch", "models.0.precision=int8", "x=1"], "^--set: 2 problems\n  --set models.0.backend"),
         (["models.0={ref: bm25}", "models.0.ref=nobody"], "^--set models.0.ref: unknown model 'nobody'"),
-        (["models.²=bm25"], "'²' is not a position in a list of 1"),
-        ([f"models.{'9' * 5000}=bm25"], "is not a position in a list of 1"),
-        ([".".join("a" * 3000) + "=1"], "write it as key.path=value"),
-        (['cache.folder="\\ud800"'], "a text holds half a character"),
+        (["models.²=bm25"], "'²' is not a valid index for a list of length 1"),
+        ([f"models.{'9' * 5000}=bm25"], "is not a valid index for a list of length 1"),
+        ([".".join("a" * 3000) + "=1"], "expected KEY.PATH=VALUE, for example `--set train.epochs=2`"),
+        (['cache.folder="\\ud800"'], "text contains an unpaired surrogate"),
     ],
 )
 def test_a_wrong_value_of_an_option_is_blamed_on_the_option(tmp_path: Path, overrides: list[str], message: str):
@@ -93,5 +93,5 @@ def test_a_wrong_value_of_an_option_is_blamed_on_the_option(tmp_path: Path, over
 def test_a_mistake_of_the_file_is_not_blamed_on_an_option_beside_it(tmp_path: Path):
     file = tmp_path / "c.yaml"
     file.write_text("models:\n  - {ref: minilm, backend: torch, precision: int8}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"^\S+c.yaml:2: models.0: `precision` is OpenVINO's"):
+    with pytest.raises(ConfigError, match=r"^\S+c.yaml:2: models.0: `precision` is only supported by OpenVINO"):
         load_config(file, SCHEMAS["eval"], ["models.0.batch_size=4"])

@@ -157,12 +157,12 @@ def test_latest_and_short_ids_stand_for_what_a_run_wrote(project: Path, runs: st
 def test_a_run_that_is_not_there_is_named_with_its_line(project: Path):
     run, newer = run_of(Path("runs"), "data-split"), run_of(Path("runs"), "data-split")
     write_text(project / PROJECT, "eval:\n  tasks:\n    - path: run:data-splt/latest/dev/table\n")
-    message = r"^hrembed\.yaml:3: eval\.tasks\.0\.path: there is no finished data-splt run in 'runs'"
+    message = r"^hrembed\.yaml:3: eval\.tasks\.0\.path: no finished data-splt run found in 'runs'"
     with pytest.raises(ConfigError, match=message):
         load("eval")
-    with pytest.raises(ConfigError, match=r"^--set pairs: several runs begin with '20'") as several:
+    with pytest.raises(ConfigError, match=r"^--set pairs: several runs start with '20'") as several:
         load("data-split", None, "pairs=run:data-split/20")
-    assert several.value.hint == f"write data-split/{run.name} or data-split/{newer.name}"
+    assert several.value.hint == f"use data-split/{run.name} or data-split/{newer.name}"
     assert load("data-split", None, "pairs=runs/data-split/none")[0].pairs == "runs/data-split/none"
 
 

@@ -88,7 +88,7 @@ def test_a_hint_names_settings_of_its_command(said):
     keys += [
         key for key in re.findall(r"(?<![\w`])`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`", text) if not key.endswith(FILES)
     ]
-    keys += [key for key in re.findall(r"(?:set|raise|lower|leave|use) `([a-z_]+)(?:: [^`]*)?`", text)]
+    keys += [key for key in re.findall(r"(?:set|raise|lower|remove|increase|relax|use) `([a-z_]+)(?:: [^`]*)?`", text)]
     assert not [key for key in keys if key not in known], said
 
 

@@ -59,9 +59,9 @@ def test_a_broken_download_is_resumed(server, tmp_path):
     handler, url = server
     target = tmp_path / "new" / "db.zip"
     handler.cut = 200_000
-    with pytest.raises(DataError, match="cannot be fetched") as caught:
+    with pytest.raises(DataError, match="cannot download") as caught:
         download(url, target, Silent())
-    assert f"fetch {url} with a browser, put it at '{target}'" in caught.value.hint
+    assert f"download {url} with a browser, save it as '{target}', and run the command again" in caught.value.hint
     assert not target.exists()
     handler.cut = 0
     download(url, target, Silent())
@@ -78,8 +78,8 @@ def test_no_network_and_no_file_say_what_to_fetch(capsys, tmp_path, server, monk
     for address in ("http://127.0.0.1:9/db.zip", url.replace("db", "missing")):
         monkeypatch.setattr(onet, "download_url", lambda release, address=address: address)
         said = run(capsys, tmp_path, "onet", "--set", f"downloads={tmp_path}/none", code=3)[2]
-        assert f"'{address}' cannot be fetched" in said
-        assert f"put it at '{tmp_path}/none/db_29_3_text.zip'" in said
+        assert f"cannot download '{address}'" in said
+        assert f"save it as '{tmp_path}/none/db_29_3_text.zip'" in said
 
 
 def test_a_part_that_is_no_beginning_is_fetched_anew(server, tmp_path):
@@ -96,7 +96,7 @@ def test_a_second_break_loses_nothing_of_the_first(server, tmp_path):
     target = tmp_path / "db.zip"
     for size in (100_000, 350_000):
         handler.cut = size
-        with pytest.raises(DataError, match=f"the connection ended after {size:,} of 500,000 bytes"):
+        with pytest.raises(DataError, match=f"connection closed after {size:,} of 500,000 bytes"):
             download(url, target, Silent())
         assert (tmp_path / "db.zip.part").stat().st_size == size
     handler.cut = 0

@@ -56,7 +56,7 @@ def row(**values):
         ([row(), row(text="b")], "all texts have the same label in column 'label'"),
         ([row(), {"text": "b"}], "no column 'label'|:2: column 'label'"),
         ([row(), row(text=" ", label="y")], ":2: column 'text'"),
-        ([row(_id="1"), row(_id="1")], ":2: the same id and text stand twice"),
+        ([row(_id="1"), row(_id="1")], ":2: duplicate id and text"),
     ],
 )
 def test_wrong_labels_are_named(tmp_path: Path, rows, message):
@@ -67,8 +67,8 @@ def test_wrong_labels_are_named(tmp_path: Path, rows, message):
 @pytest.mark.parametrize(
     ("scored", "message"),
     [
-        ([row(text="c", group="g1"), row(text="d", label="y")], "group 'g1' is both learned from and scored"),
-        ([row(text="c", label="z")], "label 'z' is scored, but no training text has it"),
+        ([row(text="c", group="g1"), row(text="d", label="y")], "group 'g1' occurs in both training and scored texts"),
+        ([row(text="c", label="z")], "label 'z' occurs in the scored texts, but not in the training texts"),
     ],
 )
 def test_what_would_give_the_answer_away_is_refused(tmp_path: Path, scored, message):
@@ -79,7 +79,7 @@ def test_what_would_give_the_answer_away_is_refused(tmp_path: Path, scored, mess
 
 
 @pytest.mark.parametrize(
-    ("scores", "message"), [([1, 1], "all scores are equal"), ([1, "much"], ":2: column 'score': is not a number")]
+    ("scores", "message"), [([1, 1], "all scores are equal"), ([1, "much"], ":2: column 'score': not a number")]
 )
 def test_wrong_scores_are_named(tmp_path: Path, scores, message):
     rows = [{"sentence1": f"a{n}", "sentence2": "b", "score": score} for n, score in enumerate(scores)]

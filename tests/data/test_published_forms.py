@@ -85,11 +85,11 @@ def test_negative_repeated_and_dangling_judgements_are_counted(tmp_path):
     assert task.qrels == {"a": {"1": 2, "2": 0}, "b": {"2": 1}, "c": {"3": 1}}
     notes = notes_of(lambda: read_task(folder))["test.tsv"].notes
     assert notes == (
-        "1 of 7 judgements left out: the document is not in the corpus (first 'gone' on line 6); trec_eval counts them "
+        "skipped 1 of 7 judgements: the document is not in the corpus (first 'gone' on line 6); trec_eval counts them "
         "as never found, so its numbers are lower",
-        "1 of 7 judgements left out: the query is not in the queries (first 'who' on line 7)",
-        "1 grades below 0 count as 0",
-        "1 judgements stand twice with the same grade, and count once",
+        "skipped 1 of 7 judgements: the query is not in the queries (first 'who' on line 7)",
+        "grades below 0 are treated as 0 (1 in total)",
+        "duplicate judgements with the same grade count once (1 in total)",
     )
 
 
@@ -97,16 +97,16 @@ def test_negative_repeated_and_dangling_judgements_are_counted(tmp_path):
 def test_two_grades_for_one_document_are_refused_and_both_lines_named(tmp_path, first, second):
     folder = beir(tmp_path / "t", f"a\t1\t{first}\nb\t2\t1\na\t1\t{second}\n")
     with pytest.raises(
-        DataError, match=r"test\.tsv:3: document '1' is judged twice for query 'a': \d on line 1, \d on line 3"
+        DataError, match=r"test.tsv:3: conflicting judgements of document '1' for query 'a': \d on line 1, \d on line 3"
     ):
         read_task(folder)
 
 
 def test_judgements_of_another_corpus_are_refused(tmp_path):
-    with pytest.raises(DataError, match="2 of 3 judgements left out") as caught:
+    with pytest.raises(DataError, match="2 of 3 judgements: the") as caught:
         read_task(beir(tmp_path / "t", "a\tD1\t1\nb\tD2\t1\nc\t3\t1\n"))
     assert "ids" in caught.value.hint
-    with pytest.raises(DataError, match=r"test\.tsv:1: relevance '0.5' is not a whole number"):
+    with pytest.raises(DataError, match=r"test.tsv:1: relevance must be an integer, got '0.5'"):
         read_task(beir(tmp_path / "t", "a\t1\t0.5\n"))
 
 
@@ -116,7 +116,9 @@ def test_documents_without_a_text_count_and_are_never_found(tmp_path):
     task = read_task(folder)
     assert len(task.documents) == 5
     assert score_task(Bm25(), task, ["recall@5"])["recall@5"].tolist() == [0, 1, 1]
-    assert "2 of 5 documents have no text and no title" in notes_of(lambda: read_task(folder))["corpus.jsonl"].notes[0]
+    assert (
+        "2 of 5 documents have neither text nor title" in notes_of(lambda: read_task(folder))["corpus.jsonl"].notes[0]
+    )
 
 
 def test_a_group_of_zero_is_a_group(tmp_path):
@@ -148,11 +150,13 @@ def test_a_split_of_scored_pairs_is_used_and_an_unknown_one_is_refused(tmp_path)
     ]
     file = jsonl(tmp_path / "s.jsonl", rows)
     assert len(read_pair_task(file, "s", split="dev").first) == 4
-    with pytest.raises(DataError, match=r"no rows of split 'tset' \(did you mean 'test'\?\); it has 'dev', 'test'"):
+    with pytest.raises(
+        DataError, match=r"no rows with split 'tset' \(did you mean 'test'\?\); available: 'dev', 'test'"
+    ):
         read_pair_task(file, "s", split="tset")
     assert notes_of(lambda: read_pair_task(file, "s"))["s.jsonl"].unused == ("split",)
     (tmp_path / "s.csv").write_text("sentence1,sentence2,score\nx,y,1\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"s\.csv:1: no column 'split'"):
+    with pytest.raises(DataError, match=r"s.csv:1: column 'split' not found"):
         read_pair_task(tmp_path / "s.csv", "s", split="dev")
 
 
@@ -180,7 +184,10 @@ def test_numbered_negatives_and_lists_of_positives_are_used(tmp_path):
 
 def test_scored_sentences_are_no_pairs_unless_the_settings_say_so(tmp_path):
     (tmp_path / "s.csv").write_text("sentence1,sentence2,label\nx,p,1\nx,q,0\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"s\.csv:2: 'sentence1', 'sentence2' and 'label' are scored pairs") as caught:
+    with pytest.raises(
+        DataError,
+        match=r"s.csv:2: columns 'sentence1', 'sentence2' and 'label' contain scored pairs",
+    ) as caught:
         read_pairs(tmp_path / "s.csv")
     assert "hrembed data import table" in caught.value.hint
     named = Form(columns={"anchor": "sentence1", "positive": "sentence2"})
@@ -194,15 +201,18 @@ def test_markers_of_missing_values_are_no_texts_and_no_groups(tmp_path, marker):
     file = jsonl(tmp_path / "m.jsonl", rows)
     (pair,) = read_pairs(file)
     assert (pair.anchor, pair.group) == ("x", "")
-    assert "1 row is left out" in notes_of(lambda: read_pairs(file))["m.jsonl"].notes[0]
+    assert (
+        "skipped 1 row: the text is a missing-value marker such as N/A or nan"
+        in notes_of(lambda: read_pairs(file))["m.jsonl"].notes[0]
+    )
 
 
 def test_a_column_named_in_the_settings_must_be_there(tmp_path):
     (tmp_path / "p.csv").write_text("anchor,positive\nx,p\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"p\.csv:1: no column 'job'"):
+    with pytest.raises(DataError, match=r"p.csv:1: column 'job' not found"):
         read_pairs(tmp_path / "p.csv", form=Form(columns={"group": "job"}))
     (tmp_path / "o.csv").write_text("title,text\nx,p\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"no column 'anchor'; it has 'title', 'text'") as caught:
+    with pytest.raises(DataError, match=r"column 'anchor' not found; available: 'title', 'text'") as caught:
         read_pairs(tmp_path / "o.csv")
     assert f"hrembed data import table {tmp_path / 'o.csv'} --set columns.anchor=NAME" in caught.value.hint
 
@@ -211,11 +221,11 @@ def test_a_document_that_stands_twice_counts_once_unless_its_contents_differ(tmp
     folder = beir(tmp_path / "t", "a\t1\t1\n", documents=[*DOCUMENTS, DOCUMENTS[0]])
     assert len(read_task(folder).documents) == len(DOCUMENTS)
     assert notes_of(lambda: read_task(folder))["corpus.jsonl"].notes == (
-        "1 rows stand twice with the same contents, and count once",
+        "1 duplicate row with the same contents, counted once",
     )
     folder = beir(tmp_path / "u", "a\t1\t1\n", documents=[*DOCUMENTS, {**DOCUMENTS[0], "text": "another"}])
     with pytest.raises(
-        DataError, match=r"corpus\.jsonl:\d+: id '1' stands twice \(first on line 1\), with other contents"
+        DataError, match=r"corpus\.jsonl:\d+: duplicate id '1' \(first on line 1\) with different contents"
     ):
         read_task(folder)
 

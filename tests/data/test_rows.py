@@ -66,25 +66,25 @@ def test_quotes_may_be_plain_characters(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("t.csv", b"a,b\n1,x\n2\n", Problem(3, "b", "the row has 1 cells, the header 2")),
-        ("t.csv", b"a,b\n1,x,y\n", Problem(2, "", "the row has 3 cells, the header 2")),
-        ("t.csv", b"a,b\n1,caf\xe9\n", (2, "b", "byte 0xE9 is not utf-8")),
-        ("t.csv", b"a,b\n1,x\x00y\n", (2, "b", "zero byte")),
+        ("t.csv", b"a,b\n1,x\n2\n", Problem(3, "b", "expected 2 cells as in the header, got 1")),
+        ("t.csv", b"a,b\n1,x,y\n", Problem(2, "", "expected 2 cells as in the header, got 3")),
+        ("t.csv", b"a,b\n1,caf\xe9\n", (2, "b", "byte 0xE9 is not valid utf-8")),
+        ("t.csv", b"a,b\n1,x\x00y\n", (2, "b", "contains a NUL byte; is this a text file")),
         ("t.csv", b'a,b\n1,"x\n2,y\n', (2, "b", "unexpected end of data")),
         ("t.csv", b'b,a,c\n1,"x,2\n5,6,7\n', (2, "a", "unexpected end of data")),
         ("t.csv", b'b,a,c\n"1,""2",x,"y"z\n', (2, "c", "',' expected after")),
         ("t.csv", b'b,a,c\n1,"x\ny","z\n"w\n', (2, "c", "',' expected after")),
-        ("t.csv", b"b,a,c\n1,2\n", Problem(2, "c", "the row has 2 cells, the header 3")),
+        ("t.csv", b"b,a,c\n1,2\n", Problem(2, "c", "expected 3 cells as in the header, got 2")),
         ("t.csv", b"a,b\n1," + b"x" * (2**20 + 1) + b"\n", (2, "b", "field larger than field limit")),
         ("t.csv", b"a,b\nx\r1,y\n", (2, "a", "new-line character seen in unquoted field")),
         ("t.jsonl", b'{"a": 1, "b": 2}\n{"a": 1, "b": \n', (2, "b", "not valid JSON")),
-        ("t.jsonl", b'{"a": 1, "b": NaN}\n', (1, "", "NaN is not a value")),
-        ("t.jsonl", b'{"a": 1, "b": "caf\xe9"}\n', (1, "b", "byte 0xE9 is not utf-8")),
-        ("t.jsonl", b"[1]\n", (1, "", "expected an object, found list")),
+        ("t.jsonl", b'{"a": 1, "b": NaN}\n', (1, "", "NaN is not a valid JSON value")),
+        ("t.jsonl", b'{"a": 1, "b": "caf\xe9"}\n', (1, "b", "byte 0xE9 is not valid utf-8")),
+        ("t.jsonl", b"[1]\n", (1, "", "expected an object, got list")),
         ("t.jsonl", b"[" * 100_000 + b"\n", (1, "", "not valid JSON")),
         ("t.jsonl", b'{"a": ' * 100_000 + b"\n", (1, "", "not valid JSON")),
         ("t.jsonl", b'{"a": ' + b"9" * 5000 + b"}\n", (1, "", "not valid JSON")),
-        ("t.jsonl", b'{"a": -Infinity}\n', (1, "", "-Infinity is not a value")),
+        ("t.jsonl", b'{"a": -Infinity}\n', (1, "", "-Infinity is not a valid JSON value")),
         ("t.jsonl", b'{"a": "x", "b": "un\nfinished"}\n', (2, "", "not valid JSON")),
         ("t.jsonl", b'{"a": "x\x00y"}\n', (1, "a", "Invalid control character")),
         ("t.jsonl", b'{"a": 1} {"a": 2}\n', (1, "a", "Extra data")),
@@ -121,7 +121,7 @@ def test_a_line_of_100_mb_is_named_and_not_held(tmp_path, name):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (bad.number, bad.column) == (2 if name == "t.csv" else 1, "b")
-    assert bad.reason == "the line is longer than 4,194,304 bytes"
+    assert bad.reason == "line exceeds 4,194,304 bytes"
     assert good.values["b"] == "y"
     assert peak < 40_000_000
 
@@ -129,27 +129,27 @@ def test_a_line_of_100_mb_is_named_and_not_held(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", "c;d\n1;x\n", r"t\.csv:1: no column 'a'.*it has 'c', 'd'"),
-        ("t.csv", "c,d\n1,x\n", r"t\.csv:1: no column 'a'.*it has 'c', 'd'"),
-        ("t.csv", "a,c\n1,x\n", r"t\.csv:1: no column 'b'"),
-        ("t.csv", "\n\n", r"t\.csv:1: the line is blank, where the column names should be"),
-        ("t.csv", b"a,b,caf\xe9\n1,x,y\n", r"t\.csv:1: column 3 of the header: byte 0xE9 is not utf-8"),
-        ("t.csv", b"a\0b,c\n", r"t\.csv:1: column 1 of the header: holds a zero byte"),
-        ("t.csv", 'a,"b', r"t\.csv:1: the header cannot be read: unexpected end of data"),
-        ("t.csv", "a,b,a\n1,x,2\n", "column 'a' stands twice in the header"),
+        ("t.csv", "c;d\n1;x\n", r"t\.csv:1: column 'a' not found.*available: 'c', 'd'"),
+        ("t.csv", "c,d\n1,x\n", r"t\.csv:1: column 'a' not found.*available: 'c', 'd'"),
+        ("t.csv", "a,c\n1,x\n", r"t.csv:1: column 'b' not found"),
+        ("t.csv", "\n\n", r"t.csv:1: expected column names, found a blank line"),
+        ("t.csv", b"a,b,caf\xe9\n1,x,y\n", r"t.csv:1: header, column 3: byte 0xE9 is not valid utf-8"),
+        ("t.csv", b"a\0b,c\n", r"t.csv:1: header, column 1: contains a NUL byte"),
+        ("t.csv", 'a,"b', r"t.csv:1: cannot read the header: unexpected end of data"),
+        ("t.csv", "a,b,a\n1,x,2\n", "column 'a' appears twice in the header"),
         ("t.csv", "", "is empty"),
-        ("t.xlsx", "a", r"t\.xlsx' is not a spreadsheet that can be read"),
+        ("t.xlsx", "a", r"t.xlsx' is not a valid spreadsheet"),
         ("t.ods", "a", "unsupported file extension '.ods'"),
-        ("t.csv.gz", "no gzip", "is not a whole gzip file"),
-        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n" * 99, mtime=0)[:-9], "is not a whole gzip file"),
+        ("t.csv.gz", "no gzip", "is not a valid gzip file"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,x\n" * 99, mtime=0)[:-9], "is not a valid gzip file"),
         (
             "t.csv.gz",
             gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20,
-            r"is not a whole gzip file: Error -3 while decompressing",
+            r"is not a valid gzip file: Error -3 while decompressing",
         ),
-        ("t.jsonl.gz", "no gzip", "is not a whole gzip file"),
+        ("t.jsonl.gz", "no gzip", "is not a valid gzip file"),
         ("t", "a,b", "unsupported file extension ''"),
-        ("t.parquet", "no parquet", "is not a Parquet file"),
+        ("t.parquet", "no parquet", "is not a valid Parquet file"),
     ],
 )
 def test_a_broken_table_is_refused_as_a_whole(tmp_path, name, content, message):
@@ -164,12 +164,12 @@ def test_another_delimiter_is_recognised_and_named(tmp_path, mark):
         file = put(tmp_path / "t.csv", f"a{mark}b\n1{mark}x,y\n")
         assert rows(file) == [Row(2, {"a": "1", "b": "x,y"})]
     (note,) = notes[file.as_posix()].notes
-    assert note.startswith("cells are divided by ")
+    assert note.startswith("detected delimiter")
 
 
 def test_no_delimiter_is_guessed_where_none_would_help(tmp_path):
     for content in ('"a,b"\n"1,x"\n', "ab\n1\n", "a;b\n"):
-        with pytest.raises(DataError, match="no column"):
+        with pytest.raises(DataError, match="not found"):
             rows(put(tmp_path / "t.csv", content), ("a", "b", "c"))
 
 
@@ -198,7 +198,7 @@ def test_a_filled_column_without_a_name_is_named_as_unused(tmp_path):
     with collecting(tables, lambda text: None):
         file = put(tmp_path / "t.csv", "a,,b\n1,,x\n2,kept?,y\n")
         assert [row.values for row in rows(file)] == [row.values for row in GOOD]
-    assert tables[file.as_posix()].notes == ("column 2 has no name and is not used (first filled in row 3)",)
+    assert tables[file.as_posix()].notes == ("column 2 has no name and is ignored (first value in row 3)",)
 
 
 def test_a_repeated_column_that_nobody_wants_is_named_and_left_out(tmp_path):
@@ -206,10 +206,10 @@ def test_a_repeated_column_that_nobody_wants_is_named_and_left_out(tmp_path):
     with collecting(tables, lambda text: None):
         file = put(tmp_path / "t.csv", "a,notes,b,notes\n1,p,x,q\n2,,y,\n")
         assert [row.values for row in rows(file)] == [row.values for row in GOOD]
-    assert tables[file.as_posix()].notes == ("column 'notes' stands twice in the header and is not used",)
-    with pytest.raises(DataError, match="column 'a' stands twice"):
+    assert tables[file.as_posix()].notes == ("column 'notes' appears twice in the header and is ignored",)
+    with pytest.raises(DataError, match="column 'a' appears twice"):
         rows(put(tmp_path / "u.csv", "a,a,b\n1,2,x\n"))
-    with pytest.raises(DataError, match="column 'notes' stands twice"):
+    with pytest.raises(DataError, match="column 'notes' appears twice in the header"):
         rows(file, columns={"c": "notes"})
 
 
@@ -231,7 +231,7 @@ def test_wide_encodings_keep_what_is_no_line_break(tmp_path):
     assert rows(file) == [Row(1, {"a": "1", "b": "x\u2028y"})]
     file = put(tmp_path / "t.csv", "a,b\n1,x\u2028y\n".encode("utf-16-le"))
     assert rows(file, encoding="utf-16-le") == [Row(2, {"a": "1", "b": "x\u2028y"})]
-    with pytest.raises(DataError, match="is not utf-16 text"):
+    with pytest.raises(DataError, match="is not valid utf-16"):
         rows(put(tmp_path / "t.csv", "a,b\n1,x\n".encode("utf-16")[:-1]))
 
 
@@ -248,7 +248,7 @@ def test_a_spreadsheet_is_read_like_its_export(tmp_path):
         book.active.append(cells)
     book.save(tmp_path / "t.xlsx")
     assert rows(tmp_path / "t.xlsx") == [Row(4, {"a": "1", "b": "x"}), Row(6, {"a": "2", "b": "2026-05-01"})]
-    with pytest.raises(DataError, match=r"t\.xlsx:3: no column 'c'; it has 'a', 'b'"):
+    with pytest.raises(DataError, match=r"t.xlsx:3: column 'c' not found; available: 'a', 'b'"):
         rows(tmp_path / "t.xlsx", ("a", "c"))
 
 
@@ -274,7 +274,7 @@ def test_the_sheet_with_the_wanted_columns_is_read_and_short_rows_are_filled(tmp
 def test_without_openpyxl_the_message_names_the_extra(tmp_path, monkeypatch):
     put(tmp_path / "t.xlsx", "")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(DataError, match="need the package openpyxl") as caught:
+    with pytest.raises(DataError, match="reading spreadsheets requires the package openpyxl") as caught:
         rows(tmp_path / "t.xlsx")
     assert "hrembed[xlsx]" in caught.value.hint
 
@@ -286,13 +286,15 @@ def test_a_cell_may_be_as_long_as_a_mebibyte(tmp_path):
 
 
 def test_a_misspelt_column_is_guessed_and_what_is_there_is_listed(tmp_path):
-    with pytest.raises(DataError, match=r"no column 'anchor' \(did you mean 'anchr'\?\); it has 'anchr', 'b'"):
+    with pytest.raises(
+        DataError, match=r"column 'anchor' not found \(did you mean 'anchr'\?\); available: 'anchr', 'b'"
+    ):
         rows(put(tmp_path / "t.csv", "anchr,b\n1,x\n"), ("anchor",))
 
 
 @pytest.mark.parametrize("mark", ['"', "\n", "\r"])
 def test_not_everything_is_a_delimiter(tmp_path, mark):
-    with pytest.raises(ConfigError, match="cannot be a delimiter"):
+    with pytest.raises(ConfigError, match="invalid delimiter"):
         rows(put(tmp_path / "t.csv", "a,b\n1,x\n"), delimiter=mark)
 
 
@@ -324,7 +326,7 @@ def test_one_byte_of_another_encoding_costs_one_row(tmp_path, kind):
     first, bad, last = found
     assert (first.values["b"], last.values["b"]) == ("café", "café")
     assert (bad.number, bad.column) == (3 if kind == "csv" else 2, "b")
-    assert bad.reason.startswith("byte 0xE9 is not utf-8; save the file as UTF-8")
+    assert bad.reason.startswith("byte 0xE9 is not valid utf-8; save the file as UTF-8")
 
 
 def test_a_long_line_inside_quotes_takes_no_other_row_with_it(tmp_path, monkeypatch):
@@ -345,7 +347,7 @@ def test_a_long_line_goes_by_its_length_alone(tmp_path, monkeypatch):
     found = rows(put(tmp_path / "t.jsonl", "\n".join(lines)))
     assert [type(row).__name__ for row in found] == ["Row", "Problem", "Problem", "Row"]
     assert [row.number for row in found] == [1, 2, 3, 4]
-    with pytest.raises(DataError, match=r"t\.csv:1: the header cannot be read: the line is longer than"):
+    with pytest.raises(DataError, match=r"t.csv:1: cannot read the header: line exceeds"):
         rows(put(tmp_path / "t.csv", "a,b" + ",c" * 40 + "\n1,2\n"))
 
 
@@ -356,7 +358,7 @@ def test_encodings_are_checked_and_used(tmp_path):
         with pytest.raises(ConfigError, match="unknown encoding"):
             rows(file, encoding=unknown)
     for other in ("utf-7", "cp500", "undefined", "idna"):
-        with pytest.raises(ConfigError, match="cannot be decoded line by line"):
+        with pytest.raises(ConfigError, match="is not supported for reading line by line"):
             rows(file, encoding=other)
     for kept in ("utf-8-sig", "latin-1", "shift_jis", "gb18030"):
         assert rows(put(tmp_path / "t.csv", "a,b\n1,x\n"), encoding=kept) == GOOD[:1]
@@ -365,7 +367,7 @@ def test_encodings_are_checked_and_used(tmp_path):
 def test_parquet_counts_its_rows(tmp_path):
     pq.write_table(pa.table({"a": ["1", "2"], "b": ["x", "y"]}), tmp_path / "t.parquet")
     assert [row.number for row in rows(tmp_path / "t.parquet")] == [1, 2]
-    with pytest.raises(DataError, match="no column 'c'"):
+    with pytest.raises(DataError, match="column 'c' not found"):
         rows(tmp_path / "t.parquet", wanted=("c",))
 
 
@@ -394,10 +396,10 @@ def test_a_cell_of_parquet_that_is_no_text_costs_one_row(tmp_path):
 def test_parquet_cut_short_or_with_a_column_twice_is_refused(tmp_path):
     pq.write_table(pa.table({"a": ["1"], "b": ["x"]}), tmp_path / "t.parquet")
     whole = (tmp_path / "t.parquet").read_bytes()
-    with pytest.raises(DataError, match="is not a Parquet file that can be read"):
+    with pytest.raises(DataError, match="is not a valid Parquet file"):
         rows(put(tmp_path / "t.parquet", whole[:-20]))
     pq.write_table(pa.table([["1"], ["2"], ["x"]], names=["a", "a", "b"]), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"t\.parquet: column 'a' stands twice"):
+    with pytest.raises(DataError, match=r"t.parquet: column 'a' appears twice in the header"):
         rows(tmp_path / "t.parquet")
 
 
@@ -437,11 +439,11 @@ def test_a_dataset_is_streamed_through_the_library(tmp_path):
     (folder / "train.jsonl").write_text(json.dumps({"a": "1", "b": "x"}) + "\n", encoding="utf-8")
     found = list(hub_rows(str(folder), ("a", "b"), subset=None, split="train"))
     assert found == [Row(1, {"a": "1", "b": "x"})]
-    with pytest.raises(DataError, match="no column 'c'"):
+    with pytest.raises(DataError, match="column 'c' not found"):
         list(hub_rows(str(folder), ("c",), subset=None, split="train"))
-    with pytest.raises(DataError, match=r"cannot be read: Bad split: test"):
+    with pytest.raises(DataError, match=r"cannot read dataset .*: Bad split: test"):
         list(hub_rows(str(folder), ("a",), subset=None, split="test"))
-    with pytest.raises(DataError, match=r"cannot be read: BuilderConfig 'other' not found"):
+    with pytest.raises(DataError, match=r"cannot read dataset .*: BuilderConfig 'other' not found"):
         list(hub_rows(str(folder), ("a",), subset="other", split="train"))
 
 
@@ -451,7 +453,7 @@ def test_a_broken_dataset_gives_one_message(tmp_path, content):
     folder.mkdir()
     if content is not None:
         put(folder / "train.jsonl", content)
-    with pytest.raises(DataError, match=r"dataset 'hf:.*set' cannot be read: "):
+    with pytest.raises(DataError, match=r"cannot read dataset 'hf:.*set'"):
         list(hub_rows(str(folder), ("a",), subset=None, split="train"))
 
 
@@ -459,11 +461,11 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", "http://127.0.0.1:9", raising=False)
     started = time.monotonic()
-    with pytest.raises(DataError, match=r"dataset 'hf:some/set' cannot be read: .*refused") as caught:
+    with pytest.raises(DataError, match=r"cannot read dataset 'hf:some/set': .*refused") as caught:
         list(hub_rows("some/set@main", ("a",), subset=None, split="train"))
-    assert "is there a network" in caught.value.hint
+    assert "check the network connection" in caught.value.hint
     assert time.monotonic() - started < 10
-    with pytest.raises(DataError, match=r"dataset 'hf:no name!' cannot be read: Repo id must"):
+    with pytest.raises(DataError, match=r"cannot read dataset 'hf:no name!': Repo id must"):
         list(hub_rows("no name!", ("a",), subset=None, split="train"))
 
 
@@ -471,14 +473,14 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(tmp_path, monkeypatch):
 def test_a_text_must_be_one(value):
     with pytest.raises(CellError):
         text_cell({"a": value}, "a")
-    with pytest.raises(CellError, match="is missing"):
+    with pytest.raises(CellError, match="missing"):
         text_cell({}, "a")
 
 
 def test_an_id_is_a_text_or_a_whole_number():
     assert [key_cell({"a": value}, "a") for value in (None, "", " x ", 7)] == ["", "", "x", "7"]
     for value in (True, 1.5, float("inf"), ["x"], {}, b"x"):
-        with pytest.raises(CellError, match="a text or a whole number"):
+        with pytest.raises(CellError, match="expected text or an integer, got"):
             key_cell({"a": value}, "a")
-    with pytest.raises(CellError, match="a lone surrogate"):
+    with pytest.raises(CellError, match="contains an unpaired surrogate"):
         key_cell({"a": "\udfff"}, "a")

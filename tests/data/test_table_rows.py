@@ -22,5 +22,5 @@ def test_a_row_of_jsonl_may_lack_a_column(tmp_path: Path):
 def test_a_column_that_no_row_of_jsonl_has_is_missing(tmp_path: Path, text: str):
     file = tmp_path / "rows.jsonl"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=r"rows\.jsonl: no column"):
+    with pytest.raises(DataError, match=r"rows\.jsonl: column .* not found"):
         read_table(file, ("sex", "selected"))

@@ -111,7 +111,7 @@ def test_titles_of_too_many_go_but_never_the_first():
     assert [[title.text for title in concept.titles] for concept in kept] == [
         ["Baker"], ["Cook"], ["Team leader", "Waiter"],
     ]  # fmt: skip
-    assert counts.steps == {"titles dropped: of more than 2 occupations or skills": 2}
+    assert counts.steps == {"titles dropped: they belong to more than 2 occupations or skills": 2}
     assert kept[2].related == ("a",)
     assert kept[2].tools == concepts[2].tools
     assert without_common(concepts, "titles", 3, Counts(), "titles") == concepts

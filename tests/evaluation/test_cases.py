@@ -109,8 +109,8 @@ def test_ties_are_exact_and_equal_differences_go_by_hash():
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ValueError, match="5 queries, but 4"):
+    with pytest.raises(ValueError, match="expected 5 values and rankings, one for each query, got 4"):
         worst_cases(TASK, FIRST, np.zeros(4), n=1)
     for rankings in ((FIRST, ranking([0, 1])), (ranking([0, 1]), FIRST)):
-        with pytest.raises(ValueError, match="5 queries, but 1"):
+        with pytest.raises(ValueError, match="expected 5 values and rankings, one for each query, got 1"):
             won_lost(TASK, np.zeros(5), np.zeros(5), *rankings, n=1)

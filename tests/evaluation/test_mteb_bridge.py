@@ -160,9 +160,9 @@ def test_a_task_of_the_users_folder(task: Path, tiny_model: Path, registry):
     assert scores(model, found)["test"]["ndcg_at_10"] == pytest.approx(
         ndcg_by_another_library(model, read_task(task, "test")), abs=1e-5
     )
-    with pytest.raises(DataError, match="mteb has a task called 'STSBenchmark'"):
+    with pytest.raises(DataError, match="mteb already has a task named 'STSBenchmark'"):
         registry.register(registry.retrieval_task(task, "STSBenchmark"))
-    with pytest.raises(DataError, match="no split 'train'"):
+    with pytest.raises(DataError, match="no split 'train'; available"):
         registry.retrieval_task(task, "Mine", "train")
     shutil.rmtree(task / "qrels")
     with pytest.raises(DataError, match="has no folder `qrels`"):
@@ -177,7 +177,7 @@ def test_a_revision_is_of_the_content(task: Path, tmp_path: Path, registry):
     qrels = task / "qrels" / "test.tsv"
     qrels.write_text(qrels.read_text(encoding="utf-8").replace("q1\td1\t2", "q1\td1\t1"), encoding="utf-8")
     assert registry.retrieval_task(task, "Mine").metadata.revision != first.metadata.revision
-    with pytest.raises(DataError, match="the data of task 'Mine' changed since it was made"):
+    with pytest.raises(DataError, match="the data of task 'Mine' has changed since it was created"):
         made.load_data()
 
 

@@ -60,7 +60,7 @@ def test_a_result_says_whose_numbers_they_are_and_rounds_as_mteb_does(tmp_path: 
 
 
 def test_the_main_metric_must_be_there(tmp_path: Path):
-    with pytest.raises(ValueError, match="'mrr@10' is not among ndcg@10, map"):
+    with pytest.raises(ValueError, match="main metric 'mrr@10' is not one of ndcg@10, map"):
         write_task_results(tmp_path, "minilm", HASH, [result(main="mrr@10")])
 
 
@@ -92,12 +92,12 @@ def test_a_name_that_holds_a_path_stays_in_the_folder(tmp_path: Path):
     place = write_task_results(tmp_path / "out", "path:../../x y", HASH, [result()])
     assert place.parent.name == "hrembed__path-..-..-x-y-0123456789ab"
     for task in ("../evil", ".."):
-        with pytest.raises(ValueError, match="cannot name a file"):
+        with pytest.raises(ValueError, match="cannot be used as a file name"):
             write_task_results(tmp_path / "out", "minilm", HASH, [result(task=task)])
 
 
 def test_one_task_on_two_data_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match="task 'Mine' has results on two revisions of its data"):
+    with pytest.raises(ValueError, match="task 'Mine' has results for two versions of its data"):
         write_task_results(tmp_path, "minilm", HASH, [result(), result(split="dev", data_hash="f" * 64)])
 
 

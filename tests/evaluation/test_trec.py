@@ -59,7 +59,7 @@ def test_a_ranking_is_read_as_it_was_written(matrix, depth):
         path = Path(folder) / "a.run"
         write_run(path, task, ranking, "model")
         if missing == 3:
-            with pytest.raises(DataError, match="has no query of task 'jobs/test'"):
+            with pytest.raises(DataError, match="contains no query of task 'jobs/test'"):
                 read_run(path, task, depth)
             return
         found = read_run(path, task, depth)
@@ -120,7 +120,7 @@ def test_queries_of_other_splits_are_skipped_and_counted(tmp_path):
     found = read_run(run_file(tmp_path, *lines), task_of(), 1)
     assert (found.missing, found.skipped) == (2, 2)
     assert found.ranking.documents.tolist() == [[-1], [-1], [0]]
-    with pytest.raises(DataError, match="has no query of task 'jobs/test'") as caught:
+    with pytest.raises(DataError, match="contains no query of task 'jobs/test'") as caught:
         read_run(run_file(tmp_path, *lines[:2]), task_of(), 1)
     assert "query-id Q0 document-id rank score tag" in caught.value.hint
 
@@ -129,13 +129,13 @@ def test_queries_of_other_splits_are_skipped_and_counted(tmp_path):
     ("line", "message"),
     [
         ("q0 Q0 nowhere 1 1 t", "document 'nowhere' is not in the corpus of 'jobs/test'"),
-        ("q0 Q0 d9 2 0.25 t", "document 'd9' of query 'q0' is listed twice"),
+        ("q0 Q0 d9 2 0.25 t", "document 'd9' of query 'q0' appears twice"),
         ("q1 Q0 d8 1 nan t", "score 'nan' is not a finite number"),
         ("q1 Q0 d8 1 1e999 t", "score '1e999' is not a finite number"),
         ("q1 Q0 d8 1 high t", "score 'high' is not a finite number"),
-        ("q1 Q0 d8 1 1", "expected 6 columns, found 5"),
-        ("q1 Q0 d8 1 1 my model", "expected 6 columns, found 7"),
-        ("other Q0", "expected 6 columns, found 2"),
+        ("q1 Q0 d8 1 1", "expected 6 columns, got 5"),
+        ("q1 Q0 d8 1 1 my model", "expected 6 columns, got 7"),
+        ("other Q0", "expected 6 columns, got 2"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, message):
@@ -147,7 +147,7 @@ def test_a_broken_line_is_named(tmp_path, line, message):
 
 def test_the_first_of_several_repeated_lines_is_named(tmp_path):
     path = run_file(tmp_path, "q1 Q0 d9 1 1 t", "q0 Q0 d9 1 1 t", "q1 Q0 d9 1 1 t", "q0 Q0 d9 1 1 t")
-    with pytest.raises(DataError, match=r"a\.run:3: document 'd9' of query 'q1' is listed twice"):
+    with pytest.raises(DataError, match=r"a\.run:3: document 'd9' of query 'q1' appears twice"):
         read_run(path, task_of(), 1)
 
 
@@ -178,14 +178,16 @@ def test_what_is_no_file_is_told(tmp_path):
 def test_ids_that_the_format_cannot_hold_are_refused(tmp_path, side, key):
     texts = {"query": "q", "document": "d"} | {side: key}
     task = Task("t", (Text(texts["query"], "x"),), (Text(texts["document"], "x"),), {})
-    with pytest.raises(DataError, match=f"{side} id '{key}' is empty or has white space"):
+    with pytest.raises(
+        DataError, match=f"{side} id '{key}' is empty or contains whitespace, which run files do not allow"
+    ):
         write_run(tmp_path / "a.run", task, rank([[1.0]], 1), "m")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_ranking_that_does_not_fit_is_refused_and_the_old_file_stays(tmp_path):
     path = run_file(tmp_path, "old")
-    with pytest.raises(ValueError, match="3 queries, but 1 rankings"):
+    with pytest.raises(ValueError, match="3 rankings, one for each query, got 1"):
         write_run(path, task_of(), rank([[1.0]], 1), "m")
     with pytest.raises(ValueError, match="not finite"):
         write_run(path, task_of(1), Ranking(np.array([[0, 1]]), np.array([[1.0, np.nan]])), "m")

@@ -197,9 +197,9 @@ def test_the_usual_chi_square_is_the_one_of_every_text_book():
     [
         ("", "d.csv is empty"),
         ("sex,selected\n", "d.csv is empty"),
-        ("gender,selected\nf,1\n", "no column 'sex'"),
-        ("sex,selected\nf,perhaps\n", ":2: column 'selected': 'perhaps' is no decision; write 1 or 0"),
-        ("sex,selected\nf,1\nm,\n", ":3: column 'selected': '' is no decision"),
+        ("gender,selected\nf,1\n", "column 'sex' not found"),
+        ("sex,selected\nf,perhaps\n", ":2: column 'selected': invalid decision 'perhaps'; use 1 or 0"),
+        ("sex,selected\nf,1\nm,\n", ":3: column 'selected': invalid decision ''"),
     ],
 )
 def test_decisions_that_cannot_be_read_are_told(tmp_path: Path, text, message):
@@ -212,5 +212,5 @@ def test_decisions_that_cannot_be_read_are_told(tmp_path: Path, text, message):
 def test_scores_that_are_no_numbers_are_told(tmp_path: Path):
     file = tmp_path / "d.csv"
     file.write_text("sex,score\nf,0.5\nm,nan\n", encoding="utf-8")
-    with pytest.raises(DataError, match=":3: 'nan' is no score"):
+    with pytest.raises(DataError, match=":3: expected a numeric score, got 'nan'"):
         read_decisions(file, read_table(file, ("sex", "score")), Columns(("sex",), None, "score"))

@@ -145,7 +145,7 @@ def test_large_sets_are_mapped_from_a_file_that_vanishes(tmp_path: Path):
 def test_vectors_that_are_not_numbers_are_refused(tmp_path: Path):
     backend = Counting()
     backend.vector = lambda text: np.full(6, np.nan if "nurse" in text else 1.0)
-    with pytest.raises(ModelError, match="'m' gives NaN or infinite vectors for 1 of 2 texts"):
+    with pytest.raises(ModelError, match="model 'm' returned NaN or infinite values for 1 of 2 texts"):
         DenseEncoder(backend, name="m", cache=tmp_path).vectors(["nurse", "baker"], "query")
     assert not list(tmp_path.rglob("*.safetensors"))
 

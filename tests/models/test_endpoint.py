@@ -88,7 +88,7 @@ def test_what_does_not_pass_is_one_clear_error(server, name):
     server.script[:] = [step] * 5
     asked = endpoint(server.url, timeout_seconds=0.3, attempts=2)
     err = refused(asked)
-    assert f"'{server.url}' gave no usable response in 2 attempts" in str(err)
+    assert f"'{server.url}' returned no valid response in 2 attempts; last error" in str(err)
     assert re.search(reason, str(err))
     assert len(server.seen) == 2
 
@@ -114,7 +114,8 @@ def test_a_server_that_is_not_there_is_tried_and_named():
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     err = refused(endpoint(url, hours, api_key_env="HREMBED_UNSET"))
     assert (
-        str(err) == f"'{url}' gave no usable response in 6 attempts; the last time: no connection (Connection refused)"
+        str(err)
+        == f"'{url}' returned no valid response in 6 attempts; last error: connection failed (Connection refused)"
     )
     assert len(hours.slept) == 5
 
@@ -129,9 +130,14 @@ REFUSALS: dict[str, tuple[int, Any, str, str]] = {
     "size": (413, b"<html>", "status 413 ", "lower `batch_size`"),
     "length": (400, {"error": "maximum context length is 512 tokens"}, "512 tokens", "smaller `max_tokens`"),
     "many": (422, {"error": "batch size 3 > 2"}, "batch size 3 > 2", "lower `batch_size`"),
-    "empty": (400, {"error": {"message": "'$.input' is invalid"}}, "input' is invalid", "many servers refuse empty"),
+    "empty": (
+        400,
+        {"error": {"message": "'$.input' is invalid"}},
+        "input' is invalid",
+        "many servers reject empty ones",
+    ),
     "no credit": (402, {"error": {"message": "pay"}}, r"402 Payment Required \(pay\)$", "check the model"),
-    "strange": (499, {"error": {"message": ["no text"]}}, "refuses: status 499$", "check the model"),
+    "strange": (499, {"error": {"message": ["no text"]}}, "rejected the request: status 499$", "check the model"),
     "error as 200": (200, {"error": {"message": "no such model"}}, r"200 OK \(no such model\)", "check the model"),
 }
 
@@ -167,7 +173,7 @@ def test_a_message_ends_where_it_echoes_a_text(server, name):
     said, shown = ECHOES[name]
     server.script[:] = [fixed(400, {"error": {"message": said}})]
     err = refused(endpoint(server.url))
-    assert str(err) == f"'{server.url}/embeddings' refuses: status 400 Bad Request ({shown})"
+    assert str(err) == f"'{server.url}/embeddings' rejected the request: status 400 Bad Request ({shown})"
 
 
 def as_base64(answer: dict[str, Any]) -> dict[str, Any]:
@@ -217,18 +223,18 @@ def packed(*numbers: float) -> str:
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "one too few": (lambda answer: {"data": answer["data"][:2]}, "holds 2 embeddings"),
-    "one too many": (lambda answer: {"data": [*answer["data"], answer["data"][0]]}, "holds 4 embeddings"),
+    "one too few": (lambda answer: {"data": answer["data"][:2]}, "it contains 2 embeddings"),
+    "one too many": (lambda answer: {"data": [*answer["data"], answer["data"][0]]}, "it contains 4 embeddings"),
     "NaN": (with_number(float("nan")), "not finite"),
     "infinite": (with_number(float("-inf")), "not finite"),
-    "too large": (with_number(1e39), "not finite, or too large"),
+    "too large": (with_number(1e39), "it contains a number that is not finite or too large"),
     "far too large": (with_number(10**400), "not a list of numbers"),
     "null": (with_number(None), "not a list of numbers"),
     "text": (with_number("0.5"), "not a list of numbers"),
     "boolean": (with_number(True), "not a list of numbers"),
     "nested": (with_number([0.5]), "not a list of numbers"),
-    "dimension": (with_item(embedding=[1.0, 2.0]), "dimension 2 and 8"),
-    "no numbers": (lambda answer: {"data": [{"embedding": []}] * 3}, "dimension 0"),
+    "dimension": (with_item(embedding=[1.0, 2.0]), "dimensions: 2 and 8"),
+    "no numbers": (lambda answer: {"data": [{"embedding": []}] * 3}, "dimensions: 0"),
     "no embedding": (lambda answer: {"data": [{}] * 3}, "not a list of numbers"),
     "base64": (
         with_item(embedding="*" + packed(*range(8))),
@@ -236,13 +242,16 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "base64 NaN": (with_item(embedding=packed(*[np.nan] * 8)), "not finite"),
     "base64 length": (with_item(embedding=base64.b64encode(b"123456").decode()), "not a list of numbers"),
-    "index twice": (with_item(index=0), "`index` does not name each text once"),
-    "index beyond": (with_item(index=3), "`index` does not name each text once"),
-    "index true": (with_item(index=True), "`index` does not name each text once"),
-    "index missing": (lambda a: {"data": [a["data"][0], {"embedding": [0] * 8}, a["data"][2]]}, "`index` does not"),
-    "no data": (lambda answer: {"embeddings": answer["data"]}, "no list `data`"),
-    "data of numbers": (lambda answer: {"data": [1, 2, 3]}, "no list `data`"),
-    "a list": (lambda answer: answer["data"], "no list `data`"),
+    "index twice": (with_item(index=0), "its `index` values do not cover each text exactly once"),
+    "index beyond": (with_item(index=3), "its `index` values do not cover each text exactly once"),
+    "index true": (with_item(index=True), "its `index` values do not cover each text exactly once"),
+    "index missing": (
+        lambda a: {"data": [a["data"][0], {"embedding": [0] * 8}, a["data"][2]]},
+        "its `index` values do not cover each text exactly once",
+    ),
+    "no data": (lambda answer: {"embeddings": answer["data"]}, "it does not contain the list `data` of embeddings"),
+    "data of numbers": (lambda answer: {"data": [1, 2, 3]}, "it does not contain the list `data` of embeddings"),
+    "a list": (lambda answer: answer["data"], "it does not contain the list `data` of embeddings"),
 }
 
 
@@ -253,7 +262,7 @@ def test_wrong_numbers_are_an_error_and_not_asked_for_again(server, name):
     err = refused(endpoint(server.url))
     assert f"'{server.url}' returned an invalid response for 3 texts: " in str(err)
     assert message in str(err)
-    assert "'m' is an embeddings model" in err.hint
+    assert "check that 'm' is an embedding model of an OpenAI-compatible server" in err.hint
     assert len(server.seen) == 1
 
 
@@ -306,7 +315,7 @@ def test_nobody_waits_for_a_day(server):
     server.script[:] = [fixed(429, {"error": "daily limit"}, Retry_After="86400")]
     hours = Hours()
     err = refused(endpoint(server.url, hours))
-    assert f"'{server.url}' asks to wait 1,440 minutes: status 429 Too Many Requests (daily limit)" in str(err)
+    assert f"'{server.url}' asks clients to wait 1,440 minutes: status 429 Too Many Requests (daily limit)" in str(err)
     assert not hours.slept
     server.script[:] = [fixed(429, Retry_After="600")]
     endpoint(server.url, hours).embed(TEXTS, "query", "")

@@ -68,7 +68,7 @@ def test_an_answer_may_not_fill_the_memory(server):
         fixed(200, b" " * 2_000_000 + json.dumps(content(["x"])).encode()),
     ]
     err = refused(endpoint(server.url), ["x"])
-    assert "more than 2,097,152 bytes" in str(err)
+    assert "exceeds 2,097,152 bytes, which is too large for one batch of embeddings" in str(err)
     assert (endpoint(server.url).embed(["x"], "query", "") == expected(["x"])).all()
 
 
@@ -76,7 +76,7 @@ def test_an_answer_may_not_fill_the_memory(server):
 def test_a_redirect_is_not_followed(server, other, status):
     server.script[:] = [fixed(status, Location=f"{other.url}/embeddings?key={KEY}")]
     err = refused(endpoint(server.url))
-    assert f"refuses: status {status} " in str(err)
+    assert f"rejected the request: status {status} " in str(err)
     assert "set `base_url` to the final address" in err.hint
     assert not other.seen
     assert len(server.seen) == 1
@@ -88,7 +88,7 @@ def test_what_goes_to_this_machine_goes_through_no_proxy(server, other, monkeypa
     endpoint(server.url).embed(TEXTS, "query", "")
     assert not other.seen
     err = refused(endpoint("https://embeddings.invalid/v1", attempts=1))
-    assert "no connection (refused on the way)" in str(err)
+    assert "connection failed" in str(err)
     ((path, headers, _),) = other.seen
     assert path == "embeddings.invalid:443"
     assert KEY not in str(headers)
@@ -109,7 +109,8 @@ def test_the_key_is_read_when_it_is_needed_and_kept_nowhere(server, monkeypatch)
 def test_a_server_elsewhere_needs_a_key():
     err = refused(endpoint("https://embeddings.invalid/v1", api_key_env="HREMBED_UNSET"))
     assert (
-        str(err) == "'https://embeddings.invalid/v1' needs a key, and the environment variable HREMBED_UNSET is not set"
+        str(err)
+        == "'https://embeddings.invalid/v1' requires a key, but the environment variable HREMBED_UNSET is not set"
     )
     assert "set HREMBED_UNSET" in err.hint
 
@@ -117,13 +118,15 @@ def test_a_server_elsewhere_needs_a_key():
 @pytest.mark.parametrize("key", [f"{KEY}\nX-Evil: 1", f"{KEY} {KEY}", f"“{KEY}”"])
 def test_a_key_that_is_none_is_not_sent_and_not_shown(server, monkeypatch, key):
     monkeypatch.setenv(VARIABLE, key)
-    assert f"variable {VARIABLE} holds characters that no API key contains" in str(refused(endpoint(server.url)))
+    assert f"the environment variable {VARIABLE} contains characters that are not allowed in an API key" in str(
+        refused(endpoint(server.url))
+    )
     assert not server.seen
 
 
 @pytest.mark.parametrize("name", [KEY, "hf_abcdefghij", "", "1A", "A-B", "$OPENAI_API_KEY"])
 def test_a_key_in_place_of_its_variable_is_not_shown(name):
-    with pytest.raises(ModelError, match="not the name of an environment variable") as caught:
+    with pytest.raises(ModelError, match="`api_key_env` is not a valid name of an environment variable") as caught:
         endpoint("https://a.example/v1", api_key_env=name)
     assert not name or name.strip("$") not in (str(caught.value) + caught.value.hint).replace("OPENAI_API_KEY", "", 1)
 
@@ -131,18 +134,21 @@ def test_a_key_in_place_of_its_variable_is_not_shown(name):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("api.openai.com/v1", "not an http"),
-        ("ftp://a.example/v1", "not an http"),
-        ("https://", "not an http"),
-        ("https://a.example:port/v1", "not an http"),
-        ("https://a.example:99999/v1", "not an http"),
-        ("https://[::1/v1", "not an http"),
-        ("https://a.example/v 1", "not an http"),
-        ("https://a.example/v1\r\nX: y", "not an http"),
-        ("https://münchen.example/v1", "not an http"),
-        ("https://me:secret@a.example/v1", "for 'a.example' holds a user"),
-        ("https://a.example/v1?key=secret", "for 'a.example' holds a user, a query"),
-        ("https://a.example/v1#secret", "for 'a.example' holds a user, a query"),
+        ("api.openai.com/v1", "`base_url` must be an http or https URL"),
+        ("ftp://a.example/v1", "`base_url` must be an http or https URL"),
+        ("https://", "`base_url` must be an http or https URL"),
+        ("https://a.example:port/v1", "`base_url` must be an http or https URL"),
+        ("https://a.example:99999/v1", "`base_url` must be an http or https URL"),
+        ("https://[::1/v1", "`base_url` must be an http or https URL"),
+        ("https://a.example/v 1", "`base_url` must be an http or https URL"),
+        ("https://a.example/v1\r\nX: y", "`base_url` must be an http or https URL"),
+        ("https://münchen.example/v1", "`base_url` must be an http or https URL"),
+        ("https://me:secret@a.example/v1", "`base_url` for 'a.example' must not contain a user, a query or a fragment"),
+        (
+            "https://a.example/v1?key=secret",
+            "`base_url` for 'a.example' must not contain a user, a query or a fragment",
+        ),
+        ("https://a.example/v1#secret", "`base_url` for 'a.example' must not contain a user, a query or a fragment"),
         ("http://a.example/v1", "unencrypted"),
         ("http://localhost.a.example/v1", "unencrypted"),
         ("http://192.168.0.7/v1", "unencrypted"),
@@ -207,8 +213,8 @@ def certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
     ("name", "trusted", "message"),
     [
         ("IP:127.0.0.1", True, ""),
-        ("IP:127.0.0.1", False, "no valid certificate: self.signed certificate"),
-        ("DNS:other.example", True, "no valid certificate: IP address mismatch"),
+        ("IP:127.0.0.1", False, "is not valid: self.signed certificate"),
+        ("DNS:other.example", True, "is not valid: IP address mismatch"),
     ],
 )
 def test_certificates_are_verified(server, certificate, monkeypatch, name, trusted, message):
@@ -236,6 +242,6 @@ def test_a_dimension_must_stay_that_of_earlier_batches(server):
     asked = endpoint(server.url)
     asked.embed(TEXTS[:2], "query", "")
     server.script[:] = [made(lambda answer: {"data": [{"embedding": [0.5] * 7}]})]
-    with pytest.raises(ModelError, match="vectors of dimension 7, and earlier of 8"):
+    with pytest.raises(ModelError, match="vectors of dimension 7, but 8 before"):
         asked.embed(TEXTS[2:], "query", "")
     assert (asked.embed(TEXTS[2:], "query", "") == expected(TEXTS[2:])).all()

@@ -100,7 +100,7 @@ def test_vectors_do_not_depend_on_the_threads(tiny_model: Path, runs: Path, monk
 def test_a_graph_is_made_once_and_again_when_damaged(tiny_model: Path, tmp_path: Path) -> None:
     first, second, third = Notes(), Notes(), Notes()
     expected = encoder(tiny_model, tmp_path, first, backend="openvino").vectors(TEXTS, "query")
-    assert any("writing its graph" in note for note in first.notes)
+    assert any("exporting the model to OpenVINO" in note for note in first.notes)
     encoder(tiny_model, tmp_path, second, backend="openvino").vectors(TEXTS, "query")
     assert second.notes == []
     (weights,) = tmp_path.rglob("graph.bin")
@@ -108,7 +108,7 @@ def test_a_graph_is_made_once_and_again_when_damaged(tiny_model: Path, tmp_path:
     content[100] ^= 255
     weights.write_bytes(content)
     found = encoder(tiny_model, tmp_path, third, backend="openvino").vectors(TEXTS, "query")
-    assert any("writing its graph" in note for note in third.notes)
+    assert any("exporting the model to OpenVINO" in note for note in third.notes)
     assert np.array_equal(found, expected)
     assert [item.name for item in tmp_path.glob(".cache/graphs/*")] == [weights.parent.name]  # nothing is left over
 
@@ -124,7 +124,7 @@ def test_a_graph_with_other_vectors_is_not_kept(
         return json.dumps(content)
 
     monkeypatch.setattr(graph_backend, "tokenizer_json", cut)
-    with pytest.raises(ModelError, match="other vectors than the model"):
+    with pytest.raises(ModelError, match="produces different vectors than the model"):
         encoder(tiny_model, tmp_path, backend="openvino")
     assert list((tmp_path / ".cache" / "graphs").iterdir()) == []
 
@@ -308,9 +308,12 @@ def test_a_choice_comes_back_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backend": "torch", "precision": "int8"}, "`precision` is OpenVINO's"),
-        ({"dtype": "bfloat16", "precision": "auto"}, "written from float32"),
-        ({"dtype": "bfloat16", "backend": "openvino"}, "written from float32"),
+        (
+            {"backend": "torch", "precision": "int8"},
+            "`precision` is only supported by OpenVINO; for torch, set `dtype`, or remove `backend`",
+        ),
+        ({"dtype": "bfloat16", "precision": "auto"}, "graphs are exported from float32"),
+        ({"dtype": "bfloat16", "backend": "openvino"}, "graphs are exported from float32"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(settings: dict[str, str], message: str) -> None:

@@ -83,13 +83,13 @@ def test_prompts_and_pooling_that_were_used_are_known_and_others_are_named(tiny_
 def test_a_plain_checkpoint_is_warned_of_and_pooled_as_told(tiny_model, tmp_path):
     plain = tiny_model.parent / "plain"
     mean, notes = opened(plain, tmp_path)
-    assert any("`mean` is used" in note and "BertModel" in note for note in notes)
+    assert any("that does not state its pooling; using `mean`" in note and "BertModel" in note for note in notes)
     cls, quiet = opened(plain, tmp_path, pooling="cls")
     assert quiet == []
     assert use_of(cls).pooling == "cls"
     assert np.abs(mean.vectors(TEXTS, "query") - cls.vectors(TEXTS, "query")).max() > 1e-3
     assert mean.identity != cls.identity
-    with pytest.raises(ModelError, match="says itself how it pools"):
+    with pytest.raises(ModelError, match="which differs from `pooling"):
         opened(tiny_model, tmp_path, pooling="cls")
     opened(tiny_model, tmp_path, pooling="mean")  # what it says
 
@@ -130,7 +130,10 @@ def test_pickled_weights_are_refused_in_any_part_of_a_folder_unless_a_safe_form_
     assert any("pytorch_model.bin" in note for note in opened(folder, tmp_path)[1])
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(ModelError, match=r"2_Dense/pytorch_model.bin' holds pickled weights"):
+    with pytest.raises(
+        ModelError,
+        match=r"2_Dense/pytorch_model.bin' contains pickled weights, which can execute code when loaded",
+    ):
         check_folder(folder)
 
 
@@ -158,12 +161,12 @@ def test_an_adapter_without_its_base_or_on_pickled_weights_is_refused(tiny_model
     shutil.copy(folder / "adapter_config.json", alone)
     with pytest.raises(ModelError) as refused:
         check_folder(alone)
-    assert "adapter alone" in refused.value.hint
+    assert "it contains only an adapter; merge it into its base model" in refused.value.hint
     (base / "model.safetensors").rename(base / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"base/pytorch_model.bin' holds pickled"):
+    with pytest.raises(ModelError, match=r"base/pytorch_model.bin' contains pickled"):
         check_folder(folder)
     shutil.rmtree(base)
-    with pytest.raises(ModelError, match=r"the base .* is not on this machine"):
+    with pytest.raises(ModelError, match=r"base model .* not found on this machine"):
         check_folder(folder)
 
 
@@ -184,9 +187,9 @@ def fewer_rows(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
-        (too_long, "positions for 128 only", "max_tokens: 128"),
+        (too_long, "tokens, but supports only 128 positions", "max_tokens: 128"),
         (lambda f: edit(f / "tokenizer_config.json", pad_token=None), "no padding token", "pad_token"),
-        (fewer_rows, "vectors for 20 tokens", "two models"),
+        (fewer_rows, "but the model has embeddings for 20 tokens only", "two models"),
     ],
 )
 def test_a_model_that_cannot_embed_every_text_is_refused_before_the_first(tiny_model, tmp_path, change, message, hint):
@@ -219,16 +222,18 @@ MODES = "expected 'cls', 'max', 'mean', 'mean_sqrt_len_tokens', 'weightedmean' o
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put("modules.json", "1", "path", value="gone"), "gone/config.json' does not exist"),
-        (put("modules.json", "1", "name", value="0"), "modules.json': two modules have the name '0'"),
+        (
+            put("modules.json", "1", "path", value="gone"),
+            "gone/config.json' does not exist, but `modules.json` refers to its folder",
+        ),
+        (put("modules.json", "1", "name", value="0"), "modules.json': duplicate module name '0'"),
         (put("modules.json", "0", "type", value=5), "modules.json': `0.type`: expected a string, got 5"),
         (put("modules.json", "0", value=1), "modules.json': `0`: expected an object, got 1"),
         (put(POOLING, "pooling_mode", value="x"), f'{POOLING}\': `pooling_mode`: {MODES}, got "x"'),
         (put(POOLING, "embedding_dimension", value=None), f"{POOLING}': `embedding_dimension` is missing"),
-        (put(TRANSFORMER, "modality_config", value={}), f"{TRANSFORMER}': `modality_config` has no `text`"),
+        (put(TRANSFORMER, "modality_config", value={}), f"{TRANSFORMER}': `modality_config` has no entry `text`"),
         (put(TRANSFORMER, "modality_config", "text", value={}), "`modality_config.text.method` is missing"),
         (put(TRANSFORMER, "query_length", value=0), "`query_length`: expected a number above 0, got 0"),
-        (put("config.json", "num_hidden_layers", value=9), "is 9, but the weights have 4 layers"),
         (put("config_sentence_transformers.json", "prompts", value={"query": 5}), "`prompts.query`: expected a string"),
     ],
 )
@@ -246,11 +251,18 @@ def test_a_value_that_no_model_can_be_built_of_is_refused_with_its_file_and_key(
     [
         (
             put(TRANSFORMER, "modality_config", "text", "method_output_name", value="1"),
-            "cannot embed a text: Attribute",
+            "can be loaded, but fails to embed a text: Attribute",
         ),
-        (put(TRANSFORMER, "module_output_name", value="x"), "cannot embed a text: KeyError: 'token_embeddings'"),
-        (put(POOLING, "embedding_dimension", value=5), "vectors of shape (32,), but its files say 5 dimensions"),
-        (put("config.json", "vocab_size", value=10), "other shapes than its config.json asks for"),
+        (put(TRANSFORMER, "module_output_name", value="x"), "fails to embed a text: KeyError: 'token_embeddings'"),
+        (
+            put(POOLING, "embedding_dimension", value=5),
+            "returns vectors of shape (32,), but its configuration states 5 dimensions",
+        ),
+        (
+            put("config.json", "num_hidden_layers", value=9),
+            "`num_hidden_layers` is 9, but the weights contain only 4 layers",
+        ),
+        (put("config.json", "vocab_size", value=10), "the shapes of its weights do not match its config.json"),
     ],
 )
 def test_modules_that_do_not_fit_together_are_refused_before_the_first_text(tiny_model, tmp_path, change, message):
@@ -271,7 +283,7 @@ def test_a_token_without_a_vector_that_shows_only_while_embedding_is_told(tiny_m
         model[0].model.embeddings.word_embeddings = torch.nn.Embedding(6, 32)  # behind the back of the check
         return model
 
-    with pytest.raises(ModelError, match="no vector for a token or a position"):
+    with pytest.raises(ModelError, match="has no embedding for a token or a position"):
         TransformerBackend(load, identity="").embed(["a b c d " * 100], "query", "")
 
 

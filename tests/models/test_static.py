@@ -278,35 +278,63 @@ def with_value(value: float) -> Any:
 
 WEIGHTS_FILE, WORDS_FILE, CONFIG_FILE = "model.safetensors", "tokenizer.json", "config.json"
 DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
-    "no weights": (without(WEIGHTS_FILE), WEIGHTS_FILE, "does not load"),
+    "no weights": (without(WEIGHTS_FILE), WEIGHTS_FILE, "cannot be loaded"),
     "pickled weights": (lambda f: (f / WEIGHTS_FILE).rename(f / "pytorch_model.bin") and None, WEIGHTS_FILE, "load"),
-    "cut short": (cut_short, WEIGHTS_FILE, "does not load"),
-    "no tensor": (renamed, WEIGHTS_FILE, "holds no tensor `embeddings`, only embedding.weight"),
-    "flat": (damaged(TABLE[0]), WEIGHTS_FILE, r"`embeddings` is float32 of shape \(8,\)"),
+    "cut short": (cut_short, WEIGHTS_FILE, "cannot be loaded"),
+    "does not contain the tensor": (
+        renamed,
+        WEIGHTS_FILE,
+        "does not contain the tensor `embeddings`; found: embedding.weight",
+    ),
+    "flat": (damaged(TABLE[0]), WEIGHTS_FILE, r"`embeddings` has type float32 and shape \(8,\)"),
     "no columns": (damaged(TABLE[:, :0]), WEIGHTS_FILE, r"shape \(6, 0\)"),
-    "truth values": (damaged(TABLE > 0), WEIGHTS_FILE, "`embeddings` is bool"),
+    "truth values": (damaged(TABLE > 0), WEIGHTS_FILE, "`embeddings` has type bool"),
     "short table": (damaged(TABLE[:5]), WEIGHTS_FILE, "`embeddings` has 5 rows, but '.*' has 6 tokens"),
     "long table": (damaged(np.concatenate([TABLE, TABLE])), WEIGHTS_FILE, "has 12 rows"),
-    "NaN": (damaged(with_value(np.nan)), WEIGHTS_FILE, "`embeddings` holds NaN or infinite numbers"),
+    "NaN": (damaged(with_value(np.nan)), WEIGHTS_FILE, "tensor `embeddings` contains NaN or infinite values"),
     "infinite": (damaged(with_value(np.inf)), WEIGHTS_FILE, "NaN or infinite"),
     "too large": (damaged(with_value(1e39)), WEIGHTS_FILE, "NaN or infinite"),
     "short weights": (damaged(weights=WEIGHTS[:5]), WEIGHTS_FILE, "`weights` has 5 rows, but '.*' has 6 tokens"),
-    "square weights": (damaged(weights=WEIGHTS[:, None]), WEIGHTS_FILE, r"`weights` is float32 of shape \(6, 1\)"),
-    "NaN weight": (damaged(weights=WEIGHTS * np.float32(np.nan)), WEIGHTS_FILE, "`weights` holds NaN"),
+    "square weights": (
+        damaged(weights=WEIGHTS[:, None]),
+        WEIGHTS_FILE,
+        r"`weights` has type float32 and shape \(6, 1\)",
+    ),
+    "NaN weight": (
+        damaged(weights=WEIGHTS * np.float32(np.nan)),
+        WEIGHTS_FILE,
+        "tensor `weights` contains NaN or infinite values",
+    ),
     "short mapping": (damaged(mapping=MAPPING[:5]), WEIGHTS_FILE, "`mapping` has 5 rows, but '.*' has 6 tokens"),
     "mapping behind the end": (damaged(mapping=MAPPING * 3), WEIGHTS_FILE, "rows 0 to 6, but `embeddings` has .* 5"),
-    "mapping below zero": (damaged(mapping=MAPPING - 1), WEIGHTS_FILE, "points to rows -1 to 1"),
-    "broken mapping": (damaged(mapping=MAPPING * 0.5), WEIGHTS_FILE, "`mapping` is float64"),
-    "square mapping": (damaged(mapping=MAPPING[:, None]), WEIGHTS_FILE, r"`mapping` is int64 of shape \(6, 1\)"),
-    "no tokenizer": (without(WORDS_FILE), WORDS_FILE, "does not load"),
-    "no tokenizer inside": (written(WORDS_FILE, "{}"), WORDS_FILE, "does not load"),
-    "no words": (no_words, WORDS_FILE, "has no vocabulary"),
-    "no config": (without(CONFIG_FILE), CONFIG_FILE, "does not load"),
-    "broken config": (written(CONFIG_FILE, "{"), CONFIG_FILE, "does not load"),
-    "listed config": (written(CONFIG_FILE, "[]"), CONFIG_FILE, "does not load"),
-    "no tokens": (written(CONFIG_FILE, '{"max_length": 0}'), CONFIG_FILE, "`max_length` is 0"),
-    "no number": (written(CONFIG_FILE, '{"max_length": "9"}'), CONFIG_FILE, "`max_length` is '9'"),
-    "true tokens": (written(CONFIG_FILE, '{"max_length": true}'), CONFIG_FILE, "`max_length` is True"),
+    "mapping below zero": (damaged(mapping=MAPPING - 1), WEIGHTS_FILE, "tensor `mapping` refers to rows -1 to 1"),
+    "broken mapping": (damaged(mapping=MAPPING * 0.5), WEIGHTS_FILE, "tensor `mapping` has type float64"),
+    "square mapping": (
+        damaged(mapping=MAPPING[:, None]),
+        WEIGHTS_FILE,
+        r"tensor `mapping` has type int64 and shape \(6, 1\)",
+    ),
+    "no tokenizer": (without(WORDS_FILE), WORDS_FILE, "cannot be loaded"),
+    "no tokenizer inside": (written(WORDS_FILE, "{}"), WORDS_FILE, "cannot be loaded"),
+    "no words": (no_words, WORDS_FILE, "has an empty vocabulary"),
+    "no config": (without(CONFIG_FILE), CONFIG_FILE, "cannot be loaded"),
+    "broken config": (written(CONFIG_FILE, "{"), CONFIG_FILE, "cannot be loaded"),
+    "listed config": (written(CONFIG_FILE, "[]"), CONFIG_FILE, "expected an object, got list"),
+    "no tokens": (
+        written(CONFIG_FILE, '{"max_length": 0}'),
+        CONFIG_FILE,
+        "`max_length` must be a positive integer or null, got 0",
+    ),
+    "no number": (
+        written(CONFIG_FILE, '{"max_length": "9"}'),
+        CONFIG_FILE,
+        "`max_length` must be a positive integer or null, got '9'",
+    ),
+    "true tokens": (
+        written(CONFIG_FILE, '{"max_length": true}'),
+        CONFIG_FILE,
+        "`max_length` must be a positive integer or null, got True",
+    ),
 }
 
 
@@ -351,7 +379,7 @@ def test_wordllama_knows_which_titles_are_alike():
 
 def test_without_the_package_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "wordllama", None)
-    with pytest.raises(ModelError, match="model 'wordllama' needs the package `wordllama`") as caught:
+    with pytest.raises(ModelError, match="model 'wordllama' requires the package `wordllama`") as caught:
         open_wordllama()
     assert caught.value.hint == "pip install 'hrembed[static]'"
 
@@ -377,7 +405,7 @@ def test_another_tokenizer_beside_the_table_of_wordllama_is_refused(monkeypatch:
     word_level().save(str(package / "tokenizers" / "l2_supercat_tokenizer_config.json"))
     monkeypatch.delitem(sys.modules, "wordllama", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModelError, match=r"tokenizer_config.json' is not the wordllama file"):
+    with pytest.raises(ModelError, match=r"tokenizer_config.json' is not the expected wordllama file: SHA-256 is"):
         open_wordllama()
 
 

@@ -24,11 +24,11 @@ def copy(model: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lambda whole: whole[:-7], "is no whole safetensors file"),
-        (lambda whole: whole + b"\0", "is no whole safetensors file"),
-        (lambda whole: b"", "is no whole safetensors file"),
-        (lambda whole: b"\2\0\0\0\0\0\0\0[]", "is no whole safetensors file"),
-        (lambda whole: b"\xff" * 100, "is no whole safetensors file"),
+        (lambda whole: whole[:-7], "is not a complete safetensors file"),
+        (lambda whole: whole + b"\0", "is not a complete safetensors file"),
+        (lambda whole: b"", "is not a complete safetensors file"),
+        (lambda whole: b"\2\0\0\0\0\0\0\0[]", "is not a complete safetensors file"),
+        (lambda whole: b"\xff" * 100, "is not a complete safetensors file"),
         (lambda whole: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
     ],
 )
@@ -48,7 +48,7 @@ def test_a_broken_second_model_ends_the_command_before_the_first_is_scored(tiny_
     command = ["eval", "--runs-dir", str(tmp_path / "runs"), *(part for each in sets for part in ("--set", each))]
     assert main(command) == 4
     shown = capsys.readouterr()
-    assert "is no whole safetensors file" in " ".join(shown.err.split())
+    assert "is not a complete safetensors file" in " ".join(shown.err.split())
     assert "scoring" not in shown.err + shown.out
     (run,) = (tmp_path / "runs" / "eval").iterdir()
     assert not (run / "trec").exists()

@@ -56,7 +56,7 @@ RECORDS = [
         removed=2,
         verdict="1 of 8 relevant pairs",
     ),
-    DataCheckRecord(rows=3, tasks={}, false_negatives={}, verdict="no limit of the config is exceeded"),
+    DataCheckRecord(rows=3, tasks={}, false_negatives={}, verdict="all limits are met"),
     DataSplitRecord(
         sides={"train": SIDE, "dev": SIDE, "test": SIDE},
         dropped_from_train=1,

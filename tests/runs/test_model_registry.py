@@ -37,7 +37,7 @@ def test_the_registry_has_one_accepted_model_at_most(tmp_path: Path):
     with pytest.raises(DataError, match="has format 9"):
         read_registry(tmp_path)
     (tmp_path / "registry.json").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match="is corrupt"):
         register(tmp_path, registered("d", "accepted"))
 
 
@@ -70,7 +70,7 @@ def test_a_registry_that_another_process_holds_is_not_waited_for_without_end(tmp
     monkeypatch.setattr(model_registry, "_WAIT_S", 0.01)
     with (
         FileLock(tmp_path / ".registry.json.lock"),
-        pytest.raises(HrembedError, match=r"another process has held '.*registry\.json'"),
+        pytest.raises(HrembedError, match=r"another process has locked '.*registry.json' for"),
     ):
         register(tmp_path, {"model": "a", "status": "accepted"})
 
@@ -106,7 +106,9 @@ def test_a_decision_is_kept_with_who_made_it_and_why(tmp_path: Path):
 def test_only_a_model_that_was_in_use_is_gone_back_to(tmp_path: Path):
     register(tmp_path, {"model": "a", "status": "rejected"})
     for model, status in (("a", "rejected"), ("z", "not gated")):
-        with pytest.raises(DataError, match=f"'{model}' is {status}, and `rollback` goes back") as caught:
+        with pytest.raises(
+            DataError, match=f"'{model}' is {status}; `rollback` requires a model that was in use before"
+        ) as caught:
             decide(tmp_path, model, "rollback", by="Ada", why="x")
         assert "such models: none" in caught.value.hint
     assert statuses(tmp_path) == {"a": "rejected"}
@@ -134,6 +136,6 @@ def test_a_damaged_registry_is_named_and_not_written(tmp_path: Path, models: str
     file = tmp_path / "registry.json"
     file.write_text(f'{{"format": 1, "models": {models}}}', encoding="utf-8")
     before = file.read_text(encoding="utf-8")
-    with pytest.raises(DataError, match=r"registry\.json' is damaged"):
+    with pytest.raises(DataError, match=r"registry.json' is corrupt"):
         decide(tmp_path, "a", "accept", by="Ada", why="x")
     assert json.loads(file.read_text(encoding="utf-8")) == json.loads(before)

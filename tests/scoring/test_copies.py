@@ -63,16 +63,16 @@ def test_a_text_to_learn_from_that_is_scored_as_well_is_left_out_and_counted():
     assert joined.train is not None
     assert joined.train.tolist() == [True, True, True, False, False]
     assert joined.labels == ("x", "y", "y", "x", "y")
-    assert "1 of 4 texts to learn from also stand among the scored ones" in joined.warnings[-1]
+    assert "1 of 4 training texts also occur among the scored texts" in joined.warnings[-1]
     kept = join_copies(task, "t.csv", keep_sides=True)
     assert len(kept.texts) == 6
-    assert "also stand among" in kept.warnings[-1]
+    assert "training texts also occur among the scored" in kept.warnings[-1]
 
 
 def test_a_division_of_equal_sides_is_refused_by_name():
     texts = tuple(Text(str(n), word) for n, word in enumerate(["a", "b", "a", "b"]))
     task = LabelTask("twice", "classification", texts, ("x", "y", "x", "y"), np.array([True, True, False, False]))
-    with pytest.raises(DataError, match=r"t\.csv: every text to learn label 'x', 'y'"):
+    with pytest.raises(DataError, match=r"t.csv: all training texts with label 'x', 'y'"):
         join_copies(task, "t.csv")
 
 

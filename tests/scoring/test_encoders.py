@@ -162,7 +162,7 @@ def test_a_model_that_the_hub_does_not_give_is_named(tiny_model: Path, tmp_path:
     ]  # fmt: skip
     done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert "cannot get 'someone/tiny' from the Hugging Face Hub" in done.stderr
+    assert "cannot download 'someone/tiny' from the Hugging Face Hub" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -173,5 +173,5 @@ def test_vectors_that_are_not_numbers_are_refused(tiny_model: Path, tmp_path: Pa
     with torch.no_grad():
         model[0].model.encoder.layer[0].output.dense.weight.fill_(float("nan"))
     encoder = DenseEncoder(TransformerBackend(lambda: model, identity="x"), name="broken")
-    with pytest.raises(ModelError, match="model 'broken' gives NaN or infinite vectors for 4 of 4 texts"):
+    with pytest.raises(ModelError, match="model 'broken' returned NaN or infinite values for 4 of 4 texts"):
         encoder.vectors(DOCUMENTS, "document")

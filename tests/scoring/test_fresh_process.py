@@ -47,5 +47,5 @@ def test_a_record_goes_in_and_another_comes_back_from_elsewhere():
 
 
 def test_the_last_line_of_a_failure_is_told():
-    with pytest.raises(ModelError, match=r"^'m' could not be measured: ValueError: 8 is too many$"):
-        run_in_fresh_process(fail, ASKED, Seen, failure="'m' could not be measured")
+    with pytest.raises(ModelError, match=r"^cannot measure 'm': ValueError: 8 is too many$"):
+        run_in_fresh_process(fail, ASKED, Seen, failure="cannot measure 'm'")

@@ -58,5 +58,5 @@ def test_models_of_a_past_run_are_paired_on_what_it_wrote(task: Path, tmp_path: 
 def test_settings_of_another_version_are_told(tmp_path: Path):
     with open_run(Workspace(tmp_path), "eval", {"modles": []}, seeds={}):
         pass
-    with pytest.raises(DataError, match="is not a config of this version of hrembed: modles: Extra inputs"):
+    with pytest.raises(DataError, match="is not valid for this version of hrembed: modles: Extra inputs"):
         open_evaluated_model(tmp_path, "latest", None, last=False)

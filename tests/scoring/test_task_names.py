@@ -69,7 +69,7 @@ def test_an_empty_path_is_no_folder(capsys, task: Path, tmp_path: Path, monkeypa
     monkeypatch.chdir(task)
     (tmp_path / "c.yaml").write_text(CONFIG + f"tasks: [{{path: {json.dumps(path)}}}]\n")
     assert main(["eval", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs")]) == 3
-    assert "a path is empty" in capsys.readouterr().err
+    assert "path is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_finetune_and_eval_say_that_a_proof_was_trained_on(tiny_model: Path, tas
     }
     for where, text in texts.items():
         assert "3 of 8 relevant pairs" in text, where
-        assert "queries of the dev task" in text, where
+        assert "also occur in the dev task" in text, where
     manifest = json.loads((Path(result.run) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["models"]["base"]["pooling"] == manifest["models"]["tuned"]["pooling"] == "mean"
     ref = "run:latest" if by == "run" else f"path:{Path(result.run) / 'model'}"

@@ -45,9 +45,9 @@ def test_csv_and_parquet_give_the_same_rows(tmp_path: Path):
 @pytest.mark.parametrize(
     ("head", "line", "message", "hint"),
     [
-        (HEAD.replace("main_score", "score"), "", r"no column 'main_score' \(did you mean 'score'\?\)", "it needs"),
-        (HEAD, "a,r,t,test,default,57.3,2", "1 of 2 scores lie beyond 1; the first is 57.3, a on t", "unit: percent"),
-        (HEAD, "a,r,t,test,default,good,2", "scores.csv:3: `main_score` is 'good', not a number", ""),
+        (HEAD.replace("main_score", "score"), "", r"'main_score' not found \(did you mean 'score'\?\)", "required"),
+        (HEAD, "a,r,t,test,default,57.3,2", "1 of 2 scores exceed 1; the first is 57.3", "unit: percent"),
+        (HEAD, "a,r,t,test,default,good,2", "scores.csv:3: `main_score` must be a number, got 'good'", ""),
         (HEAD, "a,r,t,test,default,inf,2", "scores.csv:3: `main_score` is infinite", ""),
         (HEAD, ",r,t,test,default,0.5,2", "scores.csv:3: `model` is empty", ""),
     ],
@@ -64,7 +64,7 @@ def test_percentages_become_fractions_where_they_are_announced_and_are_there(tmp
     file = csv_file(tmp_path, "a,r,t,test,default,57.3,2", "b,r,t,test,default,0.4,2")
     assert [row.score for row in read_scores(file, {"t"}, "percent")] == pytest.approx([0.573, 0.004])
     fractions = csv_file(tmp_path, "a,r,t,test,default,0.573,2")
-    with pytest.raises(DataError, match="no score lies beyond 1, so these are fractions"):
+    with pytest.raises(DataError, match="no score exceeds 1, so the scores are fractions, not percentages"):
         read_scores(fractions, {"t"}, "percent")
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_is_none(tmp_path: Path):
     with pytest.raises(DataError, match="does not exist"):
         read_scores(tmp_path / "none.parquet", {"t"})
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
-    with pytest.raises(DataError, match="not a readable Parquet file"):
+    with pytest.raises(DataError, match="is not a valid Parquet file"):
         read_scores(tmp_path / "bad.parquet", {"t"})
 
 
@@ -96,7 +96,7 @@ def test_a_results_folder_of_mteb_with_experiments(tmp_path: Path):
     assert (plain.model, plain.revision, plain.experiment, plain.score) == ("org/name_x", "rev", "", 0.5)
     assert (variant.model, variant.revision, variant.experiment) == ("org/name_x", "rev", "dim_64")
     (tmp_path / "results" / "org__name_x" / "rev" / "t.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DataError, match="is not an mteb task result"):
+    with pytest.raises(DataError, match="is not a valid mteb task result"):
         read_results_dir(tmp_path, {"t"})
 
 
@@ -128,7 +128,7 @@ def test_what_mteb_publishes_is_read_model_by_model(tmp_path: Path, monkeypatch)
     ]  # fmt: skip
     before = table.read_bytes()
     file.write_bytes(gzip.compress((tmp_path / "plain.json").read_bytes()[:-200]))
-    with pytest.raises(DataError, match="is not what mteb publishes"):
+    with pytest.raises(DataError, match="does not have the format published by mteb"):
         write_scores(file, lambda steps, name: None)
     assert table.read_bytes() == before
 
@@ -148,8 +148,8 @@ def test_results_folders_of_older_mteb_are_read_or_counted(tmp_path: Path):
         rows = read_results_dir(tmp_path, {"t"})
     assert {(row.model, row.revision, row.score) for row in rows} == {("org/flat", "", 0.4), ("org/new", "rev", 0.6)}
     (note,) = tables[tmp_path.as_posix()].notes
-    assert note.startswith("1 file is of mteb's oldest form")
-    with pytest.raises(DataError, match="has no readable result of u: it has none at") as caught:
+    assert note.startswith("1 file is in mteb's oldest format, without a main score, and skipped")
+    with pytest.raises(DataError, match="has no readable result of u: there is none at") as caught:
         read_results_dir(tmp_path, {"u"})
     assert "MODEL/TASK.json" in caught.value.hint
 

@@ -80,7 +80,7 @@ def test_rows_of_experiments_do_not_count():
 def test_a_row_that_stands_twice_counts_once_and_two_values_for_one_score_are_an_error():
     table = tabulate([row("a", "t", 0.3), row("a", "t", 0.3)], tasks("t"), "f")
     assert (table.scores[0, 0], table.repeated) == (0.3, 1)
-    with pytest.raises(DataError, match=r"f:1: a \(revision r\) has 0.4 on t, but 0.3 at f:1"):
+    with pytest.raises(DataError, match=r"f:1: conflicting scores: a \(revision r\) has 0.4 on t, but 0.3 at f:1"):
         tabulate([row("a", "t", 0.3), row("a", "t", 0.4)], tasks("t"), "f")
 
 

@@ -100,7 +100,7 @@ def test_what_would_be_too_large_is_not_computed(model, tmp_path: Path, monkeypa
     said: list[str] = []
     many = TrainingPlan({"s": {"anchor": [f"text {n}" for n in range(2000)]}}, {}, [], {}, {})
     assert keep_frozen(model, many, tmp_path, 1, said.append) is None
-    assert "would take" in said[0]
+    assert "MB, but `train.keep_frozen_mb` allows" in said[0]
     assert "`train.keep_frozen_mb` allows 1" in said[0]
     assert keep_frozen(model, many, tmp_path, 0, pytest.fail) is None
 
@@ -162,7 +162,7 @@ def test_a_training_goes_on_with_the_threads_it_began_with(
     assert json.loads(manifest.read_text(encoding="utf-8"))["threads"] == threads
     torch.set_num_threads(threads + 1)
     try:
-        with pytest.raises(ModelError, match="the number of threads changed since it was started") as caught:
+        with pytest.raises(ModelError, match="the number of threads changed since the run was started") as caught:
             run_finetune(settings, Workspace(tmp_path), resume=run_id(tmp_path))
     finally:
         torch.set_num_threads(threads)
@@ -184,4 +184,4 @@ class Notes(Silent):
 def test_a_method_without_frozen_layers_says_so(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path) -> None:
     notes = Notes()
     run_finetune(config(tiny_model, pairs, task, FullMethod(name="full")), Workspace(tmp_path, notes))
-    assert "activations are not kept: no layer below the trained ones is frozen" in notes.notes
+    assert "activations are not cached: no layer below the trained ones is frozen" in notes.notes

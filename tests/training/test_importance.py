@@ -89,7 +89,7 @@ def test_no_planned_batch_is_an_error(tiny_model: Path):
     model = load_model(tiny_model)
     planned = plan(model)
     empty = TrainingPlan(planned.columns, planned.losses, [], {}, {})
-    with pytest.raises(ModelError, match="no two training pairs may stand in one batch"):
+    with pytest.raises(ModelError, match="no two training pairs can be in the same batch"):
         importance.gradient_fisher(model, empty, batches=2)
 
 

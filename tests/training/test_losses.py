@@ -178,7 +178,7 @@ def test_every_loss_learns_the_pairs(config, tmp_path: Path, loss, tiny_model):
 
 def test_more_numbers_than_the_vectors_have_is_an_error(config, tmp_path: Path):
     source = config.sources[0].model_copy(update={"loss": RankingLoss(matryoshka=(64,))})
-    with pytest.raises(ConfigError, match=r"names 64 numbers, but the model's vectors have 32"):
+    with pytest.raises(ConfigError, match=r"`loss.matryoshka` contains 64, but the model has only 32"):
         run_finetune(config.model_copy(update={"sources": (source,)}), Workspace(tmp_path))
 
 

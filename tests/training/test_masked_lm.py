@@ -136,5 +136,5 @@ def test_every_text_is_read_once_an_epoch_beside_texts_of_its_length():
 
 def test_too_few_texts_are_an_error():
     tokenizer = train_tokenizer(["nurse"], size=300, max_tokens=16)
-    with pytest.raises(DataError, match="needs two texts or more, found 1"):
+    with pytest.raises(DataError, match="training from scratch needs at least two texts, found 1"):
         tokenise(tokenizer, ["nurse", "\u200b"], max_tokens=16, seed=1)

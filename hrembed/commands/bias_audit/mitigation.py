@@ -50,7 +50,7 @@ def mitigate(config: AuditConfig, stimuli: Stimuli, encoder: Encoder, run: Run) 
     if not section.ways:
         return ()
     if not isinstance(encoder, DenseEncoder) or config.model is None:
-        raise ModelError("`mitigation` needs a model with vectors", hint="a lexical one has none to change")
+        raise ModelError("`mitigation` requires an embedding model", hint="lexical models have no embeddings to modify")
     bench = _open_bench(config, stimuli, encoder, run)
     rows = []
     for way in section.ways:

@@ -124,5 +124,5 @@ def _words(file: Path) -> dict[str, list[str]]:
         sets[row["set"]].append(row["word"])
     missing = [name for pair in SETS for name in pair if len(sets[name]) < 2]
     if missing:
-        raise DataError(f"{file}: needs two words or more of the set '{missing[0]}'")
+        raise DataError(f"{file}: set '{missing[0]}' needs at least two words")
     return dict(sets)

@@ -188,7 +188,7 @@ def _measure_names(
     measured = measure(source, named, stimuli, config, scores)
     run.write_table("per_name", _per_name(stimuli, measured))
     if scores is None:
-        run.progress.note(f"rows.parquet is left out: it would have {rows:,} rows")
+        run.progress.note(f"skipping rows.parquet: it would have {rows:,} rows")
     else:
         _write_rows(run, scores, stimuli)
     return measured
@@ -309,14 +309,17 @@ def _failure(config: AuditConfig, record: BiasAuditRecord) -> Exception | None:
     }
     meant = " and in ".join(side for side, verdict in sides.items() if verdict == record.verdict)
     if record.verdict == "fail" and config.fail_on != "never":
-        return ThresholdError(f"the audit found a difference in {meant} beyond the limits of the config")
+        return ThresholdError(f"the audit found a difference in {meant} that exceeds the configured limits")
     if record.verdict == "inconclusive" and config.fail_on == "fail-or-inconclusive":
         hints = {
-            "names": "use more names: the table of gates says about how many would settle it",
+            "names": "use more names; the table of gates estimates how many are needed",
             "real decisions": "use decisions about more people, or fewer attributes",
         }
         return InconclusiveError(
-            f"the audit can neither show nor exclude a difference in {meant} beyond the limits",
+            (
+                f"the audit is inconclusive: it can neither confirm nor rule out a difference in {meant} "
+                "beyond the configured limits"
+            ),
             hint="; ".join(hint for side, hint in hints.items() if sides[side] == "inconclusive"),
         )
     return None

@@ -55,7 +55,7 @@ class ModelScores:
             flat = np.flatnonzero(nameless.std(axis=1) == 0)
             if len(flat):
                 raise ModelError(
-                    f"model '{self.encoder.name}' gives every nameless résumé the same score for job "
+                    f"model '{self.encoder.name}' gives all nameless résumés the same score for job "
                     f"'{self.jobs[start + int(flat[0])].id}'"
                 )
             yield part, scores[:, rows:].reshape(len(scores), rows, -1), nameless
@@ -93,16 +93,14 @@ def read_scores(file: Path, stimuli: Stimuli) -> FileScores:
                 raise DataError(f"{file}:{line}: {column} '{row[column]}' is not among the stimuli")
             cell.append(known[row[column]])
         if not np.isnan(table[tuple(cell)]):
-            raise DataError(f"{file}:{line}: this job, résumé and name have a score already")
+            raise DataError(f"{file}:{line}: duplicate score for this job, résumé and name")
         table[tuple(cell)] = score_cell(file, line, row["score"])
     holes = np.argwhere(np.isnan(table))
     if len(holes):
         job, resume, name = ([*known][n] for known, n in zip(positions.values(), holes[0], strict=True))
-        raise DataError(
-            f"{file}: {len(holes):,} scores are missing, the first: job '{job}', résumé '{resume}', '{name}'"
-        )
+        raise DataError(f"{file}: {len(holes):,} scores are missing; first: job '{job}', résumé '{resume}', '{name}'")
     if (table[:, :, 0].std(axis=1) == 0).any():
-        raise DataError(f"{file}: a job gives every nameless résumé the same score")
+        raise DataError(f"{file}: all nameless résumés have the same score for one job")
     return FileScores(table[:, :, 1:], table[:, :, 0])
 
 

@@ -97,7 +97,7 @@ def open_stimuli(config: AuditConfig, run: Run) -> Stimuli:
     jobs = read_records(files["jobs"], "")
     resumes = templates(read_records(files["resumes"], NAME_SLOT), [cue for cue in config.cues if cue != SPELLING])
     if len(resumes) < 2:
-        raise DataError(f"{files['resumes']}: an audit needs two résumés or more to know how much scores vary")
+        raise DataError(f"{files['resumes']}: at least two résumés are needed to estimate how much scores vary")
     _name_words_in_braces(resumes, run)
     rows = half_of(_read_groups(files["names"], section.attributes, run), section.attributes, section.half)
     tokens = _tokens(config, run.root, [row["name"] for row in rows])
@@ -130,12 +130,15 @@ def _read_groups(file: Path, attributes: Sequence[str], run: Run) -> list[dict[s
         for row, group in zip(rows, answers.categories, strict=True):
             if group is None:
                 raise DataError(
-                    f"{file}: name '{row['name']}': '{row[attribute].strip()}' in column '{attribute}' is no group",
-                    hint="leave names of unknown groups out: they would be compared as if they were one group",
+                    (
+                        f"{file}: name '{row['name']}': '{row[attribute].strip()}' in column '{attribute}' is not a "
+                        "group"
+                    ),
+                    hint="remove names whose group is unknown; otherwise they would be compared as one group",
                 )
             row[attribute] = group
         for group, others in answers.spellings.items():
-            run.progress.note(f"{attribute}: '{group}' is also written {', '.join(map(repr, others))}; joined")
+            run.progress.note(f"{attribute}: '{group}' is also spelled {', '.join(map(repr, others))}; merged")
     return rows
 
 
@@ -143,9 +146,9 @@ def _name_words_in_braces(resumes: Sequence[Template], run: Run) -> None:
     counts = words_in_braces(resumes)
     if counts:
         listed = ", ".join(f"{word} in {number:,}" for word, number in list(counts.items())[:_LISTED])
-        further = f" and {len(counts) - _LISTED:,} further words" if len(counts) > _LISTED else ""
+        further = f" and {len(counts) - _LISTED:,} more words" if len(counts) > _LISTED else ""
         slots = ", ".join(sorted({NAME_SLOT, *resumes[0].slots}))
-        run.progress.note(f"{listed}{further} of {len(resumes):,} résumés: kept as text, since slots are {slots}")
+        run.progress.note(f"{listed}{further} in {len(resumes):,} résumés: left unchanged; supported slots: {slots}")
 
 
 def _tokens(config: AuditConfig, runs_dir: Path, names: Sequence[str]) -> list[int] | None:

@@ -58,7 +58,7 @@ def measure_cost(request: CostRequest) -> ModelCost:
     Raises:
         ModelError: The process failed; the message holds its last line.
     """
-    failure = f"'{request.section.ref}' could not be measured"
+    failure = f"cannot measure '{request.section.ref}'"
     return run_in_fresh_process(measure_cost_here, request, ModelCost, failure=failure).record
 
 
@@ -160,7 +160,7 @@ def _lexical(encoder: Encoder, queries: Sequence[str], documents: Sequence[str],
         similarity = encoder.similarity(asked, texts or cycle(documents, size))
         build_seconds[size] = time.perf_counter() - started
         if not isinstance(similarity, SparseSimilarity):
-            raise TypeError(f"'{encoder.name}' is no lexical model")
+            raise TypeError(f"'{encoder.name}' is not a lexical model")
         index = similarity.documents
         index_mb[size] = (index.data.nbytes + index.indices.nbytes + index.indptr.nbytes) / MB
         took = []

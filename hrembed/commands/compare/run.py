@@ -123,16 +123,18 @@ def open_alternatives(config: CompareConfig, runs: Sequence[PastRun]) -> list[Al
     for run in runs:
         if run.command not in {"eval", "bias-audit"}:
             raise ConfigError(
-                f"'{run.name}' is not an eval run", hint="name eval runs, and bias-audit runs of their models"
+                f"'{run.name}' is not an eval run", hint="specify eval runs, and bias-audit runs of the same models"
             )
         for side in evaluated_models(run) if run.command == "eval" else ():
             alternatives.append(_alternative(config, side, [other.label for other in alternatives]))
     names = [alternative.side.model for alternative in alternatives]
     if len(alternatives) < 2:
-        raise ConfigError("a comparison needs two models or more", hint="name eval runs with several models")
+        raise ConfigError(
+            "a comparison requires at least two models", hint="specify eval runs that contain several models"
+        )
     name = config.reference or names[0]
     if name not in names:
-        raise ConfigError(f"no model is called '{name}'{nearest(name, names)}", hint=f"there are {', '.join(names)}")
+        raise ConfigError(f"unknown model '{name}'{nearest(name, names)}", hint=f"available models: {', '.join(names)}")
     reference = alternatives[names.index(name)]
     return [reference, *(alternative for alternative in alternatives if alternative is not reference)]
 
@@ -218,7 +220,7 @@ def _fairness(
             audited = {model.identity for model in run.manifest.models.values()}
             labels = [a.label for a in alternatives if a.side.identity in audited]
             if not labels:
-                raise DataError(f"audit '{run.name}' is of none of the models that are compared")
+                raise DataError(f"audit '{run.name}' does not belong to any of the compared models")
             audits.update({label: read_audit(run) for label in labels})
     base = audits.get(alternatives[0].label)
     summaries = {}

@@ -77,7 +77,8 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
         if config.keep_map:
             _write_map(run.path / "map.json", placeholders.originals)
             workspace.progress.note(
-                f"{run.path / 'map.json'} turns the placeholders back: it is personal data, keep it apart"
+                f"{run.path / 'map.json'} maps the placeholders back to the original text: it contains "
+                "personal data, so store it separately"
             )
         run.write_metrics(record)
     tables = {f"Personal data in {target.name}": table(record)}
@@ -86,13 +87,15 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
 
 def _limits(config: DataAnonymiseConfig, unread: Sequence[str]) -> list[str]:
     """Say what the cleaned table may still hold."""
-    sentences = [f"This is no guarantee of anonymity: {CANNOT_SEE}."]
+    sentences = [f"This does not guarantee anonymity: {CANNOT_SEE}."]
     if unread:
         listed = ", ".join(f"'{name}'" for name in unread[:_LISTED])
-        further = f" and {len(unread) - _LISTED:,} further ones" if len(unread) > _LISTED else ""
-        sentences.append(f"Written as they were, since `fields` does not name them: {listed}{further}.")
+        further = f" and {len(unread) - _LISTED:,} more" if len(unread) > _LISTED else ""
+        sentences.append(f"Left unchanged because `fields` does not list them: {listed}{further}.")
     if "name" in config.personal_data.types and not config.name_columns:
-        sentences.append("Where a column holds the person's name, set `name_columns`: names in sentences go as well.")
+        sentences.append(
+            "If a column contains the person's name, set `name_columns` to replace it in running text as well."
+        )
     return sentences
 
 
@@ -121,7 +124,7 @@ def scan(
         ConfigError: A region or the encoding is unknown.
     """
     finder, rows, _ = _survey(path, fields, section, form, name_columns, KNOWN_AS)
-    with findings_sink(findings) as add, progress.bar("Looking for personal data", rows) as advance:
+    with findings_sink(findings) as add, progress.bar("Searching for personal data", rows) as advance:
         reader = Reader(finder, fields, add, _every_few_rows(advance), name_columns, lists=True)
         return scan_file(path, reader, form, KNOWN_AS)
 

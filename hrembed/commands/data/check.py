@@ -88,7 +88,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
             false_negatives=negatives,
             personal=personal,
             removed=removed,
-            verdict="; ".join(exceeded) or "no limit of the config is exceeded",
+            verdict="; ".join(exceeded) or "all limits are met",
         )
         run.write_metrics(record)
     return CommandResult(
@@ -97,7 +97,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         record,
         _tables(record),
         DataError(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
-        notice=f"Verdict: {record.verdict}." + (f" Of personal data, {CANNOT_SEE}." if config.personal else ""),
+        notice=f"Verdict: {record.verdict}." + (f" Personal data: {CANNOT_SEE}." if config.personal else ""),
     )
 
 
@@ -146,7 +146,7 @@ def _write_fixed(
     """Write the pairs without the rows that must go, and return how many went."""
     leaking = {row for of_task in leaks for part in _FIX[config.fix] for row in of_task.rows[part]}
     if len(leaking) == len(pairs):
-        raise DataError(f"{config.train}: every row leaks, nothing would be left to train on")
+        raise DataError(f"{config.train}: every row leaks; no training data would remain")
     write_pairs(run.path / PAIRS, [pair for n, pair in enumerate(pairs) if n not in leaking])
     related = read_related(file)
     if related:
@@ -168,7 +168,7 @@ def _exceeded_by_leaks(limits: LeakLimits, leaks: Sequence[TaskLeaks]) -> list[s
             continue
         leak = worst.leaks[part]
         exceeded.append(
-            f"{leak.occur:,} of {leak.total:,} {_NAMES[part]} of '{worst.task}' occur in training "
+            f"{leak.occur:,} of {leak.total:,} {_NAMES[part]} of '{worst.task}' occur in the training data "
             f"({leak.share:.1%}, limit {limit:.1%})"
         )
     return exceeded
@@ -185,16 +185,18 @@ def _exceeded_by_personal(limits: LeakLimits, personal: PersonalCounts | None) -
     limit = limits.personal
     if personal is None or limit is None or personal.findings <= limit:
         return []
-    return [f"{personal.findings:,} pieces of personal data in {personal.rows_with_any:,} rows (limit {limit:,})"]
+    return [
+        (f"{personal.findings:,} occurrences of personal data in {personal.rows_with_any:,} rows (limit {limit:,})")
+    ]
 
 
 def _hint(config: DataCheckConfig, run: Run) -> str:
     if config.fix == "none":
         return (
-            f"leaking rows are listed in '{run.path / 'flagged.parquet'}'; `--fix` writes a set without them, "
-            "`hrembed data anonymise` one without personal data"
+            f"leaking rows are listed in '{run.path / 'flagged.parquet'}'; use `--fix` to write a set "
+            "without them, or `hrembed data anonymise` to remove personal data"
         )
-    return f"the cleaned set is '{run.path / PAIRS}'; check it once more"
+    return f"the cleaned set is '{run.path / PAIRS}'; run the check on it again"
 
 
 def _flagged(leaks: Sequence[TaskLeaks]) -> dict[str, Sequence[int] | Sequence[str]]:

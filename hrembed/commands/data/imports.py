@@ -140,7 +140,7 @@ def _import_release(
         run.add_attribution(Attribution.model_validate(vars(credit)))
         kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), workspace.progress)
         for kind in [kind for kind, of_kind in kinds.items() if not of_kind.pairs]:
-            workspace.progress.note(f"no pairs of kind '{kind}': '{path}' has nothing that they could be made of")
+            workspace.progress.note(f"no pairs of kind '{kind}': '{path}' has no data for them")
         record = record_type(
             kinds=kinds, pairs=sum(of_kind.pairs for of_kind in kinds.values()), counts=dict(counts.steps)
         )
@@ -180,7 +180,7 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
         {"what": "rows", "rows": f"{record.rows:,}"},
         {"what": "pairs", "rows": f"{record.pairs:,}"},
         {"what": "repeated", "rows": f"{record.repeated:,}"},
-        {"what": "left out: a text marks a missing value (N/A, nan, ...)", "rows": f"{record.missing:,}"},
+        {"what": "skipped: the text is a missing-value marker (N/A, nan, ...)", "rows": f"{record.missing:,}"},
         {"what": "rejected", "rows": f"{record.rejected:,}"},
     ]
     return CommandResult(str(run.path), "ok", record, {"Table": table})
@@ -219,11 +219,13 @@ def _judge(imported: Imported, config: ImportTableConfig, run: Run) -> None:
         several = f" ({imported.rejected:,} rows were rejected)" if imported.rejected > 1 else ""
         raise DataError(
             f"{config.source}:{imported.first}{several}",
-            hint=f"all of them are listed in '{run.path / REJECTED}'; the {imported.pairs:,} good rows are in "
-            f"'{run.path / PAIRS}', accept that with `--set max_rejected={imported.rejected}`",
+            hint=(
+                f"all rejected rows are listed in '{run.path / REJECTED}'; the {imported.pairs:,} valid rows "
+                f"are in '{run.path / PAIRS}'; to accept this, pass `--set max_rejected={imported.rejected}`"
+            ),
         )
     if not imported.pairs:
-        raise DataError(f"{config.source}: no row to import")
+        raise DataError(f"{config.source}: no rows to import")
 
 
 def _onet_source(config: ImportOnetConfig, progress: Progress) -> Path:
@@ -242,8 +244,11 @@ def _esco_source(config: ImportEscoConfig) -> Path:
     target = Path(config.downloads) / esco.FILE_NAME
     if not target.exists():
         raise DataError(
-            "no source is named, and ESCO has no address to download from: its site mails a link to whoever asks",
-            hint=f"choose version 1.2.0, classification, a language, CSV; then {by_hand(esco.SOURCE.url, target)}",
+            (
+                "`source` is not set, and ESCO cannot be downloaded automatically: its website sends a "
+                "download link by e-mail"
+            ),
+            hint=(f"choose version 1.2.0, classification, a language and CSV; then {by_hand(esco.SOURCE.url, target)}"),
         )
     return target
 
@@ -290,4 +295,4 @@ def _tables(record: TaxonomyImportRecord) -> dict[str, list[dict[str, str]]]:
         for kind, of_kind in record.kinds.items()
     ]
     steps = [{"step": step, "number": f"{number:,}"} for step, number in record.counts.items()]
-    return {"Pairs": kinds, "What was read and dropped": steps}
+    return {"Pairs": kinds, "Rows read and skipped": steps}

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from hrembed.types import Ints, Pair, Task
 
 _EXAMPLES = 10
-_NO_TEXTS = "Examples show no text, which may be personal data; `show_text: true` shows it after redaction."
+_NO_TEXTS = "Examples are shown without text, which may contain personal data; `show_text: true` shows redacted text."
 _SHOWN_EXAMPLES = 2
 _SHOWN_KINDS = 8
 _BATCH = 1000
@@ -229,8 +229,8 @@ def _open(config: DataInspectConfig, run: Run) -> _Content:
     file = pairs_file(path)
     if file.is_dir():
         raise DataError(
-            f"'{file}' is neither a task (no `corpus.jsonl`) nor the folder of a run that wrote pairs",
-            hint="name a file, or a folder inside it",
+            f"'{file}' is neither a task (no `corpus.jsonl`) nor a run folder with pairs",
+            hint="specify a file, or a subfolder",
         )
     run.add_input("source", file)
     return _open_pairs(file, config.seed, form_of(config))

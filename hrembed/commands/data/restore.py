@@ -40,7 +40,7 @@ def run_restore(config: DataRestoreConfig, workspace: Workspace) -> CommandResul
         target.chmod(0o600)
         record = DataRestoreRecord(file=target.name, placeholders_known=len(originals))
         run.write_metrics(record)
-        workspace.progress.note(f"{target} is personal data again")
+        workspace.progress.note(f"{target} contains personal data again")
     row = {"file": record.file, "placeholders known": f"{record.placeholders_known:,}"}
     return CommandResult(str(run.path), "ok", record, {"Restored": [row]})
 
@@ -58,10 +58,10 @@ def _read_map(file: Path) -> dict[str, str]:
     try:
         originals = json.loads(file.read_text(encoding="utf-8"))
     except OSError as err:
-        hint = "anonymise with `--set keep_map=true`, or name the file with `--set map=...`"
+        hint = "run `data anonymise` with `--set keep_map=true`, or pass the map with `--set map=...`"
         raise DataError(f"the map '{file}' cannot be read: {err.strerror or err}", hint=hint) from err
     except ValueError as err:
         raise DataError(f"the map '{file}' is not JSON") from err
     if not isinstance(originals, dict) or not all(isinstance(value, str) for value in originals.values()):
-        raise DataError(f"the map '{file}' does not hold placeholders and what stood there")
+        raise DataError(f"the map '{file}' does not map placeholders to original texts")
     return originals

@@ -75,8 +75,8 @@ def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[SplitSide, l
     empty = [side for side in SIDES if shares[side] and not sides[side]]
     if empty:
         raise DataError(
-            f"{config.pairs}: {len(side_of)} groups are too few to give any to the side '{empty[0]}'",
-            hint="raise its share, or fill the column `group` with smaller groups",
+            f"{config.pairs}: too few groups ({len(side_of)}) to assign any to '{empty[0]}'",
+            hint="increase its share, or split the groups in column `group` further",
         )
     return sides
 
@@ -109,7 +109,7 @@ def _build_tasks(
             if task.queries:
                 tasks[name] = task
             else:
-                progress.note(f"no task '{name}': no query has a relevant document of its own")
+                progress.note(f"skipping task '{name}': no query would have a relevant document of its own")
     return tasks
 
 
@@ -122,7 +122,7 @@ def _rows_that_show_answers(
     on the first teaches the answer of the second.
     """
     texts = TrainingTexts(train, MATCHES, Near(config.near.min_words, config.near.max_changed))
-    with progress.bar("looking for shared answers", len(texts)) as advance:
+    with progress.bar("searching for shared answers", len(texts)) as advance:
         return {row for leaks in texts.leaks(tasks, advance) for row in leaks.rows["pairs"]}
 
 
@@ -161,6 +161,6 @@ def _tables(record: DataSplitRecord) -> dict[str, list[dict[str, str]]]:
     ]
     dropped = {
         "training pairs dropped": f"{record.dropped_from_train:,}",
-        "why": "they show answers of a held-out task, by the rules of `hrembed data check`",
+        "why": "they reveal answers of a held-out task, by the rules of `hrembed data check`",
     }
     return {"GateInputs": sides, "Retrieval tasks": tasks, "Overlap": [dropped]}

@@ -178,7 +178,7 @@ def _shown(cases: dict[str, TaskCases], config: EvalConfig, progress: Progress) 
     if not config.show_text:
         return {task: without_texts(of_task) for task, of_task in cases.items()}
     finder = finder_of(text for of_task in cases.values() for text in texts_of(of_task))
-    progress.note(f"cases.json shows texts after redaction: {CANNOT_SEE}")
+    progress.note(f"cases.json contains redacted text: {CANNOT_SEE}")
     return {task: redacted(of_task, lambda text: cleaned(text, finder)) for task, of_task in cases.items()}
 
 

@@ -94,8 +94,8 @@ def _measure_all(
     for task in tasks:
         if not any(_takes_part(system, task) for system in systems):
             raise DataError(
-                f"{task.name} needs vectors, and no model has any",
-                hint="name a model with vectors; as a lexical baseline there is tfidf",
+                f"{task.name} requires an embedding model, but none is configured",
+                hint="add an embedding model; tfidf works as a lexical baseline",
             )
     results: Results = {task.name: {} for task in tasks}
     seconds: dict[str, dict[str, float]] = {task.name: {} for task in tasks}
@@ -145,14 +145,15 @@ def _undecided_warnings(tasks: Sequence[AnyTask], results: Results) -> list[str]
                 continue
             if isinstance(task, LabelTask):
                 warnings.append(
-                    f"{task.name}: {model} finds no word of {undecided:,} of {queries:,} texts in any other text, so "
-                    "it cannot tell their labels; this happens where a language writes no spaces between words"
+                    f"{task.name}: {model} finds no word of {undecided:,} of {queries:,} texts in any other text, "
+                    "so it cannot predict their labels; this is common for languages that do not separate words "
+                    "with spaces"
                 )
             else:
                 warnings.append(
-                    f"{task.name}: {model} cannot tell the documents apart for {undecided:,} of {queries:,} queries: "
-                    "all score the same, and chance orders them. To a lexical baseline this happens where texts share "
-                    "no words with their queries, or have no spaces between words"
+                    f"{task.name}: {model} gives all documents the same score for {undecided:,} of {queries:,} "
+                    "queries, so their order is arbitrary. Lexical baselines do this when texts share no words "
+                    "with the query, or do not separate words with spaces"
                 )
     return warnings
 

@@ -194,8 +194,11 @@ def calibration(config: ExportConfig, task: Task, source: Any, run: Run, titles:
     free = list(dict.fromkeys(entry for entry in texts if normalise(entry[1]) not in compared))
     if len(free) < 2:
         raise DataError(
-            f"{path}: {len(free)} of {len(texts)} texts are left for calibration; the others are compared on",
-            hint="set `calibrate_on` to other data than `compare_on`",
+            (
+                f"{path}: only {len(free)} of {len(texts)} texts are left for calibration; the others are used "
+                "for the comparison"
+            ),
+            hint="set `calibrate_on` to different data than `compare_on`",
         )
     size = min(config.calibration_texts, len(free))
     chosen = np.sort(np.random.default_rng(config.seed).choice(len(free), size, replace=False))

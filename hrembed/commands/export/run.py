@@ -132,13 +132,13 @@ class _Exporter:
         """Time the graphs that were kept against torch; empty where there are none."""
         if self._task is None or len(self._opened) == 1:
             return {}
-        progress.note("timing")
+        progress.note("measuring speed")
         return measure_speed(self._opened, self._task, self._config.model.batch_size)
 
 
 def _load(config: ExportConfig, folder: Path) -> Any:
     if is_model2vec(folder):
-        raise ModelError(f"'{folder}' is a table of static vectors, which has no other layout")
+        raise ModelError(f"'{folder}' is a static embedding model, which has no other layout to export to")
     section = config.model
     return load_model(
         folder,
@@ -158,7 +158,8 @@ def _threads() -> int:
 def _exact(mb: float, gap: float) -> ExactExport:
     if not gap <= TOLERANCE:
         raise ModelError(
-            f"the export gives other vectors than its source (largest difference {gap:.2g}); it was removed"
+            "the exported model produces different vectors than its source (largest difference "
+            f"{gap:.2g}); it was removed"
         )
     return ExactExport(mb=mb, difference=gap)
 
@@ -175,8 +176,11 @@ def _failure(config: ExportConfig, removed: Sequence[ExportFormat]) -> Threshold
     if not removed:
         return None
     return ThresholdError(
-        f"{', '.join(removed)}: beyond `max_loss: {config.max_loss:g}` or `min_cosine: {config.min_cosine:g}`, removed",
-        hint="the other formats were written; openvino and onnx keep float32",
+        (
+            f"{', '.join(removed)}: removed, because `max_loss: {config.max_loss:g}` was exceeded or "
+            f"`min_cosine: {config.min_cosine:g}` was not reached"
+        ),
+        hint="the other formats were written; use openvino or onnx to keep float32",
     )
 
 

@@ -32,8 +32,8 @@ def join_launch(progress: Progress) -> Processes:
     """
     if launch_lost():
         progress.note(
-            "warning: `accelerate launch` started one process only; with --cpu it does so whatever --num_processes "
-            "says, and --multi_gpu in its place starts them, also where there is no GPU"
+            "warning: `accelerate launch` started only one process. With --cpu it ignores --num_processes; "
+            "use --multi_gpu instead, which also works without a GPU"
         )
     return join()
 
@@ -46,8 +46,11 @@ def only_process() -> Processes:
     """
     if launched():
         raise ConfigError(
-            "several processes were launched, of which each would do all the work",
-            hint="launch `hrembed finetune`, which shares it; start other commands without a launcher",
+            "several processes were launched, but this command does not support distributed runs",
+            hint=(
+                "only `hrembed finetune` can be launched with several processes; start other commands without "
+                "a launcher"
+            ),
         )
     return Processes()
 
@@ -93,7 +96,7 @@ def check_alike(processes: Processes, fingerprint: Fingerprint) -> None:
         different = [name for name in fingerprint if other.get(name) != fingerprint[name]]
         if different and processes.leads:
             raise ModelError(
-                f"process {rank} does not have {' and '.join(different)} of process 0",
+                f"process {rank} differs from process 0 in {' and '.join(different)}",
                 hint="all machines need the same files under the same paths",
             )
 
@@ -130,7 +133,7 @@ def _of_leader(processes: Processes, error: BaseException) -> BaseException:
     if elsewhere is not None:
         return _ended(f"process {elsewhere.rank} failed: {elsewhere.message}", elsewhere.exit_code)
     if is_broken(error):
-        return ModelError("another process of this training ended with an error", hint="see its output above")
+        return ModelError("another process of this training run failed", hint="see its output above")
     return error
 
 

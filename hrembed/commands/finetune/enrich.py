@@ -138,7 +138,7 @@ class _SourceModels:
         file = folder / f"mined-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
         mined = _read(file, pairs)
         if mined is None:
-            self._run.progress.note(f"looking for hard negatives of {len(pairs):,} pairs")
+            self._run.progress.note(f"mining hard negatives for {len(pairs):,} pairs")
             mined = mine(pairs, lambda texts, side: self._embed(encoder, texts, side), rule)
             _write(file, pairs, mined)
         return self._with_negatives(source, pairs, mined)
@@ -152,12 +152,18 @@ class _SourceModels:
         ]
         if len(rows) < 2:
             raise DataError(
-                f"mining found negatives for {len(rows)} of {len(pairs)} pairs: {mined.facts.relevant:,} candidates "
-                f"were relevant by group, text or id, {mined.facts.margin:,} not far enough below the positive",
-                hint="lower `mine.margin` or `mine.range_min`, or use more pairs: negatives are their positives",
+                (
+                    f"mining found negatives for only {len(rows)} of {len(pairs)} pairs: {mined.facts.relevant:,} "
+                    f"candidates were excluded as relevant (same group, text or id), and {mined.facts.margin:,} as "
+                    "too similar to the positive"
+                ),
+                hint=(
+                    "lower `mine.margin` or `mine.range_min`, or use more pairs: negatives are drawn from the "
+                    "positives of other pairs"
+                ),
             )
         if len(rows) < len(pairs):
-            self._run.progress.note(f"{len(pairs) - len(rows):,} pairs are left out: mining found no negative for them")
+            self._run.progress.note(f"skipping {len(pairs) - len(rows):,} pairs: mining found no negative for them")
         return replace(source, rows=rows, mined=mined.facts)
 
 

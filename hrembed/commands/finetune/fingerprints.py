@@ -39,9 +39,9 @@ def training_fingerprint(
     return {
         "the base model": models["base"].identity,
         "the training data": _training_data(run),
-        "the models that mine and teach": _hash(repr(helpers)),
+        "the mining and teacher models": _hash(repr(helpers)),
         "the trained parameters": _hash(repr(shapes)),
-        "the plan of batches": _hash(repr(plan.batches)),
+        "the batch plan": _hash(repr(plan.batches)),
         "the number of processes": str(processes.count),
         THREADS: str(threads()),
         "the settings of `train`": _hash(train.model_dump_json()),

@@ -106,8 +106,9 @@ def _choose_strength(prepared: Prepared, base: Any, best: Any) -> tuple[list[Str
     lost = next((point.lost for point in points if point.strength == chosen), {})
     if config.proof.strength == "auto" and max(lost.values(), default=0) > config.proof.max_loss:
         progress.note(
-            f"warning: every strength tried loses more than `proof.max_loss`; the smallest, {chosen:g}, is kept. Try "
-            "smaller ones (`proof.strengths`), or a source with `loss.every_step` that holds other texts in place"
+            "warning: every interpolation weight exceeds `proof.max_loss`; using the smallest, "
+            f"{chosen:g}. Try smaller values in `proof.strengths`, or add a source with `loss.every_step` "
+            "that preserves the embeddings of other texts"
         )
     return points, chosen, blend.at(chosen)
 

@@ -69,7 +69,7 @@ def choose_layers(config: FinetuneConfig, model: Any, plan: TrainingPlan, progre
         )
         control = random_layers(section.count, depth, seed, but=chosen) if section.control else ()
         choice = Choice(layers, control)
-    progress.note(f"of {depth} layers {listed(choice.layers.chosen)} are trained ({choice.layers.by})")
+    progress.note(f"training layers {listed(choice.layers.chosen)} of {depth} ({choice.layers.by})")
     return choice
 
 
@@ -78,9 +78,11 @@ def _check(section: ChoiceSection, depth: int) -> None:
         raise ConfigError(f"`method.choice.count` is {section.count}, but the model has {depth} layers")
     if section.control and section.count == depth:
         raise ConfigError(
-            f"`method.choice.count` is {section.count}, which is all layers of the model: there is no other choice for "
-            "a control",
-            hint="choose fewer, or leave `method.choice.control` out",
+            (
+                f"`method.choice.count` is {section.count}, which is every layer of the model, so there is no "
+                "other selection to compare with"
+            ),
+            hint="lower it, or remove `method.choice.control`",
         )
 
 
@@ -99,7 +101,7 @@ def _scores(
             advance(1, rule)
     if not np.isfinite(scores[section.by]).all():
         raise ModelError(
-            f"the layers have no finite scores by `{section.by}`", hint="choose another rule (`method.choice.by`)"
+            f"`{section.by}` gives no finite scores for the layers", hint="use another criterion (`method.choice.by`)"
         )
     return scores
 

@@ -196,7 +196,7 @@ def _loss(section: SourceSection, source: Source, config: FinetuneConfig, model:
     width = model.get_embedding_dimension()
     if max(loss.matryoshka) > width:
         raise ConfigError(
-            f"`loss.matryoshka` names {max(loss.matryoshka)} numbers, but the model's vectors have {width}"
+            f"`loss.matryoshka` contains {max(loss.matryoshka)}, but the model has only {width} dimensions"
         )
     return scaled(matryoshka(model, plain, [*{*loss.matryoshka, width}]), loss.scale)
 

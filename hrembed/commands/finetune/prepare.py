@@ -102,7 +102,7 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     leaks, warnings = _leaks(sources, tasks, run) if processes.leads else ({}, ())
     folder = model_folder(config.model, run.root)
     if is_model2vec(folder):
-        raise ModelError(f"'{folder}' is a table of static vectors, which has no layers to train")
+        raise ModelError(f"'{folder}' is a static embedding model, which has no layers to train")
     use = describe_use(config.model, folder, run.progress if processes.leads else Silent())
     # What the base stores is used as if the config said it, and goes on to the tuned model.
     section = config.model.model_copy(update={"normalise_titles": use.normalised_titles})
@@ -206,8 +206,9 @@ def preflight(prepared: Prepared, *, probe: bool) -> Preflight:
     queries = len(prepared.tasks.dev.queries)
     if queries < FEW_QUERIES and config.train.evaluations > 1:
         warnings.append(
-            f"the dev task has {queries} queries, so the best of {config.train.evaluations} checkpoints will be chosen "
-            "largely by chance; use a larger one, or `train.evaluations: 1`, which keeps the end of the training"
+            f"the dev task has only {queries} queries, so the choice among {config.train.evaluations} "
+            "checkpoints is mostly chance; use a larger dev task, or set `train.evaluations: 1` to keep "
+            "the final model"
         )
     for warning in warnings:
         run.warn(warning)

@@ -156,7 +156,7 @@ def _train(
     point = read_resume_point(checkpoints / "masked", MaskedNotes)
     if point is not None:
         check_same(point.notes.fingerprint, fingerprint)
-        progress.note(f"going on after step {point.step} of masked language modelling")
+        progress.note(f"resuming masked language modelling after step {point.step}")
     context = MaskedContext(stop_requested, checkpoints, progress, point, fingerprint)
     return train_masked(untrained.model, untrained.corpus, _recipe(config, untrained.method), context)
 

@@ -155,7 +155,9 @@ def _labelled(path: Path, section: SourceSection, rng: np.random.Generator) -> S
     labels = tuple(task.labels[n] for n in sample)
     counts = Counter(labels)
     if sum(number > 1 for number in counts.values()) < 2:
-        raise DataError(f"{path}: the loss `batch-hard` needs two labels of two texts or more, found {dict(counts)}")
+        raise DataError(
+            f"{path}: the loss `batch-hard` needs at least two labels with two texts each, found {dict(counts)}"
+        )
     numbers = {label: n for n, label in enumerate(sorted(counts))}
     rows = replace(task, texts=tuple(task.texts[n] for n in sample), labels=labels)
     facts = SourceFacts(kind="labelled texts", labels=dict(sorted(counts.items())))
@@ -168,7 +170,7 @@ def _swapped(path: Path, loss: InvarianceLoss, section: SourceSection, rng: np.r
     names = half_of(read_names(locate(loss.names), loss.attributes), loss.attributes, loss.half)
     groups = [tuple(row[attribute] for attribute in loss.attributes) for row in names]
     if len(set(groups)) < 2:
-        raise DataError(f"{locate(loss.names)}: `invariance` needs names of two groups or more")
+        raise DataError(f"{locate(loss.names)}: `invariance` needs names from at least two groups")
     pairs = []
     for resume in resumes:
         for _ in range(loss.swaps):
@@ -187,7 +189,7 @@ def _scored(path: Path, section: SourceSection, rng: np.random.Generator) -> Sou
     sample = _sample(len(task.first), section.limit, rng)
     scores = task.scores[sample]
     if len(set(scores.tolist())) < 2:
-        raise DataError(f"{path}: all scores of the sample are equal", hint="raise `limit`")
+        raise DataError(f"{path}: all scores in the sample are equal", hint="raise `limit`")
     rows = replace(
         task, first=tuple(task.first[n] for n in sample), second=tuple(task.second[n] for n in sample), scores=scores
     )
@@ -199,7 +201,7 @@ def _pairs(path: Path, section: SourceSection, rng: np.random.Generator) -> Sour
     numbered = read_numbered_pairs(path, section.kinds, form_of(section))
     numbered = [numbered[n] for n in _sample(len(numbered), section.limit, rng)]
     if len(numbered) < 2:
-        raise DataError(f"{path}: training needs two pairs or more, found {len(numbered)}")
+        raise DataError(f"{path}: training needs at least two pairs, found {len(numbered)}")
     if section.loss.name not in TAKE_NEGATIVES:
         return Source([replace(pair, negatives=()) for _, pair in numbered])
     source = _with_equal_negatives(path, numbered)
@@ -211,7 +213,7 @@ def _with_equal_negatives(path: Path, numbered: Sequence[tuple[int, Pair]]) -> S
     """Give every row equally many negatives: its first ones, as many as the row with the fewest has."""
     for number, pair in numbered:
         if normalise(pair.positive) in map(normalise, pair.negatives):
-            raise DataError(f"{path}:{number}: column '{NEGATIVE}': holds the positive of the row")
+            raise DataError(f"{path}:{number}: column '{NEGATIVE}': same text as the positive")
     counts = [len(pair.negatives) for _, pair in numbered]
     if not any(counts):
         return Source([pair for _, pair in numbered])
@@ -219,8 +221,11 @@ def _with_equal_negatives(path: Path, numbered: Sequence[tuple[int, Pair]]) -> S
     if not fewest:
         without = [number for (number, _), count in zip(numbered, counts, strict=True) if not count]
         raise DataError(
-            f"{path}:{without[0]}: column '{NEGATIVE}': is empty, but other rows have one ({len(without)} such)",
-            hint="give every row a negative, or leave the column out",
+            (
+                f"{path}:{without[0]}: column '{NEGATIVE}': empty, but other rows have a value ({len(without)} "
+                "empty in total)"
+            ),
+            hint="add a negative to every row, or remove the column",
         )
     unused = sum(counts) - fewest * len(counts)
     return Source(
@@ -233,10 +238,11 @@ def _check_negatives(path: Path, given: int, section: SourceSection) -> None:
     name, mined = section.loss.name, section.mine.count if section.mine else 0
     if name == "margin-mse" and not given + mined:
         raise DataError(
-            f"{path}: no column '{NEGATIVE}', which the loss `margin-mse` needs", hint="add it, or set `mine`"
+            f"{path}: column '{NEGATIVE}' is missing; the loss `margin-mse` requires it",
+            hint="add the column, or set `mine`",
         )
     if name == "gist" and given + mined > 1:
         raise DataError(
-            f"{path}: the loss `gist` takes one negative for each row, found {given + mined}",
-            hint="keep one in the file and leave out `mine`, or use the loss `group-ranking`",
+            f"{path}: the loss `gist` expects one negative per row, found {given + mined}",
+            hint="keep one negative and remove `mine`, or use the loss `group-ranking`",
         )

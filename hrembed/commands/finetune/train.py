@@ -82,7 +82,7 @@ def _train_branches(prepared: Prepared) -> list[Training]:
     layers = prepared.choice.layers.chosen if prepared.choice else None
     trainings = []
     for branch in branches:
-        note(f"branch {branch}, one of {len(branches)}")
+        note(f"branch {branch} of {len(branches)}")
         of_branch = prepare_again(prepared, layers=layers, branch=branch)
         trainings.append(_train(of_branch, f"{_CHECKPOINTS}/branch-{branch}"))
     return trainings
@@ -91,7 +91,7 @@ def _train_branches(prepared: Prepared) -> list[Training]:
 def _train_control(prepared: Prepared) -> Training:
     """Train the same on a random choice of layers, from the base."""
     layers = prepared.control_layers
-    prepared.run.progress.note(f"control: the same training on layers {listed(layers)}")
+    prepared.run.progress.note(f"control: repeating the training with layers {listed(layers)}")
     return _train(prepare_again(prepared, layers=layers), f"{_CHECKPOINTS}/control")
 
 
@@ -106,7 +106,7 @@ def _train(prepared: Prepared, folder: str) -> Training:
     check_alike(processes, {**shared, "the resume point": str(point.step if point else 0)})
     if point is not None:
         check_same(point.notes.fingerprint, fingerprint)
-        note(f"going on after step {point.step}")
+        note(f"resuming after step {point.step}")
     with deferred_stop(note, launched=processes.count > 1) as stop_requested:
         context = Context(
             base_score=_score_before(prepared),

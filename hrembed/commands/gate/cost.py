@@ -47,7 +47,7 @@ def cost_checks(
     if size.dimensions is not None:
         checks.append(_dimensions_check(encoders[0], size.dimensions))
     if timed:
-        progress.note("timing one query at a time")
+        progress.note("measuring latency, one query at a time")
         times = milliseconds(encoders, cycle(texts_of(candidate)[0], latency.texts), "query")
         scored = any(not side.section.score.is_plain for side in (candidate, baseline) if side is not None)
         checks += _latency_checks(config, times, " for the vector, without `score`" if scored else "")
@@ -57,12 +57,12 @@ def cost_checks(
 def _open(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
     if not parse_ref(side.section.ref).embeds_texts:
         raise ConfigError(
-            f"'{side.model}' gives no vectors, so `latency` and `size.dimensions` mean nothing for it",
-            hint="leave these limits out, or name another model",
+            f"'{side.model}' has no embeddings, so `latency` and `size.dimensions` do not apply",
+            hint="remove these limits, or specify another model",
         )
     encoder = open_encoder(side.section, Workspace(root, progress))
     if encoder.identity != side.identity:
-        raise DataError(f"'{side.section.ref}' is no longer the model that '{side.run.name}' evaluated")
+        raise DataError(f"'{side.section.ref}' has changed since '{side.run.name}' evaluated it")
     return encoder
 
 
@@ -128,7 +128,7 @@ def _size_checks(
 def _size_check(name: str, limit: float, value: float | None, unit: str) -> Check:
     asked = f"{limit:g} {unit} at most"
     if value is None:
-        shown = "a model that does not lie on this machine"
+        shown = "a model that is not on this machine"
         return Check(section="size", name=name, asked=asked, outcome="inconclusive", shown=shown)
     return Check(
         section="size",

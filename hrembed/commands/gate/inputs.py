@@ -56,8 +56,8 @@ def open_inputs(config: GateConfig, run: Run) -> GateInputs:
         baseline = open_evaluated_model(run.root, reference, config.baseline.model, last=False)
         if (baseline.run.path, baseline.model) == (candidate.run.path, candidate.model):
             raise ConfigError(
-                f"'{candidate.model}' in '{candidate.run.name}' is candidate and baseline at once",
-                hint="name another `candidate.model` or `baseline.model`, or set `baseline: null`",
+                f"'{candidate.model}' in '{candidate.run.name}' is both candidate and baseline",
+                hint="set a different `candidate.model` or `baseline.model`, or `baseline: null`",
             )
     audits = open_audits(config, run.root, candidate, baseline)
     judged = _judged_model(run, "candidate", candidate, audits.candidate, overtaken)
@@ -88,14 +88,16 @@ def _overtaking(config: GateConfig, run: Run, key: str, reference: str) -> tuple
     newer = overtaking(run.root, reference, past)
     if not newer:
         return ()
-    others = f", like {len(newer) - 1} more" if len(newer) > 1 else ""
-    message = f"`{key}: {reference}` is {past.in_words}, but {newer[-1].in_words} was started after it{others}"
+    others = f", and {len(newer) - 1} more" if len(newer) > 1 else ""
+    message = f"`{key}: {reference}` resolves to {past.in_words}, but {newer[-1].in_words} was started later{others}"
     if config.stale == "refuse":
         raise DataError(
             message,
-            hint=f"{'wait until that run ends' if newer[-1].status == 'started' else 'repeat that run'}, or remove it: "
-            f"hrembed runs prune --command {past.command}; to judge the older run all the same, name it by its id, or "
-            "pass --set stale=allow",
+            hint=(
+                f"{'wait until that run ends' if newer[-1].status == 'started' else 'repeat that run'}, or "
+                f"remove it: hrembed runs prune --command {past.command}; to use the older run anyway, pass "
+                "its id or --set stale=allow"
+            ),
         )
     run.progress.note(message)
     return tuple(each.name for each in newer)

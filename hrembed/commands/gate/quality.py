@@ -75,14 +75,15 @@ def _rules_of_tasks(section: Section, rules: Sequence[RuleSection], side: Evalua
         matching = [task for task in tasks if fnmatchcase(task, rule.task)]
         if not matching and (section == "quality" or rule.task != "*"):
             raise ConfigError(
-                f"`{section}`: no task of run '{side.run.name}' fits '{rule.task}'",
-                hint=f"its tasks there: {', '.join(tasks) or 'none'}",
+                f"`{section}`: no task in run '{side.run.name}' matches '{rule.task}'",
+                hint=f"available tasks: {', '.join(tasks) or 'none'}",
             )
         for task in matching:
             metric = rule.metric or side.headline(task)
             if metric not in side.scores(task):
                 raise ConfigError(
-                    f"`{section}`: '{task}' has no metric '{metric}'", hint=f"it has {', '.join(side.scores(task))}"
+                    f"`{section}`: '{task}' has no metric '{metric}'",
+                    hint=f"available metrics: {', '.join(side.scores(task))}",
                 )
             yield _TaskRule(section, rule, task, metric)
 

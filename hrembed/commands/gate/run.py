@@ -84,7 +84,7 @@ def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:
     for waiver in waivers:
         if waiver.expires < today:
             raise ConfigError(
-                f"the waiver of {waiver.owner} for '{waiver.check}' expired on {waiver.expires.isoformat()}",
+                f"the waiver by {waiver.owner} for '{waiver.check}' expired on {waiver.expires.isoformat()}",
                 hint="fix the model, or ask the waiver's owner to extend `expires`",
             )
 
@@ -100,8 +100,11 @@ def _apply_waivers(checks: Sequence[Check], waivers: Sequence[WaiverSection], pr
     for waiver in waivers:
         if waiver.check not in names:
             raise ConfigError(
-                f"the waiver of {waiver.owner} names no check: '{waiver.check}'{nearest(waiver.check, names)}",
-                hint=f"checks of this gate: {', '.join(names)}",
+                (
+                    f"the waiver by {waiver.owner} refers to an unknown check: "
+                    f"'{waiver.check}'{nearest(waiver.check, names)}"
+                ),
+                hint=f"available checks: {', '.join(names)}",
             )
         by_name[waiver.check] = Waiver(
             check=waiver.check, owner=waiver.owner, expires=waiver.expires, reason=waiver.reason
@@ -109,7 +112,7 @@ def _apply_waivers(checks: Sequence[Check], waivers: Sequence[WaiverSection], pr
     judged = [check.excused_by(by_name[check.name]) if check.name in by_name else check for check in checks]
     for check in judged:
         if check.waiver is not None and check.outcome == "pass":
-            progress.note(f"the waiver of {check.waiver.owner} for '{check.name}' is no longer needed")
+            progress.note(f"the waiver by {check.waiver.owner} for '{check.name}' is no longer needed")
     return judged
 
 
@@ -126,7 +129,7 @@ def _write_reports(run: Run, record: GateRecord, config: GateConfig) -> None:
             check.section,
             check.name,
             statuses[check.status],
-            f"{check.status}: asked {check.asked}, found {check.shown}",
+            f"{check.status}: required {check.asked}, found {check.shown}",
         )
         for check in record.checks
     ]
@@ -139,10 +142,10 @@ def _write_reports(run: Run, record: GateRecord, config: GateConfig) -> None:
 def _failure(record: GateRecord, config: GateConfig) -> Exception | None:
     names = [check.name for check in record.checks if check.status == record.verdict]
     if record.verdict == "fail":
-        return ThresholdError(f"the gate is closed by {', '.join(names)}")
+        return ThresholdError(f"the gate failed: {', '.join(names)}")
     if record.verdict == "inconclusive" and config.inconclusive == "fail":
         return InconclusiveError(
-            f"the gate cannot decide on {', '.join(names)}",
-            hint="more queries narrow the intervals; `inconclusive: pass` lets open questions through",
+            f"the gate is inconclusive: {', '.join(names)}",
+            hint="add queries to narrow the intervals, or set `inconclusive: pass`",
         )
     return None

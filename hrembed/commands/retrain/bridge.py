@@ -96,7 +96,7 @@ def judge_bridge(task: str, ways: dict[str, BridgeWay], best: str) -> Bridge:
 def _why_no_gain(gain: Estimate) -> str:
     """Say why an interval shows no gain, of which nothing could survive; empty where it shows one."""
     if np.isnan(gain.low):
-        return "the gain of re-encoding has no interval"
+        return "the gain from re-encoding has no interval"
     if gain.high < 0:
         return "re-encoding scores lower than the old model"
     if gain.low <= 0:
@@ -108,9 +108,13 @@ def bridge_sentence(bridge: Bridge) -> str:
     """Say what the bridge is worth."""
     score = {way: scored.score.value for way, scored in bridge.ways.items()}
     if bridge.survived is None:
-        kept = f"{bridge.no_gain}, so there is no gain to keep"
+        kept = f"{bridge.no_gain}, so there is no gain to preserve"
     else:
-        kept = f"{bridge.survived:.0%} of the gain survives" if bridge.survived > 0 else "nothing of the gain survives"
+        kept = (
+            f"{bridge.survived:.0%} of the gain is preserved"
+            if bridge.survived > 0
+            else "none of the gain is preserved"
+        )
     unmapped = f", {score[UNMAPPED]:.3f} without a map" if UNMAPPED in score else ""
     return (
         f"On old vectors of {bridge.task}: {bridge.metric} {score[bridge.best]:.3f} through the best map"

@@ -181,8 +181,10 @@ def _outdated(entry: RegisteredModel, runs_dir: Path) -> InconclusiveError | Non
         return None
     return InconclusiveError(
         f"'{entry.model}' passed its gate against '{entry.previous}', but the model in use is '{in_use.model}'",
-        hint=f"gate both (hrembed eval with run:{in_use.model} and run:{entry.model}, then hrembed gate), and decide: "
-        f"hrembed runs accept {entry.model} --by NAME --why TEXT",
+        hint=(
+            f"compare both (hrembed eval with run:{in_use.model} and run:{entry.model}, then hrembed "
+            f"gate), then decide: hrembed runs accept {entry.model} --by NAME --why TEXT"
+        ),
     )
 
 
@@ -221,8 +223,8 @@ def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
         pairs += read_pairs(locate(source.path), source.kinds, form_of(source))
     if last.sources and not pairs:
         raise ConfigError(
-            f"run '{last.run.name}' was trained on no source with pairs, so there is nothing to compare new pairs with",
-            hint="name another run in `last`",
+            (f"run '{last.run.name}' was not trained on pairs, so there is nothing to compare the new pairs with"),
+            hint="set `last` to another run",
         )
     return pairs
 
@@ -230,7 +232,7 @@ def _old_pairs(last: LastModel, run: Run) -> list[Pair]:
 def _choose_start(config: RetrainConfig, last: LastModel, drift: Drift | None) -> Start:
     """Continue from the last model, or start from the base again: by rule, with the reason."""
     if drift is None:
-        return Start("restart", "no model is accepted, so training starts from the base", 0)
+        return Start("restart", "no model has been accepted, so training starts from the base", 0)
     unknown = drift.vocabulary.found
     if last.continuations >= config.continuations:
         return Start("restart", f"{last.continuations} continuations in a row, at most {config.continuations}", 0)
@@ -277,7 +279,8 @@ def _build_bridge(config: RetrainConfig, old: Encoder, section: ModelSection, da
     on_files = [task for task in (*config.finetune.proof.tests, config.finetune.dev) if not task.path.startswith(MTEB)]
     if not on_files:
         raise ModelError(
-            "there is no task on files to measure the bridge on", hint="name one in `finetune.proof.tests`"
+            "there is no file-based task to evaluate the mapping of old vectors on",
+            hint="add one to `finetune.proof.tests`",
         )
     dev, test = open_task(on_files[-1], run), open_task(on_files[0], run)
     best = best_way(measure_bridges(old, new, bridges, dev, config.gate.bootstrap), bridges)

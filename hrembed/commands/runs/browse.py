@@ -192,7 +192,7 @@ def report_runs(runs_dir: Path, references: Sequence[str], progress: Progress = 
         [_row(run, registry).model_dump() for run in runs],
         links={"run": [_seen(link, folder) for link in links]},
     )
-    subtitle = f"{len(runs)} runs; a column is sorted by a click on its head, or with Tab and Enter"
+    subtitle = f"{len(runs)} runs; click a column header to sort, or use Tab and Enter"
     write_page(folder / "index.html", "Runs", subtitle, [*notes, table], footer="Written by `hrembed runs report`.")
     written = tuple(RunPage(run=run.name, page=link) for run, link in zip(runs, links, strict=True) if link)
     index = str(folder / "index.html")

@@ -32,11 +32,14 @@ def decide_on_run(runs_dir: Path, action: Action, reference: str, *, by: str, wh
     """
     for option, text in (("--by", by), ("--why", why)):
         if not text.strip():
-            raise ConfigError(f"`{option}` is blank", hint="a decision is kept with who made it and why")
+            raise ConfigError(f"`{option}` is empty", hint="every decision records who made it and why")
     run = find_run(runs_dir, reference, "finetune")
     if reference.rpartition("/")[2] == LATEST:
         raise ConfigError(
-            f"a decision names its run by id: '{reference}' is {run.in_words} now, and another one later",
+            (
+                f"a decision requires a run id: '{reference}' currently means {run.in_words}, but may refer to "
+                "another run later"
+            ),
             hint=f"hrembed runs {action} {run.path.name} --by NAME --why TEXT",
         )
     if action != "reject":
@@ -67,5 +70,7 @@ def _notice(before: RegisteredModel | None, registry: Registry) -> str:
         unchanged = before is not None and before.model == in_use.model
         return f"The model in use is {'still ' if unchanged else 'now '}run:{in_use.model}."
     earlier = [entry.model for entry in registry.models if entry.status == "superseded"]
-    back = f" Go back to an earlier one: hrembed runs rollback {earlier[-1]} --by NAME --why TEXT." if earlier else ""
-    return f"No model is in use now; `hrembed retrain` starts from the base.{back}"
+    back = (
+        f" To go back to an earlier one: hrembed runs rollback {earlier[-1]} --by NAME --why TEXT." if earlier else ""
+    )
+    return f"No model is in use; `hrembed retrain` starts from the base.{back}"

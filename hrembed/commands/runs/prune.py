@@ -48,9 +48,9 @@ def prune_runs(
         size, idle = _size_and_idle_minutes(run)
         ended = run.status in {"failed", "interrupted"} or (run.damaged and (run.path / "manifest.json").is_file())
         if registry.of(run.path.name) is not None:
-            outcome = "kept: the registry names it"
+            outcome = "kept: listed in the registry"
         elif not ended and idle < idle_minutes:
-            outcome = f"kept: changed less than {idle_minutes:g} minutes ago, so it may be running"
+            outcome = f"kept: modified less than {idle_minutes:g} minutes ago, so it may still be running"
         else:
             outcome = _REMOVED if remove else REMOVABLE
         if outcome == _REMOVED:
@@ -60,7 +60,7 @@ def prune_runs(
     tables = {"Runs that did not end well": [{**row.model_dump(), "mb": f"{row.mb:.1f}"} for row in rows]}
     removable = sum(row.outcome in {_REMOVED, REMOVABLE} for row in rows)
     status = f"{removable} {'removed' if remove else 'to remove'}"
-    notice = "Nothing was removed yet; add --yes to remove these runs." if removable and not remove else ""
+    notice = "Nothing has been removed yet; add --yes to remove these runs." if removable and not remove else ""
     return CommandResult(str(runs_dir), status, record, tables if rows else {}, notice=notice)
 
 
@@ -83,5 +83,6 @@ def _remove(run: PastRun) -> None:
             shutil.rmtree(run.path)
     except OSError as err:
         raise DataError(
-            f"cannot remove '{run.path}': {err.strerror or err}", hint="check who owns the folder, and try again"
+            f"cannot remove '{run.path}': {err.strerror or err}",
+            hint="check the permissions of the folder, and try again",
         ) from err

@@ -82,7 +82,7 @@ def footprints(section: ModelSection, task: Task, runs_dir: Path, texts: int) ->
 
 def _footprint(request: FootprintRequest, device: Literal["CPU", "GPU"], environment: Mapping[str, str]) -> Footprint:
     load = os.getloadavg()[0]
-    failure = f"'{request.model.ref}' cannot be measured on its own"
+    failure = f"cannot measure '{request.model.ref}' in a separate process"
     reply, started = run_in_fresh_process(
         measure_footprint_here, request, FootprintReply, failure=failure, environment=environment
     )

@@ -140,10 +140,12 @@ def task_weights(section: WeightsSection, tasks: Sequence[BenchmarkTask], mine: 
     names = {task.name for task in tasks}
     for name in section.tasks:
         if name not in names:
-            raise DataError(f"`weights.tasks` names '{name}', which does not count; those that do: {', '.join(names)}")
+            raise DataError(f"`weights.tasks`: '{name}' is not a ranked task; available: {', '.join(names)}")
     for kind in section.types:
         if kind not in kinds:
-            raise DataError(f"`weights.types` names '{kind}'; the types that count are {', '.join(sorted(kinds))}")
+            raise DataError(
+                f"`weights.types`: '{kind}' is not a ranked task type; available: {', '.join(sorted(kinds))}"
+            )
     if section.scheme == "like-mine" and mine is not None:
         weights: Floats = like_mine(tasks, mine)
     else:
@@ -152,7 +154,7 @@ def task_weights(section: WeightsSection, tasks: Sequence[BenchmarkTask], mine: 
     factors = [section.tasks.get(task.name, 1.0) * section.types.get(task.kind, 1.0) for task in tasks]
     weights = weights * np.array(factors)
     if not weights.sum() > 0:
-        raise DataError("every task has the weight 0", hint="give at least one task a weight above 0 in `weights`")
+        raise DataError("all task weights are 0", hint="set at least one weight in `weights` above 0")
     return np.asarray(weights / weights.sum())
 
 
@@ -180,13 +182,15 @@ def rank(
     unknown = [model for model in table.models if model not in catalogue.facts]
     if not len(rows) and len(unknown) == len(table.models):
         raise DataError(
-            f"mteb does not know {', '.join(map(repr, unknown[:5]))}, so nothing can be held against `constraints`",
-            hint=f"describe each under `facts`, for example `facts: [{{name: {unknown[0]}, licence: apache-2.0}}]`",
+            (f"mteb has no metadata for {', '.join(map(repr, unknown[:5]))}, so `constraints` cannot be checked"),
+            hint=(
+                f"describe each model under `facts`, for example `facts: [{{name: {unknown[0]}, licence: apache-2.0}}]`"
+            ),
         )
     if not len(rows):
         raise DataError(
-            "no model fulfils the constraints and has a score on every task that counts",
-            hint="loosen `constraints`, name fewer `scores.tasks`, or set `scores.missing: worst`",
+            "no model meets the constraints and has a score for every ranked task",
+            hint="relax `constraints`, list fewer `scores.tasks`, or set `scores.missing: worst`",
         )
     filled = np.where(np.isnan(scores), _lowest(scores), scores)[rows]
     # A missing score earns no points in Borda's count, as in mteb's; in the mean the lowest score stands in for it.
@@ -252,9 +256,9 @@ def _reason(config: SelectConfig, scores: Floats, trained_on: frozenset[str] | N
     """Why a model is not ranked; empty when it is."""
     missing = int(np.isnan(scores).sum())
     if missing == len(scores):
-        return "no score that counts"
+        return "no score for any ranked task"
     if config.scores.undisclosed == "drop" and trained_on is None:
-        return "does not say what it was trained on"
+        return "does not state its training data"
     if config.scores.trained_on == "exclude" and trained_on:
         return f"trained on {len(trained_on)} of the tasks"
     if missing and config.scores.missing == "leave-out":

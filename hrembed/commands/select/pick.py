@@ -50,9 +50,9 @@ def pick_model(
     first = ranked[0]
     tied = [row.model for row in ranked[1:] if row.tied_with_first]
     reasons = [
-        f"{first.model} is first of the models that fulfil the constraints (mean {first.mean:.3f}).",
+        f"{first.model} ranks first among the models that meet the constraints (mean {first.mean:.3f}).",
         *_tied_words(tied, "the leaderboard"),
-        "Nothing was measured on your texts: the leaderboard says little about hiring.",
+        "Nothing was measured on your data: leaderboard scores say little about hiring.",
     ]
     ref = f"hf:{first.model}" + (f"@{first.revision}" if first.revision else "")
     return Pick(model=first.model, section={"ref": ref}, cannot_be_told_from=tuple(tied), reasons=tuple(reasons))
@@ -62,21 +62,22 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
     best = probe.finalists[0]
     tied = tied_with_best(probe.finalists)
     score = f"{config.probe.metric} {best.estimate.value:.3f} on {best.queries} queries of {probe.task.name}"
-    reasons = [f"{best.name} scored highest of what was measured here: {score}."]
+    reasons = [f"{best.name} scored highest of the models measured here: {score}."]
     reasons += _tied_words(tied, "these queries")
     if tuned:
         start = tuned[0].base
         if start.name != best.name:
             reasons.append(
-                f"After the same short fine-tuning {start.name} comes before {best.name}: it is the better start."
+                f"After the same short fine-tuning, {start.name} ranks above {best.name}: it is the better "
+                "starting point."
             )
         best, gain = start, tuned[0].gain.estimate
         tied = [row.base.name for row in tuned[1:] if row.behind is not None and not row.behind.estimate.high < 0]
         reasons.append(f"Fine-tuned briefly, {best.name} gains {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}].")
-        reasons += _tied_words(tied, "the tuned models' scores") if len(tuned) > 1 else []
+        reasons += _tied_words(tied, "the scores of the fine-tuned models") if len(tuned) > 1 else []
     section = best.candidate.section
     if parse_ref(section.ref).is_lexical:
-        reasons.append("No model with vectors beat it here; there is nothing in it to fine-tune.")
+        reasons.append("No embedding model beat it here; it has nothing to fine-tune.")
     reasons += _place_words(best.candidate.facts.name if best.candidate.facts else best.name, ranked)
     return Pick(
         model=best.name,
@@ -90,7 +91,12 @@ def _tied_words(tied: Sequence[str], by: str) -> list[str]:
     if not tied:
         return [f"No other model is statistically tied with it by {by}."]
     more = f" and {len(tied) - _MANY} others" if len(tied) > _MANY else ""
-    return [f"By {by} it cannot be told from {', '.join(tied[:_MANY])}{more}: choose among them by cost or licence."]
+    return [
+        (
+            f"By {by} it is statistically tied with {', '.join(tied[:_MANY])}{more}: choose among them by "
+            "cost or licence."
+        )
+    ]
 
 
 def _place_words(name: str, ranked: Sequence[RankedModel]) -> list[str]:
@@ -99,8 +105,7 @@ def _place_words(name: str, ranked: Sequence[RankedModel]) -> list[str]:
         return []
     low, high = row.rank_interval
     return [
-        f"On the leaderboard it stands between rank {low} and {high} of {len(ranked)} models that fulfil the "
-        "constraints."
+        (f"On the leaderboard it ranks between {low} and {high} of {len(ranked)} models that meet the constraints.")
     ]
 
 
@@ -109,18 +114,23 @@ def notices(
 ) -> list[str]:
     """What to know before believing the numbers, the most important first."""
     if scores is None or ranking is None:
-        return ["No leaderboard scores given: set `scores.path`, or fetch them once with `hrembed select --refresh`."]
+        return [
+            (
+                "No leaderboard scores configured: set `scores.path`, or download them once with `hrembed "
+                "select --refresh`."
+            )
+        ]
     sentences = []
     for row in shortlist:
         if row.suspicious:
             sentences.append(
-                f"{row.model}: its score on {', '.join(row.suspicious)} fits neither the model nor the task; check it, "
-                "or set `scores.outliers: drop`."
+                f"{row.model}: its score on {', '.join(row.suspicious)} is an outlier for both the model and "
+                "the task; check it, or set `scores.outliers: drop`."
             )
         if row.incomparable:
             sentences.append(
-                f"{row.model}: its score on {', '.join(row.incomparable)} comes from a version of mteb that is known "
-                "to be wrong."
+                f"{row.model}: its score on {', '.join(row.incomparable)} comes from a version of mteb with a "
+                "known error."
             )
     without = ranking.sensitivity.first_without_task
     if without:
@@ -132,8 +142,8 @@ def notices(
     if ranking.left_out:
         name, reason = next(iter(ranking.left_out.items()))
         sentences.append(
-            f"Models that fulfil the constraints but are not ranked: {len(ranking.left_out)}, for example {name}: "
-            f"{reason}."
+            f"Models that meet the constraints but are not ranked: {len(ranking.left_out)}, for example "
+            f"{name}: {reason}."
         )
     return sentences
 
@@ -142,19 +152,22 @@ def _scores_notices(scores: ScoresSummary) -> list[str]:
     sentences = []
     if scores.unknown_models:
         sentences.append(
-            f"Models of the scores that are not in mteb's registry and have no facts: {len(scores.unknown_models)}, "
-            f"for example {scores.unknown_for_example}; describe yours under `facts`."
+            f"Models in the scores without metadata in mteb: {len(scores.unknown_models)}, for example "
+            f"{scores.unknown_for_example}; describe them under `facts`."
         )
     for count, words in (
-        (scores.repeated_rows, "Rows that stand more than once with the same score, and count once"),
-        (scores.rows_of_experiments, "Rows of models under settings that are not their own, which do not count"),
-        (scores.partly_measured, "Scores of only some splits or subsets of their task, which count as missing"),
+        (scores.repeated_rows, "Duplicate rows with the same score, which count once"),
+        (scores.rows_of_experiments, "Models with non-default settings, which are ignored"),
+        (scores.partly_measured, "Scores that cover only some splits or subsets of their task, which count as missing"),
     ):
         if count:
             sentences.append(f"{words}: {count}.")
     for models, words in (
-        (scores.of_several_revisions, "Models with scores of several revisions of their weights"),
-        (scores.of_several_versions, "Models with scores of several main versions of mteb, or of their makers"),
+        (scores.of_several_revisions, "Models with scores from several revisions of their weights"),
+        (
+            scores.of_several_versions,
+            "Models with scores from several major versions of mteb, or reported by their authors",
+        ),
     ):
         if models:
             sentences.append(f"{words}: {len(models)}, for example {models[0]}.")

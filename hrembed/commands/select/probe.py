@@ -123,12 +123,12 @@ def task_of_pairs(file: Path, section: PairsSection) -> Task:
     kinds = sorted({pair.kind for pair in pairs})
     if len(kinds) > 1:
         raise DataError(
-            f"'{file}' holds pairs of several kinds: {', '.join(kinds)}", hint="name one as `probe.pairs.kind`"
+            f"'{file}' contains pairs of several kinds: {', '.join(kinds)}", hint="choose one with `probe.pairs.kind`"
         )
     grouped = all(pair.group for pair in pairs)
     task = build_task(file.stem, pairs, {}, by_pair=not grouped, max_queries=section.max_queries, seed=0)
     if not task.queries:
-        raise DataError(f"'{file}' gives no query with a relevant document")
+        raise DataError(f"'{file}' contains no query with a relevant document")
     return task
 
 
@@ -151,9 +151,11 @@ def run_probe(config: SelectConfig, task: Task, shortlist: Sequence[Facts], run:
         if too_slow and not candidates:
             fastest = min(too_slow, key=lambda name: too_slow[name])
             raise DataError(
-                f"no model takes at most {limit:g} ms for a text on this processor; the fastest, '{fastest}', takes "
-                f"{too_slow[fastest]:.1f}",
-                hint="raise `constraints.max_ms_per_text`, or name a smaller model in `probe.models`",
+                (
+                    f"no model embeds a text within {limit:g} ms on this machine; the fastest, '{fastest}', takes "
+                    f"{too_slow[fastest]:.1f}"
+                ),
+                hint="raise `constraints.max_ms_per_text`, or add a smaller model to `probe.models`",
             )
     finalists, dropped = successive_halving(config, candidates, task, run.progress)
     if limit is None and config.probe.cost.measure:

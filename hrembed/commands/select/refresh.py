@@ -42,9 +42,12 @@ def refresh(progress: Progress, *, published: str = PUBLISHED, in_lfs: str = IN_
         _fetch(published, in_lfs, arriving, progress)
     except DataError as err:
         raise DataError(
-            f"the public results cannot be fetched: {err}",
-            hint="check the network and run `hrembed select --refresh` again, which goes on where it stopped; without "
-            "a network give a file as `scores.path` or a folder as `scores.results_dir`",
+            f"cannot download the public results: {err}",
+            hint=(
+                "check the network connection and run `hrembed select --refresh` again, which resumes the "
+                "download; without network access, set `scores.path` to a file or `scores.results_dir` to a "
+                "folder"
+            ),
         ) from None
     arriving.replace(file)
     with progress.bar("reading the results of each model", 0) as advance:

@@ -68,14 +68,14 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
         HrembedError: Scores or task are not usable.
     """
     if refresh:
-        workspace.progress.note(f"public scores are in {refresh_scores(workspace.progress)}")
+        workspace.progress.note(f"public scores were written to {refresh_scores(workspace.progress)}")
     probe_section = config.probe.model_copy(
         update={"models": tuple(pinned(model, workspace) for model in config.probe.models)}
     )
     config = config.model_copy(update={"probe": probe_section})
     seeds = {"bootstrap": config.bootstrap.seed}
     with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds) as run:
-        workspace.progress.note("reading model facts from the installed mteb")
+        workspace.progress.note("reading model metadata from the installed mteb")
         catalogue = open_catalogue(config)
         task = _task(config, run)
         leaderboard = _leaderboard(config, catalogue, task, run)
@@ -103,8 +103,8 @@ def _leaderboard(config: SelectConfig, catalogue: Catalogue, task: Task | None, 
     if opened is None:
         if not config.probe.models:
             raise ConfigError(
-                "there are neither scores nor models to measure",
-                hint="set `scores.path`, run `hrembed select --refresh`, or name `probe.models`",
+                "there are no scores, and no models to measure",
+                hint="set `scores.path`, run `hrembed select --refresh`, or add models to `probe.models`",
             )
         return _Leaderboard()
     tasks, table = opened
@@ -134,7 +134,7 @@ def _record(
         pick=pick_model(config, leaderboard.ranked, probe, tuned),
         notices=(
             *notices(leaderboard.scores, leaderboard.ranking, shortlist),
-            *(f"{name} takes more than {limit:g} ms for a text here; it was not scored." for name in too_slow),
+            *(f"{name} takes more than {limit:g} ms per text on this machine; it was not scored." for name in too_slow),
         ),
     )
 

@@ -59,7 +59,7 @@ def run_transfer(config: SelectConfig, probe: Probe, run: Run) -> list[Tuned]:
     groups, metric = groups_of(probe.task), config.probe.metric
     tuned = []
     for row in chosen:
-        run.progress.note(f"transfer: tuning {row.name} briefly")
+        run.progress.note(f"transfer: fine-tuning {row.name} briefly")
         result = run_finetune(brief(plan, config.transfer, row.candidate.section), run)
         name = Path(result.run).name
         section = row.candidate.section.model_copy(update={"ref": f"run:{name}"})

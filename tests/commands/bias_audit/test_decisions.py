@@ -80,7 +80,7 @@ def test_an_answer_of_the_users_own_is_unknown_on_request(tmp_path: Path):
 def test_spellings_are_joined_and_told(tmp_path: Path):
     result = audit(tmp_path, people(F=(14, 50), f=(13, 50), M=(15, 60)) + "M ,1\n" * 15 + "m,0\n" * 25)
     assert ratios(result.metrics) == pytest.approx({"F": 0.9, "M": 1.0})
-    assert "'F' is also written 'f'; 'M' is also written 'm'" in result.notice
+    assert "'F' is also spelled 'f'; 'M' is also spelled 'm'" in result.notice
 
 
 def test_counts_give_what_their_people_give(tmp_path: Path):
@@ -107,7 +107,7 @@ def test_a_number_beside_each_person_is_no_count(tmp_path: Path):
     result = audit(tmp_path, "sex,n,selected\n" + "F,1,1\nF,2,0\nM,3,1\nM,4,0\n" * 10)
     assert result.metrics.decisions is not None
     assert result.metrics.decisions.persons == 40
-    assert "Columns that were not used: n." in result.notice
+    assert "Unused columns: n" in result.notice
 
 
 def test_counts_with_jobs_and_scores(tmp_path: Path):
@@ -129,7 +129,9 @@ def test_counts_of_scores_need_no_selection(tmp_path: Path):
 def test_a_table_of_frequencies_is_one_of_counts(tmp_path: Path):
     text = "sex,admitted,applicants\nF,yes,50\nF,no,50\nM,yes,60\nM,no,40\n"
     assert ratios(audit(tmp_path, text, selected="admitted").metrics) == pytest.approx({"F": 5 / 6, "M": 1.0})
-    with pytest.raises(DataError, match=r":3: .* may say how many of 50 people were selected") as refused:
+    with pytest.raises(
+        DataError, match=r":3: .* is ambiguous: it could be the number of selected people out of 50"
+    ) as refused:
         audit(tmp_path, text.replace("yes", "1").replace("no", "0"), selected="admitted")
     assert "yes or no" in refused.value.hint
 
@@ -145,7 +147,7 @@ def test_the_unknown_of_a_published_table_need_no_outcome(tmp_path: Path):
     assert np.isnan(unknown.rate.value)
     shown = result.tables["Real decisions, selection rate by sex"][-1]
     assert (shown["selected"], shown["rate"]) == ("400 people", "")
-    with pytest.raises(DataError, match=":3: column 'selected': 'NA' is no number of people"):
+    with pytest.raises(DataError, match=":3: column 'selected': expected a number of people, got 'NA'"):
         audit(tmp_path, text.replace("M,200,100", "M,200,NA"), applicants="applicants")
 
 
@@ -156,7 +158,7 @@ def test_jobs_in_several_spellings_are_one_stratum(tmp_path: Path):
     assert decisions is not None
     assert decisions.tables[0].within_jobs is not None
     assert decisions.tables[0].within_jobs.rows["F"].strata == 1
-    assert "'Nurse' is also written 'nurse', 'NURSE'" in result.notice
+    assert "'Nurse' is also spelled 'nurse', 'NURSE'" in result.notice
     assert "20 people have no job in the file" in result.notice
 
 
@@ -171,7 +173,7 @@ def test_groups_of_names_are_joined_and_never_unknown(stimuli: dict[str, Path], 
     run = run_bias_audit(AuditConfig.model_validate(settings), Workspace(tmp_path / "runs"))
     assert run.metrics.attributes["gender"].sizes == {"female": 8, "male": 8}
     stimuli["names"].write_text(table.replace("female", "N/A", 1), encoding="utf-8")
-    with pytest.raises(DataError, match="name 'Namefb0': 'N/A' in column 'gender' is no group"):
+    with pytest.raises(DataError, match="name 'Namefb0': 'N/A' in column 'gender' is not a group"):
         run_bias_audit(AuditConfig.model_validate(settings), Workspace(tmp_path / "runs"))
 
 
@@ -194,19 +196,22 @@ def test_other_tables_are_read_alike(tmp_path: Path, kind):
     assert (result.metrics.decisions.dropped, result.metrics.decisions.unknown) == (5, {"sex": 5})
 
 
+COUNTS = {"applicants": "applicants"}
+
+
 @pytest.mark.parametrize(
     ("text", "decisions", "message", "hint"),
     [
-        ("sex,many,selected\nF,100,50\n", {}, ":2: column 'selected': '50' is no decision", "decisions.applicants="),
-        ("sex,applicants,selected\nF,100,150\n", {"applicants": "applicants"}, ":2: .* says 150 of 100 people", ""),
-        ("sex,applicants,selected\nF,many,1\n", {"applicants": "applicants"}, ":2: column 'applicants': 'many'", ""),
+        ("sex,many,selected\nF,100,50\n", {}, ":2: column 'selected': invalid decision '50'", "decisions.applicants="),
+        ("sex,applicants,selected\nF,100,150\n", COUNTS, ":2: .* is 150, but the row counts 100 people", ""),
+        ("sex,applicants,selected\nF,many,1\n", COUNTS, "expected a number of people, got 'many'", ""),
         ("sex,applicants,selected\nF,10,1\nM,10,2\nTotal,20,3\n", {}, ":4: 'Total' in column 'sex' is the sum", "row"),
         ("job,sex,applicants,selected\nA,F,9,1\nA,M,9,2\nAll jobs,F,9,1\n", {"job": "job"}, ":4: 'All jobs' in", ""),
         ("sex,race,applicants,selected\nF,All,9,1\nM,All,9,2\nAll,X,9,1\nAll,Y,9,2\n", {}, ":4: 'All' in", "twice"),
-        ("sex,selected\nF,1\nM,\n", {}, ":3: column 'selected': '' is no decision", "decisions.undecided=drop"),
-        ("sex,selected\nF,hired\n", {}, ":2: column 'selected': 'hired' is no decision", "decisions.selected=COLUMN"),
-        ("sex,selected,high\nF,1,1\n", {"scored": "high"}, "no column says out of how many", "decisions.applicants="),
-        ("sex,selected\nF,\nM,\n", {"undecided": "drop"}, "no row has a decision", ""),
+        ("sex,selected\nF,1\nM,\n", {}, ":3: column 'selected': invalid decision ''", "decisions.undecided=drop"),
+        ("sex,selected\nF,hired\n", {}, ":2: column 'selected': invalid decision 'hired'", "decisions.selected=COLUMN"),
+        ("sex,selected,high\nF,1,1\n", {"scored": "high"}, "contains counts, but", "decisions.applicants="),
+        ("sex,selected\nF,\nM,\n", {"undecided": "drop"}, "no row contains a decision", ""),
     ],
 )  # fmt: skip
 def test_tables_that_cannot_be_used_say_where_and_what_next(tmp_path: Path, text, decisions, message, hint):
@@ -221,7 +226,9 @@ def test_scores_may_have_a_decimal_comma(tmp_path: Path):
     text = "sex;score\nF;0,75\nF;0,5\nM;12,25\nM;1\n"
     tables = [audit(tmp_path, form, selected=None, score="score").metrics for form in (text, text.replace(",", "."))]
     assert ratios(tables[0]) == ratios(tables[1]) == {"F": 0.0, "M": 1.0}
-    with pytest.raises(DataError, match="'1,250' is no score"):  # a thousand and more, or a little more than one?
+    with pytest.raises(
+        DataError, match="expected a numeric score, got '1,250'"
+    ):  # a thousand and more, or a little more than one?
         audit(tmp_path, "sex;score\nF;1,250\n", selected=None, score="score")
 
 
@@ -231,7 +238,7 @@ def test_decisions_as_pandas_writes_them_are_read(tmp_path: Path):
     assert ratios(result.metrics) == pytest.approx({"F": 0.5, "M": 1.0})
     assert result.metrics.decisions is not None
     assert result.metrics.decisions.dropped == 5
-    assert "5 rows without a decision or a score were left out, the first in line 6" in page(result)
+    assert "5 rows without a decision or a score were skipped, the first in line 6" in page(result)
 
 
 def test_every_two_of_three_attributes_have_a_table(tmp_path: Path):
@@ -385,7 +392,10 @@ def test_the_verdict_names_the_cuts_it_does_not_rest_on(stimuli: dict[str, Path]
 @pytest.mark.parametrize(
     ("decisions", "message"),
     [
-        ({"score": "s", "applicants": "n"}, "no `score` of a person"),
+        (
+            {"score": "s", "applicants": "n"},
+            "rows with counts have no individual `score`; use `scored`, the number of people above the median",
+        ),
         ({"small": {"share": 1.5}}, "less than 1"),
         ({"small": {"treat": "hide"}}, "'blank', 'exclude' or 'count'"),
     ],

@@ -125,7 +125,7 @@ def test_lines_above_the_header_are_cleaned_as_well(tmp_path):
 def test_what_cannot_be_cleaned_for_sure_is_refused(tmp_path, capsys):
     path = tmp_path / "rows.csv"
     for content, message in (
-        (b"id,text,text\n1,a,b\n", "column 'text' stands twice in the header"),
+        (b"id,text,text\n1,a,b\n", "column 'text' appears twice in the header"),
         (b"id,text\r1,a\r", "lines that end with a carriage return alone"),
     ):
         path.write_bytes(content)
@@ -211,7 +211,10 @@ def test_the_map_turns_placeholders_back_even_where_some_stood_before(jsonl, cap
 
 def test_whoever_keeps_a_map_is_told_what_it_is(jsonl, capsys):
     assert main(["data", "anonymise", str(jsonl), "--runs-dir", str(jsonl.parent / "r"), "--set", "keep_map=true"]) == 0
-    assert "it is personal data, keep it apart" in " ".join(capsys.readouterr().err.split())
+    assert (
+        "maps the placeholders back to the original text: it contains personal data, so store it separately"
+        in " ".join(capsys.readouterr().err.split())
+    )
     assert main(["data", "anonymise", str(jsonl), "--runs-dir", str(jsonl.parent / "q")]) == 0
     assert "map" not in capsys.readouterr().err
     assert not list((jsonl.parent / "q").rglob("map.json"))
@@ -242,16 +245,22 @@ def test_no_value_is_written_or_said_anywhere_but_in_the_map(jsonl, capsys, sett
 
 BROKEN = {
     "no.jsonl": ('{"text": "a"}\n{"text": "jane@example.org\n', r"no\.jsonl:2: column 'text': not valid JSON"),
-    "list.jsonl": ('{"text": ["jane@example.org"]}\n', r"list\.jsonl:1: column 'text': must be a text, found list"),
+    "list.jsonl": ('{"text": ["jane@example.org"]}\n', r"list.jsonl:1: column 'text': expected text, got list"),
     "twice.jsonl": (
         '{"text": "a"}\n{"text": "jane@example.org", "text": "a"}\n',
-        r"twice\.jsonl:2: column 'text': stands twice in the row",
+        r"twice.jsonl:2: column 'text' appears twice in the row",
     ),
-    "none.jsonl": ('{"words": "a", "id": 1}\n', r"no column 'text' or 'anchor' or 'positive'; it has 'words', 'id'"),
-    "none.csv": ("words,id\na,1\n", r"no column 'text' or 'anchor' or 'positive'; it has 'words', 'id'"),
-    "cells.csv": ("text,id\njane@example.org\n", r"cells\.csv:2: column 'id': the row has 1 cells, the header 2"),
+    "none.jsonl": (
+        '{"words": "a", "id": 1}\n',
+        r"column 'text' or 'anchor' or 'positive' not found; available: 'words', 'id'",
+    ),
+    "none.csv": ("words,id\na,1\n", r"column 'text' or 'anchor' or 'positive' not found; available: 'words', 'id'"),
+    "cells.csv": (
+        "text,id\njane@example.org\n",
+        r"cells\.csv:2: column 'id': expected 2 cells as in the header, got 1",
+    ),
     "empty.jsonl": ("", r"empty\.jsonl is empty"),
-    "rows.xlsx": ("", r"is not a spreadsheet that can be read"),
+    "rows.xlsx": ("", r"is not a valid spreadsheet"),
 }
 
 
@@ -273,7 +282,7 @@ def test_a_file_that_cannot_be_said_to_be_clean_stops_the_command(tmp_path, caps
 def test_bytes_of_another_encoding_stop_the_command(tmp_path, capsys):
     (tmp_path / "rows.csv").write_bytes(b"text\ncaf\xe9\n")
     assert main(["data", "anonymise", str(tmp_path / "rows.csv"), "--runs-dir", str(tmp_path / "runs")]) == 3
-    assert "column 'text': byte 0xE9 is not utf-8" in " ".join(capsys.readouterr().err.split())
+    assert "column 'text': byte 0xE9 is not valid utf-8" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("delimiter", ["_", "1"])
@@ -281,7 +290,7 @@ def test_a_delimiter_that_stands_in_placeholders_is_refused(tmp_path, capsys, de
     (tmp_path / "rows.csv").write_text(f"text{delimiter}id\njane@example.org{delimiter}b\n")
     command = ["data", "anonymise", str(tmp_path / "rows.csv"), "--set", f"delimiter='{delimiter}'"]
     assert main([*command, "--runs-dir", str(tmp_path / "runs")]) == 3
-    assert "placeholders cannot be told from cells" in " ".join(capsys.readouterr().err.split())
+    assert "placeholders would be ambiguous in a file with delimiter" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_unknown_region_is_a_mistake_in_the_config(jsonl, capsys):
@@ -354,7 +363,7 @@ def test_what_cannot_be_turned_back_is_told(jsonl, capsys):
     for source, told in ((str(run), "keep_map=true"), (str(jsonl.with_name("none.jsonl")), "none.jsonl")):
         assert main(["data", "restore", source, "--runs-dir", str(runs)]) == 3
         assert told in " ".join(capsys.readouterr().err.split())
-    for content, told in (("[1]", "does not hold placeholders"), ("{", "is not JSON")):
+    for content, told in (("[1]", "does not map placeholders to original texts"), ("{", "is not JSON")):
         (run / "map.json").write_text(content)
         assert main(["data", "restore", str(run), "--runs-dir", str(runs)]) == 3
         assert told in " ".join(capsys.readouterr().err.split())
@@ -419,12 +428,12 @@ def test_a_name_column_must_be_there_and_be_of_use(tmp_path, capsys):
     at = ["--runs-dir", str(tmp_path / "runs"), "--quiet"]
     assert main(["data", "anonymise", str(source), *at, "--set", "name_columns=[applicant]"]) == 3
     shown = " ".join(capsys.readouterr().err.split())
-    assert "no column 'applicant', which `name_columns` names; it has 'candidate'" in shown
+    assert "column 'applicant' in `name_columns` not found; available: 'candidate'" in shown
     settings = ["--set", NAME_COLUMNS, "--set", "personal_data.types=[email]"]
     assert main(["data", "anonymise", str(source), *at, *settings]) == 2
-    assert "needs `name` among `personal_data.types`" in capsys.readouterr().err
+    assert "`name_columns` requires `name` in `personal_data.types`" in capsys.readouterr().err
     assert main(["data", "check", str(source), *at, "--set", NAME_COLUMNS]) == 2
-    assert "only where `personal: true`" in capsys.readouterr().err
+    assert "`name_columns` has no effect unless `personal: true`" in capsys.readouterr().err
 
 
 def test_check_counts_names_of_columns_in_training_texts(tmp_path, capsys):
@@ -462,7 +471,7 @@ def test_check_looks_at_all_texts_of_pairs_whatever_their_columns_are_called(tmp
 def test_the_result_says_what_cannot_be_found_and_what_was_not_read(jsonl, tmp_path, capsys):
     assert main(["data", "anonymise", str(jsonl), "--runs-dir", str(tmp_path / "runs")]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "no guarantee of anonymity" in shown
+    assert "This does not guarantee anonymity" in shown
     assert "no name inside a sentence" in shown
-    assert "since `fields` does not name them: 'id', 'n', 'note'" in shown
+    assert "Left unchanged because `fields` does not list them: 'id', 'n', 'note'" in shown
     assert "set `name_columns`" in shown

@@ -35,7 +35,7 @@ def test_onet_gives_every_kind_with_groups_and_ids(capsys, tmp_path, release):
     assert {pair.family for pair in pairs} == {"11", "29", "51"}
     assert not any("Team Leader" in pair.anchor + pair.positive for pair in pairs if pair.kind == "title")
     assert any(pair.anchor == 'The "boss" Bakers' for pair in pairs)
-    assert metrics["counts"]["titles dropped: of more than 2 occupations or skills"] == 6
+    assert metrics["counts"]["titles dropped: they belong to more than 2 occupations or skills"] == 6
     texts: dict[str, str] = {}
     for pair in pairs:
         for key, text in ((pair.anchor_id, pair.anchor), (pair.positive_id, pair.positive)):
@@ -98,7 +98,7 @@ def test_esco_in_every_form(capsys, tmp_path, form, pack):
 def test_esco_without_a_source_says_which_file_and_where(capsys, tmp_path):
     _, _, said = run(capsys, tmp_path, "esco", "--set", f"downloads={tmp_path}", code=3)
     assert "https://esco.ec.europa.eu/en/use-esco/download" in said
-    assert f"put it at '{tmp_path}/ESCO dataset - v1.2.0 - classification - en - csv.zip'" in said
+    assert f"save it as '{tmp_path}/ESCO dataset - v1.2.0 - classification - en - csv.zip'" in said
 
 
 @pytest.mark.parametrize("name", ["none", "none.zip"])
@@ -106,7 +106,7 @@ def test_esco_without_a_source_says_which_file_and_where(capsys, tmp_path):
 def test_a_release_that_is_not_there_is_named(capsys, tmp_path, taxonomy, name):
     said = run(capsys, tmp_path, taxonomy, str(tmp_path / name), code=3)[2]
     assert f"'{tmp_path / name}' does not exist" in said
-    assert "give the folder or the ZIP of the release" in said
+    assert "specify the folder or the ZIP file of the release" in said
 
 
 def test_a_release_without_a_file_or_with_another_encoding_says_so(capsys, tmp_path):
@@ -115,26 +115,26 @@ def test_a_release_without_a_file_or_with_another_encoding_says_so(capsys, tmp_p
     good = occupations.read_bytes()
     occupations.write_bytes(good.replace(b"They nurse", b"Th\xe9y nurse"))
     said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
-    assert f"{occupations}:2: column 'description': byte 0xE9 is not utf-8" in said
+    assert f"{occupations}:2: column 'description': byte 0xE9 is not valid utf-8" in said
     occupations.write_bytes(good.replace(b"iscoGroup", b"group"))
     said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
-    assert f"{occupations}:1: no column 'iscoGroup'" in said
+    assert f"{occupations}:1: column 'iscoGroup' not found" in said
     assert "hint" not in said
     occupations.write_bytes(good.replace(b",", b";"))
-    assert "cells are divided by semicolons" in " ".join(run(capsys, tmp_path, "esco", str(folder))[2].split())
+    assert "detected delimiter: semicolons" in " ".join(run(capsys, tmp_path, "esco", str(folder))[2].split())
     occupations.unlink()
     said = run(capsys, tmp_path, "esco", str(folder), code=3)[2]
-    assert "has no file 'occupations_en.csv'; it has occupationSkillRelations_en.csv, skills_en.csv" in said
+    assert "does not contain 'occupations_en.csv'; found: occupationSkillRelations_en.csv, skills_en.csv" in said
 
 
 @pytest.mark.parametrize(
     ("name", "line", "where"),
     [
-        ("Occupation Data.txt", "51-3011.00\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': '51-3011.00' stands"),
-        ("Occupation Data.txt", "35-2014.00\t\tThey cook.", "5: column 'Title': must hold a word"),
-        ("Occupation Data.txt", "\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': must hold a word"),
-        ("Task Statements.txt", "51-3011.00\tBakers\t011\tTask.", "20: column 'Task ID': '011' stands in row 2"),
-        ("Task Statements.txt", "51-3011.00\tBakers\t99\t ", "20: column 'Task': must hold a word"),
+        ("Occupation Data.txt", "51-3011.00\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': duplicate value"),
+        ("Occupation Data.txt", "35-2014.00\t\tThey cook.", "5: column 'Title': must not be empty"),
+        ("Occupation Data.txt", "\tCooks\tThey cook.", "5: column 'O*NET-SOC Code': must not be empty"),
+        ("Task Statements.txt", "51-3011.00\tBakers\t011\tTask.", "20: column 'Task ID': duplicate value '011'"),
+        ("Task Statements.txt", "51-3011.00\tBakers\t99\t ", "20: column 'Task': must not be empty"),
     ],
 )  # fmt: skip
 def test_an_id_twice_or_a_hole_names_row_and_column(capsys, tmp_path, release, name, line, where):
@@ -156,11 +156,11 @@ def test_a_task_said_twice_stands_once(capsys, tmp_path, release):
 @pytest.mark.parametrize(
     ("form", "name", "line", "where"),
     [
-        ("official", "occupations_en.csv", "http://x/o2,2221, ,,", "4: column 'preferredLabel': must hold a word"),
-        ("official", "occupations_en.csv", "{uri}/occupation/o1,1,cook,,", "4: column 'conceptUri': '{uri}/occ"),
-        ("official", "skills_en.csv", "{uri}/skill/s2,,", "4: column 'preferredLabel': must hold a word"),
-        ("official", "skills_en.csv", "{uri}/skill/s1,again,", "4: column 'conceptUri': '{uri}/skill/s1' stands"),
-        ("tabiya", "skills.csv", "{uri}/skill/s2,k2,again,", "4: column 'ID': 'k2' stands in row 2"),
+        ("official", "occupations_en.csv", "http://x/o2,2221, ,,", "4: column 'preferredLabel': must not be empty"),
+        ("official", "occupations_en.csv", "{uri}/occupation/o1,1,cook,,", "4: column 'conceptUri': duplicate value"),
+        ("official", "skills_en.csv", "{uri}/skill/s2,,", "4: column 'preferredLabel': must not be empty"),
+        ("official", "skills_en.csv", "{uri}/skill/s1,again,", "4: column 'conceptUri': duplicate value"),
+        ("tabiya", "skills.csv", "{uri}/skill/s2,k2,again,", "4: column 'ID': duplicate value 'k2'"),
         ("labels", "skill_labels.csv", "s2,altLabels,alone", "': skill 's2' has no preferred label"),
         ("labels", "skill_labels.csv", "s2,preferredLabel,?", "': skill 's2' has no preferred label"),
     ],
@@ -181,7 +181,7 @@ def test_a_skill_named_twice_for_an_occupation_counts_once(capsys, tmp_path):
     assert metrics["kinds"]["occupation-skill"]["pairs"] == 3
     occupations = folder / "occupations.csv"
     occupations.write_text(occupations.read_text().replace(",ID", ",KEY"))
-    assert "occupations.csv:1: no column 'ID'" in run(capsys, tmp_path, "esco", str(folder), code=3)[2]
+    assert "occupations.csv:1: column 'ID' not found" in run(capsys, tmp_path, "esco", str(folder), code=3)[2]
 
 
 def test_a_failing_import_touches_nothing_that_was_there(capsys, tmp_path, release):
@@ -224,13 +224,17 @@ def test_a_release_with_a_hole_says_where(capsys, tmp_path, release):
     good = titles.read_text()
     titles.write_text(good + "11-1011.00\tshort row\n")
     said = run(capsys, tmp_path, "onet", str(zipped(release)), code=3)[2]
-    assert "db_29_3_text/Alternate Titles.txt:17: column 'Alternate Title': the row has 2 cells, the header 5" in said
+    assert (
+        "db_29_3_text/Alternate Titles.txt:17: column 'Alternate Title': expected 5 cells as in the header, got 2"
+        in said
+    )
     titles.write_text(good.replace("Alternate Title\t", "Other\t"))
     assert (
-        "Alternate Titles.txt:1: no column 'Alternate Title'" in run(capsys, tmp_path, "onet", str(release), code=3)[2]
+        "Alternate Titles.txt:1: column 'Alternate Title' not found"
+        in run(capsys, tmp_path, "onet", str(release), code=3)[2]
     )
     titles.unlink()
-    assert "has no file 'Alternate Titles.txt'" in run(capsys, tmp_path, "onet", str(release), code=3)[2]
+    assert "does not contain 'Alternate Titles.txt'" in run(capsys, tmp_path, "onet", str(release), code=3)[2]
 
 
 def test_the_credit_names_the_release_that_was_read(capsys, tmp_path, release):
@@ -248,7 +252,7 @@ def test_two_releases_in_one_place_are_not_mixed(capsys, tmp_path):
     onet_release(both).rename(both / "db_28_0_text")
     onet_release(both)
     said = run(capsys, tmp_path, "onet", str(both), code=3)[2]
-    assert "holds 'Occupation Data.txt' more than once" in said
+    assert "contains several files 'Occupation Data.txt'" in said
     assert "db_28_0_text/Occupation Data.txt" in said
 
 
@@ -267,7 +271,7 @@ def test_onet_since_30_3_gives_the_same_pairs_as_before(capsys, tmp_path):
     assert read_pairs(later) == read_pairs(folder)
     (after / "Job Titles.txt").unlink()
     said = " ".join(run(capsys, tmp_path, "onet", str(after), code=3)[2].split())
-    assert "has no file 'Alternate Titles.txt' or 'Job Titles.txt'" in said
+    assert "does not contain 'Alternate Titles.txt' or 'Job Titles.txt'" in said
 
 
 def test_esco_in_another_language_is_read_and_a_second_language_is_named(capsys, tmp_path):
@@ -282,7 +286,7 @@ def test_esco_in_another_language_is_read_and_a_second_language_is_named(capsys,
     for file in folder.iterdir():
         (german / file.name).write_bytes(file.read_bytes())
     said = run(capsys, tmp_path, "esco", str(german))[2]
-    assert "ESCO is read in 'en'; not used: de" in " ".join(said.split())
+    assert "to use another language, pass a folder that contains only that one" in " ".join(said.split())
     (german / "occupations_en.csv").rename(german / "occupations_fr.csv")
     said = run(capsys, tmp_path, "esco", str(german), code=3)[2]
     assert "in several languages: de, fr" in " ".join(said.split())

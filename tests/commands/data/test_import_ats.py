@@ -203,11 +203,11 @@ def test_a_recognised_column_can_be_left_out(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["candidates.name_columns=[Nope]"], "no column 'Nope', which `candidates.name_columns` names"),
-        (["candidates.columns={text: Nope}"], "no column 'Nope'"),
+        (["candidates.name_columns=[Nope]"], "column 'Nope' in `candidates.name_columns` not found"),
+        (["candidates.columns={text: Nope}"], "column 'Nope' not found"),
         (["candidates.columns={text: null}"], "no column with a text"),
         (["candidates.columns={id: null}"], "'id' cannot be left out"),
-        (["jobs.columns={resume: Nope}"], "nothing reads a column 'resume'"),
+        (["jobs.columns={resume: Nope}"], "unknown column 'resume'"),
         (["attributes=[age]"], "no column 'age' in the candidates or the applications"),
         (["dev=0.5", "test=0.5"], "`dev` and `test` together must leave room to train"),
         (["test=0.01"], "nothing is left for the side 'test'"),

@@ -25,7 +25,7 @@ def test_a_zip_that_escapes_its_folder_is_refused(capsys, tmp_path, name):
         archive.writestr("Occupation Data.txt", "x")
         archive.writestr(name, "x")
     _, _, said = run(capsys, tmp_path, "onet", str(tmp_path / "bad.zip"), code=3)
-    assert f"bad.zip': entry '{name}' points outside of the archive" in said
+    assert f"bad.zip': entry '{name}' points outside the archive" in said
     assert not list(tmp_path.rglob("evil.txt"))
 
 
@@ -36,11 +36,11 @@ def test_other_tricks_of_zips_are_refused(capsys, tmp_path, monkeypatch):
         archive.writestr(link, "/etc/passwd")
     assert "is a symbolic link" in run(capsys, tmp_path, "onet", str(tmp_path / "link.zip"), code=3)[2]
     (tmp_path / "no.zip").write_bytes(b"PK no zip")
-    assert "is not a whole ZIP archive" in run(capsys, tmp_path, "onet", str(tmp_path / "no.zip"), code=3)[2]
+    assert "is not a valid ZIP archive" in run(capsys, tmp_path, "onet", str(tmp_path / "no.zip"), code=3)[2]
     with zipfile.ZipFile(tmp_path / "big.zip", "w") as archive:
         archive.writestr("Occupation Data.txt", "x" * 2000)
     monkeypatch.setattr("hrembed.data.archive.MAX_UNPACKED", 1000)
-    assert "would unpack to more than" in run(capsys, tmp_path, "onet", str(tmp_path / "big.zip"), code=3)[2]
+    assert "would expand to more than" in run(capsys, tmp_path, "onet", str(tmp_path / "big.zip"), code=3)[2]
 
 
 def patched(file: Path, offset: int, value: bytes, mark: bytes = b"PK\1\2") -> Path:
@@ -55,14 +55,14 @@ def patched(file: Path, offset: int, value: bytes, mark: bytes = b"PK\1\2") -> P
 def test_an_encrypted_or_damaged_zip_is_refused(capsys, tmp_path, release):
     """Flags are at byte 8 of an entry's record, the method at byte 10."""
     said = run(capsys, tmp_path, "onet", str(patched(zipped(release), 8, b"\1")), code=3)[2]
-    assert "entry 'db_29_3_text/Alternate Titles.txt' is encrypted; nothing of the archive was used" in said
+    assert "entry 'db_29_3_text/Alternate Titles.txt' is encrypted; nothing was extracted" in said
     said = run(capsys, tmp_path, "onet", str(patched(zipped(release), 10, b"\x63")), code=3)[2]
     assert "cannot be read: That compression method is not supported" in said
     said = run(capsys, tmp_path, "onet", str(patched(zipped(release), 6, b"\xff\0")), code=3)[2]
-    assert "is not a whole ZIP archive: zip file version 25.5" in said
+    assert "is not a valid ZIP archive: zip file version 25.5" in said
     source = zipped(release)
     source.write_bytes(source.read_bytes()[:-30])
-    assert "is not a whole ZIP archive" in run(capsys, tmp_path, "onet", str(source), code=3)[2]
+    assert "is not a valid ZIP archive" in run(capsys, tmp_path, "onet", str(source), code=3)[2]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -90,7 +90,7 @@ def test_what_is_read_back_equals_what_was_written(task: Path, labelled: Path, t
 
 def test_a_task_on_which_no_model_can_be_scored_is_told(labelled: Path, tmp_path: Path):
     settings = config(TaskSection(path=str(labelled)), models=(ModelSection(ref="bm25"),))
-    with pytest.raises(DataError, match="labelled needs vectors, and no model has any"):
+    with pytest.raises(DataError, match="labelled requires an embedding model, but none is configured"):
         run_evaluate(settings, Workspace(tmp_path / "runs"))
 
 
@@ -117,7 +117,7 @@ def test_an_exported_ranking_scores_the_same_without_the_model(task: Path, tmp_p
     (scores,) = again.metrics.scores["task/test"].values()
     assert scores == first.metrics.scores["task/test"]["tfidf"]
     other = config(TaskSection(path=str(task.rename(task.parent / "other"))), models=(ModelSection(ref=ref),))
-    with pytest.raises(DataError, match="holds no ranking of other/test"):
+    with pytest.raises(DataError, match="contains no ranking for other/test"):
         run_evaluate(other, Workspace(tmp_path / "runs"))
 
 
@@ -248,7 +248,7 @@ def test_a_key_in_place_of_the_name_of_its_variable_reaches_no_file(task: Path, 
                  "--set", f"models.0.endpoint.api_key_env={key}"])  # fmt: skip
     shown = "".join(capsys.readouterr())
     assert code == 2
-    assert "name the environment variable" in shown
+    assert "expected the name of an environment variable" in shown
     assert key not in shown
     assert not (tmp_path / "runs").exists()
 
@@ -256,5 +256,5 @@ def test_a_key_in_place_of_the_name_of_its_variable_reaches_no_file(task: Path, 
 def test_rankings_are_no_model_elsewhere(task: Path, tmp_path: Path):
     from hrembed.scoring.encoders import open_encoder
 
-    with pytest.raises(ConfigError, match="holds rankings, not a model"):
+    with pytest.raises(ConfigError, match="contains rankings, not a model"):
         open_encoder(ModelSection(ref="trec:x.run"), Workspace(tmp_path))

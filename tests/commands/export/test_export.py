@@ -74,7 +74,9 @@ def test_the_export_of_minilm_has_the_flags_of_its_first_release(tmp_path: Path)
 
 def test_a_router_has_no_form_as_a_whole(tiny_model: Path, tmp_path: Path):
     split_sides(load_model(tiny_model)).save_pretrained(str(tmp_path / "m"), create_model_card=False)
-    with pytest.raises(ModelError, match="an encoder for each side, and an export holds one"):
+    with pytest.raises(
+        ModelError, match="this model has separate query and document encoders, but an export contains only one"
+    ):
         run_export(ExportConfig(model=ModelSection(ref=f"path:{tmp_path / 'm'}")), Workspace(tmp_path))
     assert not list(tmp_path.glob("export/*/legacy*"))
 

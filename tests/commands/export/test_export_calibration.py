@@ -64,6 +64,6 @@ def test_calibration_inputs_hold_prompts_and_are_cut(tiny_model: Path):
 
 def test_half_precision_has_no_graph(tiny_model: Path):
     section = ModelSection(ref=f"path:{tiny_model}", dtype="bfloat16")
-    with pytest.raises(ValueError, match="graphs are written from float32"):
+    with pytest.raises(ValueError, match="graphs are exported from float32"):
         ExportConfig(model=section, formats=("legacy", "onnx"))
     assert ExportConfig(model=section).formats == ("legacy",)

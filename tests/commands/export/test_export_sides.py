@@ -79,8 +79,10 @@ def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp
 
 
 def test_a_router_needs_a_side_and_others_have_none(sided: Path, settings, tmp_path: Path):
-    with pytest.raises(ModelError, match="an encoder for each side, and an export holds one") as caught:
+    with pytest.raises(
+        ModelError, match="this model has separate query and document encoders, but an export contains only one"
+    ) as caught:
         run_export(settings("onnx", model=sided), Workspace(tmp_path / "runs"))
     assert "`side: query`" in caught.value.hint
-    with pytest.raises(ModelError, match="one encoder for both sides"):
+    with pytest.raises(ModelError, match="this model uses the same encoder for queries and documents"):
         run_export(settings("onnx", side="query"), Workspace(tmp_path / "runs"))

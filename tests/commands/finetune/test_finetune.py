@@ -158,7 +158,7 @@ def test_weights_that_changed_after_the_run_are_refused(tiny_config: FinetuneCon
     run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
     with (run / "model" / "model.safetensors").open("ab") as stream:
         stream.write(b"x")
-    with pytest.raises(ModelError, match="is not what the run wrote"):
+    with pytest.raises(ModelError, match="was modified after the run: its SHA-256 differs from the manifest"):
         trained_model(tmp_path, run.name)
 
 
@@ -207,7 +207,7 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
     assert "stopped after" in manifest["error"]
     assert not (run / "model").exists()
     assert np.isfinite(vectors(run / "checkpoints" / "last")).all()
-    with pytest.raises(ModelError, match=r"ended with status 'interrupted'.*") as caught:
+    with pytest.raises(ModelError, match=r"has status 'interrupted'.*") as caught:
         trained_model(tmp_path / "r", run.name)
     assert "checkpoints/last" in caught.value.hint
 

@@ -159,7 +159,10 @@ def test_more_layers_than_there_are_is_an_error(config, tmp_path, layers):
 
 
 def test_a_control_needs_another_choice(config, tmp_path):
-    with pytest.raises(ConfigError, match="is 4, which is all layers of the model: there is no other choice"):
+    with pytest.raises(
+        ConfigError,
+        match=r"`method\.choice\.count` is 4, which is every layer of the model",
+    ):
         run_finetune(with_method(config, "lora", "auto", count=4, control=True), Workspace(tmp_path))
 
 
@@ -167,8 +170,11 @@ def test_a_control_needs_another_choice(config, tmp_path):
     ("setting", "message"),
     [
         ("method={name: lora, layers: atuo}", "or null, got 'atuo' (did you mean 'auto'?)"),
-        ("method={name: lora, layers: 3, choice: {control: true}}", "method.choice: a control needs `layers: auto`"),
-        ("method={name: partial, layers: random, choice: {control: true}}", "a control needs `layers: auto`"),
+        ("method={name: lora, layers: 3, choice: {control: true}}", "method.choice: `control` requires `layers: auto`"),
+        (
+            "method={name: partial, layers: random, choice: {control: true}}",
+            "`control` requires `layers: auto`, whose selection it compares with a random one",
+        ),
         ("method={name: lora, layers: auto, choice: {by: fischer}}", "did you mean 'fisher'?"),
         ("method={name: lora, layers: auto, choice: {count: 0}}", "greater than or equal to 1"),
         ("method={name: full, choice: {count: 1}}", "unknown key"),
@@ -183,7 +189,7 @@ def test_wrong_settings_are_named(tmp_path, capsys, setting, message):
 
 def test_scores_that_are_not_finite_choose_nothing(config, tmp_path, monkeypatch):
     monkeypatch.setattr("hrembed.commands.finetune.layers.weight_signal", lambda model: np.array([1.0, np.nan, 1, 1]))
-    with pytest.raises(ModelError, match="no finite scores by `snr`"):
+    with pytest.raises(ModelError, match="`snr` gives no finite scores for the layers"):
         run_finetune(with_method(config, "lora", "auto", by="snr"), Workspace(tmp_path))
     metrics = run_finetune(with_method(config, "lora", "auto"), Workspace(tmp_path)).metrics
     assert len(metrics.layers.chosen) == 2

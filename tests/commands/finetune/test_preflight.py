@@ -63,13 +63,16 @@ def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Reci
     cut = found.cut["positive"]
     assert (cut.limit, cut.texts, cut.tokens) == (12, 0.5, pytest.approx(20 / 37))
     assert found.cut["anchor"].texts == 0
-    assert any("50% of the texts in `positive` are longer than 12 tokens" in warning for warning in found.warnings)
+    assert any("50% of the texts in `positive` exceed 12 tokens" in warning for warning in found.warnings)
 
 
 def test_hardly_any_negatives_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model)
     found = preflight.check(model, plan(model, some(8), [[0, 1], [2, 3], [4, 5, 6, 7]]), recipe, tmp_path, probe=False)
-    assert any("67% of the batches hold fewer than four rows" in warning for warning in found.warnings)
+    assert any(
+        "67% of the batches contain fewer than four rows, so there are hardly any in-batch negatives" in warning
+        for warning in found.warnings
+    )
 
 
 def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
@@ -84,14 +87,14 @@ def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, 
 
 def test_nothing_to_train_is_an_error(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model).requires_grad_(False)
-    with pytest.raises(ModelError, match="no parameter would be trained"):
+    with pytest.raises(ModelError, match="no parameters to train"):
         preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
 
 
 def test_a_full_disk_is_told_before_the_training(tiny_model: Path, recipe: Recipe, tmp_path: Path, monkeypatch):
     model = load_model(tiny_model)
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(HrembedError, match=r"needs about \d+ MB .* where 0 MB are free"):
+    with pytest.raises(HrembedError, match=r"needs about \d+ MB .* but only 0 MB are free"):
         preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
 
 
@@ -147,7 +150,7 @@ def test_a_resumed_run_takes_no_other_settings(tmp_path: Path, capsys):
     (tmp_path / "finetune" / "x").mkdir(parents=True)
     jsonl(tmp_path / "finetune" / "x" / "manifest.json", [{"status": "failed"}])
     assert main(["finetune", "--resume", "x", "--runs-dir", str(tmp_path), "--set", "delta=0.1"]) == 2
-    assert "a resumed run goes on with its own config" in capsys.readouterr().err
+    assert "a resumed run uses its original config" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])

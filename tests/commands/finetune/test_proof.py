@@ -108,7 +108,7 @@ def test_half_the_strength_is_half_the_adapter(config: FinetuneConfig, tiny_mode
 def test_models_of_other_shapes_have_nothing_between_them(tiny_model: Path):
     base, other = load_model(tiny_model), load_model(tiny_model)
     other[0].model.encoder.layer = copy.deepcopy(other[0].model.encoder.layer[:3])
-    with pytest.raises(ModelError, match="other weights"):
+    with pytest.raises(ModelError, match="base and tuned model have different weights"):
         Blend(base, other)
 
 
@@ -152,7 +152,7 @@ def test_a_limit_that_no_strength_keeps_is_told(config: FinetuneConfig, tmp_path
     metrics = run_finetune(config.model_copy(update={"proof": proof}), Workspace(tmp_path, progress)).metrics
     loses = all(lost > 0 for strength in metrics.strengths[1:] for lost in strength.lost.values())
     assert loses, "the toy training must lose something, or nothing is tested here"
-    assert any("every strength tried loses more" in note for note in progress.notes) is warned
+    assert any("Try smaller values in `proof.strengths`" in note for note in progress.notes) is warned
 
 
 @pytest.mark.parametrize(("evaluations", "warned"), [(2, True), (1, False)])
@@ -160,7 +160,14 @@ def test_a_dev_task_too_small_to_choose_a_checkpoint_is_told(config, tmp_path: P
     train = config.train.model_copy(update={"evaluations": evaluations})
     progress = Told()
     run_preflight(config.model_copy(update={"train": train}), Workspace(tmp_path, progress))
-    assert any("chosen largely by chance" in note for note in progress.notes) is warned
+    assert (
+        any(
+            "checkpoints is mostly chance; use a larger dev task, or set `train.evaluations: 1` to keep the final model"
+            in note
+            for note in progress.notes
+        )
+        is warned
+    )
 
 
 def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp_path: Path):

@@ -93,10 +93,10 @@ def test_other_data_or_another_method_is_refused_before_anything_is_loaded(confi
         with pytest.raises(KilledError):
             run_finetune(config, Workspace(tmp_path / "b"))
     other = config.model_copy(update={"method": METHODS["partial"]})
-    with pytest.raises(ModelError, match="the trained parameters changed since it was started"):
+    with pytest.raises(ModelError, match="the trained parameters changed since the run was started"):
         run_finetune(other, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     pairs.write_text(pairs.read_text().replace("ad 1 ", "advert 1 "))
-    with pytest.raises(ModelError, match="the training data changed since"):
+    with pytest.raises(ModelError, match="the training data changed since the run was started"):
         run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
 
 
@@ -107,15 +107,15 @@ def test_a_damaged_point_is_named(config, tmp_path, monkeypatch):
             run_finetune(config, Workspace(tmp_path / "b"))
     (file,) = (tmp_path / "b").rglob("state.safetensors")
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ModelError, match="is damaged"):
+    with pytest.raises(ModelError, match="is corrupt"):
         run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
 
 
 def test_what_cannot_be_resumed_is_named(config, tmp_path):
     done = Path(run_finetune(config, Workspace(tmp_path)).run).name
-    with pytest.raises(HrembedError, match="ended well; there is nothing to resume"):
+    with pytest.raises(HrembedError, match="finished successfully; there is nothing to resume"):
         run_finetune(config, Workspace(tmp_path), resume=done)
-    with pytest.raises(HrembedError, match=f"there is no finetune run 'nine' in .*; the newest is 'finetune/{done}'"):
+    with pytest.raises(HrembedError, match=f"no finetune run 'nine' found in .*; the newest is 'finetune/{done}'"):
         run_finetune(config, Workspace(tmp_path), resume="nine")
 
 

@@ -158,7 +158,9 @@ def test_the_librarys_vocabulary_changes_from_time_to_time_and_ours_does_not(pai
 
 def test_a_vocabulary_without_room_for_the_characters_is_an_error():
     texts = ["".join(chr(code) for code in range(0x4E00, 0x4F00))]
-    with pytest.raises(ConfigError, match=r"`method.vocabulary` is 256, but the texts use \d+ characters, which need"):
+    with pytest.raises(
+        ConfigError, match=r"`method.vocabulary` is 256, but the texts contain \d+ different characters, which need"
+    ):
         train_tokenizer(texts, size=256, max_tokens=32)
 
 
@@ -239,11 +241,20 @@ def test_an_estimate_leaves_weights_and_random_numbers_alone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": {"width": 30, "heads": 4}}, r"`width: 30` is no multiple of `heads: 4`"),
-        ({"sides": "query"}, r"`sides: query` keeps documents on the base model"),
-        ({"proof": {"strength": 0.5}}, r"`proof.strength: 0.5` lies between base and tuned model"),
-        ({"proof": {"strength": "auto"}}, r"`proof.strength: auto` lies between base and tuned model"),
-        ({"model": {"dimensions": 512}}, r"`model.dimensions: 512` is more than `method.width: 256`"),
+        ({"method": {"width": 30, "heads": 4}}, r"`width: 30` must be a multiple of `heads: 4`"),
+        (
+            {"sides": "query"},
+            r"`sides: query` encodes documents with the base model, which `method: scratch` does not have",
+        ),
+        (
+            {"proof": {"strength": 0.5}},
+            r"`proof.strength: 0.5` interpolates between the weights of the base and the tuned model",
+        ),
+        (
+            {"proof": {"strength": "auto"}},
+            r"`proof.strength: auto` interpolates between the weights of the base and the tuned model",
+        ),
+        ({"model": {"dimensions": 512}}, r"`model.dimensions: 512` exceeds `method.width: 256`"),
         ({"method": {"mlm": {"mask": 1.0}}}, r"mlm.mask: input should be less than 1"),
         ({"method": {"vocabulary": 10}}, r"vocabulary: input should be greater than or equal to 256"),
     ],
@@ -362,14 +373,14 @@ def test_a_run_whose_settings_or_data_changed_does_not_go_on(config, pairs: Path
             run_finetune(config, Workspace(tmp_path / "b"))
     mlm = config.method.mlm.model_copy(update={"learning_rate": 1e-4})
     other = config.model_copy(update={"method": config.method.model_copy(update={"mlm": mlm})})
-    with pytest.raises(ModelError, match="the settings of `method` changed since it was started"):
+    with pytest.raises(ModelError, match="the settings of `method` changed since the run was started"):
         run_finetune(other, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     with monkeypatch.context() as patch:  # as another version of the library might
         patch.setattr(
             pretraining, "train_tokenizer", lambda texts, size, **rest: train_tokenizer(texts, size=140, **rest)
         )
-        with pytest.raises(ModelError, match="cannot go on: the vocabulary changed since"):
+        with pytest.raises(ModelError, match="cannot resume: the vocabulary changed since the run was started"):
             run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))
     pairs.write_text(pairs.read_text().replace("ad 1 ", "advert 1 "))
-    with pytest.raises(ModelError, match="the training data changed since"):
+    with pytest.raises(ModelError, match="the training data changed since the run was started"):
         run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b"))

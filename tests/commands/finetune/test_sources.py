@@ -288,7 +288,7 @@ def test_a_resumed_run_with_another_teacher_is_refused(tiny_model, task, tmp_pat
     model = load_model(folder)
     model[-1].linear.weight.data *= 2
     model.save_pretrained(str(folder), create_model_card=False)
-    with pytest.raises(ModelError, match="the models that mine and teach changed"):
+    with pytest.raises(ModelError, match="the mining and teacher models changed"):
         run_finetune(config, Workspace(tmp_path / "r"), resume=run.name)
 
 

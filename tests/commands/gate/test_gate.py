@@ -86,7 +86,7 @@ def test_other_data_is_refused(runs: Path, task: Path):
     old = eval_run(runs, {"old": values(0)}, task)
     (task / "corpus.jsonl").write_text('{"_id": "d1", "text": "swapped"}\n', encoding="utf-8")
     eval_run(runs, {"new": values(0)}, task)
-    with pytest.raises(DataError, match="'task/test' is not the same data in both runs"):
+    with pytest.raises(DataError, match="the data of 'task/test' differs between the runs"):
         gate(runs, baseline={"eval": old.name})
 
 
@@ -96,7 +96,9 @@ def test_edited_files_are_refused(runs: Path, task: Path):
         file = folder / name
         before = file.read_bytes()
         file.write_bytes(before + b" ")
-        with pytest.raises(DataError, match=f"{name}' is not what the run wrote: its SHA-256 differs"):
+        with pytest.raises(
+            DataError, match=f"{name}' was modified after the run: its SHA-256 differs from the manifest"
+        ):
             gate(runs)
         file.write_bytes(before)
     assert gate(runs).status == "fail"
@@ -111,7 +113,7 @@ def stopped_run(runs: Path, command: str) -> str:
 
 def test_a_run_that_did_not_end_well_is_refused(runs: Path, task: Path):
     eval_run(runs, {"old": values(0), "new": values(0)}, task)
-    with pytest.raises(DataError, match="ended with status 'interrupted'"):
+    with pytest.raises(DataError, match="has status 'interrupted', so its results are incomplete"):
         gate(runs, candidate={"eval": stopped_run(runs, "eval").partition("/")[2]})
 
 
@@ -119,7 +121,7 @@ def test_latest_is_refused_where_a_newer_run_did_not_end_well(runs: Path, task: 
     folder = eval_run(runs, {"old": values(0), "new": values(0)}, task)
     stopped = stopped_run(runs, "eval")
     with pytest.raises(
-        DataError, match=f"`candidate.eval: latest` is 'eval/{folder.name}' .*, but '{stopped}'"
+        DataError, match=f"`candidate.eval: latest` resolves to 'eval/{folder.name}' .*, but '{stopped}'"
     ) as caught:
         gate(runs)
     assert "hrembed runs prune --command eval" in caught.value.hint
@@ -128,7 +130,7 @@ def test_latest_is_refused_where_a_newer_run_did_not_end_well(runs: Path, task: 
     assert stopped in allowed.tables["Models"][0]["later runs that did not end well"]
     named = gate(runs, candidate={"eval": folder.name})
     assert (named.status, named.metrics.candidate.overtaken_by) == ("pass", ())
-    with pytest.raises(DataError, match=r"`baseline\.eval: eval/latest` is"):
+    with pytest.raises(DataError, match=r"`baseline\.eval: eval/latest` resolves to"):
         gate(runs, candidate={"eval": folder.name}, baseline={"eval": "eval/latest", "model": "path:old"})
     assert main(["runs", "prune", "--runs-dir", str(runs), "--command", "eval", "--yes"]) == 0
     assert gate(runs).metrics.candidate.run == f"eval/{folder.name}"
@@ -139,7 +141,7 @@ def test_latest_is_refused_where_the_manifest_of_a_newer_run_is_damaged(runs: Pa
     eval_run(runs, {"old": values(0), "new": values(0)}, task)
     newer = eval_run(runs, {"old": values(0), "new": values(-0.3)}, task)
     (newer / "manifest.json").write_text('{"status": "o', encoding="utf-8")
-    with pytest.raises(DataError, match=f"but 'eval/{newer.name}' .*, damaged\\) was started after it"):
+    with pytest.raises(DataError, match=f"but 'eval/{newer.name}' .*, damaged\\) was started later"):
         gate(runs)
 
 
@@ -148,7 +150,9 @@ def test_the_latest_audit_is_refused_where_a_newer_one_did_not_end_well(runs: Pa
     audit = audit_run(runs, "new")
     stopped = stopped_run(runs, "bias-audit")
     asked = {"candidate": {"audit": "latest"}, "fairness": {"verdict": "pass"}}
-    with pytest.raises(DataError, match=f"`candidate.audit: latest` is 'bias-audit/{audit.name}' .*, but '{stopped}'"):
+    with pytest.raises(
+        DataError, match=f"`candidate.audit: latest` resolves to 'bias-audit/{audit.name}' .*, but '{stopped}'"
+    ):
         gate(runs, **asked)
     assert gate(runs, **asked, stale="allow").metrics.candidate.audit == f"bias-audit/{audit.name}"
     assert gate(runs, candidate={"audit": "latest"}).status == "pass"  # nothing is required of the audit
@@ -188,9 +192,11 @@ def test_waivers_hold_until_their_day(runs: Path, task: Path):
     assert result.metrics.checks[0].status == "waived"
     assert result.metrics.checks[0].outcome == "fail"
     assert result.tables["Gate"][0]["waiver"] == "Ada until 2026-06-01: until Monday"
-    with pytest.raises(ConfigError, match="waiver of Ada for 'quality task/test ndcg@10 loss' expired on 2026-05-31"):
+    with pytest.raises(ConfigError, match="waiver by Ada for 'quality task/test ndcg@10 loss' expired on 2026-05-31"):
         gate(runs, waivers=[waiver(expires="2026-05-31")])
-    with pytest.raises(ConfigError, match=r"names no check: 'quality .* los' \(did you mean 'quality .* loss'\?\)"):
+    with pytest.raises(
+        ConfigError, match=r"refers to an unknown check: 'quality .* los' \(did you mean 'quality .* loss'\?\)"
+    ):
         gate(runs, waivers=[waiver(check="quality task/test ndcg@10 los")])
 
 
@@ -213,23 +219,23 @@ def test_fairness_is_judged_on_the_same_stimuli(runs: Path, task: Path):
     asked = gate(runs, **sides, fairness={"verdict": "pass"}).metrics.checks
     assert asked[-1].outcome == "inconclusive"
     other = audit_run(runs, "old", stimuli="s2")
-    with pytest.raises(DataError, match="the audits used other stimuli: s1 in"):
+    with pytest.raises(DataError, match="the audits used different stimuli: s1 in"):
         gate(runs, candidate={"audit": after.name}, baseline={"audit": other.name}, fairness={"gap_growth": 0.1})
-    with pytest.raises(DataError, match="is of another model than 'path:new'"):
+    with pytest.raises(DataError, match="' was run on a different model than 'path:new' in '"):
         gate(runs, candidate={"audit": before.name}, fairness={"verdict": "pass"})
-    with pytest.raises(ConfigError, match=r"needs `candidate\.audit`"):
+    with pytest.raises(ConfigError, match=r"requires `candidate\.audit`"):
         gate(runs, fairness={"verdict": "pass"})
 
 
 def test_a_rule_that_fits_nothing_is_a_mistake(runs: Path, task: Path):
     eval_run(runs, {"old": values(0), "new": values(0)}, task)
-    with pytest.raises(ConfigError, match=r"no task of run 'eval/.*' fits 'tsk/test'"):
+    with pytest.raises(ConfigError, match=r"no task in run 'eval/.*' matches 'tsk/test'"):
         gate(runs, quality=[{"task": "tsk/test"}])
     with pytest.raises(ConfigError, match="has no metric 'map'"):
         gate(runs, quality=[{"metric": "map"}])
     with pytest.raises(ConfigError, match=r"has no model 'path:nwe' \(did you mean 'path:new'\?\)"):
         gate(runs, candidate={"model": "path:nwe"})
-    with pytest.raises(ConfigError, match="candidate and baseline at once"):
+    with pytest.raises(ConfigError, match="is both candidate and baseline"):
         gate(runs, candidate={"model": "path:old"})
 
 
@@ -249,7 +255,7 @@ def test_size_and_latency_are_measured_on_the_models(tiny_model: Path, task: Pat
     written = json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))["checks"][-1]
     assert (written["name"], written["found"], written["shown"]) == ("latency query p95", None, "")
     assert result.tables["Gate"][-1]["found"].split()[1] == "ms"
-    with pytest.raises(ConfigError, match="'tfidf' gives no vectors"):
+    with pytest.raises(ConfigError, match="'tfidf' has no embeddings, so"):
         gate(runs, **rules, **limits, candidate={"model": "tfidf"})
 
 
@@ -257,7 +263,7 @@ def test_the_command_ends_with_the_code_of_the_verdict(runs: Path, task: Path, c
     folder = eval_run(runs, {"old": values(0), "new": values(-0.08)}, task)
     command = ["gate", "--runs-dir", str(runs)]
     assert main(command) == 5
-    assert "the gate is closed by quality task/test ndcg@10 loss" in capsys.readouterr().err
+    assert "the gate failed: quality task/test ndcg@10 loss" in capsys.readouterr().err
     assert main([*command, "--set", "candidate.model=path:old", "--set", "baseline.model=path:new"]) == 0
     heads = [file.read_text(encoding="utf-8").splitlines()[0] for file in (runs / "gate").glob("*/summary.md")]
     assert sorted(heads) == ["## Gate: fail", "## Gate: pass"]

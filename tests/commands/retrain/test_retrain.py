@@ -77,7 +77,7 @@ def test_a_share_of_the_gain_is_told():
     assert (bridge.survived, bridge.no_gain) == (pytest.approx(0.7), "")
     assert bridge_sentence(bridge) == (
         "On old vectors of task/test: ndcg@10 0.570 through the best map; old model 0.500, re-encoded 0.600: "
-        "70% of the gain survives."
+        "70% of the gain is preserved."
     )
 
 
@@ -88,21 +88,21 @@ def test_a_share_of_the_gain_is_told():
         ((0.1, 0.0, 0.2), "the interval of the gain, [+0.000, +0.200], includes 0"),
         ((-0.02, -0.1, 0.06), "the interval of the gain, [-0.100, +0.060], includes 0"),
         ((-0.1, -0.2, -0.01), "re-encoding scores lower than the old model"),
-        ((0.1, np.nan, np.nan), "the gain of re-encoding has no interval"),
+        ((0.1, np.nan, np.nan), "the gain from re-encoding has no interval"),
     ],
 )
 def test_without_a_gain_there_is_no_share_of_it(gain, why):
     bridge = bridged(gain, through=-0.03)
     assert bridge.survived is None
     assert "%" not in bridge_sentence(bridge)
-    assert bridge_sentence(bridge).endswith(f": {why}, so there is no gain to keep.")
+    assert bridge_sentence(bridge).endswith(f": {why}, so there is no gain to preserve.")
     assert bridge.no_gain == why
 
 
 def test_a_map_that_loses_keeps_nothing_of_a_gain():
     bridge = bridged((0.1, 0.04, 0.16), through=-0.03)
     assert bridge.survived == pytest.approx(-0.3)
-    assert bridge_sentence(bridge).endswith(": nothing of the gain survives.")
+    assert bridge_sentence(bridge).endswith(": none of the gain is preserved.")
 
 
 def test_a_model_is_retrained_gated_registered_and_bridged(tiny_model: Path, pairs: Path, task: Path, tmp_path: Path):
@@ -164,7 +164,7 @@ def test_only_an_accepted_model_is_in_use_and_else_the_base(tiny_model: Path, pa
     assert (
         _last(config.model_copy(update={"last": second}), runs).section.ref == f"run:{second}"
     )  # who names it means it
-    with pytest.raises(ModelError, match="this model was rejected"):
+    with pytest.raises(ModelError, match="which is marked as rejected in the registry"):
         _last(config.model_copy(update={"last": "latest"}), runs)
     decide(runs, first, "reject", by="Ada", why="complaints")
     assert _last(config, runs).run.name == f"path:{tiny_model}"
@@ -179,7 +179,7 @@ def test_the_first_retraining_starts_from_the_base_and_one_of_yesterday_supersed
     result = run_retrain(config, Workspace(runs))
     record = result.metrics
     assert (result.status, record.drift, record.last) == ("accepted", None, f"path:{tiny_model}")
-    assert record.retraining.why == "no model is accepted, so training starts from the base"
+    assert record.retraining.why == "no model has been accepted, so training starts from the base"
     assert "Drift" not in result.tables
     assert json.loads((Path(result.run) / "config.yaml").read_text(encoding="utf-8"))["last"] == "base"
     (entry,) = read_registry(runs).models

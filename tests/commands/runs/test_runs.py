@@ -51,12 +51,12 @@ def test_runs_are_found_by_every_name(runs: Path):
     start = 1 + max(n for n in range(30) if first.path.name[:n] == second.path.name[:n])
     assert find_run(runs, f"eval/{second.path.name[:start]}").path == second.path
     assert find_run(runs, first.path.name[:start], "eval").path == first.path
-    with pytest.raises(DataError, match=r"several runs begin with '20'") as several:
+    with pytest.raises(DataError, match=r"several runs start with '20'") as several:
         find_run(runs, "20", "eval")
-    assert several.value.hint == f"write {first.name} or {second.name}"
-    with pytest.raises(DataError, match=r"there is no eval run 'x' in .*; the newest is 'eval/"):
+    assert several.value.hint == f"use {first.name} or {second.name}"
+    with pytest.raises(DataError, match=r"no eval run 'x' found in .*; the newest is 'eval/"):
         find_run(runs, "x", "eval")
-    with pytest.raises(DataError, match="is of `bias-audit`, where one of `eval` is needed"):
+    with pytest.raises(DataError, match="belongs to `bias-audit`, but `eval` is required"):
         find_run(runs, str(past_runs(runs, "bias-audit")[0].path), "eval")
 
 
@@ -67,7 +67,7 @@ def test_the_list_tells_status_and_verdict(runs: Path):
     edited = past_runs(runs, "bias-audit")[0].path / "metrics.json"
     edited.write_text('{"verdict": "pass"}', encoding="utf-8")
     assert list_runs(runs, "bias-audit").tables["Runs"][0]["verdict"] == "edited"
-    with pytest.raises(DataError, match="is not what the run wrote"):
+    with pytest.raises(DataError, match="was modified after the run: its SHA-256 differs from the manifest"):
         show_run(runs, "bias-audit/latest")
 
 
@@ -141,7 +141,7 @@ def test_an_edited_run_has_no_page_and_the_index_says_so(runs: Path):
     index = (runs / "reports" / "index.html").read_text(encoding="utf-8")
     assert "Not written" in index
     assert f"eval--{edited.path.name}.html" not in index
-    with pytest.raises(DataError, match="is not what the run wrote"):
+    with pytest.raises(DataError, match="was modified after the run: its SHA-256 differs from the manifest"):
         report_runs(runs, [edited.name])
 
 
@@ -183,26 +183,26 @@ def test_a_person_decides_and_the_list_and_the_run_say_so(runs: Path, capsys):
     ]  # fmt: skip
     capsys.readouterr()
     assert main(["runs", "reject", first, *at]) == 0
-    assert "No model is in use now; `hrembed retrain` starts from the base." in " ".join(
-        capsys.readouterr().out.split()
-    )
+    assert "No model is in use; `hrembed retrain` starts from the base" in " ".join(capsys.readouterr().out.split())
     assert main(["runs", "reject", first, "--by", "Ada", "--runs-dir", str(runs)]) == 2
 
 
 def test_a_decision_names_its_run_and_a_whole_model(runs: Path):
     model = trained(runs)
-    with pytest.raises(ConfigError, match=r"a decision names its run by id: 'latest' is 'finetune/") as caught:
+    with pytest.raises(
+        ConfigError, match=r"a decision requires a run id: 'latest' currently means 'finetune/"
+    ) as caught:
         decide_on_run(runs, "accept", "latest", by="Ada", why="x")
     assert f"hrembed runs accept {model} --by NAME --why TEXT" in caught.value.hint
-    with pytest.raises(ConfigError, match="`--why` is blank"):
+    with pytest.raises(ConfigError, match="`--why` is empty"):
         decide_on_run(runs, "accept", model, by="Ada", why=" ")
-    with pytest.raises(DataError, match="is of `bias-audit`, where one of `finetune` is needed"):
+    with pytest.raises(DataError, match="belongs to `bias-audit`, but `finetune` is required"):
         decide_on_run(runs, "reject", str(past_runs(runs, "bias-audit")[0].path), by="Ada", why="x")
     failed = past_runs(runs, "finetune")[0].path.name
-    with pytest.raises(ModelError, match="ended with status 'failed'"):
+    with pytest.raises(ModelError, match="has status 'failed' and no final model"):
         decide_on_run(runs, "accept", failed, by="Ada", why="x")
     (runs / "finetune" / model / "model" / "config.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(ModelError, match="is not what the run wrote"):
+    with pytest.raises(ModelError, match="was modified after the run: its SHA-256 differs from the manifest"):
         decide_on_run(runs, "accept", model, by="Ada", why="x")
     assert decide_on_run(runs, "reject", model, by="Ada", why="edited").status == "rejected"
 
@@ -215,9 +215,11 @@ def test_pruning_lists_first_and_removes_only_what_did_not_end_well(runs: Path, 
     damaged = runs / "eval" / "20200101T000000Z-00000000"
     write_text(damaged / "manifest.json", "{")
     assert main(["runs", "prune", "--runs-dir", str(runs)]) == 0
-    assert "Nothing was removed yet; add --yes" in capsys.readouterr().out
+    assert "Nothing has been removed yet; add --yes to remove these runs" in capsys.readouterr().out
     outcomes = {row.run: row.outcome for row in prune_runs(runs, None, remove=False).metrics.runs}
-    assert outcomes.pop(f"eval/{running.name}").startswith("kept: changed less than 60 minutes ago")
+    assert outcomes.pop(f"eval/{running.name}").startswith(
+        "kept: modified less than 60 minutes ago, so it may still be running"
+    )
     assert outcomes == {f"finetune/{failed.name}": "would be removed", f"eval/{damaged.name}": "would be removed"}
     assert failed.is_dir()
     prune_runs(runs, "eval", remove=True)
@@ -232,7 +234,7 @@ def test_pruning_keeps_what_the_registry_names(runs: Path):
 
     (row,) = prune_runs(runs, "finetune", remove=True).metrics.runs
 
-    assert row.outcome == "kept: the registry names it"
+    assert row.outcome == "kept: listed in the registry"
     assert failed.is_dir()
 
 
@@ -257,7 +259,7 @@ def test_a_damaged_manifest_is_a_row_and_hides_no_other_run(runs: Path):
     )  # fmt: skip
     assert len(rows) == 5
     assert len(report_runs(runs, []).metrics.pages) == 5
-    with pytest.raises(DataError, match=r"manifest\.json' cannot be read"):
+    with pytest.raises(DataError, match=r"manifest.json"):
         show_run(runs, damaged.name)
 
 
@@ -268,6 +270,6 @@ def test_whoever_looks_at_the_latest_run_is_told_of_a_newer_one_that_failed(runs
     for words in (["show", "eval/latest"], ["diff", first, "eval/latest"], ["report", "eval/latest"]):
         assert main(["runs", *words, "--runs-dir", str(runs)]) == 0
         said = " ".join(capsys.readouterr().err.split())
-        assert f"but 'eval/{failed.path.name}' ({failed.manifest.started}, failed) was started after it" in said
-    with pytest.warns(UserWarning, match=f"'eval/latest' is .*, but 'eval/{failed.path.name}'"):
+        assert f"but 'eval/{failed.path.name}' ({failed.manifest.started}, failed) was started later" in said
+    with pytest.warns(UserWarning, match=f"'eval/latest' resolves to .*, but 'eval/{failed.path.name}'"):
         hrembed.load_run("eval/latest", runs_dir=runs)

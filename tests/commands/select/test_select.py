@@ -70,7 +70,7 @@ def test_a_model_of_the_registry_is_marked_by_what_it_was_adapted_from(tmp_path:
     seen = {row.model: row.trained_on_these_tasks for row in record.leaderboard}
     assert seen[ADAPTED] == ("FiQA2018", "TRECCOVID")
     silent = select(tmp_path, file, (own("own/m0", trained_on=None),), scores={"undisclosed": "drop"})
-    assert silent.ranking.left_out["own/m0"] == "does not say what it was trained on"
+    assert silent.ranking.left_out["own/m0"] == "does not state its training data"
 
 
 def test_a_model_with_missing_tasks_is_named_or_gets_the_lowest_score(tmp_path: Path):
@@ -94,7 +94,10 @@ def test_an_outlier_is_flagged_and_what_hangs_on_it_is_said(tmp_path: Path):
     record = select(tmp_path, file, (own("own/wrong"),), shortlist=11)
     flagged = {row.model: row.suspicious for row in record.leaderboard if row.suspicious}
     assert flagged == {"own/wrong": ("SCIDOCS",)}
-    assert any(text.startswith("own/wrong: its score on SCIDOCS fits neither") for text in record.notices)
+    assert any(
+        text.startswith("own/wrong: its score on SCIDOCS is an outlier for both the model and the task; check it")
+        for text in record.notices
+    )
     dropped = select(tmp_path, file, (own("own/wrong"),), scores={"outliers": "drop"})
     assert dropped.ranking.left_out == {"own/wrong": "no score on 1 of 5 tasks"}
 
@@ -130,11 +133,11 @@ def test_unknown_models_and_repeated_rows_are_said_once(tmp_path: Path):
     extra = [f"BAAI/bge-smal-en-v1.5,r1,{task},test,default,0.5,2.0.0" for task in TASKS]
     file = planted(tmp_path, MEANS, *extra, extra[0])
     notices = select(tmp_path, file).notices
-    assert [text for text in notices if "registry" in text] == [
-        "Models of the scores that are not in mteb's registry and have no facts: 1, for example "
-        "'BAAI/bge-smal-en-v1.5' (did you mean 'BAAI/bge-small-en-v1.5'?); describe yours under `facts`."
+    assert [text for text in notices if "metadata" in text] == [
+        "Models in the scores without metadata in mteb: 1, for example "
+        "'BAAI/bge-smal-en-v1.5' (did you mean 'BAAI/bge-small-en-v1.5'?); describe them under `facts`."
     ]
-    assert "Rows that stand more than once with the same score, and count once: 1." in notices
+    assert "Duplicate rows with the same score, which count once: 1." in notices
 
 
 def test_weights_by_hand_by_type_and_like_mine(tmp_path: Path, task: Path):
@@ -153,7 +156,7 @@ def test_weights_by_hand_by_type_and_like_mine(tmp_path: Path, task: Path):
     assert set(found.ranking.sensitivity.first_by_scheme) == {
         "equal", "by-type", "like-mine", "Retrieval only", "STS only",
     }  # fmt: skip
-    with pytest.raises(DataError, match=r"`weights\.tasks` names 'SciDocs', which does not count"):
+    with pytest.raises(DataError, match=r"`weights.tasks`: 'SciDocs' is not a ranked task; available"):
         select(tmp_path, file, weights=WeightsSection(tasks={"SciDocs": 2}))
 
 
@@ -202,7 +205,7 @@ def test_the_latest_evaluation_is_the_newest_that_ended_well(tmp_path: Path, eva
     metrics["scores"]["task/test"]["bm25"]["ndcg@10"]["value"] = 0.01
     (newer / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     assert as_json(of_runs(tmp_path / "runs", "latest")) == as_json(before)
-    with pytest.raises(DataError, match=f"ended with status '{status}', so its numbers are not complete"):
+    with pytest.raises(DataError, match=f"has status '{status}', so its results are incomplete"):
         of_runs(tmp_path / "runs", newer.name)
 
 
@@ -210,18 +213,20 @@ def test_an_edited_evaluation_is_refused(tmp_path: Path, evaluated: Path):
     file = evaluated / "metrics.json"
     file.write_text(file.read_text(encoding="utf-8").replace("1.0", "0.5"), encoding="utf-8")
     for reference in ("latest", evaluated.name, str(evaluated)):
-        with pytest.raises(DataError, match=r"metrics\.json' is not what the run wrote: its SHA-256 differs"):
+        with pytest.raises(
+            DataError, match=r"metrics.json' was modified after the run: its SHA-256 differs from the manifest"
+        ):
             of_runs(tmp_path / "runs", reference)
 
 
 def test_a_folder_that_is_no_evaluation_is_refused(tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(DataError, match=f"there is no run in '{tmp_path / 'elsewhere'}'"):
+    with pytest.raises(DataError, match=f"'{tmp_path / 'elsewhere'}' is not a run folder"):
         of_runs(tmp_path / "runs", str(tmp_path / "elsewhere"))
-    with pytest.raises(DataError, match="there is no finished eval run in"):
+    with pytest.raises(DataError, match="no finished eval run found in"):
         of_runs(tmp_path / "runs", "latest")
     select(tmp_path, planted(tmp_path, MEANS))
-    with pytest.raises(DataError, match="is of `select`, where one of `eval` is needed"):
+    with pytest.raises(DataError, match="belongs to `select`, but `eval` is required"):
         of_runs(tmp_path / "runs", "select/latest")
 
 
@@ -262,14 +267,16 @@ def test_the_pick_is_a_model_for_the_other_commands(tmp_path: Path, task: Path):
     pick.write_text("ref: minilm\nmax_tokens: 128\n", encoding="utf-8")
     tuned = load_config(configs / "finetune.yaml", FinetuneConfig, [f"model={pick}"])
     assert tuned.model == ModelSection(ref="minilm", max_tokens=128)
-    with pytest.raises(ConfigError, match=r"'none\.yaml' cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"'none.yaml' cannot be read: No such file"):
         load_config(configs / "finetune.yaml", FinetuneConfig, ["model=none.yaml"])
 
 
 def test_without_a_probe_the_first_of_the_leaderboard_is_picked(tmp_path: Path):
     record = select(tmp_path, planted(tmp_path, {**MEANS, MINI: 0.7}), constraints=ANY)
     assert record.pick.section["ref"].startswith(f"hf:{MINI}@")
-    assert "Nothing was measured on your texts" in " ".join(record.pick.reasons)
+    assert "Nothing was measured on your data: leaderboard scores say little about hiring" in " ".join(
+        record.pick.reasons
+    )
 
 
 class _Published(http.server.BaseHTTPRequestHandler):
@@ -315,7 +322,10 @@ def test_public_scores_are_fetched_once_and_read_without_a_network_afterwards(tm
     )
     assert order(run_select(config, Workspace(tmp_path / "runs")).metrics)[0] == "own/m0"
     before = table.read_bytes()
-    with pytest.raises(DataError, match="the public results cannot be fetched: ") as caught:
+    with pytest.raises(DataError, match="cannot download the public results") as caught:
         select_refresh.refresh(Silent(), published=f"{address}/file.gz")
-    assert "without a network give a file as `scores.path`" in caught.value.hint
+    assert (
+        "check the network connection and run `hrembed select --refresh` again, which resumes the download"
+        in caught.value.hint
+    )
     assert table.read_bytes() == before
