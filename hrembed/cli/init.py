@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hrembed.commands.init.project import Plan
     from hrembed.commands.init.run import Change
     from hrembed.data.ats_columns import AtsTable
+    from hrembed.records.ats import Stage
 
 _HELP = """Begin a project: settings, what comes next, CI.
 
@@ -143,6 +144,8 @@ def _export(
     files: Mapping[AtsTable, Path | None], columns: Mapping[AtsTable, Mapping[str, str]], *, asks: bool
 ) -> Export | None:
     """Look at the files that were named; None where none was."""
+    from dataclasses import replace
+
     from hrembed.commands.init.export import look_at_export, look_at_table
 
     named = {name: user_path(str(file)) for name, file in files.items() if file is not None}
@@ -158,8 +161,12 @@ def _export(
     if asks:
         tables = [_ask_columns(table) for table in tables]
     export = look_at_export(tables)
-    if export.unknown:
-        print(f"Not known how far such an application came (see `stages` in hrembed.yaml): {', '.join(export.unknown)}")
+    if not export.stages:
+        return export
+    print(f"Not known how far such an application came: {', '.join(export.stages)}")
+    if asks:
+        return replace(export, stages={status: _ask_stage(status) for status in export.stages})
+    print("They count as pending, which means not judged, until `stages` in hrembed.yaml says more.")
     return export
 
 
@@ -193,6 +200,16 @@ def _ask_column(table: ExportTable, ours: str, default: str) -> str:
         if not given or given in table.header:
             return given
         print(f"columns of the file: {', '.join(table.header)}")
+
+
+def _ask_stage(status: str) -> Stage:
+    from hrembed.data.stages import STAGES
+
+    while True:
+        given = typer.prompt(f"'{status}' ({', '.join(STAGES)})", default="pending")
+        for stage in STAGES:
+            if stage == given:
+                return stage
 
 
 def _write(folder: Path, found: Sequence[Change], *, force: bool, asks: bool) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.data.ats_columns import AtsTable
+    from hrembed.records.ats import Stage
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Export:
 
     Attributes:
         tables: In this order.
-        unknown: Statuses of which nothing says how far such an application came.
+        stages: Status of which nothing says how far such an application came -> what the settings say of it.
     """
 
     tables: Sequence[ExportTable]
-    unknown: Sequence[str] = field(default=())
+    stages: Mapping[str, Stage] = field(default_factory=dict)
 
     @property
     def attributes(self) -> list[str]:
@@ -96,6 +97,8 @@ def look_at_table(name: AtsTable, file: Path, given: Mapping[str, str] = {}) -> 
 def look_at_export(tables: Sequence[ExportTable]) -> Export:
     """Read the statuses of the applications.
 
+    Unknown ones count as pending, which is not judged, until the user says more.
+
     Raises:
         DataError: A column that is needed was not recognised.
     """
@@ -110,7 +113,7 @@ def look_at_export(tables: Sequence[ExportTable]) -> Export:
     column = applications.columns["status"]
     said = (row.values.get(column) for row in read_rows(applications.file, ()) if isinstance(row, Row))
     statuses = dict.fromkeys(str(status).strip() for status in said if status is not None)
-    return Export(tables, [status for status in statuses if status and stage_of(status) is None])
+    return Export(tables, {status: "pending" for status in statuses if status and stage_of(status) is None})
 
 
 def path_in(folder: Path, file: Path) -> str:

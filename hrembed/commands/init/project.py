@@ -115,7 +115,7 @@ def project_files(folder: Path, plan: Plan) -> dict[str, str]:
                 }
                 for table in tables
             ],
-            stages=[] if plan.export is None else plan.export.unknown,
+            stages={} if plan.export is None else plan.export.stages,
             attributes=_attributes(plan),
             model=_scalar(plan.model),
         ),

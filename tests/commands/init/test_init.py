@@ -83,12 +83,20 @@ def test_what_is_not_recognised_is_asked_for_by_name(export: list[str], capsys):
         assert said in " ".join(capsys.readouterr().err.split())
 
 
-def test_an_unknown_status_stands_in_the_settings(export: list[str], capsys):
+def test_an_unknown_status_stands_in_the_settings(export: list[str], monkeypatch: pytest.MonkeyPatch, capsys):
     text = Path("applications.csv").read_text(encoding="utf-8")
     Path("applications.csv").write_text(text.replace("Hired", "Zum Mond geflogen"), encoding="utf-8")
     assert main(["init", *export]) == 0
     assert "Zum Mond geflogen" in capsys.readouterr().out
     assert settings("data-import-ats").stages == {"Zum Mond geflogen": "pending"}
+    person = Person(monkeypatch, True, True, True, "flown", "hired", True, *[False] * 9)
+    assert main(["init", *export]) == 0
+    assert (
+        person.asked[3]
+        == person.asked[4]
+        == ("'Zum Mond geflogen' (hired, offer, interview, shortlisted, rejected, withdrawn, pending)")
+    )
+    assert settings("data-import-ats").stages == {"Zum Mond geflogen": "hired"}
 
 
 def test_without_a_terminal_it_says_which_options_are_needed(tmp_path: Path, monkeypatch, capsys):
