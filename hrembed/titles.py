@@ -22,7 +22,8 @@ _KEPT_WORDS = 100_000
 # What follows the heads: `Directors of Photography`, `Cooks (nights)`, `Engineers II`, `Guards - Museum`.
 _TAIL = re.compile(
     r"\s(?:at|by|de|except|for|from|in|including|of|on|to|under|with|within|without)\s"
-    r"|,?\s*(?:[(\[{|;:!?]|\.\s)"
+    r"|,?\s*[(\[{|;:!?]"
+    r"|\.(?-i:(?<!\b[A-Za-z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.))\s"  # not behind initials, `Sr.` and `Env.`
     r"|\s[-\u2010-\u2015]\s"
     r"|,?\s(?:(?:level|grade|band|class|tier|step)\s(?:\d|[ivx]+\b|[a-e]\b)|(?:[ivx]{1,4}|\d+)(?=\s*(?:$|[,(\[|-])))"
     r"|,\s*(?:all other|except|including|not|other than)\b",
