@@ -94,6 +94,7 @@ def open_encoder(
         raise ConfigError(
             f"`{section.ref}` contains rankings, not a model", hint="it can be used only with `hrembed eval`"
         )
+    _name_unused(section, ref, workspace.progress)
     if ref.is_lexical:
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
@@ -113,6 +114,27 @@ def open_encoder(
         use=opened.use,
         scoring=scoring,
     )
+
+
+# What is set for weights that torch or OpenVINO reads here.
+_OF_WEIGHTS = {"dtype", "backend", "precision", "attention", "compile", "max_tokens", "pooling", "trust_remote_code"}
+_OF_TEXTS = {"query_prompt", "document_prompt", "batch_size"}
+
+
+def _name_unused(section: ModelSection, ref: ModelRef, progress: Progress) -> None:
+    """Say which settings of a model are not used, since they belong to models of another kind."""
+    usual = type(section)()
+    if ref.is_lexical:
+        unused = {*type(section).model_fields} - {"ref"}
+    elif ref.is_endpoint:
+        unused = _OF_WEIGHTS
+    elif ref.is_vector_table:
+        unused = {*_OF_WEIGHTS, *_OF_TEXTS, "endpoint"}
+    else:
+        unused = {"endpoint"}
+    given = [f"`{name}`" for name in sorted(unused) if getattr(section, name) != getattr(usual, name)]
+    if given:
+        progress.note(f"warning: '{section.ref}' does not use {', '.join(given)}, which other kinds of models have")
 
 
 def _scoring(section: ModelSection, choice: ScoringChoice | None) -> Scoring:
@@ -168,7 +190,9 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
         if section.pooling is not None:
             raise ModelError(f"static model '{section.ref}' always uses mean pooling", hint="remove `pooling`")
         if folder is None:
-            return _Opened(open_wordllama(), ModelUse(query_prompt="", document_prompt="", pooling="mean"))
+            prompts = Prompts(section.query_prompt, section.document_prompt)
+            use = ModelUse(query_prompt=prompts.query, document_prompt=prompts.document, pooling="mean")
+            return _Opened(open_wordllama(), use, prompts)
         use = describe_use(section, folder, workspace.progress).model_copy(update={"pooling": "mean"})
         return _Opened(open_model2vec(folder), use, Prompts(use.query_prompt or "", use.document_prompt or ""))
     check_whole(folder)

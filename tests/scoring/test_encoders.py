@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from hrembed.errors import ModelError
 from hrembed.models.dense import DenseEncoder
 from hrembed.models.lexical import Bm25
 from hrembed.models.transformer import TransformerBackend, load_model
+from hrembed.progress import Silent
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 
@@ -175,3 +176,29 @@ def test_vectors_that_are_not_numbers_are_refused(tiny_model: Path, tmp_path: Pa
     encoder = DenseEncoder(TransformerBackend(lambda: model, identity="x"), name="broken")
     with pytest.raises(ModelError, match="model 'broken' returned NaN or infinite values for 4 of 4 texts"):
         encoder.vectors(DOCUMENTS, "document")
+
+
+class Notes(Silent):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"ref": "bm25", "query_prompt": "find ", "max_tokens": 64}, "`max_tokens`, `query_prompt`"),
+        ({"ref": "tfidf", "trust_remote_code": True}, "`trust_remote_code`"),
+        ({"ref": "openai:some", "pooling": "cls", "endpoint": {"base_url": "http://localhost:1/v1"}}, "`pooling`"),
+        ({"ref": "bm25", "batch_size": 32}, ""),
+    ],
+)
+def test_settings_of_other_kinds_of_models_are_named(tmp_path: Path, settings: dict[str, Any], named: str):
+    progress = Notes()
+    open_encoder(ModelSection.model_validate(settings), Workspace(tmp_path, progress))
+    assert progress.notes == ([f"warning: '{settings['ref']}' does not use {named}, which other kinds of models have"]
+                              if named else [])  # fmt: skip
