@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +34,13 @@ def runs_folder(given: str | Path) -> Path:
 def can_ask() -> bool:
     """Whether somebody sits at a terminal and can answer a question."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def hanging(head: str, text: str) -> str:
+    """Write a text beside its head, in lines as wide as the terminal (at most 120 characters) and below each other."""
+    columns = min(shutil.get_terminal_size().columns, 120)
+    lines = textwrap.wrap(text, max(columns - len(head), 30), break_long_words=False, break_on_hyphens=False)
+    return head + f"\n{'':<{len(head)}}".join(lines)
 
 
 Config = Annotated[

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from typing import Annotated
 
 import typer
+
+from hrembed.cli.common import hanging
 
 _HELP = """List the configs that ship, or print one.
 
@@ -32,7 +32,5 @@ def _configs(name: Name = None) -> None:
         return
     found = starters()
     width = max(len(row.name) for row in found) + 2
-    columns = min(shutil.get_terminal_size().columns, 120)
     for row in found:
-        lines = textwrap.wrap(row.summary, max(columns - width, 30))
-        print(f"{row.name:<{width}}" + f"\n{'':<{width}}".join(lines))
+        print(hanging(f"{row.name:<{width}}", row.summary))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hrembed.cli.common import hanging
 from hrembed.errors import ConfigError
 from hrembed.files import user_path
 
@@ -103,7 +104,7 @@ def _ask_preset() -> Literal["table", "titles", "audit", "ci"]:
     from hrembed.commands.init.project import PRESETS
 
     for name, what in PRESETS.items():
-        print(f"{name:<8}{what}")
+        print(hanging(f"{name:<8}", what))
     while True:
         given = typer.prompt("Preset", default="table")
         for name in PRESETS:
@@ -163,19 +164,19 @@ def _export(
     export = look_at_export(tables)
     if not export.stages:
         return export
-    print(f"Not known how far such an application came: {', '.join(export.stages)}")
+    print(hanging("", f"Not known how far such an application came: {', '.join(export.stages)}"))
     if asks:
         return replace(export, stages={status: _ask_stage(status) for status in export.stages})
-    print("They count as pending, which means not judged, until `stages` in hrembed.yaml says more.")
+    print(hanging("", "They count as pending, which means not judged, until `stages` in hrembed.yaml says more."))
     return export
 
 
 def _show(table: ExportTable) -> None:
     print(f"{table.name}: {table.file}")
     for ours, theirs in table.columns.items():
-        print(f"  {ours:<16}{theirs}")
+        print(hanging(f"  {ours:<16}", theirs or "(left out)"))
     if table.unused:
-        print(f"  not used        {', '.join(table.unused)}")
+        print(hanging("  not used        ", ", ".join(table.unused)))
 
 
 def _ask_columns(table: ExportTable) -> ExportTable:
@@ -186,19 +187,25 @@ def _ask_columns(table: ExportTable) -> ExportTable:
 
     chosen = dict(table.columns)
     for ours in table.missing:
-        chosen[ours] = _ask_column(table, ours, "")
+        chosen[ours] = _ask_column(table, ours, _NONE)
     if typer.confirm(f"Are the columns of {table.name} right?", default=True):
         return replace(table, columns=chosen)
-    print("The name in the file; empty for none.")
-    asked = {ours: _ask_column(table, ours, chosen.get(ours, "")) for ours in KNOWN_AS[table.name]}
-    return replace(table, columns={ours: theirs for ours, theirs in asked.items() if theirs})
+    print(f"The name in the file, or {_NONE} for none.")
+    asked = {ours: _ask_column(table, ours, chosen.get(ours) or _NONE) for ours in KNOWN_AS[table.name]}
+    # A column that is recognised must be left out by name, or it is recognised again.
+    return replace(table, columns={ours: theirs for ours, theirs in asked.items() if theirs or ours in chosen})
 
 
-def _ask_column(table: ExportTable, ours: str, default: str) -> str:
+_NONE = "-"
+
+
+def _ask_column(table: ExportTable, ours: str, default: str) -> str | None:
     while True:
-        given: str = typer.prompt(f"{table.name}: column for `{ours}`", default=default, show_default=bool(default))
-        if not given or given in table.header:
+        given: str = typer.prompt(f"{table.name}: column for `{ours}`", default=default)
+        if given in table.header:
             return given
+        if given == _NONE:
+            return None
         print(f"columns of the file: {', '.join(table.header)}")
 
 

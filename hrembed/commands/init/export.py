@@ -30,13 +30,13 @@ class ExportTable:
         name: Which of the three.
         file: Where it lies.
         header: Its columns.
-        columns: Name here -> name in the file.
+        columns: Name here -> name in the file; None for one that is recognised and shall not be read.
     """
 
     name: AtsTable
     file: Path
     header: Sequence[str]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | None]
 
     @property
     def unused(self) -> list[str]:
@@ -46,9 +46,10 @@ class ExportTable:
     @property
     def missing(self) -> list[str]:
         """Names here that the import cannot do without; of the texts, one is enough."""
-        needed = [ours for ours in NEEDED[self.name] if ours not in self.columns]
+        read = {ours for ours, theirs in self.columns.items() if theirs is not None}
+        needed = [ours for ours in NEEDED[self.name] if ours not in read]
         texts = TEXT_COLUMNS[self.name]
-        return needed if not texts or any(ours in self.columns for ours in texts) else [*needed, texts[0]]
+        return needed if not texts or read.intersection(texts) else [*needed, texts[0]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Export:
     @property
     def attributes(self) -> list[str]:
         """Categories of people in the tables, for the legal tables of an audit."""
-        return [name for name in ATTRIBUTES if any(name in table.columns for table in self.tables)]
+        return [name for name in ATTRIBUTES if any(table.columns.get(name) for table in self.tables)]
 
 
 def look_at_table(name: AtsTable, file: Path, given: Mapping[str, str] = {}) -> ExportTable:
@@ -111,7 +112,7 @@ def look_at_export(tables: Sequence[ExportTable]) -> Export:
             )
     applications = next(table for table in tables if table.name == TABLES[-1])
     column = applications.columns["status"]
-    said = (row.values.get(column) for row in read_rows(applications.file, ()) if isinstance(row, Row))
+    said = (row.values.get(str(column)) for row in read_rows(applications.file, ()) if isinstance(row, Row))
     statuses = dict.fromkeys(str(status).strip() for status in said if status is not None)
     return Export(tables, {status: "pending" for status in statuses if status and stage_of(status) is None})
 

@@ -177,6 +177,30 @@ def test_at_a_terminal_it_asks(export: list[str], monkeypatch: pytest.MonkeyPatc
     assert Path("hrembed.yaml").read_text(encoding="utf-8") == "gate:\n"
 
 
+def test_a_recognised_column_is_left_out_where_a_person_says_so(export: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "prompt", lambda asked, default="", **_: "-" if "`sex`" in asked else default)
+    monkeypatch.setattr(typer, "confirm", lambda asked, **_: "candidates" not in asked)
+    assert main(["init", *export]) == 0
+    columns = settings("data-import-ats").candidates.columns
+    assert columns["sex"] is None
+    assert columns["text"] == "Resume"
+    assert "summary" not in columns
+    assert settings("bias-audit").decisions is None
+
+
+def test_at_80_columns_no_word_is_broken(export: list[str], monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    head, *rows = Path("jobs.csv").read_text(encoding="utf-8").splitlines()
+    more = ",".join(f"Further column {n}" for n in range(9))
+    wide = [f"{head},{more}", *(f"{row}{',x' * 9}" for row in rows)]
+    Path("jobs.csv").write_text("\n".join(wide), encoding="utf-8")
+    assert main(["init", *export]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert next(line for line in lines if "Further column 8" in line).startswith(" " * 18)
+
+
 def test_ci_never_installs_the_bare_name(tmp_path: Path):
     assert installed_requirement().startswith(("./wheels/hrembed-", "hrembed @ git+", "https://"))
     for ci, file in (("github", ".github/workflows/embeddings.yml"), ("gitlab", ".gitlab-ci.yml")):
