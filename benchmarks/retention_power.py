@@ -193,8 +193,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, task in tasks.items():
         size = {"queries": len(task.queries), "documents": len(task.documents), "topics": len(set(groups_of(task)))}
-        means = {metric: float(values.mean()) for (of, metric), values in at_base.items() if of == name}
-        rows.append({"what": "probe", "probe": name, **size, "seconds": seconds[name], **means})
+        for metric in ("mrr", "ndcg@10"):
+            scored = {"metric": metric, "base": float(at_base[name, metric].mean())}
+            rows.append({"what": "probe", "probe": name, **size, "seconds": seconds[name], **scored})
     for folder, model in models.items():
         blend = Blend(base, model)
         found = [score(embedder.tuned(blend.at(strength)), tasks) for strength in options.strengths]
