@@ -43,7 +43,7 @@ def jobs() -> list[dict[str, str]]:
 
 
 def candidates() -> list[dict[str, str]]:
-    """Four people of each trade; the first has another person's name everywhere, the last stands there twice."""
+    """Four people of each trade, the first with a name of her own kind; the last stands twice, once without a text."""
     rows = []
     for n, (title, does) in enumerate(TRADES.items()):
         for k in range(4):
@@ -64,7 +64,7 @@ def candidates() -> list[dict[str, str]]:
                     "Resume": text,
                 }
             )
-    return [*rows, {**rows[-1], "Candidate ID": "twice"}]
+    return [*rows, {**rows[-1], "Candidate ID": "twice", "Resume": ""}]
 
 
 def applications() -> list[dict[str, str]]:

@@ -47,6 +47,8 @@ def test_an_export_becomes_pairs_tasks_stimuli_and_decisions(capsys, tmp_path, e
         "candidates_without_application": 0,
         "repeated": 1,
     }
+    assert said["tables"]["candidates"]["empty"] == 1
+    assert said["left"]["without_text"] == 0, "the person's other row has one"
     groups = said["groups"]
     assert (groups["ads"], groups["jobs"], groups["candidates"], groups["persons"]) == (9, 8, 33, 32)
     stages = said["balance"]["stages"]
