@@ -3,10 +3,10 @@
     python benchmarks/sentence_scoring.py --data FOLDER [--tuned MODEL_FOLDER] [--runs FOLDER] [--audit] [--short]
 
 FOLDER holds `skill_extract_tech_val` and `skill_extract_house_val` in BEIR layout; without it the skill tasks of
-hr-core stand in. `hrembed eval` itself chooses (`score.windows: auto`, `score.lexical: auto`), so what is measured is
-what a user gets. Memory and time are those of a process of its own; whole vectors and both take turns in it, with the
-vectors of the documents kept, so that the ratio is that of the scoring alone. With `--audit`, two `hrembed bias-audit`
-runs show what the scoring does to names. The table of `docs/results.md` is printed.
+hr-core stand in. What is chosen is what `score.windows: auto` and `score.lexical: auto` choose. Memory and time are
+those of a process of its own; whole vectors and both take turns in it, with the vectors of the documents kept, so that
+the ratio is that of the scoring alone. With `--audit`, two `hrembed bias-audit` runs show what the scoring does to
+names. The table of `docs/results.md` is printed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,31 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from hrembed.config.parts import BootstrapSection, ModelSection, ScoreSection, TaskSection
+from hrembed.data.read import read_task
+from hrembed.evaluation.slices import SHARED_WORDS, slice_labels
+from hrembed.models.lexical import Bm25, CharTfIdf
+from hrembed.records.manifest import Scoring
+from hrembed.runs.workspace import Workspace
+from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.retrieval import compare, estimate, groups_of, rank_task, score_ranking
+from hrembed.scoring.score_choice import try_ways
 
 from measuring import HR_CORE, arguments, ratio, record
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hrembed.records.manifest import ScoringTrial
+    from hrembed.types import Encoder, Floats, Task
+
+OPEN = ScoreSection(windows="auto", lexical="auto", dev=TaskSection())
+BOOTSTRAP = BootstrapSection()
 METRICS = ("map", "mrr", "r-precision@10")
 SHIPPED = {"windows": [3, 4], "lexical": 0.3}
 SENTENCES = 338  # as many as the larger public set of this kind has
@@ -42,52 +61,64 @@ def command(name: str, settings: dict[str, Any], runs: Path) -> dict[str, Any]:
     return metrics
 
 
-def ways(model: dict[str, Any], dev: Path) -> dict[str, dict[str, Any]]:
-    """The systems of a table; what is open is chosen on the other domain."""
-    chosen = {"dev": {"path": str(dev)}, "metric": METRICS[0]}
-    return {
-        "whole vectors": model,
-        "windows": {**model, "score": {"windows": "auto", **chosen}},
-        "whole vectors, lexical": {**model, "score": {"lexical": "auto", **chosen}},
-        "windows, lexical": {**model, "score": {"windows": "auto", "lexical": "auto", **chosen}},
-        "as shipped": {**model, "score": SHIPPED},
-    }
-
-
-def quality(label: str, model: dict[str, Any], test: Path, dev: Path, runs: Path) -> list[dict[str, Any]]:
-    """Evaluate every way on one domain; the rows of the table."""
-    systems = ways(model, dev)
-    settings = {
-        "models": list(systems.values()),
-        "baselines": ["char-tfidf", "bm25"],
-        "tasks": [{"path": str(test)}],
-        "retention": [],
-        "metrics": list(METRICS),
-        "compare.pairs": "reference",
-        "worst": 0,
-        "robustness.changes": [],
-    }
-    found = command("eval", settings, runs)
-    ((task, scores),) = found["scores"].items()
-    slices = found["slices"][task]["shared-words"]["rows"]
-    differences = {row["model"]: row["difference"] for row in found["differences"]}
+def quality(label: str, model: dict[str, Any], folders: list[Path], workspace: Workspace) -> list[dict[str, Any]]:
+    """Choose on each domain what `score: auto` would, and measure it on the other."""
+    cache = workspace.cache / "vectors"
+    tasks = [read_task(folder, None) for folder in folders]
+    encoder = open_encoder(ModelSection(**model), workspace, cache=cache)
+    grids = [try_ways(encoder, task, OPEN, workspace.progress).tried for task in tasks]
     rows = []
-    for way, (name, metrics) in zip([*systems, "char-tfidf alone", "bm25 alone"], scores.items(), strict=True):
-        scoring = found["scorings"].get(name)
-        rows.append(
-            {
-                "model": label,
-                "task": task,
-                "chosen on": dev.name,
-                "way": way,
-                "windows": scoring and scoring["windows"],
-                "lexical": scoring and scoring["lexical"],
-                **{metric: metrics[metric] for metric in METRICS},
-                "against whole vectors": differences.get(name),
-                **{row["slice"]: [row["score"], row["queries"]] for row in slices if row["model"] == name},
-            }
-        )
-    return rows
+    for test, dev in ((0, 1), (1, 0)):
+        baseline: Floats | None = None
+        for way, scoring in chosen(grids[dev]).items():
+            score = ScoreSection.of(scoring).model_dump(exclude_defaults=True)
+            system = open_encoder(ModelSection(**model, score=score), workspace, cache=cache)
+            row = measured(label, way, system, tasks[test], baseline)
+            baseline = row.pop("values") if baseline is None else baseline
+            row.pop("values", None)
+            rows.append(row | {"chosen on": tasks[dev].name, "windows": scoring.windows, "lexical": scoring.lexical})
+        for lexical in (CharTfIdf(), Bm25()):
+            row = measured(label, f"{lexical.name} alone", lexical, tasks[test], baseline)
+            row.pop("values")
+            rows.append(row)
+    return rows + [
+        {"model": label, "grid": task.name, "tried": [trial.model_dump() for trial in grid]}
+        for task, grid in zip(tasks, grids, strict=True)
+    ]
+
+
+def chosen(grid: Sequence[ScoringTrial]) -> dict[str, Scoring]:
+    """The ways of a table, by the highest mean of those that they allow."""
+
+    def best(trials: list[ScoringTrial]) -> Scoring:
+        trial = max(trials, key=lambda each: each.mean)
+        return Scoring(windows=trial.windows, lexical=trial.lexical)
+
+    return {
+        "whole vectors": Scoring(),
+        "windows": best([trial for trial in grid if not trial.lexical]),
+        "whole vectors, lexical": best([trial for trial in grid if not trial.windows]),
+        "windows, lexical": best(list(grid)),
+        "as shipped": Scoring(**SHIPPED),
+    }
+
+
+def measured(label: str, way: str, system: Encoder, task: Task, baseline: Floats | None) -> dict[str, Any]:
+    """All metrics of a system on a task, MAP by shared words, and its difference to the baseline."""
+    values = score_ranking(task, rank_task(system, task), METRICS)
+    groups, shared = groups_of(task), slice_labels(task, SHARED_WORDS)
+    of_slice = {name: values["map"][[label == name for label in shared]] for name in SLICES}
+    return {
+        "model": label,
+        "task": task.name,
+        "way": way,
+        **{metric: asdict(estimate(values[metric], groups, BOOTSTRAP)) for metric in METRICS},
+        "against whole vectors": None
+        if baseline is None
+        else asdict(compare(values["map"], baseline, groups, BOOTSTRAP).estimate),
+        **{name: [float(inside.mean()), len(inside)] for name, inside in of_slice.items() if len(inside)},
+        "values": values["map"],
+    }
 
 
 MEASURED = """
@@ -152,22 +183,28 @@ def audit(runs: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def estimate(found: dict[str, Any]) -> str:
+def shown(found: dict[str, Any], *, sign: bool = False) -> str:
     """A number with its interval."""
-    low, high = found["interval"]
-    ends = "" if low is None else f" [{low:.3f}, {high:.3f}]"
-    return "-" if found["value"] is None else f"{found['value']:.3f}{ends}"
+    plus = "+" if sign else ""
+    return f"{found['value']:{plus}.3f} [{found['low']:{plus}.3f}, {found['high']:{plus}.3f}]"
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print the table as it stands in the document."""
-    print("| model | task | way | windows | lexical | MAP | MRR | RP@10 | MAP, a word shared | MAP, none shared |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        split = [f"{row[name][0]['value']:.3f} (n = {row[name][1]})" if name in row else "-" for name in SLICES]
-        numbers = [estimate(row["map"]), *(f"{row[metric]['value']:.3f}" for metric in METRICS[1:])]
-        chosen = ["" if row[key] is None else str(row[key]) for key in ("windows", "lexical")]
-        print("| " + " | ".join([row["model"], row["task"], row["way"], *chosen, *numbers, *split]) + " |")
+    print(
+        "| model, task | way | MAP | against whole vectors | MRR | RP@10 | MAP, a word shared | MAP, no word shared |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for row in (row for row in rows if "way" in row):
+        widths = ", ".join(map(str, row.get("windows") or ()))
+        parts = [f"[{widths}]" if widths else "", f"{row['lexical']:g}" if row.get("lexical") else ""]
+        how = " + ".join(part for part in parts if part)
+        delta = row["against whole vectors"]
+        cells = [f"{row['model']}, {row['task']}", row["way"] + (f": {how}" if how else ""), shown(row["map"])]
+        cells += ["" if delta is None else shown(delta, sign=True)]
+        cells += [f"{row[metric]['value']:.3f}" for metric in METRICS[1:]]
+        cells += [f"{row[name][0]:.3f} (n = {row[name][1]})" if name in row else "" for name in SLICES]
+        print("| " + " | ".join(cells) + " |")
 
 
 def main() -> None:
@@ -187,12 +224,7 @@ def main() -> None:
         models["titles.yaml, seed 13"] = {"ref": f"path:{options.tuned}", "backend": "openvino"}
     with tempfile.TemporaryDirectory() as empty:
         runs = options.runs or Path(empty)
-        rows = [
-            row
-            for label, model in models.items()
-            for test, dev in (folders, folders[::-1])
-            for row in quality(label, model, test, dev, runs)
-        ]
+        rows = [row for label, model in models.items() for row in quality(label, model, folders, Workspace(runs))]
         show(rows)
         taken = cost(folders, runs, 1 if options.short else 5)
         seconds = taken["seconds"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.parts import ModelSection, TaskSection
+    from hrembed.progress import Progress
     from hrembed.runs.record import Run
     from hrembed.scoring.tasks import AnyTask
     from hrembed.types import Encoder, Floats, Ints, Ranking, Side, Similarity, Text
@@ -79,7 +80,7 @@ def settle_score(
         raise ModelError(f"'{section.ref}' has no vectors")  # the config lets none through
     if score.windows:
         check_windows(section, encoder.use)
-    choice = _choose(encoder, task, score, run)
+    choice = try_ways(encoder, task, score, run.progress)
     best = max(choice.tried, key=lambda trial: trial.mean)  # the first of equal ones
     chosen = ScoreSection.of(
         Scoring(windows=best.windows, side=score.side, lexical=best.lexical, lexical_kind=score.lexical_kind)
@@ -130,15 +131,26 @@ class _Held:
         return self.scores[queries][:, documents]
 
 
-def _choose(encoder: DenseEncoder, task: Task, score: ScoreSection, run: Run) -> ScoringChoice:
-    """Try every combination that the config leaves open."""
+def try_ways(encoder: DenseEncoder, task: Task, score: ScoreSection, progress: Progress) -> ScoringChoice:
+    """Try every combination of windows and weights that a section leaves open.
+
+    Args:
+        encoder: Gives vectors; its own scoring has no part in it.
+        task: The dev task.
+        score: What is open, and the metric.
+        progress: Receives progress updates.
+
+    Raises:
+        DataError: No query of the task has a relevant document.
+        ModelError: A text cannot be embedded.
+    """
     every_windows = WINDOWS if score.windows == "auto" else (score.windows,)
     weights = WEIGHTS if score.lexical == "auto" else (score.lexical,)
     cosines = [_cosine(encoder, task, windows, score.side) for windows in every_windows]
     queries = [query.text for query in task.queries]
     lexical = encoder.lexical_similarity(queries, texts_to_rank(task), score.lexical_kind) if any(weights) else None
     values: list[list[Floats]] = [[] for _ in product(every_windows, weights)]
-    with run.progress.bar(f"{encoder.name}: ways to score", len(queries)) as advance:
+    with progress.bar(f"{encoder.name}: ways to score", len(queries)) as advance:
         for left in range(0, len(queries), _QUERIES_AT_ONCE):
             rows = slice(left, left + _QUERIES_AT_ONCE)
             part = replace(task, queries=task.queries[rows])

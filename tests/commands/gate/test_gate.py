@@ -12,9 +12,10 @@ from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
 from hrembed.commands.gate.inputs import registry_status
 from hrembed.commands.gate.run import run_gate
+from hrembed.commands.gate.tables import model_row
 from hrembed.config.gate import GateConfig
 from hrembed.errors import ConfigError, DataError, InconclusiveError, ThresholdError
-from hrembed.records.gate import GateRecord
+from hrembed.records.gate import GateRecord, JudgedModel
 from hrembed.runs.model_registry import register
 from hrembed.runs.past import find_run
 from hrembed.runs.record import open_run
@@ -270,3 +271,9 @@ def test_the_command_ends_with_the_code_of_the_verdict(runs: Path, task: Path, c
     (folder / "metrics.json").write_text("{}", encoding="utf-8")
     assert main(command) == 3
     assert main([*command, "--set", "waivers=[{check: x, owner: Ada, reason: y, expires: 2020-01-01}]"]) == 2
+
+
+def test_a_scoring_of_its_own_stands_in_the_table_of_models():
+    facts = {"run": "r", "started": "", "status": "ok", "model": "m", "reference": "m", "source": "s", "identity": "i"}
+    assert "scores by" not in model_row("candidate", JudgedModel(**facts))
+    assert model_row("candidate", JudgedModel(**facts, scoring="windows"))["scores by"] == "windows"
