@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.models.refs import parse_ref
 from hrembed.reports.conclusions import compared_in_words, interval_in_words, listed
 
 if TYPE_CHECKING:
@@ -76,4 +77,5 @@ def _next(ref: str) -> list[str]:
     audit = f"  hrembed bias-audit --set model.ref={ref}"
     if ref.startswith("run:"):
         return ["Next, an audit, and then the decision:", audit, "  hrembed gate"]
-    return ["Next, pairs of your own, or an audit as it is:", f"  hrembed finetune --set model.ref={ref}", audit]
+    trained = f" --set model.ref={ref}" if parse_ref(ref).has_weights else ""  # others have nothing to train
+    return ["Next, pairs of your own, or an audit as it is:", f"  hrembed finetune{trained}", audit]

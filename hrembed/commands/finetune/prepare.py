@@ -23,7 +23,7 @@ from hrembed.scoring.encoders import describe_use, model_folder
 from hrembed.scoring.leaks import dev_warnings, leak_warnings, training_leaks
 from hrembed.scoring.retrieval import open_task
 from hrembed.training.methods import count_parameters, freeze_documents
-from hrembed.training.plan import Recipe, whole_rounds
+from hrembed.training.plan import Recipe, require_batches, whole_rounds
 from hrembed.training.preflight import check
 
 if TYPE_CHECKING:
@@ -194,9 +194,10 @@ def preflight(prepared: Prepared, *, probe: bool) -> Preflight:
         probe: Also run a few steps, for time, memory and loss.
 
     Raises:
-        ModelError: Nothing would be trained.
+        ModelError: Nothing would be trained, or there is no batch.
         HrembedError: The disk is too small.
     """
+    require_batches(prepared.plan)
     config, run = prepared.config, prepared.run
     trainings = len(config.branches) + bool(prepared.control_layers)
     checked = check(prepared.model, prepared.plan, recipe_of(prepared), run.path, probe=probe, trainings=trainings)

@@ -43,6 +43,13 @@ def test_one_model_is_told_with_its_score_and_what_comes_next():
     assert "  hrembed finetune --set model.ref=minilm" in said
 
 
+def test_what_has_no_weights_is_not_to_be_trained():
+    for ref in ("bm25", "wordllama", "openai:some"):
+        said = conclusion_of(record([ref], {}), config(ref))
+        assert "  hrembed finetune" in said
+        assert f"  hrembed bias-audit --set model.ref={ref}" in said
+
+
 def test_the_better_model_is_named_and_comes_next():
     verdicts = {("a", "tuned"): "better", ("general", "tuned"): "worse", ("a", "bm25"): "worse"}
 

@@ -175,3 +175,16 @@ def test_half_precision_is_timed_before_it_is_used(tiny_model, pairs, task, tmp_
     run_finetune(config, Workspace(tmp_path, notes))
     told = "warning: `train.precision: float32` is 1.5 times faster on this machine"
     assert (told in notes.seen) == (precision == "bfloat16")
+
+
+def test_a_dry_run_of_pairs_that_make_no_batch_fails_as_the_training_would(
+    tiny_model: Path, task: Path, tmp_path, capsys
+):
+    rows = [{"anchor": f"ad {n}", "positive": f"profile {n}", "group": "one"} for n in range(4)]
+    sets = [
+        f"model.ref=path:{tiny_model}", f"sources=[{{path: {jsonl(tmp_path / 'one.jsonl', rows)}}}]",
+        f"dev={{path: {task}}}", "proof={tests: [], retention: [], strengths: []}", "method={name: full}",
+    ]  # fmt: skip
+    command = ["finetune", "--dry-run", "--runs-dir", str(tmp_path / "runs"), *(p for s in sets for p in ("--set", s))]
+    assert main(command) == 4
+    assert "no two training pairs can be in the same batch" in " ".join(capsys.readouterr().err.split())
