@@ -80,16 +80,16 @@ def _init(
         raise ConfigError(f"--model {model}: {err}") from None
     if package == "hrembed" or package.startswith("hrembed="):
         raise ConfigError(
-            f"--package {package}: on an index this name may belong to somebody else",
-            hint="name a wheel, or `hrembed @ git+URL@COMMIT`",
+            f"--package {package}: on a package index, this name may belong to someone else",
+            hint="specify a wheel, or `hrembed @ git+URL@COMMIT`",
         )
     files: dict[AtsTable, Path | None] = {"jobs": jobs, "candidates": candidates, "applications": applications}
     asks = sys.stdin.isatty()
     if preset is None and not any(files.values()):
         if not asks:
             raise ConfigError(
-                "there is no terminal to ask on",
-                hint="give --from, --candidates and --applications, or --preset table, titles, audit or ci",
+                "no terminal available for questions",
+                hint="pass --from, --candidates and --applications, or --preset table, titles, audit or ci",
             )
         preset = _ask_preset()
         files = _ask_files() if preset == "table" else files
@@ -133,7 +133,7 @@ def _columns(given: Sequence[str]) -> dict[AtsTable, dict[str, str]]:
         table, _, ours = key.partition(".")
         name = next((name for name in TABLES if name == table), None)
         if not (equals and theirs and ours) or name is None:
-            raise ConfigError(f"--column {text}: write it as jobs.title=COLUMN, with {', '.join(TABLES)}")
+            raise ConfigError(f"--column {text}: expected jobs.title=COLUMN, with {', '.join(TABLES)}")
         if ours not in KNOWN_AS[name]:
             known = list(KNOWN_AS[name])
             raise ConfigError(f"--column {text}: unknown name{nearest(ours, known)}", hint=f"known: {', '.join(known)}")
@@ -155,7 +155,7 @@ def _export(
     if len(named) < len(files):
         flags = {"jobs": "--from", "candidates": "--candidates", "applications": "--applications"}
         missing = " and ".join(flag for name, flag in flags.items() if name not in named)
-        raise ConfigError(f"an export has three tables: {missing} is missing", hint="name all three, or none")
+        raise ConfigError(f"an export needs three tables: {missing} is missing", hint="specify all three, or none")
     tables = [look_at_table(name, file, columns[name]) for name, file in named.items()]
     for table in tables:
         _show(table)

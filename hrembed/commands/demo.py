@@ -55,7 +55,7 @@ def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[DemoReco
     }
     runs = {name: RunOutcome(run=result.run, status=result.status) for name, result in results.items()}
     tables = {
-        "On occupations that were never trained on": _scores(evaluated.metrics, tuned_ref.ref),
+        "On occupations not seen in training": _scores(evaluated.metrics, tuned_ref.ref),
         "Bias audit of the tuned model": _audit(audited.metrics),
         "Runs": [{"command": name, "outcome": run.status, "folder": run.run} for name, run in runs.items()],
     }

@@ -167,8 +167,8 @@ def _disk(root: Path) -> Iterator[Finding]:
     place = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free / MB
     if not os.access(place, os.W_OK):
-        advice = "name another folder with `--runs-dir`"
-        yield Finding(subject="disk", outcome="problem", found=f"'{place}' cannot be written", advice=advice)
+        advice = "use another folder with `--runs-dir`"
+        yield Finding(subject="disk", outcome="problem", found=f"cannot write to '{place}'", advice=advice)
         return
     enough = free >= _MIN_DISK_MB
     yield Finding(
@@ -197,8 +197,8 @@ def _hub() -> Iterator[Finding]:
         yield Finding(
             subject="Hugging Face Hub",
             outcome="note",
-            found=f"'{constants.ENDPOINT}' does not answer; {held}",
-            advice="use `minilm`, `wordllama` or a folder (`path:DIR`), and set HF_HUB_OFFLINE=1 to save the waiting",
+            found=f"no response from '{constants.ENDPOINT}'; {held}",
+            advice="use `minilm`, `wordllama` or a folder (`path:DIR`), and set HF_HUB_OFFLINE=1 to avoid the wait",
         )
 
 

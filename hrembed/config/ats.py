@@ -95,17 +95,17 @@ class ImportAtsConfig(Section):
             known_columns(columns, (*KNOWN_AS[table], *(self.attributes if table != "jobs" else ())))
             without = [column for column in NEEDED[table] if columns.get(column, "") is None]
             if without:
-                raise ValueError(f"`{table}.columns`: '{without[0]}' cannot be left out")
+                raise ValueError(f"`{table}.columns`: '{without[0]}' is required")
         return self
 
     @model_validator(mode="after")
     def _room(self) -> ImportAtsConfig:
         if not self.dev + self.test < 1:
-            raise ValueError(f"`dev` and `test` together must leave room to train: below 1, got {self.dev + self.test}")
+            raise ValueError(f"`dev` and `test` must add up to less than 1, got {self.dev + self.test}")
         return self
 
     @model_validator(mode="after")
     def _names(self) -> ImportAtsConfig:
         if "name" not in self.personal_data.types:
-            raise ValueError("`personal_data.types` must hold `name`: résumés of an export are under people's names")
+            raise ValueError("`personal_data.types` must contain `name`: résumés of an export contain names")
         return self

@@ -208,20 +208,20 @@ class ScoreSection(Section):
         if value == "auto":
             return value
         if any(not 1 <= width <= _WIDEST for width in value):
-            raise ValueError(f"a window has 1 to {_WIDEST} tokens")
+            raise ValueError(f"window sizes must be between 1 and {_WIDEST} tokens")
         return tuple(sorted(set(value)))
 
     @field_validator("lexical")
     @classmethod
     def _weight(cls, value: float | Literal["auto"]) -> float | Literal["auto"]:
         if value != "auto" and value < 0:
-            raise ValueError("a weight is 0 or more")
+            raise ValueError("weights must not be negative")
         return value
 
     @model_validator(mode="after")
     def _all_used(self) -> ScoreSection:
         if self.is_open and self.dev is None:
-            raise ValueError("`auto` chooses on a task that is not reported; name it as `dev`")
+            raise ValueError("`auto` needs a task that is not reported; set it as `dev`")
         auto = "`windows: auto` or `lexical: auto`"
         for key, used, needs in (
             ("dev", self.is_open, auto),
@@ -230,7 +230,7 @@ class ScoreSection(Section):
             ("lexical_kind", bool(self.lexical), "`lexical`"),
         ):
             if not used and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"nothing reads `{key}` without {needs}")
+                raise ValueError(f"`{key}` has no effect without {needs}")
         return self
 
 
@@ -321,7 +321,7 @@ class ModelSection(Section):
     @model_validator(mode="after")
     def _embeds_what_is_normalised(self) -> ModelSection:
         if self.normalise_titles is not None and not parse_ref(self.ref).embeds_texts:
-            raise ValueError(f"`normalise_titles` is for models that embed texts, which '{self.ref}' does not")
+            raise ValueError(f"`normalise_titles` requires an embedding model, which '{self.ref}' is not")
         return self
 
     @model_validator(mode="after")
@@ -339,11 +339,11 @@ class ModelSection(Section):
     def _something_to_score(self) -> ModelSection:
         ref = parse_ref(self.ref)
         if not self.score.is_plain and not ref.has_vectors:
-            raise ValueError(f"`score` is for models with vectors; `{self.ref}` has its own scores")
+            raise ValueError(f"`score` requires an embedding model; `{self.ref}` has its own scores")
         if self.score.windows and (ref.is_endpoint or ref.is_vector_table):
             raise ValueError(
-                f"`{self.ref}` gives one vector for a text, so there are no windows of tokens to score; leave "
-                "`score.windows` out (`score.lexical` works with any model)"
+                f"`{self.ref}` returns one vector per text, so token windows are not available; remove "
+                "`score.windows` (`score.lexical` works with any model)"
             )
         return self
 
@@ -351,7 +351,7 @@ class ModelSection(Section):
 def check_plain_score(section: ModelSection) -> ModelSection:
     """Return a model that is used for its vectors alone; a `ValueError` refuses another scoring than their cosine."""
     if not section.score.is_plain:
-        raise ValueError("only vectors are used here, so `score` would change nothing; leave it out")
+        raise ValueError("only embeddings are used here, so `score` has no effect; remove it")
     return section
 
 

@@ -86,7 +86,7 @@ def _section(source: Source, command: str, workspace: Workspace) -> Source:
     _check_names(source, ())
     path = section_path(command)
     if not any(key[: len(path)] == path for key in source.lines):
-        workspace.progress.note(f"{source.name} has no section `{'.'.join(path)}`; going on with the embedded default")
+        workspace.progress.note(f"{source.name} has no section `{'.'.join(path)}`; using the built-in defaults")
         return read_config(config_file(f"{SHIPPED}{command}"))
     workspace.progress.note(f"reading section `{'.'.join(path)}` of {source.name}")
     return source.below(path)

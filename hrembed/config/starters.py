@@ -44,7 +44,7 @@ def starter(name: str) -> Starter:
     wanted = name.removesuffix(".yaml")
     if wanted not in known:
         raise ConfigError(
-            f"no config '{name}' ships with hrembed{nearest(wanted, [*known])}", hint="list them: hrembed configs"
+            f"unknown config '{name}'{nearest(wanted, [*known])}", hint="to list all configs: hrembed configs"
         )
     return known[wanted]
 

@@ -249,9 +249,11 @@ def _check_join(source: Source, joined: Joined) -> None:
     for number, table, column in lost:
         if 2 * number > rows:
             raise DataError(
-                f"{source.file}: {number:,} of {rows:,} applications name a {column} that is not in the {table}",
-                hint="is it the same id? Name the columns that hold it: "
-                f"`--set 'applications.columns={{{column}: NAME}}'`, `--set '{table}.columns={{id: NAME}}'`",
+                (f"{source.file}: {number:,} of {rows:,} applications refer to a {column} that is not in the {table}"),
+                hint=(
+                    f"check that the ids match, or map the columns: `--set 'applications.columns={{{column}: "
+                    f"NAME}}'`, `--set '{table}.columns={{id: NAME}}'`"
+                ),
             )
 
 
@@ -263,9 +265,12 @@ def _check_statuses(source: Source, joined: Joined) -> None:
     shown = ", ".join(f"'{status}' ({joined.unknown[status]:,})" for status in most[:_SHOWN_STATUSES])
     further = f" and {len(most) - _SHOWN_STATUSES:,} more" if len(most) > _SHOWN_STATUSES else ""
     raise DataError(
-        f"{source.file}: not known how far applications of these statuses came: {shown}{further}",
-        hint=f"say it: `--set 'stages={{\"{most[0]}\": pending}}'` with hired, offer, interview, shortlisted, "
-        "rejected, withdrawn or pending; or `--set unknown_status=leave-out`",
+        f"{source.file}: unknown stage of applications with these statuses: {shown}{further}",
+        hint=(
+            f"map them: `--set 'stages={{\"{most[0]}\": pending}}'` with hired, offer, interview, "
+            "shortlisted, rejected, withdrawn or pending; or ignore them with `--set "
+            "unknown_status=leave-out`"
+        ),
     )
 
 
@@ -317,8 +322,8 @@ def _check_columns(source: Source, row: Row) -> None:
     texts = TEXT_COLUMNS[source.table]
     if texts and not any(column in row.values for column in texts):
         raise DataError(
-            f"{source.file}: no column with a text; it has {there}",
-            hint=f"name it: `--set '{source.table}.columns={{text: NAME}}'`",
+            f"{source.file}: no text column found; available: {there}",
+            hint=f"map the column: `--set '{source.table}.columns={{text: NAME}}'`",
         )
     theirs = {row.theirs(column) for column in row.values}
     missing = [column for column in source.name_columns if column not in theirs]
@@ -372,7 +377,7 @@ def _cell(values: Mapping[str, Any], column: str) -> str:
     value = values.get(column)
     items = value if isinstance(value, list) else [value]
     if not all(item is None or isinstance(item, str | int | float) for item in items):
-        raise CellError(column, "must be a text, or a list of texts")
+        raise CellError(column, "expected text, or a list of texts")
     texts = ["" if item is None else str(item) for item in items]
     return "\n".join(text for text in texts if text.strip().lower() not in MARKERS)
 
@@ -386,6 +391,7 @@ def table_of(folder: Path, table: AtsTable) -> Path:
     found = find_table(folder, table)
     if found is None:
         raise DataError(
-            f"'{folder}' holds no table `{table}` (`{table}.csv`, for example)", hint=f"name the file: `--{table} FILE`"
+            f"'{folder}' does not contain the table `{table}` (for example `{table}.csv`)",
+            hint=f"specify the file: `--{table} FILE`",
         )
     return found

@@ -75,7 +75,7 @@ def read_mteb(name: str, split: str | None, progress: Progress) -> list[Evaluati
     return tasks_read
 
 
-_READABLE = "retrieval, reranking, STS, classification and clustering in English text can be read"
+_READABLE = "only retrieval, reranking, STS, classification and clustering in English text are supported"
 
 
 def _named(name: str) -> tuple[list[Any], bool]:
@@ -108,12 +108,12 @@ def _unreadable(task: Any) -> str:
     """What keeps a task from being read; empty when nothing does."""
     metadata = task.metadata
     if metadata.type not in _READERS:
-        return f"is of the kind {metadata.type}"
+        return f"has the type {metadata.type}"
     if metadata.modalities != ["text"]:
-        return f"is about {' and '.join(metadata.modalities)}"
+        return f"uses {' and '.join(metadata.modalities)}"
     if not _english(task):
         return f"is in {', '.join(task.languages[:5])}"
-    return "skips each first result" if getattr(task, "skip_first_result", False) else ""
+    return "ignores the first result of each query" if getattr(task, "skip_first_result", False) else ""
 
 
 def _english(task: Any) -> list[str]:
@@ -160,14 +160,14 @@ def _advice(err: BaseException) -> str:
         words += f" {cause}".lower()
         cause = cause.__cause__ or cause.__context__
     if "GatedRepoError" in kinds or re.search(r"\b(gated|authenticated)\b", words):
-        return "accept the terms on the dataset's page, and log in with `hf auth login` or set HF_TOKEN"
+        return "accept the terms on the dataset's page, then log in with `hf auth login` or set HF_TOKEN"
     if kinds & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException", "TimeoutError"}:
-        return "it has to be downloaded once: is there a network, and is HF_HUB_OFFLINE unset?"
+        return "it must be downloaded once; check the network connection and HF_HUB_OFFLINE"
     if kinds & {"RepositoryNotFoundError", "DatasetNotFoundError"}:
-        return "the dataset is private or gone; if you have access, log in with `hf auth login` or set HF_TOKEN"
+        return "the dataset is private or was deleted; if you have access, log in with `hf auth login` or set HF_TOKEN"
     if "LocalEntryNotFoundError" in kinds:
-        return "it has to be downloaded once: is there a network, and is HF_HUB_OFFLINE unset?"
-    return "does `mteb run` load this task in the same environment?"
+        return "it must be downloaded once; check the network connection and HF_HUB_OFFLINE"
+    return "check whether `mteb run` can load this task in the same environment"
 
 
 def _split(task: Any, subset: str, split: str) -> Any:

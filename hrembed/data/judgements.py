@@ -122,7 +122,7 @@ class _Tally:
         places = {"query": "queries", "document": "corpus"}
         notes = [
             f"skipped {count:,} of {self.total:,} judgements: the {what} is not in the {places[what]} (first {first})"
-            + ("; trec_eval counts them as never found, so its numbers are lower" if what == "document" else "")
+            + ("; trec_eval counts them as not retrieved, so its scores are lower" if what == "document" else "")
             for what, (count, first) in sorted(self._unknown.items())
         ]
         if 2 * sum(count for count, _ in self._unknown.values()) > self.total:

@@ -113,7 +113,7 @@ def look_at(sample: bytes, name: str, form: Form, names: Names) -> Layout:
     delimiter, skipped = _header_place(tables, names) if tables else (candidates[0], 0)
     notes = []
     if encoding != form.encoding:
-        notes.append(f"read as {encoding.upper()}, as its first bytes show")
+        notes.append(f"encoding {encoding.upper()}, detected from the first bytes")
     if delimiter != (form.delimiter or usual):
         notes.append(f"detected delimiter: {_SPOKEN.get(delimiter, repr(delimiter))}")
     if skipped:

@@ -227,7 +227,7 @@ def survey(
         header = header_of(file, form)
         twice = next((name for name in (*fields, *name_columns) if header.count(name) > 1), None)
         if twice is not None:
-            raise DataError(f"{file}: column '{twice}' appears twice in the header", hint="rename one of the two")
+            raise DataError(f"{file}: column '{twice}' appears twice in the header", hint="rename one of the columns")
     rows, columns = 0, dict[str, None]()
     for row in _rows(file, form, known_as):
         rows += 1
@@ -327,8 +327,8 @@ def _writable(file: Path, form: Form) -> Form:
     with _source(file) as stream:
         if not is_divided(stream.read(SAMPLE)):
             raise DataError(
-                f"'{file}': lines that end with a carriage return alone cannot be written back byte for byte",
-                hint="save the file with the line ends of Windows or Unix first",
+                f"'{file}': files with carriage returns as line endings are not supported for writing",
+                hint="convert the line endings to LF or CRLF first",
             )
     if is_wide(layout.encoding):
         encoding = layout.encoding.upper()

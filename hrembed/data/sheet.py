@@ -48,10 +48,10 @@ def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
     try:
         sheets = book.worksheets
         if not sheets:
-            raise DataError(f"'{file}' has no sheet with cells")
+            raise DataError(f"'{file}' has no sheet with data")
         sheet = next((sheet for sheet in sheets if names.wanted and _fits(sheet, names)), sheets[0])
         if len(sheets) > 1:
-            report_table(file, notes=[f"of its {len(sheets)} sheets only '{sheet.title}' is read"])
+            report_table(file, notes=[f"reading only the sheet '{sheet.title}' of {len(sheets)}"])
         yield from _below_header(file, _numbered(sheet), names)
     finally:
         book.close()

@@ -226,8 +226,8 @@ class DenseEncoder:
         backend = self._backend
         if not isinstance(backend, WindowBackend):
             raise ModelError(
-                f"model '{self.name}' gives one vector for a text, so there are no windows of tokens to score",
-                hint="leave `score.windows` out; `score.lexical` works with any model",
+                f"model '{self.name}' returns one vector per text, so token windows are not available",
+                hint="remove `score.windows`; `score.lexical` works with any model",
             )
         prompt = self._prompts.of(side).replace("{instruction}", instruction)
         texts = self._seen(texts, side)

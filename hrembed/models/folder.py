@@ -99,13 +99,12 @@ class StoredSettings:
         remarks = []
         if self.architecture.endswith("ForMaskedLM") and self.assumed_pooling:
             remarks.append(
-                f"warning: {name} is a masked language model, and the head that guesses words is not used; were it a "
-                "sparse encoder (SPLADE), its vectors here would mean nothing"
+                f"warning: {name} is a masked language model, whose language-modelling head is not used; if it "
+                "is a sparse encoder (SPLADE), the vectors are meaningless"
             )
         if self.unlisted:
             remarks.append(
-                f"warning: {name} holds {', '.join(self.unlisted)}, which its `modules.json` does not list, and which "
-                "is not used"
+                f"warning: {name} contains {', '.join(self.unlisted)}, which `modules.json` does not list; ignored"
             )
         if self.assumed_pooling and pooling is None:
             remarks.append(
@@ -187,8 +186,8 @@ def _titles(folder: Path) -> TitleSides:
     stored = _json(folder / _OURS).get("normalise_titles")
     if not isinstance(stored, str | None) or stored not in _TITLES:
         raise ModelError(
-            f"'{folder / _OURS}': `normalise_titles` is {stored!r}, which is none of `none`, `queries` and `both`",
-            hint="use the version of hrembed that wrote it, or write one of these in its place",
+            f"'{folder / _OURS}': `normalise_titles` must be `none`, `queries` or `both`, got {stored!r}",
+            hint="use the version of hrembed that wrote it, or change the value",
         )
     return _TITLES[stored]
 
@@ -223,8 +222,8 @@ def check_modules(folder: Path) -> None:
     parts = [] if (folder / "modules.json").exists() else _module_folders(folder)
     if parts:
         raise ModelError(
-            f"'{folder}' holds {', '.join(parts)}, but no `modules.json`, without which nothing there is used",
-            hint="copy the model folder whole, `modules.json` and `config_sentence_transformers.json` included",
+            (f"'{folder}' contains {', '.join(parts)}, but no `modules.json`, so these modules would not be used"),
+            hint=("copy the complete model folder, including `modules.json` and `config_sentence_transformers.json`"),
         )
 
 

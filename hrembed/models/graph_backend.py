@@ -110,9 +110,8 @@ class FastBackend:
             opened = self._open()
             if opened.tokens.first_position is None:
                 raise ModelError(
-                    f"the OpenVINO graph of '{self.source}' gives no vectors of windows, since texts cannot share its "
-                    "rows",
-                    hint="leave `backend` and `precision` out for a model with `score.windows`: torch gives them",
+                    f"the OpenVINO graph of '{self.source}' cannot return vectors of token windows",
+                    hint="remove `backend` and `precision` for a model with `score.windows`, to use torch",
                 )
             return opened.embed_windows(texts, prompt or opened.prompts[side], widths)
 

@@ -315,7 +315,7 @@ class _Windowed:
             self._module = windowed(model)
             tokenizer = Tokenizer.from_str(tokenizer_json(model))
         except (ModelError, AttributeError) as err:
-            raise ModelError(f"no windows of tokens: {err}", hint="leave `score.windows` out") from err
+            raise ModelError(f"token windows are not available: {err}", hint="remove `score.windows`") from err
         self._tokens = Tokens(tokenizer, pad=pad_of(model), first_position=None, budget=budget)
 
     def embed(self, texts: Sequence[str], prompt: str, widths: Sequence[int]) -> tuple[Floats, Ints]:

@@ -99,8 +99,8 @@ def _check_length(file: Path) -> None:
         start = stream.read(max(8, len(_POINTER)))
         if start.startswith(_POINTER):
             raise ModelError(
-                f"'{file}' is a pointer of Git LFS, not the weights",
-                hint="fetch them with `git lfs pull`, or copy them",
+                f"'{file}' is a Git LFS pointer, not the weights",
+                hint="download the weights with `git lfs pull`",
             )
         length = int.from_bytes(start[:8], "little")
         stream.seek(8)

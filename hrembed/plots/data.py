@@ -113,7 +113,7 @@ def _draw_lengths(axes: Any, content: Inspection) -> None:
 def _draw_groups(axes: Any, content: Inspection) -> None:
     sizes = content.groups
     if not len(sizes):
-        _say(axes, "Group sizes", "no group is named")
+        _say(axes, "Group sizes", "no groups given")
         return
     shown = np.unique(np.linspace(0, len(sizes) - 1, min(len(sizes), _POINTS)).astype(int))
     axes.stairs(sizes[shown], np.append(shown, len(sizes)), baseline=0.5, fill=True, color=_BLUE, alpha=0.35)

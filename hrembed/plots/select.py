@@ -81,7 +81,9 @@ def draw_ranks(path: Path, models: Sequence[RankedModel]) -> None:
     axes.set_yticks(range(len(models)), [_short(model.model) for model in models])
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.set_xlabel("rank")
-    axes.set_title("Ranks that the tasks allow; orange cannot be told from the first", loc="left", fontsize=11)
+    axes.set_title(
+        "Ranks consistent with the tasks; orange: statistically tied with the first", loc="left", fontsize=11
+    )
     _save(figure, path)
 
 
@@ -96,7 +98,7 @@ def draw_shares(path: Path, shares: Mapping[str, float]) -> None:
     axes.set_yticks(range(len(shares)), [_short(name) for name in shares])
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.set_xlabel("share of random weightings under which the model is first")
-    axes.set_title("How much the first place depends on the weights of the tasks", loc="left", fontsize=11)
+    axes.set_title("How much first place depends on the task weights", loc="left", fontsize=11)
     _save(figure, path)
 
 

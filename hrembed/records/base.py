@@ -153,7 +153,7 @@ def read_record(kind: type[R], text: str, where: str) -> R:
             f"'{where}' was written {written}; this version of hrembed reads schema {SCHEMA}",
             hint=f"repeat the run with its `config.yaml`: hrembed {command_line(kind.command)}",
         )
-    return validated(kind, content, f"'{where}' is not what `{kind.command}` writes")
+    return validated(kind, content, f"'{where}' does not have the format of `{kind.command}`")
 
 
 def validated(kind: type[M], content: object, failure: str) -> M:

@@ -141,8 +141,8 @@ def _scoring(section: ModelSection, choice: ScoringChoice | None) -> Scoring:
     score = section.score
     if score.windows == "auto" or score.lexical == "auto":
         raise ConfigError(
-            f"it is not chosen yet how '{section.ref}' scores (`score: auto`)",
-            hint="`eval`, `select` and `bias-audit` choose it; elsewhere write what they chose",
+            f"the `score` of '{section.ref}' has not been chosen yet (`score: auto`)",
+            hint="`eval`, `select` and `bias-audit` choose it; for other commands, set the chosen values",
         )
     return Scoring(
         windows=score.windows, side=score.side, lexical=score.lexical, lexical_kind=score.lexical_kind, choice=choice
@@ -158,9 +158,11 @@ def check_windows(section: ModelSection, use: ModelUse | None) -> None:
     pooling = use.pooling if use else None
     if pooling != "mean":
         raise ModelError(
-            f"'{section.ref}' pools by {pooling or 'a way that is not known'}, so the mean of a window of its tokens "
-            "means nothing",
-            hint="leave `score.windows` out, or take a model with mean pooling; `score.lexical` works with any model",
+            (
+                f"'{section.ref}' uses {pooling or 'a way that is not known'} pooling, so means over token "
+                "windows are not meaningful"
+            ),
+            hint="remove `score.windows`, or use a model with mean pooling; `score.lexical` works with any model",
         )
 
 
@@ -243,7 +245,7 @@ def describe_use(section: ModelSection, folder: Path, progress: Progress) -> Mod
     for remark in stored.remarks(f"'{section.ref}'", section.pooling):
         progress.note(remark)
     if section.normalise_titles is None and stored.normalise_titles != "none":
-        progress.note(f"'{section.ref}' stores `normalise_titles: {stored.normalise_titles}`, which is used")
+        progress.note(f"'{section.ref}' contains `normalise_titles: {stored.normalise_titles}`, which is applied")
     return ModelUse(
         query_prompt=section.query_prompt or stored.query_prompt,
         document_prompt=section.document_prompt or stored.document_prompt,

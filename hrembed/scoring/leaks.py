@@ -154,8 +154,10 @@ def _choice_warnings(config: FinetuneConfig, run: PastRun, tasks: Sequence[AnyTa
     except (HrembedError, OSError):
         return []
     return [
-        f"overlap: {shared:,} of {len(items):,} queries of {task.name} are queries of the dev task as well, which "
-        f"chose the checkpoint of run '{run.name}', so its score there is no proof"
+        (
+            f"overlap: {shared:,} of {len(items):,} queries of {task.name} also occur in the dev task, "
+            f"which selected the checkpoint of run '{run.name}', so its score there is not valid evidence"
+        )
         for task in tasks
         if (shared := _shared_queries(dev, items := items_of(task)))
     ]

@@ -77,7 +77,7 @@ def settle_score(
     task = _dev_task(score.dev, run, tested)
     encoder = open_encoder(section.model_copy(update={"score": ScoreSection()}), run, cache=cache, memory_mb=memory_mb)
     if not isinstance(encoder, DenseEncoder):
-        raise ModelError(f"'{section.ref}' has no vectors")  # the config lets none through
+        raise ModelError(f"'{section.ref}' has no embeddings")  # the config lets none through
     if score.windows:
         check_windows(section, encoder.use)
     choice = try_ways(encoder, task, score, run.progress)
@@ -97,17 +97,19 @@ def _dev_task(section: TaskSection, run: Run, tested: Sequence[AnyTask]) -> Task
     (task, *others) = open_tasks([section], run, taken=[task.name for task in tested])
     if others or not isinstance(task, Task):
         raise DataError(
-            f"'{section.path}' is not one task that ranks documents, so no `score` can be chosen on it",
-            hint="name a folder with `corpus.jsonl`, `queries.jsonl` and `qrels/` as `score.dev`",
+            f"'{section.path}' is not a single ranking task, so `score` cannot be chosen on it",
+            hint="set `score.dev` to a folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`",
         )
     asked = {normalise(query.text) for query in task.queries}
     for other in tested:
         shared = sum(normalise(item.text) in asked for item in items_of(other)) if isinstance(other, Task) else 0
         if shared:
             raise DataError(
-                f"{shared:,} of {len(items_of(other)):,} queries of {other.name} stand in {task.name}, on which "
-                "`score` is to be chosen, so its scores would flatter",
-                hint="choose on another task (`score.dev`), or take these queries out of one of the two",
+                (
+                    f"{shared:,} of {len(items_of(other)):,} queries of {other.name} also occur in {task.name}, on "
+                    "which `score` would be chosen, so its scores would be biased"
+                ),
+                hint="choose `score` on another task (`score.dev`), or remove these queries from one of the two",
             )
     return replace(task, queries=_spread(task.queries))
 
@@ -160,7 +162,7 @@ def try_ways(encoder: DenseEncoder, task: Task, score: ScoreSection, progress: P
     means = [np.concatenate(kept) for kept in values]
     defined = int((~np.isnan(means[0])).sum())
     if not defined:
-        raise DataError(f"no query of {task.name} has a relevant document, so no `score` can be chosen on it")
+        raise DataError(f"no query of {task.name} has a relevant document, so `score` cannot be chosen on it")
     tried = tuple(
         ScoringTrial(windows=windows, lexical=weight, mean=float(np.nanmean(of_queries)))
         for (windows, weight), of_queries in zip(product(every_windows, weights), means, strict=True)

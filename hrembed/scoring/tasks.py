@@ -90,9 +90,7 @@ def _unused_settings(section: TaskSection, tasks: Sequence[AnyTask]) -> list[str
     usual = type(section)()
     given = [f"`{name}`" for name in sorted(unused) if getattr(section, name) != getattr(usual, name)]
     kinds = ", ".join(sorted({kind_of(task) for task in tasks}))
-    return (
-        [f"warning: {section.path}: {', '.join(given)} is not used by a task of this kind ({kinds})"] if given else []
-    )
+    return [f"warning: {section.path}: {', '.join(given)} is ignored by tasks of this kind ({kinds})"] if given else []
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -151,5 +151,5 @@ def test_rules_between_fields(tmp_path: Path):
 
 @pytest.mark.parametrize("ref", ["bm25", "trec:runs", "vectors:table.parquet"])
 def test_titles_of_what_embeds_no_text_are_refused(ref):
-    with pytest.raises(ValueError, match="is for models that embed texts"):
+    with pytest.raises(ValueError, match="`normalise_titles` requires an embedding model, which"):
         EvalConfig(models=({"ref": ref, "normalise_titles": "queries"},))

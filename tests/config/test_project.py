@@ -74,7 +74,7 @@ def test_each_command_reads_its_section_and_says_so():
 def test_without_a_section_the_default_that_ships_is_taken(command: str, section: str):
     config, said = load(command)
     assert config == load(command, f"shipped:{command}")[0]
-    assert said == [f"hrembed.yaml has no section `{section}`; going on with the embedded default"]
+    assert said == [f"hrembed.yaml has no section `{section}`; using the built-in defaults"]
 
 
 def test_a_project_of_another_name_is_known_by_its_sections(project: Path):

@@ -214,7 +214,7 @@ CASES: list[tuple[Breaks, int, str]] = [
         r"test.tsv: skipped 20 of 28 judgements: the document is not in the corpus",
     ),
     (qrels_grade, 3, r"test.tsv:10: relevance must be an integer, got 'high'"),
-    (no_query_with_positives, 3, r"test\.tsv: no query has a relevant document"),
+    (no_query_with_positives, 3, r"test.tsv: no query has a relevant document"),
     (unknown_split, 3, r"no split 'tset'; available: test"),
     (not_utf8, 3, r"queries\.jsonl:\d+: column 'text': byte 0x[0-9A-F]+ is not valid utf-8"),
     (model_folder_without_weights, 4, r"contains no weights"),

@@ -183,9 +183,9 @@ def test_a_real_benchmark_is_read_task_by_task(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("SprintDuplicateQuestions", "is of the kind PairClassification"),
+        ("SprintDuplicateQuestions", "has the type PairClassification"),
         ("GermanQuAD-Retrieval", "is in deu"),
-        ("MNIST", "is of the kind ImageClassification"),
+        ("MNIST", "has the type ImageClassification"),
     ],
 )
 def test_what_cannot_be_read_is_said_before_anything_is_loaded(name, reason):
@@ -302,11 +302,11 @@ def missing_error():
 @pytest.mark.parametrize(
     ("error", "told", "hint"),
     [
-        (offline_error, "ConnectionError: Couldn't reach 'mteb/x' on the Hub", "is there a network, and is HF_HUB_OFF"),
+        (offline_error, "ConnectionError: Couldn't reach 'mteb/x' on the Hub", "it must be downloaded once"),
         (gated_error, "DatasetNotFoundError: Dataset 'x' is a gated dataset", "accept the terms on the dataset's page"),
-        (missing_error, "DatasetNotFoundError: Dataset 'x' doesn't exist", "the dataset is private or gone"),
-        (lambda: RuntimeError(), "cannot load mteb task", "does `mteb run` load this task"),
-        (lambda: ValueError("aggregated"), "ValueError: aggregated", "does `mteb run` load this task"),
+        (missing_error, "DatasetNotFoundError: Dataset 'x' doesn't exist", "the dataset is private or was deleted"),
+        (lambda: RuntimeError(), "cannot load mteb task", "check whether `mteb run` can load this task in the same"),
+        (lambda: ValueError("aggregated"), "ValueError: aggregated", "check whether `mteb run` can load this task"),
     ],
     ids=["offline", "gated", "missing", "silent", "other"],
 )
@@ -336,4 +336,4 @@ def test_what_really_happens_offline(tmp_path: Path):
     assert len(lines) == 2
     for name, line in zip(("STSBenchmark", "ArguAna"), lines, strict=True):
         assert line.startswith(f"cannot load mteb task '{name}'")
-        assert "is there a network, and is HF_HUB_OFFLINE unset?" in line
+        assert "it must be downloaded once; check the network connection and HF_HUB_OFFLINE" in line

@@ -86,7 +86,7 @@ def test_negative_repeated_and_dangling_judgements_are_counted(tmp_path):
     notes = notes_of(lambda: read_task(folder))["test.tsv"].notes
     assert notes == (
         "skipped 1 of 7 judgements: the document is not in the corpus (first 'gone' on line 6); trec_eval counts them "
-        "as never found, so its numbers are lower",
+        "as not retrieved, so its scores are lower",
         "skipped 1 of 7 judgements: the query is not in the queries (first 'who' on line 7)",
         "grades below 0 are treated as 0 (1 in total)",
         "duplicate judgements with the same grade count once (1 in total)",

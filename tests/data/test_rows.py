@@ -268,7 +268,7 @@ def test_the_sheet_with_the_wanted_columns_is_read_and_short_rows_are_filled(tmp
         found = [row.values for row in rows(tmp_path / "u.xlsx", ("a", "c"))]
     assert found == [{"a": "1", "b": "x", "c": "z"}, {"a": "2", "b": "y", "c": ""}]
     (use,) = tables.values()
-    assert "of its 2 sheets only 'Data' is read" in use.notes
+    assert "reading only the sheet 'Data' of 2" in use.notes
 
 
 def test_without_openpyxl_the_message_names_the_extra(tmp_path, monkeypatch):

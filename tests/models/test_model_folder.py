@@ -300,7 +300,7 @@ def test_a_stored_title_setting_is_used_unless_the_config_says_otherwise(tiny_mo
     assert weights_identity(folder, "float32", None) == weights_identity(tiny_model, "float32", None)
     write_title_setting(folder, "queries")
     encoder, told = opened(folder, tmp_path)
-    assert any("`normalise_titles: queries`, which is used" in line for line in told)
+    assert any("contains `normalise_titles: queries`, which is applied" in line for line in told)
     assert use_of(encoder).normalised_titles == "queries"
     assert encoder.vectors(["bakers"], "query") == pytest.approx(encoder.vectors(["baker"], "query"))
     other, told = opened(folder, tmp_path, normalise_titles="none")

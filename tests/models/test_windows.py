@@ -284,7 +284,7 @@ def test_a_vector_table_has_no_windows(tmp_path):
 
     pq.write_table(pa.table({"text": ["a"], "vector": [[1.0, 0.0]]}), tmp_path / "table.parquet")
     encoder = DenseEncoder(VectorTable(tmp_path / "table.parquet"), name="table")
-    with pytest.raises(ModelError, match="'table' gives one vector for a text"):
+    with pytest.raises(ModelError, match="model 'table' returns one vector per text"):
         encoder.windows(["a"], "query", (2,))
 
 
@@ -293,7 +293,7 @@ def test_a_model_that_does_not_take_the_mean_is_refused(tiny_model, tmp_path):
     model[1].pooling_mode = "cls"
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
     section = ModelSection(ref=f"path:{tmp_path / 'model'}", score={"windows": [2]})
-    with pytest.raises(ModelError, match="pools by cls") as caught:
+    with pytest.raises(ModelError, match="pooling, so means over token windows are not meaningful") as caught:
         open_encoder(section, Workspace(tmp_path))
     assert "score.lexical" in caught.value.hint
 
@@ -304,6 +304,6 @@ def test_a_graph_whose_texts_do_not_share_rows_is_refused(tiny_model, tmp_path, 
 
     monkeypatch.setattr("hrembed.models.graph_backend.whole_packed", no_packing)
     section = ModelSection(ref=f"path:{tiny_model}", backend="openvino", score={"windows": [2]})
-    with pytest.raises(ModelError, match="no vectors of windows") as caught:
+    with pytest.raises(ModelError, match="cannot return vectors of token windows") as caught:
         open_encoder(section, Workspace(tmp_path)).similarity(["a b c"], ["d"])
     assert "torch" in caught.value.hint

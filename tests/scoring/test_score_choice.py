@@ -84,7 +84,7 @@ def test_each_trial_is_what_an_evaluation_with_that_scoring_gives(tiny_model, ta
 
 def test_a_dev_task_with_a_query_of_the_test_is_refused(tiny_model, task, tmp_path):
     section = {"ref": f"path:{tiny_model}", "score": {"lexical": "auto", "dev": {"path": str(task)}}}
-    with pytest.raises(DataError, match="4 of 4 queries of task/test stand in") as caught:
+    with pytest.raises(DataError, match="on which `score` would be chosen, so its scores would be biased") as caught:
         evaluated(section, task, tmp_path / "runs")
     assert "score.dev" in caught.value.hint
 
@@ -93,26 +93,26 @@ def test_a_dev_task_must_rank_documents(tiny_model, task, tmp_path):
     rated = tmp_path / "rated.csv"
     rated.write_text("sentence1,sentence2,score\na,b,1\nc,d,2\n", encoding="utf-8")
     section = {"ref": f"path:{tiny_model}", "score": {"lexical": "auto", "dev": {"path": str(rated)}}}
-    with pytest.raises(DataError, match="not one task that ranks documents"):
+    with pytest.raises(DataError, match="is not a single ranking task, so `score` cannot be chosen on it"):
         evaluated(section, task, tmp_path / "runs")
 
 
 def test_elsewhere_nothing_is_chosen(tiny_model, dev, tmp_path):
     section = ModelSection(ref=f"path:{tiny_model}", score={"lexical": "auto", "dev": {"path": str(dev)}})
-    with pytest.raises(ConfigError, match="not chosen yet"):
+    with pytest.raises(ConfigError, match="has not been chosen yet"):
         open_encoder(section, Workspace(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("score", "says"),
     [
-        ({"windows": "auto"}, "name it as `dev`"),
-        ({"side": "document"}, "nothing reads `side` without `windows`"),
-        ({"windows": [3], "lexical_kind": "bm25"}, "nothing reads `lexical_kind` without `lexical`"),
-        ({"windows": [3], "dev": {"path": "x"}}, "nothing reads `dev`"),
-        ({"lexical": 0.5, "metric": "mrr"}, "nothing reads `metric`"),
-        ({"windows": [0]}, "a window has 1 to 64 tokens"),
-        ({"lexical": -1}, "a weight is 0 or more"),
+        ({"windows": "auto"}, "`auto` needs a task that is not reported; set it as `dev`"),
+        ({"side": "document"}, "`side` has no effect without `windows`"),
+        ({"windows": [3], "lexical_kind": "bm25"}, "`lexical_kind` has no effect without `lexical`"),
+        ({"windows": [3], "dev": {"path": "x"}}, "`dev` has no effect without"),
+        ({"lexical": 0.5, "metric": "mrr"}, "`metric` has no effect without"),
+        ({"windows": [0]}, "window sizes must be between 1 and 64 tokens"),
+        ({"lexical": -1}, "weights must not be negative"),
     ],
 )
 def test_settings_that_nobody_would_read_are_refused(score, says):
@@ -129,19 +129,19 @@ def test_only_models_with_vectors_are_scored_in_another_way(ref):
 @pytest.mark.parametrize("ref", ["openai:m", "vectors:v.parquet"])
 def test_a_model_of_whole_vectors_takes_a_lexical_part_and_no_windows(ref):
     assert ModelSection(ref=ref, score={"lexical": 0.5}).score.lexical == 0.5
-    with pytest.raises(ValidationError, match="no windows of tokens"):
+    with pytest.raises(ValidationError, match="token windows are not available"):
         ModelSection(ref=ref, score={"windows": [3]})
 
 
 @pytest.mark.parametrize("schema", [FinetuneConfig, ExportConfig])
 def test_commands_that_use_vectors_alone_refuse_a_scoring(schema):
-    with pytest.raises(ValidationError, match="only vectors are used here"):
+    with pytest.raises(ValidationError, match="only embeddings are used here, so `score` has no effect; remove it"):
         schema(model={"ref": "minilm", "score": {"windows": [3]}})
 
 
 def test_a_teacher_is_asked_for_vectors_alone():
     loss = {"name": "embedding-distillation", "teacher": {"ref": "minilm", "score": {"lexical": 1}}}
-    with pytest.raises(ValidationError, match="only vectors are used here"):
+    with pytest.raises(ValidationError, match="only embeddings are used here, so `score` has no effect; remove it"):
         FinetuneConfig(sources=[{"loss": loss}])
 
 

@@ -80,4 +80,4 @@ def test_settings_of_other_kinds_of_tasks_are_named(capsys, tmp_path: Path, sett
     (tmp_path / "c.yaml").write_text(CONFIG + f"tasks: [{{path: {file}, {setting}}}]\n", encoding="utf-8")
     assert main(["eval", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs")]) == 0
     shown = " ".join(capsys.readouterr().err.split())
-    assert (f"{named} is not used by a task of this kind (similarity)" in shown) is bool(named)
+    assert (f"{named} is ignored by tasks of this kind" in shown) is bool(named)

@@ -91,7 +91,7 @@ def test_finetune_and_eval_say_that_a_proof_was_trained_on(tiny_model: Path, tas
     (leaks,) = scored.metrics.leaks.values()
     assert leaks["task/test"]["pairs"].occur == 3
     assert any("3 of 8 relevant pairs" in warning for warning in scored.metrics.warnings)
-    assert any("4 of 4 queries of task/test are queries of the dev task" in each for each in scored.metrics.warnings)
+    assert any("4 of 4 queries of task/test also occur in the dev task" in each for each in scored.metrics.warnings)
     source.write_text(source.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     again = run_evaluate(EvalConfig(models=(ModelSection(ref=ref),), **settings), Workspace(tmp_path / "runs"))
     assert any("not compared with the tasks" in warning for warning in again.metrics.warnings)

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 Part = Prose | Table | Picture
 _SHOWN_JOBS = 5
 _VERDICTS = {
-    "pass": "Every gate passed: all intervals lie inside the ranges that were declared not to matter.",
-    "fail": "At least one effect lies beyond its range, and is no chance finding at the corrected level.",
-    "inconclusive": "The data can neither show nor exclude a difference beyond the ranges. That is no pass.",
+    "pass": "All gates passed: every interval lies within its configured range.",
+    "fail": "At least one effect lies outside its range and is statistically significant after correction.",
+    "inconclusive": "The data can neither confirm nor rule out a difference outside the ranges. This is not a pass.",
 }
 
 
@@ -111,9 +111,9 @@ def _pictures(run: Run, record: BiasAuditRecord) -> Iterator[Part]:
     if power:
         draw_power(folder / "power.svg", power, limits.gap)
         yield Picture(
-            "Power: the smallest gap that so many names can find",
+            "Power: the smallest gap detectable with this number of names",
             folder / "power.svg",
-            "; ".join(f"{name}: {size} names a group find {gap:.3f}" for name, (size, gap) in power.items()),
+            "; ".join(f"{name}: {size} names per group detect {gap:.3f}" for name, (size, gap) in power.items()),
         )
 
 
@@ -168,7 +168,10 @@ def _name_tables(record: BiasAuditRecord) -> Iterator[Part]:
             for name, groups in attributes.items()
             for measure, excess in groups.excess.items()
         ],
-        "Between: two names of different groups. Within: two names of one group. Only the excess tells of groups.",
+        (
+            "Between: two names of different groups. Within: two names of one group. Only the excess is "
+            "attributable to groups."
+        ),
     )
     yield Table(
         "All measures: largest gap of two groups",
@@ -217,8 +220,10 @@ def _checks(record: BiasAuditRecord) -> Iterator[Part]:
                 }
                 for check in record.self_check
             ],
-            "There is nothing to be found here. A test that rejects more often than in one of twenty splits finds "
-            "groups where there are none.",
+            (
+                "There is no real difference here. A test that rejects in more than 5 % of the splits reports "
+                "false positives."
+            ),
         )
     yield Table(
         "Balance of the names",
@@ -233,9 +238,7 @@ def _checks(record: BiasAuditRecord) -> Iterator[Part]:
         "Largest difference of two groups in standard deviations; tokens are those of the audited model.",
     )
     if record.names_not_latin:
-        yield Prose(
-            "", [f"{record.names_not_latin} names are not in Latin script; syllables are not counted for them."]
-        )
+        yield Prose("", [f"{record.names_not_latin} names are not in Latin script; their syllables are not counted."])
 
 
 def _excess_row(name: str, measure: str, excess: Excess) -> dict[str, str]:
@@ -277,7 +280,7 @@ def _shares_row(name: str, shares: Shares, spread_p: float) -> dict[str, str]:
 def _model_tables(record: BiasAuditRecord) -> Iterator[Part]:
     if record.controls:
         yield Table(
-            "Controls: changes that say nothing of a person",
+            "Controls: changes that carry no information about the person",
             [
                 {
                     "change": control.name,
@@ -289,7 +292,7 @@ def _model_tables(record: BiasAuditRecord) -> Iterator[Part]:
         )
     for name, versions in record.cues.items():
         rows = [{"cue": name, **{k: v for k, v in row.items() if k != "attribute"}} for row in gap_rows(name, versions)]
-        verdicts = f"Gap: {versions.gap_verdict}; impact ratio: {versions.ratio_verdict}. Decides nothing."
+        verdicts = f"Gap: {versions.gap_verdict}; impact ratio: {versions.ratio_verdict}. Not part of the verdict."
         yield Table(f"Cue: {name}", rows, verdicts)
     if record.cues:
         yield Table("Cues at a glance", [cue_row(name, versions) for name, versions in record.cues.items()])
@@ -319,8 +322,10 @@ def _vector_tables(record: BiasAuditRecord) -> Iterator[Part]:
             "Word associations say little about decisions (Goldfarb-Tarrant et al., 2021).",
         )
     if record.mitigation:
-        note = "Leakage and gap of names that taught no eraser. Averaging costs as many embeddings as there are names."
-        yield Table("What could be done", [mitigation_row(row) for row in record.mitigation], note)
+        note = (
+            "Leakage and gap on names that were not used to fit the eraser. Averaging needs an embedding for each name."
+        )
+        yield Table("Possible mitigations", [mitigation_row(row) for row in record.mitigation], note)
 
 
 def _titles_table(titles: GenderedTitles) -> Table:

@@ -40,11 +40,11 @@ def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
             row for name, groups in record.attributes.items() for row in ratio_rows(name, groups)
         ]
     if record.cues:
-        tables["Other cues (largest gap of each; they decide nothing)"] = [
+        tables["Other cues (largest gap of each; not part of the verdict)"] = [
             cue_row(name, versions) for name, versions in record.cues.items()
         ]
     if record.mitigation:
-        tables["What could be done"] = [mitigation_row(mitigation) for mitigation in record.mitigation]
+        tables["Possible mitigations"] = [mitigation_row(mitigation) for mitigation in record.mitigation]
     if record.decisions is not None:
         tables |= decision_tables(record.decisions)
     return tables
@@ -53,7 +53,9 @@ def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
 def gate_row(gate: GateResult) -> dict[str, str]:
     """One verdict."""
     low, high = gate.range
-    settled_by = f"; {_about(gate.names_needed)} names a group would settle it" if gate.names_needed else ""
+    settled_by = (
+        f"; about {_about(gate.names_needed)} names per group are needed for a verdict" if gate.names_needed else ""
+    )
     return {
         "attribute": gate.attribute,
         "gate": gate.gate,
@@ -78,7 +80,7 @@ def gap_rows(name: str, groups: GroupComparison) -> list[dict[str, str]]:
             "groups": f"{gap.first} - {gap.second}",
             "mean score gap (SD)": format_estimate(gap.effect, sign=True),
             "over jobs and résumés too": f"[{low:+.3f}, {high:+.3f}]",
-            "smallest gap seen with 80 % power": f"{gap.detectable:.3f}",
+            "smallest gap detectable with 80 % power": f"{gap.detectable:.3f}",
         }
         for gap, (low, high) in pairs[:6]
     ]
@@ -148,9 +150,11 @@ def other_cuts(record: BiasAuditRecord) -> list[str]:
         for cut, ratios in groups.impact_ratios.items()
         if cut != headline and not lowest_ratio(ratios).effect.value >= limit
     ]
-    rests = f"The verdict on impact ratios rests on one cut, the top {record.headline_cut:.0%} (`headline_cut`)."
+    rests = (
+        f"The verdict on impact ratios is based on a single cut, the top {record.headline_cut:.0%} (`headline_cut`)."
+    )
     if not below:
-        return [f"{rests} At none of the other cuts is a ratio below {limit:g}."]
+        return [f"{rests} No other cut has a ratio below {limit:g}."]
     return [f"{rests} Below {limit:g} at other cuts, p-values uncorrected: {'; '.join(below)}."]
 
 

@@ -26,7 +26,7 @@ def write_report(folder: Path, tables: Tables, words: Sequence[str]) -> None:
     Raises:
         HrembedError: The file cannot be written.
     """
-    parts: list[Part] = [Prose("Trade-offs", words or ["There is nothing to set against each other."])]
+    parts: list[Part] = [Prose("Trade-offs", words or ["There is nothing to compare."])]
     for title, rows in tables.items():
         parts.append(Table(title, rows, note=_NOTE if title == DECISION else "", link="decision.json"))
     if (folder / "growth.svg").is_file():

@@ -211,11 +211,11 @@ def trade_offs(record: CompareRecord, costs: Costs, tables: Tables) -> list[str]
         if label in costs and reference in costs:
             mine, base = (float(np.median(costs[name].query_ms)) for name in (label, reference))
             setup = next(row[label] for measure, row in cells.items() if measure.startswith("setup"))
-            sentence += f" A query takes {_short(mine)} ms in place of {_short(base)} ms; setup {setup}."
+            sentence += f" A query takes {_short(mine)} ms instead of {_short(base)} ms; setup {setup}."
         sentences.append(sentence)
     busy = [label for label, cost in costs.items() if (cost.load or 0) > _BUSY]
     if busy:
         sentences.append(
-            f"The machine had other work while {', '.join(busy)} was measured: times are too long, and noisy."
+            f"The machine was under load while {', '.join(busy)} was measured: times are overestimated and noisy."
         )
     return sentences

@@ -161,7 +161,9 @@ def _folder(config: ImportAtsConfig, table: AtsTable) -> Path:
     if not folder.is_dir():
         raise DataError(
             f"'{config.source}' is a file; an export is a folder with `jobs`, `candidates` and `applications`",
-            hint=f"name the three tables: `--jobs FILE --candidates FILE --applications FILE` (`{table}` is missing)",
+            hint=(
+                f"specify the three tables: `--jobs FILE --candidates FILE --applications FILE` (`{table}` is missing)"
+            ),
         )
     return folder
 
@@ -181,8 +183,10 @@ def _judge(config: ImportAtsConfig, export: _Export, run: Run) -> None:
         several = f" ({number:,} rows were rejected)" if number > 1 else ""
         raise DataError(
             f"{export.sources[table].file}:{first}{several}",
-            hint=f"all of them are listed in '{run.path / REJECTED}'; the products are in '{run.path}', accept that "
-            f"with `--set max_rejected={number}`",
+            hint=(
+                f"all rejected rows are listed in '{run.path / REJECTED}'; the results are in '{run.path}'; to "
+                f"accept this, pass `--set max_rejected={number}`"
+            ),
         )
 
 
@@ -222,8 +226,8 @@ def _group(export: _Export, config: ImportAtsConfig) -> _People:
     cases = cases_of(export.joined.applications, job_of, person_of)
     if not any(case.decided for case in cases):
         raise DataError(
-            f"{export.sources['applications'].file}: of no application is known whether the person was chosen",
-            hint="is the column `status` the right one, and do `stages` say what its words mean?",
+            f"{export.sources['applications'].file}: no application states whether the person was selected",
+            hint="check that the column `status` is the right one, and that `stages` covers its values",
         )
     return _People(postings, job_of, group_of, family_of, person_of, cases)
 
@@ -275,7 +279,7 @@ def _redact(export: _Export, people: _People, config: ImportAtsConfig, progress:
     finder = finder_of([*(ad.text for ad in ads.values()), *resumes.values()], section.types, section.regions)
     found: Counter[PersonalType] = Counter()
     jobs, cleaned = {}, {}
-    with progress.bar("taking personal data out", len(ads) + len(resumes)) as advance:
+    with progress.bar("removing personal data", len(ads) + len(resumes)) as advance:
         for job, ad in ads.items():
             of_ad = clean(ad.text, ad.names, finder)
             found += of_ad.findings
@@ -334,7 +338,7 @@ def _build(materials: Materials, texts: _Texts, config: ImportAtsConfig, progres
     pairs = pairs_of(materials, config.negatives, config.seed)
     near = Near(config.near.min_words, config.near.max_changed)
     shown = TrainingTexts(pairs, MATCHES, near)
-    with progress.bar("looking for shared texts", len(shown)) as advance:
+    with progress.bar("searching for shared texts", len(shown)) as advance:
         leaks = shown.leaks([*tasks.values()], advance)
     leaking = {row for of_task in leaks for part in PARTS for row in of_task.rows[part]}
     kept = [pair for n, pair in enumerate(pairs) if n not in leaking]
@@ -351,16 +355,21 @@ def _refuse_empty(side: SplitSide, materials: Materials) -> None:
     positive = sum(map(materials.is_positive, materials.cases))
     jobs = len(materials.sides.of_group)
     raise DataError(
-        f"nothing is left for the side '{side}': {positive:,} people came as far as '{materials.positive}' in {jobs:,} "
-        "groups of jobs, with an ad and a résumé",
-        hint="count an earlier stage (`--set positive=shortlisted`), change `dev` and `test`, or export more jobs",
+        (
+            f"'{side}' would be empty: {positive:,} people reached '{materials.positive}' in {jobs:,} "
+            "groups of jobs, with an ad and a résumé"
+        ),
+        hint=("use an earlier stage (`--set positive=shortlisted`), change `dev` and `test`, or export more jobs"),
     )
 
 
 def _refuse_leaking(pairs: Sequence[Pair]) -> None:
     raise DataError(
-        f"each of the {len(pairs):,} training pairs holds a text that is, or nearly is, one of a held-out task",
-        hint="are the ads or the résumés made of one template? Then lower `near.max_changed`",
+        (
+            f"each of the {len(pairs):,} training pairs contains a text that is identical or nearly "
+            "identical to one of a held-out task"
+        ),
+        hint="if the ads or résumés share a template, lower `near.max_changed`",
     )
 
 
@@ -375,8 +384,8 @@ def _attributes(export: _Export, config: ImportAtsConfig) -> tuple[str, ...]:
     named = [attribute for attribute in missing if attribute not in ATTRIBUTES]
     if named:
         raise DataError(
-            f"no column '{named[0]}' in the candidates or the applications, which `attributes` names",
-            hint=f"name the column that holds it: `--set 'candidates.columns={{{named[0]}: NAME}}'`",
+            f"column '{named[0]}' in `attributes` not found in the candidates or the applications",
+            hint=f"map the column: `--set 'candidates.columns={{{named[0]}: NAME}}'`",
         )
     return tuple(attribute for attribute in config.attributes if attribute not in missing)
 
@@ -387,7 +396,7 @@ def _scored(export: _Export, people: _People, progress: Progress) -> bool:
         return False
     without = sum(not _is_number(case.score) for case in people.cases if case.decided)
     if without:
-        progress.note(f"scores are left out of the decisions: {without:,} decided applications have none")
+        progress.note(f"omitting scores from the decisions: {without:,} decided applications have none")
     return not without
 
 
@@ -442,8 +451,8 @@ def _checked_folder(out: str) -> Path:
         raise DataError(f"`out`: '{folder}' is a file, not a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
         raise DataError(
-            f"`out`: '{folder}' holds files of something else, and would be replaced",
-            hint="name a folder of its own, for example `--out data/ats`",
+            f"`out`: '{folder}' contains other files, which would be replaced",
+            hint="use an empty or new folder, for example `--out data/ats`",
         )
     return folder
 

@@ -82,15 +82,16 @@ def look_at_table(name: AtsTable, file: Path, given: Mapping[str, str] = {}) -> 
         DataError: There is no such file, it holds no row, or it has no such column as was given.
     """
     if not exists(file):
-        raise DataError(f"'{file}' does not exist", hint=f"name the file with the {name} of the export")
+        raise DataError(f"'{file}' does not exist", hint=f"specify the file with the {name} of the export")
     row = next((row for row in read_rows(file, ()) if isinstance(row, Row)), None)
     if row is None:
-        raise DataError(f"'{file}' holds no row that can be read", hint="export it again, with its header")
+        raise DataError(f"'{file}' contains no readable rows", hint="export it again, including its header")
     header = [str(column) for column in row.values]
     for theirs in given.values():
         if theirs not in header:
             raise DataError(
-                f"'{file}' has no column '{theirs}'{nearest(theirs, header)}", hint=f"columns: {', '.join(header)}"
+                f"'{file}': column '{theirs}' not found{nearest(theirs, header)}",
+                hint=f"available columns: {', '.join(header)}",
             )
     return ExportTable(name, file, header, {**recognise(name, header), **given})
 
@@ -106,9 +107,11 @@ def look_at_export(tables: Sequence[ExportTable]) -> Export:
     for table in tables:
         if table.missing:
             raise DataError(
-                f"{table.file}: no column is recognised as {', '.join(f'`{name}`' for name in table.missing)} "
-                f"(columns: {', '.join(table.header)})",
-                hint=f"say which it is: --column {table.name}.{table.missing[0]}=NAME",
+                (
+                    f"{table.file}: no column recognised as {', '.join((f'`{name}`' for name in table.missing))} "
+                    f"(columns: {', '.join(table.header)})"
+                ),
+                hint=f"specify the column: --column {table.name}.{table.missing[0]}=NAME",
             )
     applications = next(table for table in tables if table.name == TABLES[-1])
     column = applications.columns["status"]

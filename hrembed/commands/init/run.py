@@ -40,19 +40,19 @@ def changes(folder: Path, files: Mapping[str, str]) -> list[Change]:
         ConfigError: Something that is no file stands in the place of one, or a file cannot be read.
     """
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"'{folder}' is a file, not a folder", hint="name the folder of the project")
+        raise ConfigError(f"'{folder}' is a file, not a folder", hint="specify the project folder")
     return [_change(folder / name, name, text) for name, text in files.items()]
 
 
 def _change(path: Path, name: str, text: str) -> Change:
     if path.is_dir():
-        raise ConfigError(f"'{path}' is a folder, and `init` writes a file there", hint="choose another folder")
+        raise ConfigError(f"'{path}' is a folder, but `init` needs to write a file there", hint="choose another folder")
     try:
         now = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Change(name, text, "new")
     except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError(f"'{path}' cannot be read: {err}", hint="move it away, or choose another folder") from None
+        raise ConfigError(f"'{path}' cannot be read: {err}", hint="move it, or choose another folder") from None
     if now == text:
         return Change(name, text, "same")
     lines = [*unified_diff(now.splitlines(), text.splitlines(), f"{name} (yours)", f"{name} (init)", lineterm="")]

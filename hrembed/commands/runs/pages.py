@@ -40,7 +40,9 @@ _ALT = {
 _ROWS = ("per_query.parquet", "per_name.parquet")
 _KINDS = {"pass": "verdict-pass", "better": "verdict-pass", "fail": "verdict-fail", "worse": "verdict-fail"}
 _EXAMPLES = 10
-_NO_TEXTS = "Ids alone: texts may hold personal data. `show_text: true` of `hrembed eval` shows them after redaction."
+_NO_TEXTS = (
+    "Only ids are shown: texts may contain personal data. `show_text: true` of `hrembed eval` shows redacted text."
+)
 
 
 def write_run_page(run: PastRun, path: Path, to_run: str) -> None:
@@ -72,7 +74,7 @@ def _state(run: PastRun) -> Prose:
     verdict = verdict_of(run)
     if run.status != "ok":
         reason = run.manifest.error or ("its manifest cannot be read" if run.damaged else "it may still be running")
-        return Prose("Outcome", [f"The run did not end well: {run.status}.", str(reason)], "verdict-fail")
+        return Prose("Outcome", [f"The run did not finish successfully: {run.status}.", str(reason)], "verdict-fail")
     kind = _KINDS.get(verdict, "verdict-inconclusive" if verdict else "")
     facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MB at the peak."
     said = [f"Verdict: {verdict}." if verdict else "Ended well.", *_conclusion(run)]

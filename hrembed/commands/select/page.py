@@ -36,7 +36,7 @@ def write_report(
     """
     parts: list[Prose | Table | Picture] = [
         Prose(f"Picked: {record.pick.model}", record.pick.reasons),
-        *([Prose("Before you believe it", record.notices)] if record.notices else []),
+        *([Prose("Caveats", record.notices)] if record.notices else []),
         *(Table(title, rows) for title, rows in tables.items() if rows),
     ]
     if record.ranking is not None:

@@ -36,15 +36,17 @@ def tables_of(
     tables: dict[str, list[dict[str, str]]] = {}
     if record.ranking is not None:
         tables[
-            f"Leaderboard: {len(record.leaderboard)} of {record.ranking.ranked} that fulfil the constraints; "
-            f"{record.ranking.adjacent_pairs_not_separable} of {record.ranking.adjacent_pairs} neighbours cannot be "
-            "told apart"
+            (
+                f"Leaderboard: {len(record.leaderboard)} of {record.ranking.ranked} that meet the constraints; "
+                f"{record.ranking.adjacent_pairs_not_separable} of {record.ranking.adjacent_pairs} adjacent "
+                "pairs are statistically tied"
+            )
         ] = _leaderboard_rows(record.leaderboard)
     else:
         registry = record.registry
         licences = ", ".join(f"{name} {count}" for name, count in registry.licences.items())
         tables["Constraints (no leaderboard scores given: set `scores.path`)"] = [
-            {"models that fulfil them": f"{registry.fitting} of {registry.models}", "by licence": licences}
+            {"models that meet them": f"{registry.fitting} of {registry.models}", "by licence": licences}
         ]
     if probe is not None:
         tokens = _mean_tokens(probe.task)
@@ -84,8 +86,8 @@ def _trained_on(tasks: Sequence[str] | None) -> str:
 
 
 def _flags(row: RankedModel) -> str:
-    flags = [f"odd score on {name}" for name in row.suspicious]
-    flags += [f"wrong version on {name}" for name in row.incomparable]
+    flags = [f"outlier on {name}" for name in row.suspicious]
+    flags += [f"known error in the mteb version on {name}" for name in row.incomparable]
     if row.tasks_of_other_revisions:
         flags.append(f"{row.tasks_of_other_revisions} tasks of other revisions")
     if len(row.mteb_versions) > 1:
@@ -106,7 +108,7 @@ def _busy_words(probe: Probe) -> str:
     load = max((footprint.load for devices in probe.footprints.values() for footprint in devices), default=0.0)
     if load <= cores + 0.5:
         return ""
-    return f"; this machine was busy (load {load:.1f} on {cores} cores), alone it is faster"
+    return f"; the machine was under load (load {load:.1f} on {cores} cores), so times are overestimated"
 
 
 def _probe_rows(record: SelectRecord, probe: Probe, cost: CostSection, tokens: float) -> list[dict[str, str]]:
@@ -156,7 +158,7 @@ def _absent_rows(absent: Sequence[Facts], cost: CostSection, tokens: float) -> l
             revision = f" --revision {facts.revision}" if facts.revision else ""
             how, price = f"hf download {facts.name}{revision}", ""
         else:
-            how = "a service: name its endpoint in `probe.models`"
+            how = "a hosted service: add its endpoint to `probe.models`"
             price = f"{prices[facts.name] * tokens:,.2f}" if facts.name in prices else "no price given"
         rows.append({"model": facts.name, "to measure it": how, "a million texts": price})
     return rows

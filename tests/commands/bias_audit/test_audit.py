@@ -99,7 +99,7 @@ def test_cues_are_corrected_by_benjamini_and_hochberg_and_say_so(config: AuditCo
     assert [cue["p_bh"] for cue in cues.values()] == benjamini_hochberg(family)[::2]
     assert all("p_holm" not in cue for cue in cues.values())
     assert all("p_holm" in attribute for attribute in metrics["attributes"].values())
-    rows = result.tables["Other cues (largest gap of each; they decide nothing)"]
+    rows = result.tables["Other cues (largest gap of each; not part of the verdict)"]
     assert [row["p (BH)"] for row in rows] == [f"{cue['p_bh']:.4f}" for cue in cues.values()]
     page = (Path(result.run) / "report.html").read_text(encoding="utf-8")
     _, _, glance = page.partition("Cues at a glance")

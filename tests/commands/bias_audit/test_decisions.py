@@ -378,7 +378,7 @@ def test_the_verdict_names_the_cuts_it_does_not_rest_on(stimuli: dict[str, Path]
         }
     )
     result = run_bias_audit(names, Workspace(tmp_path))
-    assert "rests on one cut, the top 10% (`headline_cut`)" in result.notice
+    assert "The verdict on impact ratios is based on a single cut, the top 10%" in result.notice
     box = page(result).partition("What was done")[0]
     assert other_cuts(result.metrics)[0] in box.replace("&lt;", "<")
     lowered = json.loads(result.metrics.model_dump_json(by_alias=True))

@@ -126,7 +126,7 @@ def test_what_cannot_be_cleaned_for_sure_is_refused(tmp_path, capsys):
     path = tmp_path / "rows.csv"
     for content, message in (
         (b"id,text,text\n1,a,b\n", "column 'text' appears twice in the header"),
-        (b"id,text\r1,a\r", "lines that end with a carriage return alone"),
+        (b"id,text\r1,a\r", "files with carriage returns as line endings are not supported for writing"),
     ):
         path.write_bytes(content)
         assert main(["data", "anonymise", str(path), "--runs-dir", str(tmp_path / "runs")]) == 3

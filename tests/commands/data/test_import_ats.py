@@ -207,18 +207,18 @@ def test_a_recognised_column_can_be_left_out(capsys, tmp_path):
     [
         (["candidates.name_columns=[Nope]"], "column 'Nope' in `candidates.name_columns` not found"),
         (["candidates.columns={text: Nope}"], "column 'Nope' not found"),
-        (["candidates.columns={text: null}"], "no column with a text"),
-        (["candidates.columns={id: null}"], "'id' cannot be left out"),
+        (["candidates.columns={text: null}"], "no text column found; available"),
+        (["candidates.columns={id: null}"], "columns`: 'id' is required"),
         (["jobs.columns={resume: Nope}"], "unknown column 'resume'"),
-        (["attributes=[age]"], "no column 'age' in the candidates or the applications"),
-        (["dev=0.5", "test=0.5"], "`dev` and `test` together must leave room to train"),
-        (["test=0.01"], "nothing is left for the side 'test'"),
+        (["attributes=[age]"], "column 'age' in `attributes` not found in the candidates or the applications"),
+        (["dev=0.5", "test=0.5"], "`dev` and `test` must add up to less than 1, got"),
+        (["test=0.01"], "'test' would be empty"),
         (
             ["near.max_changed=0.35"],
-            "each of the 8 training pairs holds a text that is, or nearly is, one of a held-out",
+            "each of the 8 training pairs contains a text that is identical or nearly identical to one of a",
         ),
         (["source=nowhere"], "'nowhere' does not exist"),
-        (["personal_data.types=[email]"], "must hold `name`"),
+        (["personal_data.types=[email]"], "`personal_data.types` must contain `name`: résumés of an export contain"),
     ],
 )
 def test_what_cannot_be_is_said(capsys, tmp_path, export, words, text):
@@ -233,7 +233,7 @@ def test_what_cannot_be_is_said(capsys, tmp_path, export, words, text):
 def test_a_missing_table_is_said(capsys, tmp_path, export):
     (export / "candidates.csv").unlink()
     _, _, said = run(capsys, tmp_path, "ats", str(export), code=3)
-    assert "holds no table `candidates`" in said
+    assert "does not contain the table `candidates`" in said
     assert "--candidates FILE" in said
     _, _, said = run(capsys, tmp_path, "ats", str(export / "jobs.csv"), code=3)
     assert "is a file; an export is a folder" in said
@@ -243,7 +243,7 @@ def test_an_unknown_status_is_refused_mapped_or_left_out(capsys, tmp_path):
     more = [{"Candidate": applications()[3]["Candidate"], "Job": "1", "Status": "Talent pool"}]
     export = write_export(tmp_path / "export", more=more)
     _, _, said = run(capsys, tmp_path, "ats", str(export), *SPLIT, code=3)
-    assert "not known how far applications of these statuses came: 'Talent pool' (1)" in " ".join(said.split())
+    assert "unknown stage of applications with these statuses: 'Talent pool' (1)" in " ".join(said.split())
     _, record, _ = run(capsys, tmp_path, "ats", str(export), *SPLIT, "--set", 'stages={"talent pool": pending}')
     assert record["balance"]["stages"]["pending"] == 2
     _, record, _ = run(capsys, tmp_path, "ats", str(export), *SPLIT, "--set", "unknown_status=leave-out")
@@ -255,14 +255,14 @@ def test_tables_that_do_not_belong_together_are_refused(capsys, tmp_path, export
     text = (export / "jobs.csv").read_text(encoding="utf-8")
     (export / "jobs.csv").write_text(text.replace("\n", "\nX", 8), encoding="utf-8")
     _, _, said = run(capsys, tmp_path, "ats", str(export), *SPLIT, code=3)
-    assert "applications name a job that is not in the jobs" in " ".join(said.split())
+    assert "applications refer to a job that is not in the jobs" in " ".join(said.split())
 
 
 def test_bad_rows_are_listed_and_products_are_kept(capsys, tmp_path, export):
     file = export / "candidates.csv"
     file.write_text(file.read_text(encoding="utf-8") + ",No,Id,,,\nonly one cell\n", encoding="utf-8")
     _, _, said = run(capsys, tmp_path, "ats", str(export), *SPLIT, code=3)
-    assert "accept that with `--set max_rejected=2`" in " ".join(said.split())
+    assert "to accept this, pass `--set max_rejected=2`" in " ".join(said.split())
     (folder,) = (tmp_path / "runs" / "data-import-ats").iterdir()
     rows = [json.loads(line) for line in (folder / "rejected.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["table"], row["column"]) for row in rows] == [
@@ -290,7 +290,7 @@ def test_products_are_put_where_configs_can_name_them(capsys, tmp_path, export):
     taken.mkdir()
     (taken / "thesis.txt").write_text("mine", encoding="utf-8")
     _, _, said = run(capsys, tmp_path, "ats", str(export), "--out", str(taken), code=3)
-    assert "holds files of something else" in " ".join(said.split())
+    assert "contains other files, which would be replaced" in " ".join(said.split())
 
 
 def test_the_same_export_gives_the_same_bytes(capsys, tmp_path, export):
