@@ -154,7 +154,7 @@ def test_only_english_subsets_are_read_and_the_filters_of_the_task_hold(monkeypa
     assert task.name == "Theirs/us/test"
     assert only_us.hf_subsets == ["us", "de"]  # the benchmark's own task is left as it was
     assert notes.said == [
-        "Some benchmark: skipping SprintDuplicateQuestions, which is of the kind PairClassification",
+        "Some benchmark: skipping SprintDuplicateQuestions, which has the type PairClassification",
         "Some benchmark: skipping Theirs, which is in deu",
     ]
     benchmark.tasks = [other]
@@ -196,7 +196,7 @@ def test_what_cannot_be_read_is_said_before_anything_is_loaded(name, reason):
 
 def test_texts_with_pictures_cannot_be_read():
     local_task("retrieval:AbsTaskRetrieval", "Retrieval", {}, modalities=["text", "image"])
-    with pytest.raises(DataError, match="task 'Theirs' is about text and image"):
+    with pytest.raises(DataError, match="task 'Theirs' uses text and image"):
         read_mteb("Theirs", None, Silent())
 
 
