@@ -82,7 +82,8 @@ NAMES = {"ndcg@10": "ndcg_cut_10", "map": "map_cut_1000", "recall@100": "recall_
 
 @pytest.mark.usefixtures("minilm")
 @pytest.mark.filterwarnings("ignore")  # mteb's own; what is compared is numbers
-@pytest.mark.parametrize("name", ["ad-profile", "title", "odd"])
+# Long texts take the same way as titles do, and six times as long.
+@pytest.mark.parametrize("name", [pytest.param("ad-profile", marks=pytest.mark.slow), "title", "odd"])
 def test_eval_equals_mteb_and_trec_eval(name, odd, monkeypatch, tmp_path: Path):
     import pytrec_eval
 

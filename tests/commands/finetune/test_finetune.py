@@ -215,7 +215,12 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
 @pytest.mark.long
 @pytest.mark.usefixtures("minilm")
 @pytest.mark.parametrize(
-    "method", ["{name: lora, rank: 8, layers: 3}", "{name: partial, layers: 2}"], ids=["lora", "partial"]
+    "method",
+    [
+        # test_readme trains real weights with adapters as well, by the README's block.
+        pytest.param("{name: lora, rank: 8, layers: 3}", marks=pytest.mark.slow, id="lora"),
+        pytest.param("{name: partial, layers: 2}", id="partial"),
+    ],
 )
 def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, method):
     """A short real run of each method beats the base on occupations that it never saw."""

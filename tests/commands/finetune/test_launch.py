@@ -214,7 +214,11 @@ def test_two_processes_are_one_with_twice_the_accumulation(
         assert read(two, "manifest.json")["processes"] == 2
 
 
-def test_a_launch_that_was_stopped_and_then_killed_ends_as_if_nothing_had_happened(tiny_model, pairs, task, tmp_path):
+@pytest.mark.parametrize(
+    "kill", [pytest.param(False, id="stopped"), pytest.param(True, marks=pytest.mark.slow, id="stopped and killed")]
+)
+def test_a_launch_that_did_not_finish_ends_as_if_nothing_had_happened(tiny_model, pairs, task, tmp_path, kill):
+    """Every launch takes long; test_resume kills the same training in one process."""
     config = long_config(tiny_model, pairs, task)
     straight = hrembed(written(config, tmp_path), "--runs-dir", str(tmp_path / "a"), "--json")
     output, errors = ended(straight)
@@ -233,12 +237,13 @@ def test_a_launch_that_was_stopped_and_then_killed_ends_as_if_nothing_had_happen
     assert errors.count("stopping after this step") == 1
     assert errors.count("hrembed: error") == 1
 
-    killed = hrembed("--resume", "latest", "--runs-dir", str(tmp_path / "b"))
-    wait_for_point(killed, tmp_path / "b")
-    for process in family(killed):
-        process.kill()
-    killed.communicate(timeout=60)
-    assert read(only(tmp_path / "b"), "manifest.json")["status"] == "started"
+    if kill:
+        killed = hrembed("--resume", "latest", "--runs-dir", str(tmp_path / "b"))
+        wait_for_point(killed, tmp_path / "b")
+        for process in family(killed):
+            process.kill()
+        killed.communicate(timeout=60)
+        assert read(only(tmp_path / "b"), "manifest.json")["status"] == "started"
     with pytest.raises(ModelError, match="the number of processes changed since the run was started"):
         run_finetune(config, Workspace(tmp_path / "b"), resume=only(tmp_path / "b").name)
 
@@ -247,10 +252,17 @@ def test_a_launch_that_was_stopped_and_then_killed_ends_as_if_nothing_had_happen
     assert resumed.returncode == 0, errors
     assert output == f"{only(tmp_path / 'b')}\n"
     assert (only(tmp_path / "b") / "metrics.json").read_bytes() == (only(tmp_path / "a") / "metrics.json").read_bytes()
-    assert len(read(only(tmp_path / "b"), "manifest.json")["resumed"]) == 3
+    assert len(read(only(tmp_path / "b"), "manifest.json")["resumed"]) == (3 if kill else 2)
 
 
-@pytest.mark.parametrize("rank", [0, 1], ids=["the first process", "another process"])
+@pytest.mark.parametrize(
+    "rank",
+    [
+        # A launch more; what the first one says is among what is said of another, and in the test of who leads below.
+        pytest.param(0, marks=pytest.mark.slow, id="the first process"),
+        pytest.param(1, id="another process"),
+    ],
+)
 def test_one_process_that_fails_ends_all_and_the_manifest_says_why(tiny_model, pairs, task, tmp_path, rank):
     arguments = [written(long_config(tiny_model, pairs, task), tmp_path), "--runs-dir", str(tmp_path / "r")]
     process = launch(SCRIPT, "fail", str(rank), "5", "finetune", *arguments)

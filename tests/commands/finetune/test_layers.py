@@ -238,7 +238,8 @@ def test_both_sides_of_a_control_are_kept_at_one_strength(config, task, trained,
     assert half.dev.chosen.value == pytest.approx(weak.metrics.tuned.value, abs=1e-9)
 
 
-@pytest.mark.parametrize("method", ["lora", "partial"])
+# Adapters are resumed in test_resume and test_branches as well; a control is two trainings either way.
+@pytest.mark.parametrize("method", [pytest.param("lora", marks=pytest.mark.slow), "partial"])
 def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(
     config, task, trained, tmp_path, monkeypatch, method
 ):
@@ -266,17 +267,18 @@ def test_a_run_that_was_killed_in_both_trainings_ends_as_one_that_was_not(
     assert not (resumed / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("where", ["prove", "compare_layers", "model_card"])
-def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, trained, tmp_path, monkeypatch, where):
+def test_a_run_that_was_killed_between_trainings_and_card_goes_on(config, task, trained, tmp_path, monkeypatch):
     config = trained.settled(controlled(config, task, strength=0.5))
     straight = Path(trained(config).run)
 
     def killed(*args, **kwargs):
         raise KilledError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(finish, where, killed)
-        with pytest.raises(KilledError):
-            run_finetune(config, Workspace(tmp_path / "b"))
+    for where in ("prove", "compare_layers", "model_card"):
+        run = run_id(tmp_path / "b") if (tmp_path / "b").exists() else None
+        with monkeypatch.context() as patch:
+            patch.setattr(finish, where, killed)
+            with pytest.raises(KilledError):
+                run_finetune(config, Workspace(tmp_path / "b"), resume=run)
     resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
     assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()

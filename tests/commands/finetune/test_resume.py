@@ -48,7 +48,11 @@ def vectors(run: Path) -> np.ndarray:
     return np.asarray(load_model(run / "model").encode(TEXTS))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    # The magnitudes of dora are trained parameters like the factors of lora; it is killed below as well.
+    [pytest.param(name, marks=pytest.mark.slow) if name == "dora" else name for name in METHODS],
+)
 def test_a_resumed_run_gives_the_model_of_a_run_that_was_never_stopped(config, trained, tmp_path, monkeypatch, method):
     config = trained.settled(config.model_copy(update={"method": METHODS[method]}))
     straight = Path(trained(config).run)
