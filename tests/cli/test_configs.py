@@ -42,7 +42,7 @@ def test_a_printed_config_is_the_shipped_one_with_its_schema_beside_it(capsys, t
 def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]):
     assert main(["configs", "finetune/title"]) == 2
     err = capsys.readouterr().err
-    assert "no config 'finetune/title' ships with hrembed (did you mean 'finetune/titles'?)" in err
+    assert "unknown config 'finetune/title' (did you mean 'finetune/titles'?)" in err
     assert "hrembed configs" in err
     assert main(["eval", "shipped:evil"]) == 2
     assert "did you mean 'eval'?" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_what_is_not_there_is_refused_with_what_is(by):
 def test_family_is_a_field_like_any_other_and_may_be_missing():
     with pytest.raises(DataError, match="no slices by 'family'") as caught:
         slice_labels(task_of("x"), "family")
-    assert caught.value.hint == "available slices: length, overlap, relevant, seniority, language, group"
+    assert caught.value.hint == "available slices: length, overlap, shared-words, relevant, seniority, language, group"
 
 
 def slices_of(values, labels, groups=None, **options):

@@ -57,7 +57,7 @@ def test_a_broken_second_model_ends_the_command_before_the_first_is_scored(tiny_
 def test_modules_without_the_file_that_names_them_are_refused(tiny_model, tmp_path: Path):
     folder = copy(tiny_model, tmp_path / "m")
     (folder / "modules.json").unlink()
-    with pytest.raises(ModelError, match=r"holds 1_Pooling, but no `modules\.json`"):
+    with pytest.raises(ModelError, match=r"contains 1_Pooling, but no `modules\.json`"):
         check_whole(folder)
 
 

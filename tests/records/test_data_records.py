@@ -130,7 +130,7 @@ def test_a_share_of_no_negatives_is_null_in_the_file():
 def test_an_unknown_kind_of_leak_is_refused():
     content = as_json(RECORDS[0])
     content["tasks"]["ward"]["answers"] = content["tasks"]["ward"].pop("pairs")
-    with pytest.raises(DataError, match=r"is not what `data-check` writes: tasks\.ward\.answers"):
+    with pytest.raises(DataError, match=r"does not have the format of `data-check`: tasks\.ward\.answers"):
         read_record(DataCheckRecord, json.dumps(content), "metrics.json")
 
 

@@ -29,7 +29,7 @@ def calibrated(tiny_model: Path, tmp_path: Path, monkeypatch):
     def texts(config: ExportConfig) -> list[tuple[str, str]]:
         monkeypatch.setattr(export_checks, "transformer_inputs", lambda model, chosen, prompts: chosen)
         task = read_task(Path(config.compare_on.path), None)
-        return calibration(config, task, None, Run(tmp_path, path=tmp_path))
+        return calibration(config, task, None, Run(tmp_path, path=tmp_path), "none")
 
     return texts
 

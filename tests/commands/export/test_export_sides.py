@@ -63,7 +63,9 @@ class OneSided:
 @pytest.mark.parametrize(("side", "asked"), [("query", 4), ("document", 6), (None, 10)])
 def test_the_side_that_is_not_exported_is_still_embedded_by_the_source(side, asked, settings, tmp_path: Path):
     config = settings("onnx-int8", side=side)
-    judge = Judge(config, read_task(Path(config.compare_on.path), None), OneSided("query", "document"), tmp_path)
+    judge = Judge(
+        config, read_task(Path(config.compare_on.path), None), OneSided("query", "document"), tmp_path, "none"
+    )
     same = Probe(np.eye(2), np.eye(2))
     row = judge.judge("onnx-int8", OneSided(*([side] if side else ["query", "document"])), 1.5, same, same)
     assert (row.mb, row.cosine.vectors) == (1.5, 4 + asked)
@@ -73,7 +75,7 @@ def test_the_side_that_is_not_exported_is_still_embedded_by_the_source(side, ask
 def test_int8_that_is_undefined_for_padded_texts_alone_is_not_kept(settings, tmp_path: Path):
     """So does ModernBERT in OpenVINO: padding sees nothing in its window, and 0 times NaN is NaN."""
     config, both = settings("onnx-int8"), OneSided("query", "document")
-    judge = Judge(config, read_task(Path(config.compare_on.path), None), both, tmp_path)
+    judge = Judge(config, read_task(Path(config.compare_on.path), None), both, tmp_path, "none")
     found = Probe(np.array([[1.0, 0.0], [np.nan, np.nan]]), np.eye(2))
     assert judge.judge("onnx-int8", both, 1.5, Probe(np.eye(2), np.eye(2)), found).kept is False
 
