@@ -37,6 +37,12 @@ _ALT = {
     "pretraining.png": "Curves over the steps: loss of hidden tokens in training and on texts held out.",
     "strengths.png": "Curves over the strength from base to tuned model: score on the dev task and outside of hiring.",
 }
+_CAPTIONS = {
+    "scores.png": "Scores with their intervals",
+    "training.png": "Training",
+    "pretraining.png": "Training from random weights",
+    "strengths.png": "What a part of the training keeps and loses",
+}
 _ROWS = ("per_query.parquet", "per_name.parquet")
 _KINDS = {"pass": "verdict-pass", "better": "verdict-pass", "fail": "verdict-fail", "worse": "verdict-fail"}
 _EXAMPLES = 10
@@ -171,7 +177,9 @@ def _pictures(run: PastRun) -> Iterator[Part]:
     for name in sorted(run.manifest.outputs):
         if name.endswith((".png", ".svg")) and "/" not in name:
             yield Picture(
-                name, run.verified(name), _ALT.get(name, f"Picture {name} of the run; its numbers are below.")
+                _CAPTIONS.get(name, name),
+                run.verified(name),
+                _ALT.get(name, f"Picture {name} of the run; its numbers are below."),
             )
 
 
