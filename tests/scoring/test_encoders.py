@@ -148,6 +148,7 @@ def test_a_model_of_the_hub_is_found_in_its_cache_and_the_commit_recorded(tiny_m
     command = [
         sys.executable, "-m", "hrembed", "eval", "--runs-dir", str(tmp_path / "runs"), "--json",
         "--set", "models=[{ref: hf:someone/tiny}]", "--set", "baselines=[]", "--set", f"tasks=[{{path: {task}}}]",
+        "--set", "retention=[]", "--set", "robustness.changes=[]",
     ]  # fmt: skip
     done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
