@@ -2,6 +2,7 @@
 
 `launched.py train PLAN`: several trainings in one launch, which saves the imports of the others.
 `launched.py fail RANK STEP ARGUMENTS...`: the command line, in which one process fails at a step.
+`launched.py twice FIRST SECOND ARGUMENTS...`: the command line with --json into one folder, and without into another.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from hrembed.cli.app import entry_point
+from hrembed.cli.app import entry_point, main
 from hrembed.commands.finetune.run import launch_finetune
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.errors import ModelError
@@ -37,5 +38,12 @@ def fail(rank: str, step: str, *arguments: str) -> None:
     entry_point()
 
 
+def twice(first: str, second: str, *arguments: str) -> None:
+    if status := main([*arguments, "--runs-dir", first, "--json"]):
+        sys.exit(status)
+    sys.argv[1:] = [*arguments, "--runs-dir", second]
+    entry_point()
+
+
 if __name__ == "__main__":
-    {"train": train, "fail": fail}[sys.argv[1]](*sys.argv[2:])
+    {"train": train, "fail": fail, "twice": twice}[sys.argv[1]](*sys.argv[2:])

@@ -218,18 +218,15 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     "kill", [pytest.param(False, id="stopped"), pytest.param(True, marks=pytest.mark.slow, id="stopped and killed")]
 )
 def test_a_launch_that_did_not_finish_ends_as_if_nothing_had_happened(tiny_model, pairs, task, tmp_path, kill):
-    """Every launch takes long; test_resume kills the same training in one process."""
+    """Every launch takes long, hence two trainings in the first; test_resume kills the same training in one process."""
     config = long_config(tiny_model, pairs, task)
-    straight = hrembed(written(config, tmp_path), "--runs-dir", str(tmp_path / "a"), "--json")
-    output, errors = ended(straight)
-    assert straight.returncode == 0, errors
-    assert json.loads(output)["metrics"]["steps"] == read(only(tmp_path / "a"))["steps"] >= 24  # exactly one object
-
-    stopped = hrembed(written(config, tmp_path), "--runs-dir", str(tmp_path / "b"))
+    folders = str(tmp_path / "a"), str(tmp_path / "b")
+    stopped = launch(SCRIPT, "twice", *folders, "finetune", written(config, tmp_path))
     wait_for_point(stopped, tmp_path / "b")
     for process in family(stopped):  # as Ctrl-C in a terminal does; the launcher then sends it on, a second time
         process.send_signal(signal.SIGINT)
-    _, errors = ended(stopped)
+    output, errors = ended(stopped)
+    assert json.loads(output)["metrics"]["steps"] == read(only(tmp_path / "a"))["steps"] >= 24  # exactly one object
     assert stopped.returncode != 0
     manifest = read(only(tmp_path / "b"), "manifest.json")
     assert manifest["status"] == "interrupted"
