@@ -226,7 +226,7 @@ def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, m
     """A short real run of each method beats the base on occupations that it never saw."""
     argv = [
         "finetune", "--runs-dir", str(tmp_path), "--json", "--set", f"method={method}",
-        "--set", "sources.0.kinds=[ad-profile]", "--set", "sources.0.limit=160", "--set", "train.evaluations=1",
+        "--set", "sources.0.kinds=[ad-profile]", "--set", "sources.0.limit=96", "--set", "train.evaluations=1",
         "--set", "train.max_tokens=64", "--set", "train.batch_size=16",
         "--set", "proof={tests: [], retention: [], strengths: []}",
         "--set", f"train.learning_rate={'1e-3' if 'lora' in method else '1e-4'}",
