@@ -94,6 +94,11 @@ EXPECTED: list[tuple[str, str, str]] = [
     ("select", "/leaderboard/.*/memory_mb", "MB is 10^6"),
     ("finetune|eval.*", "/leaks/.*", "training rows that occur in tasks are counted"),
     ("eval.*", "/robustness/.*/(singular|plural|inverted)/.*", "the shipped config changes titles as well"),
+    ("eval.*", "/slices/.*/shared-words/.*", "every task is split by shared words"),
+    ("eval", "/(scores|kinds)/questions/test/.*", "general-core grew from 176 to 1,162 items"),
+    ("eval", "/differences/1[1-3]/.*", "the same: its three comparisons"),
+    ("eval", "/differences/1[4-6]/p_holm", "the same: corrected with the other retention task"),
+    ("finetune", "/strengths/.*/(retention|lost)/questions/test.*", "general-core grew"),
     ("data inspect", "/traces/.*", "what exports leave behind is counted"),
     ("gate", "/(candidate|baseline)/.*", "the record names both models; null without an audit"),
 ]
