@@ -420,17 +420,20 @@ def test_what_python_writes_as_csv_is_read_again(tmp_path, cells):
 
 @QUICK
 @given(st.binary(max_size=60) | st.text('a,b"{}[]:\n\r1\0é\\', max_size=40).map(str.encode), st.booleans())
+@example(b"\0\1\0\1\0\0\0", False)
 def test_no_bytes_end_in_anything_but_rows_and_problems(tmp_path, content, quoted):
     for name, start in (("t.csv", b"a,b\n"), ("t.jsonl", b""), ("t.jsonl.gz", b"")):
         file = put(tmp_path / name, start + content)
+        found, refused = [], ""
         try:
             found = rows(file, quoted=quoted)
-        except DataError:
-            assert name.endswith(".gz")
-        else:
-            numbers = [row.number for row in found]
-            assert numbers == sorted(set(numbers))
-            assert all(isinstance(row, Row | Problem) for row in found)
+        except DataError as err:
+            refused = str(err)
+        # What is no gzip is refused, and what looks like UTF-16 and breaks off within a character.
+        assert not refused or name.endswith(".gz") or f"'{file}' is not valid utf-16" in refused
+        numbers = [row.number for row in found]
+        assert numbers == sorted(set(numbers))
+        assert all(isinstance(row, Row | Problem) for row in found)
 
 
 def test_a_dataset_is_streamed_through_the_library(tmp_path):
