@@ -298,10 +298,14 @@ def tables(draw: Any) -> tuple[str, bytes]:
 def parquet(header: list[str], rows: list[list[Any]]) -> bytes:
     columns = {name: [row[n] if n < len(row) else None for row in rows] for n, name in enumerate(header)}
     try:
-        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        return parquet_of(pa.table({name: pa.array(values) for name, values in columns.items()}))
     except (pa.ArrowException, OverflowError, UnicodeEncodeError, ValueError, TypeError):
+        # Arrow has no type for these values, or Parquet none for that of Arrow (a structure without a field).
         plain = {name: [None if v is None else ascii(v) for v in values] for name, values in columns.items()}
-        table = pa.table(plain)
+        return parquet_of(pa.table(plain))
+
+
+def parquet_of(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
