@@ -37,7 +37,7 @@ _SHOWN = ("torch", "transformers", "sentence-transformers", "mteb")
 _EXTRAS = {"export": "graphs for OpenVINO and ONNX", "static": "the model `wordllama`", "xlsx": "spreadsheets"}
 _INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 _TEXTS = ("Registered nurse", "Nurse, intensive care", "Forklift operator", "Writes tests for web applications.")
-# Cosines of the first text to the others by all-MiniLM-L6-v2 in float32 (torch 2.13, two kinds of processor).
+# Cosines of the first text to the others by all-MiniLM-L6-v2 in float32 (torch 2.13).
 _COSINES = (0.6050, 0.1153, 0.0891)
 _TOLERANCE = 1e-3
 _WITHOUT_OPENVINO = "pip install 'hrembed[export]' brings OpenVINO, several times as fast on most processors"
