@@ -73,9 +73,9 @@ def _baselines(record: EvalRecord, baselines: list[str]) -> Iterator[str]:
 def _next(ref: str) -> list[str]:
     """The commands that come next, each in an indented line."""
     if ref.startswith("trec:"):
-        return ["Next, a page of this run:", "  hrembed runs report"]
+        return ["Next, write a page of this run:", "  hrembed runs report"]
     audit = f"  hrembed bias-audit --set model.ref={ref}"
     if ref.startswith("run:"):
-        return ["Next, an audit, and then the decision:", audit, "  hrembed gate"]
+        return ["Next, audit it, then decide:", audit, "  hrembed gate"]
     trained = f" --set model.ref={ref}" if parse_ref(ref).has_weights else ""  # others have nothing to train
-    return ["Next, pairs of your own, or an audit as it is:", f"  hrembed finetune{trained}", audit]
+    return ["Next, train it on your own pairs, or audit it as it is:", f"  hrembed finetune{trained}", audit]

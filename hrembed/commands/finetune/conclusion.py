@@ -30,7 +30,7 @@ def conclusion_of(record: FinetuneRecord, run_id: str) -> list[str]:
         return [*sentences, "Next, check the pairs, and find more of them:", "  hrembed data check PAIRS"]
     return [
         *sentences,
-        "Next, tasks that took no part in the training, and an audit:",
+        "Next, evaluate it on tasks that took no part in the training, and audit it:",
         f"  hrembed eval --set models.1.ref=run:{run_id}",
         f"  hrembed bias-audit --set model.ref=run:{run_id}",
     ]

@@ -17,7 +17,7 @@ def conclusion_of(record: GateRecord) -> list[str]:
         of_status.setdefault(check.status, []).append(check.name)
     total = len(record.checks)
     sentences = []
-    for status, words in (("fail", "do not hold"), ("inconclusive", "are open"), ("waived", "were waived")):
+    for status, words in (("fail", "do not hold"), ("inconclusive", "are inconclusive"), ("waived", "were waived")):
         names = of_status.get(status, [])
         if names:
             sentences.append(f"{len(names)} of {total} checks {words}: {listed(names)}.")
@@ -29,9 +29,9 @@ def conclusion_of(record: GateRecord) -> list[str]:
 def _next(record: GateRecord) -> list[str]:
     reference = record.candidate.reference
     if record.verdict == "fail":
-        return ["Next, train again; or let somebody answer for a check until a day (`waivers`)."]
+        return ["Next, train again, or waive a check until a given day (`waivers`)."]
     if record.verdict == "inconclusive":
-        return ["Next, more queries, or more names in the audit: they narrow the intervals."]
+        return ["Next, add queries, or names to the audit, to narrow the intervals."]
     if reference.startswith("run:"):
         run = reference.removeprefix("run:").rpartition("/")[2]
         return ["Next, put the model in use:", f'  hrembed runs accept {run} --by "YOUR NAME" --why "passed the gate"']
