@@ -10,8 +10,12 @@ from hrembed.config.parts import COLUMNS, DELIMITER, ENCODING, PAIR_COLUMNS, TAS
 from hrembed.config.section import Section
 from hrembed.records.data import Match, PersonalType
 
-OnetKind = Literal["title", "canonical", "description", "task", "technology", "ad-profile"]
-EscoKind = Literal["title", "canonical", "description", "skill", "occupation-skill"]
+OnetKind = Literal[
+    "title", "canonical", "description", "task", "technology", "ad-profile", "activity", "joined-activity"
+]
+EscoKind = Literal[
+    "title", "canonical", "description", "skill", "occupation-skill", "skill-synonym", "skill-description"
+]
 
 _PAIRS = "shipped:hr-core/pairs/train.jsonl"
 _PER_GROUP = Field(
@@ -41,7 +45,9 @@ class ImportOnetConfig(Section):
     kinds: tuple[OnetKind, ...] = Field(
         default=("title", "description", "task", "technology", "ad-profile"),
         min_length=1,
-        description="Kinds of pairs to build; `canonical` (every other title with the preferred one) only on request.",
+        description="Kinds of pairs to build. Only on request: `canonical` (every other title with the preferred one), "
+        "`activity` (a task with the work activities that it is an instance of), `joined-activity` (two to four tasks "
+        "in a line with them).",
     )
     per_group: int = _PER_GROUP
     max_occupations: int = _MAX_OCCUPATIONS
@@ -62,8 +68,8 @@ class ImportEscoConfig(Section):
     kinds: tuple[EscoKind, ...] = Field(
         default=("title", "description", "skill", "occupation-skill"),
         min_length=1,
-        description="Kinds of pairs to build, `canonical` only on request; one whose file is not in the source is left "
-        "out, and said so.",
+        description="Kinds of pairs to build; one whose file is not in the source is left out, and said so. Only on "
+        "request: `canonical`, `skill-synonym` (any two labels of a skill) and `skill-description`.",
     )
     per_group: int = _PER_GROUP
     max_occupations: int = _MAX_OCCUPATIONS

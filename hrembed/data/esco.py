@@ -24,6 +24,7 @@ SOURCE = Source(
     attribution="This product uses the ESCO classification of the European Commission. hrembed has modified it.",
     url="https://esco.ec.europa.eu/en/use-esco/download",
 )
+SKILL_KINDS = {"skill", "skill-synonym", "skill-description"}
 FILE_NAME = "ESCO dataset - v1.2.0 - classification - en - csv.zip"
 _CSV = Form()
 # Column: its name in the official files, its name in Tabiya's.
@@ -35,6 +36,7 @@ _LABEL, _OTHERS, _ABOUT = (
 )
 _TABIYA = ("occupations.csv", "skills.csv", "occupation_to_skill_relations.csv")
 _LABELS = ("skill_labels.csv.gz", "skill_labels.csv")
+_DESCRIPTIONS = ("skill_descriptions.csv.gz", "skill_descriptions.csv")
 
 
 class _Files(NamedTuple):
@@ -119,8 +121,14 @@ def read_occupations(release: Release, max_occupations: int, counts: Counts) -> 
     return without_common(concepts, "titles", max_occupations, counts, "occupation labels")
 
 
-def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Concept]:
+def read_skills(release: Release, max_skills: int, counts: Counts, *, described: bool = False) -> list[Concept]:
     """Read all skills with their labels; the preferred one is first.
+
+    Args:
+        release: The CSV files.
+        max_skills: Labels of more skills are dropped.
+        counts: Counts what is read and what is dropped.
+        described: Also read what each skill is, where the release says it.
 
     Returns:
         No skills when the release has no file of them.
@@ -128,7 +136,7 @@ def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Conce
     Raises:
         DataError: A column is missing, a row is broken, or a skill has no preferred label.
     """
-    labels_of = _labels_of_skills(release)
+    labels_of, descriptions = _labels_of_skills(release), _descriptions_of_skills(release) if described else {}
     concepts = []
     for key, labels in labels_of.items():
         distinct_labels = distinct(labels)
@@ -138,7 +146,9 @@ def read_skills(release: Release, max_skills: int, counts: Counts) -> list[Conce
             Phrase(f"esco:skill:{key}", distinct_labels[0]),
             *(phrase(f"esco:skill:{key}", label) for label in distinct_labels[1:]),
         ]
-        concepts.append(Concept(id=f"esco-skill:{key}", family="", titles=tuple(titles)))
+        about = descriptions.get(key, "")
+        description = Phrase(f"esco:skill:{key}:description", about) if about else None
+        concepts.append(Concept(id=f"esco-skill:{key}", family="", titles=tuple(titles), description=description))
     counts.add("skills", len(concepts))
     return without_common(concepts, "titles", max_skills, counts, "skill labels")
 
@@ -167,6 +177,20 @@ def _labels_of_skills(release: Release) -> dict[str, list[str]]:
         if key not in preferred:
             raise DataError(f"'{release.path}', file '{name}': skill '{key}' has no preferred label")
     return {key: [label, *others_of.get(key, ())] for key, label in preferred.items()}
+
+
+def _descriptions_of_skills(release: Release) -> dict[str, str]:
+    """Skill to what it is; empty where no file says it."""
+    files = _files(release)
+    name, form = release.find(files.skills), files.form
+    if name:
+        key, about = _URI[form], _ABOUT[form]
+    else:
+        name, key, about = release.find(*_DESCRIPTIONS), "skill_id", "description"
+    if not name:
+        return {}
+    rows = release.rows(name, (key, about), _CSV, filled=(key,))
+    return {_uuid(row[key]): " ".join(row[about].split()) for row in rows if row[about].strip()}
 
 
 def _skills_of_occupations(release: Release, files: _Files) -> dict[str, list[Phrase]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hrembed.data.layout import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, across, distinct, phrase, without_common
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hrembed.data.taxonomy import Counts
 
 MAX_TOOL_OCCUPATIONS = 50
+ActivityKind = Literal["activity", "joined-activity"]
+ACTIVITY_KINDS: tuple[ActivityKind, ...] = ("activity", "joined-activity")
 _TEXT = Form(delimiter="\t", quoted=False)
 _CODE = "O*NET-SOC Code"
 
@@ -161,6 +163,81 @@ def _related(release: Release) -> dict[str, list[str]]:
         if row["Relatedness Tier"].startswith("Primary"):
             related_to[row[_CODE]].append(row["Related O*NET-SOC Code"])
     return related_to
+
+
+def read_activities(release: Release, counts: Counts) -> list[Duties]:
+    """Read which work activities each task of an occupation is an instance of.
+
+    Returns:
+        Occupations with their tasks; none when the release has no file of links.
+
+    Raises:
+        DataError: A column is missing, or a row is broken.
+    """
+    if not release.find(_ACTIVITIES):
+        return []
+    found: dict[str, dict[Phrase, list[Phrase]]] = defaultdict(lambda: defaultdict(list))
+    for row in _rows(release, _ACTIVITIES, (_CODE, "Task ID", "Task", "DWA ID", "DWA Title")):
+        task = Phrase(f"onet:task:{row['Task ID']}", row["Task"].strip())
+        found[row[_CODE]][task].append(Phrase(f"onet:activity:{row['DWA ID']}", row["DWA Title"].strip().rstrip(".")))
+    duties = [
+        Duties(f"onet:{code}", tuple((task, tuple(activities)) for task, activities in tasks.items()))
+        for code, tasks in found.items()
+    ]
+    counts.add("links of tasks to activities", sum(len(each) for one in duties for _, each in one.tasks))
+    return duties
+
+
+_ACTIVITIES = "Tasks to DWAs.txt"
+_JOINED = (2, 3, 4)
+
+
+class Duties(NamedTuple):
+    """What the people of an occupation do.
+
+    Attributes:
+        id: The occupation.
+        tasks: Each with the work activities that it is an instance of.
+    """
+
+    id: str
+    tasks: tuple[tuple[Phrase, tuple[Phrase, ...]], ...]
+
+
+def activity_pairs(duties: Duties, kind: ActivityKind, limit: int, seed: str) -> list[Pair]:
+    """Pair tasks with their activities.
+
+    An activity is the group of its pairs. A line that joins several tasks stands in the groups of all their
+    activities, so that batches hold none of them as its negative.
+
+    Args:
+        duties: Of one occupation.
+        kind: `activity` for single tasks; `joined-activity` for two to four of them in a line, as in an ad.
+        limit: Most pairs.
+        seed: Of every draw.
+    """
+    rng = Random(f"{seed} {kind} {duties.id}")
+    tasks = rng.sample(duties.tasks, len(duties.tasks))
+    lines = [[task] for task in tasks] if kind == "activity" else _in_lines(tasks, rng)
+    pairs = []
+    for line in lines:
+        text = " ".join(task.text for task, _ in line)
+        ids = "+".join(task.id for task, _ in line)
+        activities = dict.fromkeys(activity for _, each in line for activity in each)
+        pairs += [Pair(text, a.text, a.id, kind, anchor_id=ids, positive_id=a.id) for a in activities]
+    return pairs[:limit]
+
+
+def _in_lines(
+    tasks: Sequence[tuple[Phrase, tuple[Phrase, ...]]], rng: Random
+) -> list[Sequence[tuple[Phrase, tuple[Phrase, ...]]]]:
+    lines: list[Sequence[tuple[Phrase, tuple[Phrase, ...]]]] = []
+    start = 0
+    while len(tasks) - start >= min(_JOINED):
+        size = min(rng.choice(_JOINED), len(tasks) - start)
+        lines.append(tasks[start : start + size])
+        start += size
+    return lines
 
 
 class _Register(NamedTuple):

@@ -127,7 +127,7 @@ def pairs_of(concept: Concept, kind: str, limit: int, seed: str) -> list[Pair]:
 
     Args:
         concept: The occupation or skill.
-        kind: `title`, `canonical`, `description`, `task`, `technology`, `occupation-skill` or `skill`.
+        kind: A key of `BUILDERS`.
         limit: Most pairs.
         seed: Of the draw.
 
@@ -199,4 +199,6 @@ BUILDERS: dict[str, Callable[[Concept, int, Random], Iterable[tuple[Phrase, Phra
     "technology": _tools,
     "occupation-skill": _tools,
     "skill": _labels,
+    "skill-synonym": _titles,
+    "skill-description": _descriptions,
 }

@@ -42,9 +42,9 @@ from hrembed.runs.record import open_run
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig
+    from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig, OnetKind
     from hrembed.data.cells import Problem
     from hrembed.data.pairs import PairColumn
     from hrembed.data.table import Imported
@@ -59,15 +59,15 @@ TaxonomyRecord = TypeVar("TaxonomyRecord", bound=TaxonomyImportRecord)
 
 
 class _Builder(NamedTuple):
-    """How the pairs of one kind are built.
+    """The pairs of one kind, built as they are asked for.
 
     Attributes:
-        concepts: What they are built from.
-        build: Pairs of one concept.
+        concepts: How many occupations or skills they are built from.
+        pairs: Those of each of them.
     """
 
-    concepts: Sequence[Concept]
-    build: Callable[[Concept], list[Pair]]
+    concepts: int
+    pairs: Iterable[list[Pair]]
 
 
 def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult[DataImportOnetRecord]:
@@ -84,18 +84,24 @@ def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandRe
         DataError: The release is not there, or a file of it is missing or broken.
     """
     path = _onet_source(config, workspace.progress)
+    draw = config.per_group, str(config.seed)
     credit = onet.source(onet.release_of(path) or config.release)
 
     def plan(release: Release, counts: Counts, run: Run) -> dict[str, _Builder]:
         concepts = onet.read_onet(release, config.max_occupations, counts)
         write_related(run.path / RELATED, {concept.id: concept.related for concept in concepts})
         specific = onet.without_common_tools(concepts, counts)
-        return {
-            kind: _Builder(concepts, _composed(config))
-            if kind == "ad-profile"
-            else _Builder(specific, _drawn(kind, config))
-            for kind in config.kinds
-        }
+        duties = onet.read_activities(release, counts) if {*onet.ACTIVITY_KINDS} & {*config.kinds} else []
+
+        def builder(kind: OnetKind) -> _Builder:
+            if kind == "activity" or kind == "joined-activity":
+                return _Builder(len(duties), (onet.activity_pairs(each, kind, *draw) for each in duties))
+            if kind == "ad-profile":
+                composed = (onet.ads_and_profiles(each, config.ads, config.profiles, *draw) for each in concepts)
+                return _Builder(len(concepts), composed)
+            return _drawn(specific, kind, config)
+
+        return {kind: builder(kind) for kind in config.kinds}
 
     return _import_release(DataImportOnetRecord, config, path, credit, plan, workspace)
 
@@ -116,9 +122,12 @@ def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandRe
 
     def plan(release: Release, counts: Counts, run: Run) -> dict[str, _Builder]:
         occupations = esco.read_occupations(release, config.max_occupations, counts)
-        skills = esco.read_skills(release, config.max_occupations, counts) if "skill" in config.kinds else []
+        skills = []
+        if esco.SKILL_KINDS & {*config.kinds}:
+            described = "skill-description" in config.kinds
+            skills = esco.read_skills(release, config.max_occupations, counts, described=described)
         return {
-            kind: _Builder(skills if kind == "skill" else occupations, _drawn(kind, config)) for kind in config.kinds
+            kind: _drawn(skills if kind in esco.SKILL_KINDS else occupations, kind, config) for kind in config.kinds
         }
 
     return _import_release(DataImportEscoRecord, config, _esco_source(config), esco.SOURCE, plan, workspace)
@@ -253,30 +262,24 @@ def _esco_source(config: ImportEscoConfig) -> Path:
     return target
 
 
-def _drawn(kind: str, config: ImportOnetConfig | ImportEscoConfig) -> Callable[[Concept], list[Pair]]:
-    return lambda concept: pairs_of(concept, kind, config.per_group, str(config.seed))
-
-
-def _composed(config: ImportOnetConfig) -> Callable[[Concept], list[Pair]]:
-    return lambda concept: onet.ads_and_profiles(
-        concept, config.ads, config.profiles, config.per_group, str(config.seed)
-    )
+def _drawn(concepts: Sequence[Concept], kind: str, config: ImportOnetConfig | ImportEscoConfig) -> _Builder:
+    pairs = (pairs_of(concept, kind, config.per_group, str(config.seed)) for concept in concepts)
+    return _Builder(len(concepts), pairs)
 
 
 def _write_pairs(path: Path, builders: Mapping[str, _Builder], progress: Progress) -> dict[str, KindCounts]:
     """Write all kinds one after the other, and count pairs and groups of each."""
-    total = sum(len(builder.concepts) for builder in builders.values())
+    total = sum(builder.concepts for builder in builders.values())
     counts = {}
     with pair_sink(path) as add, progress.bar("building pairs", total) as advance:
         for kind, builder in builders.items():
             sizes: Counter[str] = Counter()
-            for concept in builder.concepts:
-                pairs = builder.build(concept)
-                sizes[concept.id] = len(pairs)
+            for pairs in builder.pairs:
                 for pair in pairs:
+                    sizes[pair.group] += 1
                     add(pair)
                 advance(1, kind)
-            counts[kind] = _kind_counts([size for size in sizes.values() if size])
+            counts[kind] = _kind_counts(sizes.values())
     return counts
 
 

@@ -16,7 +16,7 @@ from hrembed.records.finetune import FinetuneRecord, ParameterCounts, SourceReco
 from hrembed.records.manifest import Attribution, InputEntry, Manifest
 from hrembed.runs.record import Run
 from hrembed.types import Estimate
-from miniatures import CODES, esco_release, onet_release, zipped
+from miniatures import CODES, esco_release, onet_release, table, zipped
 from miniatures import run_import as run
 
 
@@ -290,3 +290,64 @@ def test_esco_in_another_language_is_read_and_a_second_language_is_named(capsys,
     (german / "occupations_en.csv").rename(german / "occupations_fr.csv")
     said = run(capsys, tmp_path, "esco", str(german), code=3)[2]
     assert "in several languages: de, fr" in " ".join(said.split())
+
+
+def activities(release: Path) -> Path:
+    """Each task is an instance of an activity of its occupation, the first also of one that all have."""
+    lines = [
+        f"{c}|{t}|{n}{c[:2]}|Task {n} of {t}.|{c[:2]}.{n // 2}|Do {t} work {n // 2}."
+        for c, t in CODES.items()
+        for n in range(6)
+    ]
+    lines += [f"{c}|{t}|0{c[:2]}|Task 0 of {t}.|0.0|Do any work." for c, t in CODES.items()]
+    table(release / "Tasks to DWAs.txt", "O*NET-SOC Code|Title|Task ID|Task|DWA ID|DWA Title", lines)
+    return release
+
+
+def test_a_task_leads_to_all_its_activities_which_are_the_groups(capsys, tmp_path, release):
+    folder, metrics, _ = run(capsys, tmp_path, "onet", str(activities(release)), "--set", "kinds=[activity]")
+    pairs = read_pairs(folder)
+    assert metrics["kinds"]["activity"] == {"pairs": 21, "groups": 10, "largest_group": 3}
+    assert {pair.positive for pair in pairs if pair.anchor == "Task 0 of Bakers."} == {
+        "Do Bakers work 0",
+        "Do any work",
+    }
+    assert {pair.group for pair in pairs if pair.positive == "Do any work"} == {"onet:activity:0.0"}
+
+
+def test_a_line_of_several_tasks_stands_in_the_groups_of_all_their_activities(capsys, tmp_path, release):
+    folder, _, _ = run(capsys, tmp_path, "onet", str(activities(release)), "--set", "kinds=[activity,joined-activity]")
+    pairs = read_pairs(folder)
+    of_task: dict[str, set[str]] = {}
+    for pair in pairs:
+        if pair.kind == "activity":
+            of_task.setdefault(pair.anchor, set()).add(pair.group)
+    lines: dict[str, set[str]] = {}
+    for pair in pairs:
+        if pair.kind == "joined-activity":
+            lines.setdefault(pair.anchor, set()).add(pair.group)
+    assert lines
+    for line, groups in lines.items():
+        tasks = [task for task in of_task if task in line]
+        assert 2 <= len(tasks) <= 4
+        assert groups == set().union(*(of_task[task] for task in tasks))
+
+
+def test_without_the_file_of_links_no_activity_is_found_and_that_is_said(capsys, tmp_path, release):
+    _, metrics, said = run(capsys, tmp_path, "onet", str(release), "--set", "kinds=[activity,title]")
+    assert metrics["kinds"]["activity"]["pairs"] == 0
+    assert "no pairs of kind 'activity'" in said
+
+
+def test_descriptions_and_synonyms_of_skills(capsys, tmp_path):
+    source = esco_release(tmp_path / "esco", "labels")
+    table(source / "skill_descriptions.csv", "skill_id|description", ['s1|"Clean  a wound\nand cover it."'], ",")
+    words = ["esco", str(source), "--set", "kinds=[skill-synonym,skill-description]"]
+    folder, _, _ = run(capsys, tmp_path, *words)
+    found = {(pair.kind, frozenset((pair.anchor, pair.positive))) for pair in read_pairs(folder)}
+    labels = ("dress wounds", "bandage wounds", "wound care")
+    described = {("skill-description", frozenset((label, "Clean a wound and cover it."))) for label in labels}
+    assert described <= found
+    assert found - described == {
+        ("skill-synonym", frozenset((a, b))) for a in labels for b in labels if a < b
+    }  # fmt: skip
