@@ -1,7 +1,7 @@
 """Write the documents that are generated from the code: `python tools/write_docs.py`.
 
 `docs/config.md` is the reference of all settings, `docs/schema/` holds a JSON Schema for each config and each record,
-`docs/ci/` the workflows.
+`docs/ci/` the workflows, `docs/glossary.md` the words of results.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from hrembed.config.schema import SCHEMAS
 from hrembed.files import write_text
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+from site_pages import glossary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -251,6 +253,7 @@ def ci_files() -> dict[str, str]:
 
 if __name__ == "__main__":
     write_text(DOCS / "config.md", reference())
+    write_text(DOCS / "glossary.md", glossary())
     for name, text in ci_files().items():
         write_text(DOCS / "ci" / name, text)
     for file in (DOCS / "schema").glob("*.json"):
