@@ -15,6 +15,7 @@ import numpy as np
 from xxhash import xxh3_64_hexdigest
 
 from hrembed.files import writing
+from hrembed.text import text_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +33,7 @@ _VERSION = "1"
 
 def text_keys(texts: Sequence[str]) -> Keys:
     """Hash texts to 128 bits, shape (n,), fields `first` and `second`."""
-    raw = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-    return np.frombuffer(raw, dtype=_KEY)
+    return np.frombuffer(b"".join(map(text_digest, texts)), dtype=_KEY)
 
 
 class Locations(NamedTuple):
