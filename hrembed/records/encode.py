@@ -1,4 +1,4 @@
-"""What `hrembed encode` says, and the files that lie beside its shards: the plan before, the manifest after."""
+"""What `encode` says, and the files that lie beside its shards: the plan before, the manifest after."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ class EncodeManifest(CommandRecord):
 
 
 class EncodeRecord(CommandRecord):
-    """What `hrembed encode` says.
+    """What `encode` says.
 
     Attributes:
         out: Folder of the shards.

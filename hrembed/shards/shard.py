@@ -173,7 +173,7 @@ def parse_shard(content: bytes, name: str) -> tuple[pa.Table, ShardFooter]:
         footer = ShardFooter.model_validate_json((table.schema.metadata or {})[_KEY])
     except (pa.ArrowException, OSError, KeyError, ValidationError) as err:
         raise DataError(
-            f"'{name}' is not a whole shard of `hrembed encode` ({type(err).__name__})",
+            f"'{name}' is not a whole shard of `encode` ({type(err).__name__})",
             hint="repeat the `encode` command: it makes what is missing or damaged anew",
         ) from None
     return table.replace_schema_metadata(None), footer

@@ -167,7 +167,7 @@ def test_shards_of_another_plan_are_not_done(tmp_path: Path):
 
 
 def test_a_folder_without_a_manifest_is_incomplete(tmp_path: Path):
-    with pytest.raises(DataError, match=r"contains no vectors of `hrembed encode`"):
+    with pytest.raises(DataError, match=r"contains no vectors of `encode`"):
         open_shards(tmp_path / "none")
     folder, plan = written(tmp_path)
     with pytest.raises(DataError, match=r"is incomplete: it has a plan and no manifest") as caught:
