@@ -174,7 +174,7 @@ def parse_shard(content: bytes, name: str) -> tuple[pa.Table, ShardFooter]:
     except (pa.ArrowException, OSError, KeyError, ValidationError) as err:
         raise DataError(
             f"'{name}' is not a whole shard of `encode` ({type(err).__name__})",
-            hint="repeat the `encode` command: it makes what is missing or damaged anew",
+            hint="repeat the `encode` command: it writes missing and damaged shards again",
         ) from None
     return table.replace_schema_metadata(None), footer
 
