@@ -72,24 +72,41 @@ class Bm25:
         self, queries: Sequence[str], documents: Sequence[str], *, instruction: str = ""
     ) -> SparseSimilarity:
         """Score every document for every query; 0 where no word is shared. Instructions are not used."""
-        import bm25s
-
-        queries, documents = _composed(queries), _composed(documents)
-        tokens = bm25s.tokenize(documents, show_progress=False)
-        if not any(map(len, tokens.ids)):
+        vocabulary, by_document = bm25_weights(documents)
+        if not vocabulary:
             return _nothing_shared(len(queries), len(documents))
-        index = bm25s.BM25()
-        index.index(tokens, show_progress=False)
-        words = bm25s.tokenize(queries, return_ids=False, show_progress=False)
-        known = [[index.vocab_dict[word] for word in query if word in index.vocab_dict] for query in words]
-        weights = index.scores
-        shape = len(documents), len(weights["indptr"]) - 1
-        by_document = sparse.csc_array((weights["data"], weights["indices"], weights["indptr"]), shape=shape)
-        return SparseSimilarity(_counts(known, shape[1]), by_document.T.tocsc())
+        known = [[vocabulary[word] for word in query if word in vocabulary] for query in bm25_words(queries)]
+        return SparseSimilarity(_counts(known, by_document.shape[1]), by_document.T.tocsc())
 
     def vectors(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> Any:
         """Raise, since BM25 weighs a query against a document and gives no vector of a text alone."""
         raise ModelError("bm25 has no embeddings", hint="use tfidf as the lexical baseline for this task")
+
+
+def bm25_weights(documents: Sequence[str]) -> tuple[dict[str, int], Any]:
+    """Weigh the words of documents by BM25.
+
+    Returns:
+        Word to column, and the weights, CSC, shape (documents, words); no words where no document holds any.
+    """
+    import bm25s
+
+    tokens = bm25s.tokenize(_composed(documents), show_progress=False)
+    if not any(map(len, tokens.ids)):
+        return {}, sparse.csc_array((len(documents), 0), dtype=np.float32)
+    index = bm25s.BM25()
+    index.index(tokens, show_progress=False)
+    weights = index.scores
+    shape = len(documents), len(weights["indptr"]) - 1
+    return index.vocab_dict, sparse.csc_array((weights["data"], weights["indices"], weights["indptr"]), shape=shape)
+
+
+def bm25_words(texts: Sequence[str]) -> list[list[str]]:
+    """Words of texts as `bm25_weights` tells them apart; a word that comes twice stands there twice."""
+    import bm25s
+
+    words: list[list[str]] = bm25s.tokenize(_composed(texts), return_ids=False, show_progress=False)
+    return words
 
 
 def _composed(texts: Sequence[str]) -> list[str]:

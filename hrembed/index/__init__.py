@@ -1,0 +1,1 @@
+"""The index: vectors of documents with their columns, searched exactly or through LanceDB, and erased for good."""
