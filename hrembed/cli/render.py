@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,11 @@ class Terminal:
         """Print a line on stderr."""
         self._err.print(printable(text), markup=False)
 
+    def alive(self, text: str) -> None:
+        """Print a line where no bar moves, so that whoever waits for a job without a terminal sees it live."""
+        if not self._err.is_terminal:
+            self.note(text)
+
     def show(self, result: CommandResult[Record]) -> None:
         """Print the result on stdout.
 
@@ -75,7 +81,7 @@ class Terminal:
         if self._quiet:
             print(result.run)
             return
-        wide = None if sys.stdout.isatty() else 160
+        wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160
         console = Console(file=drawn(sys.stdout), width=wide, highlight=False)
         for title, rows in result.tables.items():
             console.print(fitting(title, rows, console))

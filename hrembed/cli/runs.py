@@ -40,9 +40,10 @@ def show(run: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) ->
     """Show state, inputs and every number of a run; refuses numbers that were edited."""
     from hrembed.cli.render import Terminal
     from hrembed.commands.runs.browse import show_run
+    from hrembed.progress import Journal
 
     terminal = Terminal(as_json=as_json, quiet=False)
-    terminal.show(show_run(runs_dir, run, terminal))
+    terminal.show(show_run(runs_dir, run, Journal(terminal)))
 
 
 @app.command("diff", short_help="Say in what two runs differ.", epilog="Example: hrembed runs diff eval/ID eval/latest")
@@ -50,9 +51,10 @@ def diff(first: Run, second: Run, runs_dir: RunsDir = Path("runs"), as_json: AsJ
     """Say in what two runs differ: settings, data, models, versions, seeds, numbers."""
     from hrembed.cli.render import Terminal
     from hrembed.commands.runs.browse import diff_runs
+    from hrembed.progress import Journal
 
     terminal = Terminal(as_json=as_json, quiet=False)
-    terminal.show(diff_runs(runs_dir, first, second, terminal))
+    terminal.show(diff_runs(runs_dir, first, second, Journal(terminal)))
 
 
 @app.command("report", short_help="Write pages of runs and an index.", epilog="Example: hrembed runs report")
@@ -63,9 +65,10 @@ def report(runs: Runs = None, runs_dir: RunsDir = Path("runs"), as_json: AsJson 
     """
     from hrembed.cli.render import Terminal
     from hrembed.commands.runs.browse import report_runs
+    from hrembed.progress import Journal
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    terminal.show(report_runs(runs_dir, runs or [], terminal))
+    terminal.show(report_runs(runs_dir, runs or [], Journal(terminal)))
 
 
 @app.command(

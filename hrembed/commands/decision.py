@@ -17,9 +17,17 @@ from hrembed.reports.markdown import markdown_table
 if TYPE_CHECKING:
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.config.schema import DecisionConfig
+    from hrembed.progress import Phases
     from hrembed.records.compare import CompareRecord
     from hrembed.runs.workspace import Workspace
     from hrembed.types import CommandResult
+
+_PHASES = (_TUNE, _SCRATCH, _EVALUATE, _COMPARE) = (
+    "fine-tune the pre-trained model",
+    "train a model from scratch",
+    "evaluate on data that neither was trained on",
+    "compare costs and speed",
+)
 
 
 def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[CompareRecord]:
@@ -37,13 +45,18 @@ def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[
     Raises:
         HrembedError: A step failed.
     """
+    with workspace.progress.phases(*_PHASES) as phases:
+        return _go_through(config, workspace, phases)
+
+
+def _go_through(config: DecisionConfig, workspace: Workspace, phases: Phases) -> CommandResult[CompareRecord]:
     base = config.tuned.model.model_copy(update={"max_tokens": config.tuned.train.max_tokens})
-    workspace.progress.note("1 of 4: fine-tune the pre-trained model")
+    phases.begin(_TUNE)
     tuned = _trained(config.tuned, workspace)
-    workspace.progress.note("2 of 4: train a model from scratch")
+    phases.begin(_SCRATCH)
     scratch = _trained(config.scratch, workspace)
     models = (base, tuned, scratch, *(model for model in config.eval.models if model.ref != base.ref))
-    workspace.progress.note("3 of 4: evaluate on data that neither was trained on")
+    phases.begin(_EVALUATE)
     evaluated = run_evaluate(config.eval.model_copy(update={"models": models}), workspace)
     labels = tuple(
         AlternativeSection(model=model, label=label)
@@ -52,7 +65,7 @@ def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[
     prices = config.compare.prices
     priced = prices.model_copy(update={"alternatives": (*prices.alternatives, *labels)})
     settings = config.compare.model_copy(update={"runs": (f"eval/{Path(evaluated.run).name}",), "prices": priced})
-    workspace.progress.note("4 of 4: compare costs and speed")
+    phases.begin(_COMPARE)
     compared = run_compare(settings, workspace)
     write_text(workspace.root / "decision.md", markdown_table(compared.tables[DECISION]))
     return compared

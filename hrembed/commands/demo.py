@@ -17,9 +17,17 @@ from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
     from hrembed.config.schema import DemoConfig
+    from hrembed.progress import Phases
     from hrembed.records.bias_audit import BiasAuditRecord
     from hrembed.records.eval import EvalRecord
     from hrembed.runs.workspace import Workspace
+
+_PHASES = (_SELECT, _TUNE, _EVALUATE, _AUDIT) = (
+    "select",
+    "finetune",
+    "eval on the held-out split",
+    "bias-audit of the tuned model",
+)
 
 
 def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[DemoRecord]:
@@ -37,15 +45,20 @@ def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[DemoReco
     Raises:
         HrembedError: A command failed.
     """
-    workspace.progress.note("1 of 4: select")
+    with workspace.progress.phases(*_PHASES) as phases:
+        return _go_through(config, workspace, phases)
+
+
+def _go_through(config: DemoConfig, workspace: Workspace, phases: Phases) -> CommandResult[DemoRecord]:
+    phases.begin(_SELECT)
     selected = run_select(config.select, workspace)
-    workspace.progress.note("2 of 4: finetune")
+    phases.begin(_TUNE)
     tuned = run_finetune(config.finetune, workspace)
     tuned_ref = ModelSection(ref=f"run:{Path(tuned.run).name}", max_tokens=config.finetune.train.max_tokens)
     base = config.finetune.model.model_copy(update={"max_tokens": config.finetune.train.max_tokens})
-    workspace.progress.note("3 of 4: eval on the held-out split")
+    phases.begin(_EVALUATE)
     evaluated = run_evaluate(config.eval.model_copy(update={"models": (base, tuned_ref)}), workspace)
-    workspace.progress.note("4 of 4: bias-audit of the tuned model")
+    phases.begin(_AUDIT)
     audited = run_bias_audit(config.audit.model_copy(update={"model": tuned_ref}), workspace)
     results: dict[str, CommandResult[object]] = {
         "select": selected,

@@ -176,6 +176,7 @@ class Manifest(Record):
         outputs: Path inside the run folder -> SHA-256 of the file.
         models: Name -> model.
         attributions: Credits that the outputs must carry.
+        conclusion: What was found and what comes next, in sentences; a command to copy is an indented line.
         seconds: Duration; null while the run is open.
         peak_memory_mb: Peak memory of the process, MB; null while the run is open.
     """
@@ -199,5 +200,6 @@ class Manifest(Record):
     outputs: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelEntry] = Field(default_factory=dict)
     attributions: list[Attribution] = Field(default_factory=list)
+    conclusion: list[str] = Field(default_factory=list)
     seconds: Number = float("nan")
     peak_memory_mb: Number = float("nan")

@@ -23,17 +23,20 @@ from hrembed.files import (
     write_text,
 )
 from hrembed.memory import peak_memory_mb
+from hrembed.progress import NoPhases, in_time
 from hrembed.records.base import as_json, write_record
 from hrembed.records.manifest import InputEntry, Manifest, ModelEntry, ModelUse
 from hrembed.records.tables import collecting
 from hrembed.runs.environment import git_state, machine, threads, versions
 from hrembed.runs.past import read_run, resumable_run
 from hrembed.runs.workspace import Workspace
+from hrembed.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.progress import Phases
     from hrembed.records.base import CommandRecord, Record
     from hrembed.records.manifest import Attribution, Status
     from hrembed.runs.past import PastRun
@@ -48,15 +51,30 @@ class Run(Workspace):
     Attributes:
         path: Folder of the run.
         manifest: What `manifest.json` holds; written when the run opens and when it closes.
+        phases: The parts of the run, of which one is going on.
     """
 
     path: Path = field(kw_only=True)
     manifest: Manifest = field(default_factory=Manifest, kw_only=True)
+    phases: Phases = field(default_factory=NoPhases, kw_only=True, repr=False, compare=False)
 
     def warn(self, text: str) -> None:
-        """Show what a reader of the numbers must know, and write it into the log."""
+        """Show what a reader of the numbers must know."""
         self.progress.note(f"warning: {text}")
-        _log.warning("%s", text)
+
+    def conclude(self, sentences: Sequence[str]) -> str:
+        """Keep what was found and what comes next, for the log, the page and whoever lists runs.
+
+        Args:
+            sentences: What was found, two or three, then what to do next; a command to copy is an indented line.
+
+        Returns:
+            The same as the notice of a command's result.
+        """
+        self.manifest.conclusion = [*sentences]
+        for sentence in sentences:
+            _log.info("%s", sentence)
+        return "\n".join(sentences)
 
     def add_input(self, name: str, path: Path) -> None:
         """Record a file or folder that the run reads, with its hash; what it must be credited for is passed on."""
@@ -98,18 +116,22 @@ def open_run(
     config: Mapping[str, Any],
     *,
     seeds: Mapping[str, int],
+    phases: Sequence[str] = (),
     resume: str | None = None,
 ) -> Iterator[Run]:
     """Open a run folder, and close it with a status whatever happens inside.
 
     `config.yaml` (JSON, which is YAML) and `manifest.json` with status `started` are written before
-    anything else. The block's outcome becomes `ok`, `failed` with the message, or `interrupted`.
+    anything else. The block's outcome becomes `ok`, `failed` with the message, or `interrupted`. What happens meanwhile
+    is written to `log.txt`: phases with their times, notes, warnings, the conclusion, the outcome. Of an error only the
+    kind stands there, since its message may quote a cell of the data; the manifest holds it.
 
     Args:
         workspace: Where the run goes, and who receives progress updates.
         command: Name of the command; the run lies in a folder of that name.
         config: Resolved settings.
         seeds: All seeds of the run, by name.
+        phases: Its parts, in their order; `run.phases.begin` says which one is going on.
         resume: Name of a run that did not end; it goes on in its own folder, with its own config.
 
     Raises:
@@ -122,15 +144,19 @@ def open_run(
         run = _reopened(workspace, resumable_run(workspace.root, command, resume))
     _write_manifest(run)
     handler = _log_file(run.path / "log.txt")
+    _log.info("hrembed %s: %s %s", __version__, command, "goes on" if resume else "begins")
     try:
-        with collecting(run.manifest.tables, run.progress.note):
+        with collecting(run.manifest.tables, run.progress.note), run.progress.phases(*phases) as run.phases:
             yield run
         _close(run, "ok", None, started)
+        _log.info("ok after %s", in_time(time.monotonic() - started))
     except BaseException as err:
-        stopped = isinstance(err, KeyboardInterrupt | StoppedError)
+        status: Status = "interrupted" if isinstance(err, KeyboardInterrupt | StoppedError) else "failed"
         # On a full disk the closing fails as well; the first error is the one that matters.
         with suppress(HrembedError):
-            _close(run, "interrupted" if stopped else "failed", f"{type(err).__name__}: {err}", started)
+            _close(run, status, f"{type(err).__name__}: {err}", started)
+        after = in_time(time.monotonic() - started)
+        _log.error("%s after %s: %s (its message is in manifest.json)", status, after, type(err).__name__)
         raise
     finally:
         _log.removeHandler(handler)
@@ -227,6 +253,8 @@ def _write_manifest(run: Run) -> None:
 def _log_file(path: Path) -> logging.Handler:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    if not _log.level:  # called from Python, where nobody said what to log
+        _log.setLevel(logging.INFO)
     _log.addHandler(handler)
     return handler
 

@@ -145,6 +145,13 @@ def kind_of(task: AnyTask) -> Kind:
     return "retrieval" if task.candidates is None else "reranking"
 
 
+def texts_in(task: AnyTask) -> int:
+    """Count the texts that a model embeds for a task: what it takes."""
+    if isinstance(task, Task):
+        return len(task.queries) + len(task.documents)
+    return 2 * len(task.first) if isinstance(task, PairTask) else len(task.texts)
+
+
 def items_of(task: AnyTask) -> tuple[Text, ...]:
     """What is resampled: queries, pairs (by their first text), or the texts that are scored."""
     if isinstance(task, Task):

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Floats
 
+_PHASES = (_READ, _NAMES, _MORE, _WRITE) = (
+    "read the stimuli",
+    "score under every name",
+    "score under every cue",
+    "write the report",
+)
 _ROWS = 2_000_000  # of rows.parquet; more are left out, since no one reads them
 
 
@@ -72,7 +78,8 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
     if config.model is not None:
         config = config.model_copy(update={"model": pinned(config.model, workspace)})
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds) as run:
+    with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         decisions = _real_decisions(config, run)
         if config.texts_only:
             return _write_texts(config, open_stimuli(config, run), decisions, run)
@@ -86,6 +93,7 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
             )
         else:
             record = _audit_names(config, open_stimuli(config, run), decisions, run)
+        run.phases.begin(_WRITE)
         run.write_metrics(record)
         write_report(run, config, record)
     return _result(config, run, record)
@@ -133,11 +141,15 @@ def _audit_names(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions
     encoder, source = _open_source(config, stimuli, run)
     names = stimuli.names
     named = fill(stimuli.resumes, names.names)
+    wordings = sum(len(stimuli.resumes) * len(units.names) for units in stimuli.cues.values())
+    run.phases.expect({_NAMES: len(named), _MORE: wordings if config.scores is None else 0})
+    run.phases.begin(_NAMES)
     run.progress.note(f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(names.names):,} names")
     measured = _measure_names(config, stimuli, source, named, run)
     findings = [compare(measured, names, attribute, method) for attribute in names.groups]
     judged = judge_all(findings, method, holm)
     checks = self_check(measured, names, method.headline, splits=config.self_check, seed=config.bootstrap.seed)
+    run.phases.begin(_MORE)
     of_model = _measure_model(config, stimuli, encoder, source, method, run)
     use = use_of(encoder)
     scoring = use.scoring if use else None

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from hrembed.scoring.past_audits import Audit
     from hrembed.scoring.past_evals import EvaluatedModel
 
+_PHASES = (_SCORES, _SPEED, _WEIGH) = ("compare scores and audits", "measure speed and memory", "weigh them")
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -72,14 +74,17 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Co
     runs = [finished(find_run(workspace.root, reference, progress=workspace.progress)) for reference in config.runs]
     config = config.model_copy(update={"runs": tuple(run.name for run in runs)})
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "compare", config.model_dump(mode="json"), seeds=seeds) as run:
+    with open_run(workspace, "compare", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_SCORES)
         alternatives = open_alternatives(config, runs)
         for each in runs:
             run.add_input(each.name, each.path / "manifest.json")
         for alternative in alternatives:
             run.add_model(alternative.label, alternative.side.identity, alternative.side.section.ref)
         record = _record(config, workspace.root, runs, alternatives)
+        run.phases.begin(_SPEED)
         costs = _costs(config, alternatives, workspace)
+        run.phases.begin(_WEIGH)
         run.write_metrics(record)
         run.write_timings(costs)
         if costs:

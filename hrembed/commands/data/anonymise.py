@@ -38,6 +38,7 @@ FINDINGS = "findings.parquet"
 _TAKEN = {"log.txt", FINDINGS}
 _ROWS_PER_UPDATE = 500
 _LISTED = 8
+_PHASES = (_SURVEY, _REPLACE) = ("learn which words are ordinary", "replace personal data")
 
 
 def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandResult[DataAnonymiseRecord]:
@@ -55,13 +56,15 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
     Raises:
         HrembedError: The table, a row of it or a setting is not usable.
     """
-    with open_run(workspace, "data-anonymise", config.model_dump(mode="json"), seeds={}) as run:
+    with open_run(workspace, "data-anonymise", config.model_dump(mode="json"), seeds={}, phases=_PHASES) as run:
+        run.phases.begin(_SURVEY)
         source = pairs_file(locate(config.source))
         run.add_input("source", source)
         form = Form(config.delimiter, encoding=config.encoding)
         finder, rows, unread = _survey(source, config.fields, config.personal_data, form, config.name_columns)
         placeholders = Placeholders(numbers_in_use(source) if config.keep_map else None)
         target = run.path / (f"cleaned-{source.name}" if source.name in _TAKEN else source.name)
+        run.phases.begin(_REPLACE)
         with findings_sink(run.path / FINDINGS) as add, workspace.progress.bar("Replacing", rows) as advance:
             update = _every_few_rows(advance)
             reader = Reader(finder, config.fields, add, update, config.name_columns, cells=True)

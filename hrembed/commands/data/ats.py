@@ -74,6 +74,12 @@ if TYPE_CHECKING:
 
 DECISIONS = "decisions.csv"
 _MARKER = "import.json"
+_PHASES = (_READ, _REDACT, _BUILD, _AUDIT) = (
+    "read and join the tables",
+    "take out personal data",
+    "build pairs, tasks and stimuli",
+    "audit the decisions, and write",
+)
 _PRODUCTS = (PAIRS, DECISIONS, "dev", "test", "audit")
 _HELD_OUT: tuple[SplitSide, ...] = ("dev", "test")
 
@@ -97,13 +103,18 @@ def run_import_ats(config: ImportAtsConfig, workspace: Workspace) -> CommandResu
             is left for a side, more rows are unusable than the config allows, or `out` holds something else.
     """
     out = None if config.out is None else _checked_folder(config.out)
-    with open_run(workspace, "data-import-ats", config.model_dump(mode="json"), seeds={"import": config.seed}) as run:
+    seeds = {"import": config.seed}
+    with open_run(workspace, "data-import-ats", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         export = _read(config, run)
         _write_rejected(run, export)
         people = _group(export, config)
+        run.phases.begin(_REDACT)
         texts = _redact(export, people, config, workspace.progress)
+        run.phases.begin(_BUILD)
         materials = _materials(people, texts, config)
         products = _build(materials, texts, config, workspace.progress)
+        run.phases.begin(_AUDIT)
         attributes, score = _attributes(export, config), _scored(export, people, workspace.progress)
         _write(run, products, people, attributes, config, score=score)
         decisions = _audit(run, attributes, score=score) if attributes else None

@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
 
+_PHASES = (_READ, _LEAKS, _NEGATIVES, _PERSONAL, _WRITE) = (
+    "read pairs and tasks",
+    "look for leaks",
+    "count false negatives",
+    "look for personal data",
+    "write what was found",
+)
 _SAMPLED_BATCHES = 500
 _NAMES: Mapping[TaskPart, str] = {"documents": "documents", "queries": "queries", "pairs": "relevant pairs"}
 # What must go for a fix: a row that holds an answer also holds its query, a row with a query may be harmless.
@@ -68,13 +75,19 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
     Raises:
         DataError: Data is missing or malformed.
     """
-    with open_run(workspace, "data-check", config.model_dump(mode="json"), seeds={"batches": config.seed}) as run:
+    seeds = {"batches": config.seed}
+    with open_run(workspace, "data-check", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         file = pairs_file(locate(config.train))
         run.add_input("train", file)
         pairs, tasks = read_pairs(file, form=form_of(config)), _open_tasks(config, run)
+        run.phases.begin(_LEAKS)
         leaks = _find_leaks(config, pairs, tasks, workspace.progress)
+        run.phases.begin(_NEGATIVES)
         negatives = _count_negatives(config, pairs)
+        run.phases.begin(_PERSONAL)
         personal = _count_personal(config, run, file)
+        run.phases.begin(_WRITE)
         run.write_table("flagged", _flagged(leaks))
         removed = None if config.fix == "none" else _write_fixed(config, run, file, pairs, leaks)
         exceeded = [

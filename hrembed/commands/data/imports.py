@@ -70,6 +70,9 @@ class _Builder(NamedTuple):
     pairs: Iterable[list[Pair]]
 
 
+_PHASES = (_READ, _BUILD) = ("read the release", "build pairs")
+
+
 def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandResult[DataImportOnetRecord]:
     """Build pairs from the O*NET text database.
 
@@ -143,11 +146,15 @@ def _import_release(
 ) -> CommandResult[TaxonomyRecord]:
     """Open a run, read a release, and write the pairs of every kind that `plan` says how to build."""
     counts = Counts()
-    with open_run(workspace, record_type.command, config.model_dump(mode="json"), seeds={"pairs": config.seed}) as run:
+    command, seeds = record_type.command, {"pairs": config.seed}
+    with open_run(workspace, command, config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         release = Release(path)
         run.add_input("release", path)
         run.add_attribution(Attribution.model_validate(vars(credit)))
-        kinds = _write_pairs(run.path / PAIRS, plan(release, counts, run), workspace.progress)
+        builders = plan(release, counts, run)
+        run.phases.begin(_BUILD)
+        kinds = _write_pairs(run.path / PAIRS, builders, workspace.progress)
         for kind in [kind for kind, of_kind in kinds.items() if not of_kind.pairs]:
             workspace.progress.note(f"no pairs of kind '{kind}': '{path}' has no data for them")
         record = record_type(

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Ints, Pair, Task
 
+_PHASES = (_READ, _MEASURE, _DESCRIBE) = ("read and count", "measure lengths", "describe")
 _EXAMPLES = 10
 _NO_TEXTS = "Examples are shown without text, which may contain personal data; `show_text: true` shows redacted text."
 _SHOWN_EXAMPLES = 2
@@ -176,9 +177,13 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
     """
     section = pinned(ModelSection(ref=config.model), workspace)
     config = config.model_copy(update={"model": section.ref})
-    with open_run(workspace, "data-inspect", config.model_dump(mode="json"), seeds={"sample": config.seed}) as run:
+    seeds = {"sample": config.seed}
+    with open_run(workspace, "data-inspect", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         content = _open(config, run)
+        run.phases.begin(_MEASURE)
         lengths = _measure(content, section, config.seed, run)
+        run.phases.begin(_DESCRIBE)
         sizes = group_sizes(content.groups)
         record = DataInspectRecord(
             counts=content.counts,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
 
+_PHASES = (_READ, _DIVIDE, _LEAKS, _WRITE) = ("read the pairs", "divide them", "look for shared answers", "write")
+
 
 def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[DataSplitRecord]:
     """Split pairs so that no group, and no relevant pair of texts, stands on two sides.
@@ -44,14 +46,19 @@ def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[Da
     Raises:
         DataError: The pairs are missing or malformed, or too few groups to fill every side.
     """
-    with open_run(workspace, "data-split", config.model_dump(mode="json"), seeds={"split": config.seed}) as run:
+    seeds = {"split": config.seed}
+    with open_run(workspace, "data-split", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         file = pairs_file(locate(config.pairs))
         run.add_input("pairs", file)
         pairs, related = read_pairs(file, form=form_of(config)), read_related(file)
+        run.phases.begin(_DIVIDE)
         sides = _divide(pairs, config)
         tasks = _build_tasks(sides, related, config, workspace.progress)
+        run.phases.begin(_LEAKS)
         leaking = _rows_that_show_answers(sides["train"], list(tasks.values()), config, workspace.progress)
         sides["train"] = [pair for n, pair in enumerate(sides["train"]) if n not in leaking]
+        run.phases.begin(_WRITE)
         for side in [side for side in SIDES if sides[side]]:
             write_pairs(run.path / side / PAIRS, sides[side])
             _write_related(run.path / side, sides[side], related)

@@ -17,6 +17,7 @@ from hrembed.evaluation.slices import SHARED_WORDS, SliceSettings, score_slices,
 from hrembed.evaluation.task_result import SplitScores, write_task_results
 from hrembed.evaluation.trec import write_run
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
+from hrembed.models.dense import DenseEncoder
 from hrembed.plots.eval import Dot, draw_scores
 from hrembed.records.base import write_record
 from hrembed.records.cases import TaskCases
@@ -69,13 +70,28 @@ def details(
     ranked = [task for task in tasks if isinstance(task, Task)]
     return Details(
         _slices(tasks, results, config, progress),
-        {task.name: _robustness(task, systems, results[task.name], config, progress) for task in ranked}
-        if config.robustness.changes
-        else {},
+        _moves(ranked, systems, results, config, progress) if config.robustness.changes else {},
         _shown({task.name: _cases(task, results[task.name], config) for task in ranked}, config, progress)
         if config.worst
         else {},
     )
+
+
+def work_behind(systems: Sequence[System], tasks: Sequence[AnyTask], config: EvalConfig) -> int:
+    """Texts to embed: each changed query by each model."""
+    queries = sum(len(task.queries) for task in tasks if isinstance(task, Task))
+    return queries * len(config.robustness.changes) * sum(isinstance(s.encoder, DenseEncoder) for s in systems)
+
+
+def _moves(
+    tasks: Sequence[Task], systems: Sequence[System], results: Results, config: EvalConfig, progress: Progress
+) -> dict[str, dict[str, dict[str, Moved]]]:
+    with progress.bar("changed queries", sum(len(task.queries) for task in tasks)) as advance:
+        moves = {}
+        for task in tasks:
+            moves[task.name] = _robustness(task, systems, results[task.name], config, progress)
+            advance(len(task.queries), task.name)
+        return moves
 
 
 def _slices(

@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from hrembed.commands.eval.conclusion import conclusion_of
-from hrembed.commands.eval.details import details, draw, write_details
+from hrembed.commands.eval.details import details, draw, work_behind, write_details
 from hrembed.commands.eval.tables import tables_of
 from hrembed.errors import DataError
+from hrembed.models.dense import DenseEncoder
 from hrembed.records.eval import EvalRecord, EvalTimings, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
@@ -17,7 +18,7 @@ from hrembed.scoring.leaks import leak_warnings, model_leaks
 from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import groups_of, unit_of
 from hrembed.scoring.systems import open_systems
-from hrembed.scoring.tasks import items_of, kind_of, open_tasks
+from hrembed.scoring.tasks import items_of, kind_of, open_tasks, texts_in
 from hrembed.types import CommandResult, LabelTask, Task
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     Results = dict[str, dict[str, Measures]]  # task -> model -> measures
 
+_PHASES = (_READ, _SCORE, _LOOK, _COMPARE) = ("read tasks and models", "score", "look behind the scores", "compare")
+_LEXICAL = 50  # times as fast as a model, about
 _UNDECIDED = 0.5  # share of the queries from which a model is named that cannot tell documents apart
 
 
@@ -58,12 +61,22 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
     """
     config = config.model_copy(update={"models": tuple(pinned(section, workspace) for section in config.models)})
     seeds = {"bootstrap": config.bootstrap.seed, "robustness": config.robustness.seed}
-    with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds) as run:
+    with open_run(workspace, "eval", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         tasks = open_tasks(config.tasks, run)
         retention = open_tasks(config.retention, run, taken=[task.name for task in tasks])
         systems = open_systems(config, [*tasks, *retention], run)
+        run.phases.expect(
+            {
+                _SCORE: sum(_work(system, task) for task in (*tasks, *retention) for system in systems),
+                _LOOK: work_behind(systems, [*tasks, *retention], config),
+            }
+        )
+        run.phases.begin(_SCORE)
         results, seconds = _measure_all(systems, [*tasks, *retention], config, workspace.progress)
+        run.phases.begin(_LOOK)
         behind = details(systems, tasks, results, config, workspace.progress)
+        run.phases.begin(_COMPARE)
         leaks, leaking = _leaks(systems, [*tasks, *retention], config, run)
         warnings = [
             *_task_warnings([*tasks, *retention]),
@@ -79,7 +92,7 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
         run.write_timings(EvalTimings(seconds=seconds, usage=_usage(systems, workspace.progress)))
         run.write_metrics(record)
         draw(run, record)
-    notice = "\n".join(conclusion_of(record, config))
+        notice = run.conclude(conclusion_of(record, config))
     return CommandResult(str(run.path), "ok", record, tables_of(record, config), notice=notice)
 
 
@@ -99,15 +112,23 @@ def _measure_all(
             )
     results: Results = {task.name: {} for task in tasks}
     seconds: dict[str, dict[str, float]] = {task.name: {} for task in tasks}
-    with progress.bar("scoring", len(tasks) * len(systems)) as advance:
+    total = sum(_work(system, task) for task in tasks for system in systems)
+    with progress.bar("texts", total) as advance:
         for task in tasks:
             for system in systems:
                 if _takes_part(system, task):
                     started = time.perf_counter()
                     results[task.name][system.name] = measure(system, task, config, progress)
                     seconds[task.name][system.name] = round(time.perf_counter() - started, 3)
-                advance(1, f"{system.name} on {task.name}")
+                advance(_work(system, task), f"{system.name} on {task.name}")
     return results, seconds
+
+
+def _work(system: System, task: AnyTask) -> int:
+    """Texts to embed, by which the time to come is estimated; counting words takes hardly any."""
+    if not _takes_part(system, task) or system.encoder is None:
+        return 0
+    return texts_in(task) if isinstance(system.encoder, DenseEncoder) else max(1, texts_in(task) // _LEXICAL)
 
 
 def _takes_part(system: System, task: AnyTask) -> bool:

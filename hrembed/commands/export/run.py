@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hrembed.config.export import ExportConfig
-    from hrembed.progress import Progress
     from hrembed.records.export import ExportFormat, Speed
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
@@ -55,7 +54,9 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         check_packages(name)
     config = config.model_copy(update={"model": pinned(config.model, workspace)})
     seeds = {"calibration": config.seed, "bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "export", config.model_dump(mode="json"), seeds=seeds) as run:
+    phases = ("read the model", *(f"write and compare {name}" for name in config.formats), "measure speed")
+    with open_run(workspace, "export", config.model_dump(mode="json"), seeds=seeds, phases=phases) as run:
+        run.phases.begin(phases[0])
         folder = model_folder(config.model, workspace.root)
         section = config.model
         identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
@@ -65,9 +66,10 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
             exporter = _Exporter(config, folder, run, Path(cache), use.normalised_titles or "none")
             formats = {}
             for name in config.formats:
-                workspace.progress.note(f"writing {name}")
+                run.phases.begin(f"write and compare {name}")
                 formats[name] = exporter.export(name)
-            timings = exporter.timings(workspace.progress)
+            run.phases.begin(phases[-1])
+            timings = exporter.timings()
         record = ExportRecord(formats=formats)
         run.write_metrics(record)
         if timings:
@@ -128,11 +130,10 @@ class _Exporter:
             return self._judge.judge(name, model, mb, self._expected, found)
         return _exact(mb, difference(self._expected, found))
 
-    def timings(self, progress: Progress) -> dict[str, Speed]:
+    def timings(self) -> dict[str, Speed]:
         """Time the graphs that were kept against torch; empty where there are none."""
         if self._task is None or len(self._opened) == 1:
             return {}
-        progress.note("measuring speed")
         return measure_speed(self._opened, self._task, self._config.model.batch_size)
 
 

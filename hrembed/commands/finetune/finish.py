@@ -9,6 +9,7 @@ import numpy as np
 
 from hrembed.commands.finetune.card import draw, model_card
 from hrembed.commands.finetune.models import apply_sides, encoder_of, identity_of, load, score_dev_task, titles
+from hrembed.commands.finetune.phases import PROVE, STRENGTHS, WRITE
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.proof import choose_strength, compare_layers, prove, sweep
 from hrembed.files import write_text, writing
@@ -51,9 +52,11 @@ def finish(prepared: Prepared, trainings: Trainings) -> FinetuneRecord:
         save(final, run.path / "model")
         _read_back(config, run.path / "model", sample_vectors(final, texts), texts)
     write_title_setting(run.path / "model", titles(config))
+    run.phases.begin(PROVE)
     proof = prove(config, tasks, encoder_of(config, base), encoder_of(config, final), run.progress)
     control = _compare_control(prepared, trainings.control, final, strength) if trainings.control else None
     tuned_scores = score_dev_task(config, final, tasks.dev, run.progress)
+    run.phases.begin(WRITE)
     record = _record(prepared, trainings, tuned_scores, strengths, strength, proof, control)
     queries = [query.id for query in tasks.dev.queries]
     run.write_table("per_query", {"query": queries, "base": prepared.base_scores, "tuned": tuned_scores})
@@ -100,6 +103,8 @@ def _choose_strength(prepared: Prepared, base: Any, best: Any) -> tuple[list[Str
     if prepared.untrained is not None:  # nothing lies between two architectures
         return [], 1.0, best
     config, progress = prepared.config, prepared.run.progress
+    if config.proof.strengths:
+        prepared.run.phases.begin(STRENGTHS)
     blend = Blend(apply_sides(config, base), best)
     points = sweep(config, prepared.tasks, lambda strength: encoder_of(config, blend.at(strength)), progress)
     chosen = choose_strength(points, config.proof)

@@ -10,6 +10,7 @@ import numpy as np
 from hrembed.commands.finetune.enrich import enrich
 from hrembed.commands.finetune.layers import choose_layers
 from hrembed.commands.finetune.models import apply_sides, identity_of, load, score_dev_task
+from hrembed.commands.finetune.phases import BASE, PREPARE, READ
 from hrembed.commands.finetune.plan import build_plan, texts_of
 from hrembed.commands.finetune.pretrain import corpus_warnings, from_random_weights
 from hrembed.commands.finetune.proof import Tasks, open_proof
@@ -96,6 +97,7 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     Raises:
         HrembedError: Data or model are not usable.
     """
+    run.phases.begin(READ)
     sources = open_sources(config, run)
     dev = open_task(config.dev, run)
     tasks = open_proof(config, dev, run) if processes.leads else Tasks(dev, (), ())
@@ -109,7 +111,9 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     config = config.model_copy(update={"model": section})
     run.add_model("base", identity_of(config, folder), str(folder), use)
     model = load(config, folder)
+    run.phases.begin(BASE)
     base_scores = score_dev_task(config, model, dev, run.progress) if processes.leads else np.zeros(1)
+    run.phases.begin(PREPARE)
     sources = enrich(config, normalise_titles(config, sources), run, dev.instruction)
     untrained = None
     if isinstance(config.method, ScratchMethod):

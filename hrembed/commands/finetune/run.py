@@ -8,6 +8,7 @@ from hrembed.commands.finetune.card import draw_layer_scores
 from hrembed.commands.finetune.conclusion import conclusion_of
 from hrembed.commands.finetune.distributed import join_launch, leader_first, only_process, shared_run
 from hrembed.commands.finetune.finish import finish
+from hrembed.commands.finetune.phases import PROBE, expected_work, preflight_phases, training_phases
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.prepare import preflight, prepare
 from hrembed.commands.finetune.pretrain import estimate_pretraining
@@ -137,25 +138,29 @@ def _open(
     config: FinetuneConfig, workspace: Workspace, command: str, resume: str | None = None
 ) -> AbstractContextManager[Run]:
     seeds = {"train": config.train.seed, "bootstrap": config.bootstrap.seed}
-    return open_run(workspace, command, config.model_dump(mode="json"), seeds=seeds, resume=resume)
+    phases = training_phases(config) if command == "finetune" else preflight_phases()
+    return open_run(workspace, command, config.model_dump(mode="json"), seeds=seeds, phases=phases, resume=resume)
 
 
 def _prepare(config: FinetuneConfig, run: Run, processes: Processes, *, probe: bool) -> tuple[Prepared, Preflight]:
     with leader_first(processes):
         prepared = prepare(config, run, processes)
+        if probe:
+            run.phases.begin(PROBE)
         return prepared, preflight(prepared, probe=probe and processes.leads)
 
 
 def _train(config: FinetuneConfig, run: Run, processes: Processes) -> tuple[Prepared, Trainings]:
     # Half precision is slower than none on some processors, so a few steps of both are timed before it is used.
     prepared, _ = _prepare(config, run, processes, probe=config.train.precision == "bfloat16")
+    run.phases.expect(expected_work(prepared))
     return prepared, train_all(prepared)
 
 
 def _finish(prepared: Prepared, trainings: Trainings) -> CommandResult[FinetuneRecord]:
     record = finish(prepared, trainings)
     path = prepared.run.path
-    notice = "\n".join(conclusion_of(record, path.name))
+    notice = prepared.run.conclude(conclusion_of(record, path.name))
     return CommandResult(str(path), record.verdict, record, finetune_tables(record), notice=notice)
 
 

@@ -10,6 +10,7 @@ from hrembed.commands.finetune.distributed import check_alike, leader_first
 from hrembed.commands.finetune.fingerprints import training_fingerprint
 from hrembed.commands.finetune.layers import listed
 from hrembed.commands.finetune.models import score_dev_task
+from hrembed.commands.finetune.phases import CONTROL, PRETRAIN, TRAIN, branch_phase
 from hrembed.commands.finetune.prepare import prepare_again, recipe_of
 from hrembed.commands.finetune.pretrain import pretrain
 from hrembed.progress import Silent
@@ -66,6 +67,7 @@ def train_all(prepared: Prepared) -> Trainings:
     """
     pretraining = None
     if prepared.untrained is not None:
+        prepared.run.phases.begin(PRETRAIN)
         with leader_first(prepared.processes):  # the others read what the first process has written
             launched = prepared.processes.count > 1
             pretraining = pretrain(prepared.config, prepared.untrained, prepared.run, launched=launched)
@@ -76,13 +78,14 @@ def train_all(prepared: Prepared) -> Trainings:
 
 def _train_branches(prepared: Prepared) -> list[Training]:
     """Train every branch from the base; a single one is the usual training."""
-    branches, note = prepared.config.branches, prepared.run.progress.note
+    branches, phases = prepared.config.branches, prepared.run.phases
     if len(branches) == 1:
+        phases.begin(TRAIN)
         return [_train(prepared, _CHECKPOINTS)]
     layers = prepared.choice.layers.chosen if prepared.choice else None
     trainings = []
     for branch in branches:
-        note(f"branch {branch} of {len(branches)}")
+        phases.begin(branch_phase(branch))
         of_branch = prepare_again(prepared, layers=layers, branch=branch)
         trainings.append(_train(of_branch, f"{_CHECKPOINTS}/branch-{branch}"))
     return trainings
@@ -91,6 +94,7 @@ def _train_branches(prepared: Prepared) -> list[Training]:
 def _train_control(prepared: Prepared) -> Training:
     """Train the same on a random choice of layers, from the base."""
     layers = prepared.control_layers
+    prepared.run.phases.begin(CONTROL)
     prepared.run.progress.note(f"control: repeating the training with layers {listed(layers)}")
     return _train(prepare_again(prepared, layers=layers), f"{_CHECKPOINTS}/control")
 

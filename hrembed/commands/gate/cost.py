@@ -11,7 +11,6 @@ from hrembed.memory import MB
 from hrembed.metrics.gating import judge_limit
 from hrembed.models.refs import parse_ref
 from hrembed.records.gate import Check
-from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
 from hrembed.scoring.latency import cycle, dimensions, milliseconds, model_bytes
 from hrembed.scoring.past_evals import texts_of
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.gate import GateConfig
-    from hrembed.progress import Progress
+    from hrembed.runs.workspace import Workspace
     from hrembed.scoring.past_evals import EvaluatedModel
     from hrembed.types import Encoder, Floats
 
@@ -30,7 +29,7 @@ _CONFIDENCE = 0.95  # of times, whatever the level of the quality checks
 
 
 def cost_checks(
-    config: GateConfig, root: Path, candidate: EvaluatedModel, baseline: EvaluatedModel | None, progress: Progress
+    config: GateConfig, workspace: Workspace, candidate: EvaluatedModel, baseline: EvaluatedModel | None
 ) -> list[Check]:
     """Check the limits of the config on latency and size.
 
@@ -40,27 +39,27 @@ def cost_checks(
     """
     latency, size = config.latency, config.size
     timed = latency.p95_ms is not None or latency.ratio is not None
-    checks = list(_size_checks(config, root, candidate, baseline))
+    checks = list(_size_checks(config, workspace.root, candidate, baseline))
     if not timed and size.dimensions is None:
         return checks
-    encoders = [_open(side, root, progress) for side in (candidate, baseline) if side is not None]
+    encoders = [_open(side, workspace) for side in (candidate, baseline) if side is not None]
     if size.dimensions is not None:
         checks.append(_dimensions_check(encoders[0], size.dimensions))
     if timed:
-        progress.note("measuring latency, one query at a time")
+        workspace.progress.note("measuring latency, one query at a time")
         times = milliseconds(encoders, cycle(texts_of(candidate)[0], latency.texts), "query")
         scored = any(not side.section.score.is_plain for side in (candidate, baseline) if side is not None)
         checks += _latency_checks(config, times, " for the vector, without `score`" if scored else "")
     return checks
 
 
-def _open(side: EvaluatedModel, root: Path, progress: Progress) -> Encoder:
+def _open(side: EvaluatedModel, workspace: Workspace) -> Encoder:
     if not parse_ref(side.section.ref).embeds_texts:
         raise ConfigError(
             f"'{side.model}' has no embeddings, so `latency` and `size.dimensions` do not apply",
             hint="remove these limits, or specify another model",
         )
-    encoder = open_encoder(side.section, Workspace(root, progress))
+    encoder = open_encoder(side.section, workspace)
     if encoder.identity != side.identity:
         raise DataError(f"'{side.section.ref}' has changed since '{side.run.name}' evaluated it")
     return encoder

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
 
+_PHASES = (_READ, _QUALITY, _COST) = ("read the runs", "judge quality and fairness", "judge latency and size")
+
 
 def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = None) -> CommandResult[GateRecord]:
     """Judge a candidate.
@@ -51,14 +53,14 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
     """
     check_waivers(config.waivers, today or datetime.now(UTC).date())
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "gate", config.model_dump(mode="json"), seeds=seeds) as run:
+    with open_run(workspace, "gate", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         sides = open_inputs(config, run)
         candidate, baseline = sides.candidate, sides.baseline
-        checks = [
-            *rule_checks(config, candidate, baseline),
-            *fairness_checks(config, sides.audits),
-            *cost_checks(config, workspace.root, candidate, baseline, workspace.progress),
-        ]
+        run.phases.begin(_QUALITY)
+        checks = [*rule_checks(config, candidate, baseline), *fairness_checks(config, sides.audits)]
+        run.phases.begin(_COST)
+        checks += cost_checks(config, workspace, candidate, baseline)
         if not checks:
             raise ConfigError("the gate has no rules", hint="add a rule to `quality`")
         checks = _apply_waivers(checks, config.waivers, workspace.progress)
@@ -70,8 +72,8 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
         )
         run.write_metrics(record)
         run.write_timings(GateTimings(latency={check.name: check.time for check in checks if check.time is not None}))
+        notice = run.conclude(conclusion_of(record))
         _write_reports(run, record, config)
-    notice = "\n".join(conclusion_of(record))
     return CommandResult(str(run.path), record.verdict, record, tables_of(record), _failure(record, config), notice)
 
 

@@ -44,6 +44,14 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Encoder, Pair
 
+_PHASES = (_DRIFT, _TRAIN, _EVALUATE, _GATE, _BRIDGE) = (
+    "look for drift",
+    "train",
+    "evaluate the new model and the one in use",
+    "gate",
+    "map old vectors to new ones",
+)
+
 
 class Base(NamedTuple):
     """The base model, in use while no trained one is accepted; its name and path are those of its reference."""
@@ -135,7 +143,9 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
     config = config.model_copy(update={"finetune": base})
     last = _last(config, workspace.root, workspace.progress)
     config = config.model_copy(update={"last": BASE if isinstance(last.run, Base) else last.run.path.name})
-    with open_run(workspace, "retrain", config.model_dump(mode="json"), seeds={"drift": config.drift.seed}) as run:
+    seeds = {"drift": config.drift.seed}
+    with open_run(workspace, "retrain", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_DRIFT)
         run.add_input("new pairs", pairs_file(locate(config.pairs)))
         data = Data(_old_pairs(last, run), read_pairs(locate(config.pairs)))
         encoder = open_encoder(last.section, workspace)
@@ -150,7 +160,8 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
             run.write_metrics(record)
             return CommandResult(str(run.path), record.verdict, record, retrain_tables(record))
         start = _choose_start(config, last, drift)
-        trained = _train_and_gate(config, last, start, workspace)
+        trained = _train_and_gate(config, last, start, run)
+        run.phases.begin(_BRIDGE)
         bridge = _build_bridge(config, encoder, trained.model, data, run)
         entry = register(workspace.root, _registered(last, start, trained, run)).models[-1]
         record = RetrainRecord(
@@ -242,17 +253,20 @@ def _choose_start(config: RetrainConfig, last: LastModel, drift: Drift | None) -
     return Start("continue", why, last.continuations + 1)
 
 
-def _train_and_gate(config: RetrainConfig, last: LastModel, start: Start, workspace: Workspace) -> Trained:
+def _train_and_gate(config: RetrainConfig, last: LastModel, start: Start, run: Run) -> Trained:
     """Train, evaluate both models, and gate the new one."""
-    workspace.progress.note(f"{start.plan}: {start.why}")
-    trained = run_finetune(_finetune_config(config, last, start), workspace)
+    run.phases.begin(_TRAIN)
+    run.progress.note(f"{start.plan}: {start.why}")
+    trained = run_finetune(_finetune_config(config, last, start), run)
     model = ModelSection(ref=f"run:{Path(trained.run).name}", max_tokens=config.finetune.train.max_tokens)
     proof = config.finetune.proof
     tasks = proof.tests or (config.finetune.dev,)
     asked = EvalConfig(models=(last.section, model), baselines=(), tasks=tasks, retention=proof.retention)
-    evaluated = run_evaluate(asked, workspace)
+    run.phases.begin(_EVALUATE)
+    evaluated = run_evaluate(asked, run)
     sides = {"candidate": CandidateSection(eval=evaluated.run), "baseline": BaselineSection()}
-    gated = run_gate(config.gate.model_copy(update=sides), workspace)
+    run.phases.begin(_GATE)
+    gated = run_gate(config.gate.model_copy(update=sides), run)
     return Trained(model, RetrainRuns(finetune=trained.run, eval=evaluated.run, gate=gated.run), gated)
 
 

@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Task
 
+_PHASES = (_READ, _MEASURE, _TRAIN, _PICK) = (
+    "read models and scores",
+    "measure models",
+    "train the best briefly",
+    "pick",
+)
+
 
 class _Leaderboard(NamedTuple):
     """What the scores say; nothing without scores.
@@ -74,14 +81,17 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
     )
     config = config.model_copy(update={"probe": probe_section})
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds) as run:
-        workspace.progress.note("reading model metadata from the installed mteb")
+    with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_READ)
         catalogue = open_catalogue(config)
         task = _task(config, run)
         leaderboard = _leaderboard(config, catalogue, task, run)
+        run.phases.begin(_MEASURE)
         shortlist = [catalogue.facts[row.model] for row in leaderboard.ranked[: config.shortlist]]
         probe = None if task is None else run_probe(config, task, shortlist, run)
+        run.phases.begin(_TRAIN)
         tuned = [] if probe is None else run_transfer(config, probe, run)
+        run.phases.begin(_PICK)
         record = _record(config, catalogue, leaderboard, probe, tuned)
         tables = tables_of(config, record, probe, tuned)
         _write_rows(run, leaderboard, probe, tuned)
