@@ -11,7 +11,7 @@ from hrembed.scoring.tasks import texts_in
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hrembed.commands.finetune.prepare import Prepared
+    from hrembed.commands.finetune.proof import Tasks
     from hrembed.config.finetune import FinetuneConfig
     from hrembed.scoring.tasks import AnyTask
     from hrembed.training.plan import TrainingPlan
@@ -55,11 +55,17 @@ def branch_phase(branch: int) -> str:
     return f"train branch {branch}, with dev scores"
 
 
-def expected_work(prepared: Prepared) -> dict[str, float]:
-    """Count the texts of each phase that embeds any."""
-    config, tasks = prepared.config, prepared.tasks
+def expected_work(config: FinetuneConfig, tasks: Tasks, plan: TrainingPlan, processes: int) -> dict[str, float]:
+    """Count the texts of each phase that embeds any.
+
+    Args:
+        config: Validated settings.
+        tasks: What is measured on.
+        plan: The planned batches.
+        processes: How many share them.
+    """
     dev, tests, retention = _texts([tasks.dev]), _texts(tasks.tests), _texts(tasks.retention)
-    training = _trained(prepared.plan) / prepared.processes.count + config.train.evaluations * dev
+    training = _trained(plan) / processes + config.train.evaluations * dev
     branches = [branch_phase(branch) for branch in config.branches] if len(config.branches) > 1 else [TRAIN]
     strengths = len({0.0, *config.proof.strengths, 1.0})
     work = {

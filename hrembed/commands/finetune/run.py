@@ -153,7 +153,7 @@ def _prepare(config: FinetuneConfig, run: Run, processes: Processes, *, probe: b
 def _train(config: FinetuneConfig, run: Run, processes: Processes) -> tuple[Prepared, Trainings]:
     # Half precision is slower than none on some processors, so a few steps of both are timed before it is used.
     prepared, _ = _prepare(config, run, processes, probe=config.train.precision == "bfloat16")
-    run.phases.expect(expected_work(prepared))
+    run.phases.expect(expected_work(prepared.config, prepared.tasks, prepared.plan, processes.count))
     return prepared, train_all(prepared)
 
 
