@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hrembed.records.bias_audit import BiasAuditRecord
     from hrembed.records.eval import EvalRecord
     from hrembed.records.finetune import FinetuneRecord
+    from hrembed.records.recipe import RecipeRecord
     from hrembed.records.select import SelectRecord
     from hrembed.runs.workspace import Workspace
     from hrembed.types import CommandResult
@@ -104,6 +105,37 @@ def finetune(
     return _run(run_finetune, "finetune", FinetuneConfig, config, settings, runs_dir, progress)
 
 
+def run_recipe(
+    recipe: str | Path,
+    inputs: Mapping[str, str | Sequence[str]],
+    *,
+    runs_dir: str | Path = "runs",
+    progress: bool = False,
+    **settings: object,
+) -> Outcome[RecipeRecord]:
+    """Run the steps of a recipe, such as `titles`: what comes before a training, the training, and what follows.
+
+    Args:
+        recipe: Name of one that ships, or a YAML file.
+        inputs: What it needs, by name: `{"onet": "db_29_3_text.zip", "against": ["tasks/titles"]}`.
+        runs_dir: Where run folders go.
+        progress: Show bars and notes on stderr.
+        **settings: Settings of a step that differ: `finetune={"train": {"seed": 14}}`.
+
+    Returns:
+        The runs of the steps; `record.model` is the model that was trained.
+
+    Raises:
+        HrembedError: An input is missing, settings, data or models are not usable; `hint` says what to do next.
+    """
+    from hrembed.commands.recipe import run_recipe as run
+    from hrembed.config.recipe import load_recipe
+
+    workspace = _workspace(runs_dir, progress)
+    given = {name: [value] if isinstance(value, str) else [*value] for name, value in inputs.items()}
+    return _outcome(run(load_recipe(str(recipe), given, [*_overrides(settings)], workspace), workspace))
+
+
 def evaluate(
     config: EvalConfig | str | Path | None = None,
     *,
@@ -180,15 +212,8 @@ def _run(
 ) -> Outcome[R_co]:
     from hrembed.config.project import load_settings
     from hrembed.errors import ConfigError
-    from hrembed.progress import Silent, quiet_libraries
-    from hrembed.runs.workspace import Workspace
 
-    shown: Any = Silent()
-    if progress:
-        from hrembed.cli.render import Terminal
-
-        shown = Terminal(as_json=False, quiet=False)
-    workspace = Workspace(Path(runs_dir), shown)
+    workspace = _workspace(runs_dir, progress)
     if isinstance(config, schema):
         if settings:
             raise ConfigError(f"a config object cannot be combined with keyword settings: {', '.join(settings)}")
@@ -196,8 +221,23 @@ def _run(
     else:
         file = f"shipped:{name}" if config is None else str(config)
         chosen = load_settings(name, file, [*_overrides(settings)], workspace)
+    return _outcome(command(chosen, workspace))
+
+
+def _workspace(runs_dir: str | Path, progress: bool) -> Workspace:
+    from hrembed.progress import Silent, quiet_libraries
+    from hrembed.runs.workspace import Workspace
+
     quiet_libraries()
-    result = command(chosen, workspace)
+    shown: Any = Silent()
+    if progress:
+        from hrembed.cli.render import Terminal
+
+        shown = Terminal(as_json=False, quiet=False)
+    return Workspace(Path(runs_dir), shown)
+
+
+def _outcome(result: CommandResult[R_co]) -> Outcome[R_co]:
     return Outcome(result.metrics, Path(result.run), result.status, result.tables, result.notice, result.failure)
 
 

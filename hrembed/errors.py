@@ -3,6 +3,7 @@
 * HrembedError             1  base class: expected, explained, no traceback
   - ConfigError            2  the YAML or a flag is wrong
   - DataError              3  an input file is missing, malformed or empty
+    - MendedError          3  ... and what was wrong with it is gone from the copy that was written
   - ModelError             4  a model cannot be found, loaded or trained
   - ThresholdError         5  the run finished, but a limit in the config was not met
   - InconclusiveError      6  the run finished without a verdict, and the config asks to fail then
@@ -37,6 +38,10 @@ class DataError(HrembedError):
     """An input file is missing, malformed or empty."""
 
     exit_code = 3
+
+
+class MendedError(DataError):
+    """Something was wrong with the data, and is gone from the copy that the command wrote."""
 
 
 class ModelError(HrembedError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from hrembed.commands.init.project import WHEEL, ci_text
 from hrembed.commands.schema import names, schema_text
+from hrembed.config.recipe import InputSection, RecipeConfig
 from hrembed.config.schema import SCHEMAS
 from hrembed.files import write_text
 from pydantic import BaseModel
@@ -66,12 +67,19 @@ def reference() -> str:
                 _only(row, "esco", rows) for row in esco if row not in rows
             ]
         parts.append(f"## `hrembed {words}`\n{_TABLE}\n" + "\n".join(rows) + "\n")
+    parts.append(f"## `hrembed finetune --recipe`\n{_TABLE}\n" + "\n".join(_recipe_rows(shared)) + "\n")
     parts.append("## Shared sections\n")
     for section in shared:
         if section not in SCHEMAS.values():
             keys = "\n".join(_rows(section, None, shared))
             parts.append(f"### {_title(section)}\n{_TABLE}\n{keys}\n")
     return "\n".join(parts)
+
+
+def _recipe_rows(shared: list[type[BaseModel]]) -> list[str]:
+    """Rows of a recipe; inputs have names of their own."""
+    steps = [row for row in _rows(RecipeConfig, None, shared) if not row.startswith("| `inputs.")]
+    return [*steps, *_rows(InputSection, None, shared, "inputs.NAME.")]
 
 
 def _only(row: str, taxonomy: str, others: list[str]) -> str:

@@ -7,13 +7,18 @@ import sys
 import textwrap
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hrembed.errors import ConfigError
 from hrembed.files import user_path
 from hrembed.text import is_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hrembed.runs.workspace import Workspace
 
 
 def runs_folder(given: str | Path) -> Path:
@@ -80,13 +85,42 @@ def run_command(
     Raises:
         HrembedError: Whatever stopped the command, or the limit that was not met.
     """
-    from hrembed.cli.render import Terminal
     from hrembed.config.project import load_settings
+
+    def load(workspace: Workspace) -> object:
+        return load_settings(command, config, overrides, workspace)
+
+    run_loaded(load, function, runs_dir, as_json=as_json, quiet=quiet, **options)
+
+
+def run_loaded(
+    load: Callable[[Workspace], object],
+    function: str,
+    runs_dir: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+    **options: object,
+) -> None:
+    """Load settings, run a command on them, show what came out.
+
+    Args:
+        load: Returns the settings.
+        function: As for `run_command`, and so is the rest.
+        runs_dir: As there.
+        as_json: As there.
+        quiet: As there.
+        options: As there.
+
+    Raises:
+        HrembedError: As there.
+    """
+    from hrembed.cli.render import Terminal
     from hrembed.runs.workspace import Workspace
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
     workspace = Workspace(runs_dir, terminal)
-    settings = load_settings(command, config, overrides, workspace)
+    settings = load(workspace)
     module, _, name = function.partition(":")
     result = getattr(import_module(module), name)(settings, workspace, **options)
     if result is None:  # a process of a launch in which another one has the result

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hrembed.config.project import project_schema
+from hrembed.config.recipe import RECIPE, RecipeConfig
 from hrembed.config.schema import SCHEMAS
 from hrembed.errors import ConfigError
 from hrembed.files import json_text
 from hrembed.records.commands import RECORDS, record_of
 from hrembed.registry import nearest
 
-_PROJECT = "project"
+if TYPE_CHECKING:
+    from hrembed.config.section import Section
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _configs() -> dict[str, type[Section]]:
+    """Schemas by name: of each command, of a recipe, and of a whole project."""
+    return {**SCHEMAS, RECIPE: RecipeConfig, "project": project_schema()}
 
 
 def names(*, metrics: bool = False) -> list[str]:
     """Names of all configs, or of all commands that write `metrics.json`."""
-    return [*RECORDS] if metrics else [*SCHEMAS, _PROJECT]
+    return [*RECORDS] if metrics else [*_configs()]
 
 
 def schema_text(name: str, *, metrics: bool = False) -> str:
@@ -37,5 +47,5 @@ def schema_text(name: str, *, metrics: bool = False) -> str:
     if metrics:
         schema = record_of(name).model_json_schema(mode="serialization", by_alias=True)
     else:
-        schema = (project_schema() if name == _PROJECT else SCHEMAS[name]).model_json_schema()
+        schema = _configs()[name].model_json_schema()
     return json_text({"$schema": _DIALECT, **schema}, sort_keys=False)

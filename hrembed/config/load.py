@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hrembed.config.pinned import pin_runs
+from hrembed.config.section import Section
 from hrembed.config.source import KeyPath, Source, parse, scalar
 from hrembed.errors import ConfigError
 from hrembed.registry import nearest
@@ -52,7 +53,7 @@ def load_source(
     """
     of_file = _problems(schema, source.values) if overrides else set()
     for text in overrides:
-        _override(source, text)
+        override(source, schema, text)
     if workspace is not None:
         pin_runs(source, workspace)
     try:
@@ -94,38 +95,68 @@ def _read(path: Path) -> str:
         raise ConfigError(f"config '{path}' cannot be read: {err.strerror}") from None
 
 
-def _override(source: Source, text: str) -> None:
-    """Put the value of one `--set` into what the user's YAML says."""
+def override(source: Source, schema: type[BaseModel], text: str, *, above: str = "") -> None:
+    """Put the value of one `--set` into what the user's YAML says.
+
+    Args:
+        source: What was read; it is changed.
+        schema: What it must hold.
+        text: `key.path=value`, the value as YAML.
+        above: What stood in front of the key, for messages.
+
+    Raises:
+        ConfigError: The key leads nowhere, or the value is not valid YAML.
+    """
     key, equals, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts) or len(parts) > _LEVELS:
-        raise ConfigError(f"`--set {text}`: expected KEY.PATH=VALUE, for example `--set train.epochs=2`")
+    if not equals:
+        raise ConfigError(f"`--set {above}{text}`: {_EXPECTED}")
     try:
         content = scalar(value)
     except ConfigError as err:
-        raise ConfigError(f"`--set {text}`: {str(err).partition(': ')[2]}") from None
+        raise ConfigError(f"`--set {above}{text}`: {str(err).partition(': ')[2]}") from None
+    set_value(source, schema, key.strip(), content, f"--set {above}{text}", f"--set {above}{key.strip()}")
+
+
+def set_value(source: Source, schema: type[BaseModel], key: str, content: Any, shown: str, option: str) -> None:
+    """Put a value at a key into what the user's YAML says.
+
+    Args:
+        source: What was read; it is changed.
+        schema: What it must hold; a section that is written as a text is written out where the key leads into it.
+        key: `key.path`, with positions in lists.
+        content: The value.
+        shown: What asks for it, for messages about the key.
+        option: What asks for it, for messages about the value.
+
+    Raises:
+        ConfigError: The key leads nowhere.
+    """
+    parts = key.split(".")
+    if not all(parts) or len(parts) > _LEVELS:
+        raise ConfigError(f"`{shown}`: {_EXPECTED}")
     place: Any = source.values
     path: KeyPath = ()
     for part, following in pairwise(parts):
-        path += (_name_of(place, part, text),)
-        place = _step(place, path[-1], following, text)
-    path += (_name_of(place, parts[-1], text),)
+        path += (_name_of(place, part, shown),)
+        place = _step(place, path, following, shown, schema)
+    path += (_name_of(place, parts[-1], shown),)
     _put(place, path[-1], content)
     for places in (source.lines, source.options):
         for older in [older for older in places if older[: len(path)] == path]:
             places.pop(older)
-    source.options[path] = f"--set {key.strip()}"
+    source.options[path] = option
 
 
+_EXPECTED = "expected KEY.PATH=VALUE, for example `--set train.epochs=2`"
 _LEVELS = 20
 
 
-def _name_of(place: Any, part: str, text: str) -> str | int:
+def _name_of(place: Any, part: str, shown: str) -> str | int:
     """Read a part of a key; the position after the last of a list is allowed, and appends."""
     if not isinstance(place, list):
         return part
     if not _is_position(part) or int(part) > len(place):
-        raise ConfigError(f"`--set {text}`: '{part}' is not a valid index for a list of length {len(place)}")
+        raise ConfigError(f"`{shown}`: '{part}' is not a valid index for a list of length {len(place)}")
     return int(part)
 
 
@@ -140,15 +171,30 @@ def _put(place: Any, name: str | int, value: Any) -> None:
         place[name] = value
 
 
-def _step(place: Any, name: str | int, following: str, text: str) -> Any:
-    """Go one level down; a section or list item that is not there yet is made."""
+def _step(place: Any, path: KeyPath, following: str, shown: str, schema: type[BaseModel]) -> Any:
+    """Go one level down; a section or list item that is not there yet is made, a section's short form written out."""
+    name = path[-1]
     inner = dict(enumerate(place) if isinstance(place, list) else place).get(name)
     if inner is None:
         inner = [] if _is_position(following) else {}
         _put(place, name, inner)
+    if isinstance(inner, str):
+        inner = _written_out(inner, path, shown, schema)
+        _put(place, name, inner)
     if not isinstance(inner, dict | list):
-        raise ConfigError(f"`--set {text}`: '{name}' is a value, not a section")
+        raise ConfigError(f"`{shown}`: '{name}' is a value, not a section")
     return inner
+
+
+def _written_out(text: str, path: KeyPath, shown: str, schema: type[BaseModel]) -> Any:
+    """Turn `model: minilm` into `model: {ref: minilm}`; what is no section stays a text."""
+    for section in _sections_at(schema, path):
+        if issubclass(section, Section) and section.short_form:
+            try:
+                return section.of_text(text)
+            except ValueError as err:
+                raise ConfigError(f"`{shown}`: {err}") from None
+    return text
 
 
 def _explain(
@@ -215,6 +261,11 @@ def _literal_names(problem: ErrorDetails) -> list[str]:
 
 def _known_keys(schema: type[BaseModel], path: KeyPath) -> list[str]:
     """Field names of the section at `path`; those of all variants where a union stands there."""
+    return [name for section in _sections_at(schema, path) for name in section.model_fields]
+
+
+def _sections_at(schema: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
+    """Sections that may stand at `path`."""
     sections: list[type[BaseModel]] = [schema]
     for part in path:
         if isinstance(part, int):
@@ -225,7 +276,7 @@ def _known_keys(schema: type[BaseModel], path: KeyPath) -> list[str]:
             if part in section.model_fields
             for inner in _sections_in(section.model_fields[part].annotation)
         ]
-    return [name for section in sections for name in section.model_fields]
+    return sections
 
 
 def _sections_in(annotation: Any) -> list[type[BaseModel]]:

@@ -314,9 +314,12 @@ class ModelSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return _picked(value) if value.endswith((".yaml", ".yml")) else {"ref": value}
+        return cls.of_text(value) if isinstance(value, str) else value
+
+    @classmethod
+    def of_text(cls, text: str) -> dict[str, Any]:
+        """Read a reference, or the path of what `hrembed select` wrote."""
+        return _picked(text) if text.endswith((".yaml", ".yml")) else {"ref": text}
 
     @model_validator(mode="after")
     def _embeds_what_is_normalised(self) -> ModelSection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,7 +18,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     short_form: ClassVar[bool] = False
-    """Whether a text may stand in place of the section; a validator turns it into one."""
+    """Whether a text may stand in place of the section; a validator turns it into one by `of_text`."""
+
+    @classmethod
+    def of_text(cls, text: str) -> dict[str, Any]:
+        """Write the section out that a text stands for; a `ValueError` says why it stands for none."""
+        raise NotImplementedError(f"{cls.__name__} has no short form: {text}")
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -88,9 +88,10 @@ class Source:
         """
         values: Any = self.values
         for end, part in enumerate(path, start=1):
-            values = values.get(part)
+            values = values[part] if isinstance(part, int) else values.get(part)
             values = {} if values is None else values
-            if not isinstance(values, dict):
+            wanted = list if end < len(path) and isinstance(path[end], int) else dict
+            if not isinstance(values, wanted):
                 place, key = self.where(path[:end]), self.dotted(path[:end])
                 raise ConfigError(f"{place}: {key}: must be a section of `key: value` lines, got {values!r}")
         lines = {key[len(path) :]: line for key, line in self.lines.items() if key[: len(path)] == path}

@@ -128,6 +128,8 @@ def write_record(path: Path, record: Record | Mapping[str, Record]) -> None:
 
 def command_line(command: str) -> str:
     """Words that run a command with a config: `data-import-onet` is `data import onet --config CONFIG`."""
+    if command == "recipe":
+        return "finetune --recipe CONFIG"
     return f"{command.replace('-', ' ')} --config CONFIG" if command.startswith("data-") else f"{command} CONFIG"
 
 

@@ -26,6 +26,7 @@ RECORDS = {
     "compare": "hrembed.records.compare:CompareRecord",
     "finetune": "hrembed.records.finetune:FinetuneRecord",
     "finetune-preflight": "hrembed.records.finetune:PreflightRecord",
+    "recipe": "hrembed.records.recipe:RecipeRecord",
     "retrain": "hrembed.records.retrain:RetrainRecord",
 }
 """Command, as its folder of runs is called, to its record as `module:class`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hrembed.cli.app import main
 from hrembed.config.load import load_config
+from hrembed.config.recipe import RecipeConfig
 from hrembed.config.schema import SCHEMAS
 from hrembed.config.starters import config_file, starters
 from places import ROOT
@@ -36,7 +37,8 @@ def test_a_printed_config_is_the_shipped_one_with_its_schema_beside_it(capsys, t
         command = row.name.partition("/")[0]
         assert printed.splitlines()[0] == f"# yaml-language-server: $schema={command}.config.json"
         (tmp_path / "own.yaml").write_text(printed, encoding="utf-8")
-        assert load_config(tmp_path / "own.yaml", SCHEMAS[command]) == load_config(row.path, SCHEMAS[command])
+        schema = {**SCHEMAS, "recipe": RecipeConfig}[command]
+        assert load_config(tmp_path / "own.yaml", schema) == load_config(row.path, schema)
 
 
 def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]):

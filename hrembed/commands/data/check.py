@@ -24,7 +24,7 @@ from hrembed.data.pairs import (
 )
 from hrembed.data.personal import CANNOT_SEE
 from hrembed.data.read import read_every_split
-from hrembed.errors import DataError
+from hrembed.errors import DataError, MendedError
 from hrembed.records.data import DataCheckRecord
 from hrembed.runs.record import open_run
 from hrembed.training.batches import schedule
@@ -90,11 +90,13 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         run.phases.begin(_WRITE)
         run.write_table("flagged", _flagged(leaks))
         removed = None if config.fix == "none" else _write_fixed(config, run, file, pairs, leaks)
+        by_leaks = _exceeded_by_leaks(config.limits, leaks)
         exceeded = [
-            *_exceeded_by_leaks(config.limits, leaks),
+            *by_leaks.values(),
             *_exceeded_by_negatives(config.limits, negatives["batches of hrembed"]),
             *_exceeded_by_personal(config.limits, personal),
         ]
+        mended = len(exceeded) == len(by_leaks) and set(by_leaks) <= set(_FIX[config.fix])
         record = DataCheckRecord(
             rows=len(pairs),
             tasks={of_task.task: dict(of_task.leaks) for of_task in leaks},
@@ -104,12 +106,13 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
             verdict="; ".join(exceeded) or "all limits are met",
         )
         run.write_metrics(record)
+    failure = MendedError if mended else DataError
     return CommandResult(
         str(run.path),
         "limits exceeded" if exceeded else "clean",
         record,
         _tables(record),
-        DataError(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
+        failure(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
         notice=f"Verdict: {record.verdict}." + (f" Personal data: {CANNOT_SEE}." if config.personal else ""),
     )
 
@@ -167,20 +170,20 @@ def _write_fixed(
     return len(leaking)
 
 
-def _exceeded_by_leaks(limits: LeakLimits, leaks: Sequence[TaskLeaks]) -> list[str]:
+def _exceeded_by_leaks(limits: LeakLimits, leaks: Sequence[TaskLeaks]) -> dict[TaskPart, str]:
     """Name, for each part of a task whose limit is exceeded, the task with the largest share."""
     limit_of: dict[TaskPart, float | None] = {
         "documents": limits.documents,
         "queries": limits.queries,
         "pairs": limits.pairs,
     }
-    exceeded = []
+    exceeded: dict[TaskPart, str] = {}
     for part, limit in limit_of.items():
         worst = max(leaks, key=lambda of_task: of_task.leaks[part].share, default=None)
         if limit is None or worst is None or worst.leaks[part].share <= limit:
             continue
         leak = worst.leaks[part]
-        exceeded.append(
+        exceeded[part] = (
             f"{leak.occur:,} of {leak.total:,} {_NAMES[part]} of '{worst.task}' occur in the training data "
             f"({leak.share:.1%}, limit {limit:.1%})"
         )
