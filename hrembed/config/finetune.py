@@ -230,10 +230,11 @@ class TrainSection(Section):
         default=0.05, gt=0, le=1, description="Temperature of the loss, by which cosines are divided."
     )
     max_tokens: int = Field(default=128, ge=8, le=8192, description="Truncate training texts to this many tokens.")
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
         default="float32",
-        description="Precision of the arithmetic (autocast); the weights stay float32. Whether bfloat16 is faster on "
-        "this machine is measured before it is used, and by `--dry-run`.",
+        description="Precision of the arithmetic (autocast); the weights stay float32. `auto` is bfloat16 where the "
+        "machine has instructions for it, else float32; the run's config holds which. Whether bfloat16 is faster is "
+        "measured before it is used, and by `--dry-run`.",
     )
     keep_frozen_mb: int = Field(
         default=0,

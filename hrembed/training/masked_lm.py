@@ -32,7 +32,6 @@ _HELD_OUT = 0.02
 _EVALUATIONS = 10
 _WINDOW = 50  # batches among which texts are sorted by length
 _PROBES = 4
-_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 Tokens = dict[str, list[int]]
 """A tokenised text, as Transformers' collators take it: `input_ids` and `special_tokens_mask`."""
@@ -353,10 +352,16 @@ def held_out_loss(network: Any, tokenizer: Any, rows: Sequence[Tokens], recipe: 
     return total / count
 
 
-def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe) -> MaskedEstimate:
+def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe, timed: Sequence[Precision]) -> MaskedEstimate:
     """Run forward and backward on a few batches, from the smallest to the largest, and go by their time per token.
 
     Weights and random numbers are left as they were.
+
+    Args:
+        model: What is trained.
+        corpus: The texts.
+        recipe: How to train.
+        timed: Number formats, that of the recipe among them.
     """
     import torch
 
@@ -368,7 +373,7 @@ def estimate(model: Any, corpus: Corpus, recipe: MaskedRecipe) -> MaskedEstimate
     probes = [collate([corpus.training[row] for row in batches[n]]) for n in places]
     _probe(network, probes[0], "float32")  # warms up
     seconds = {}
-    for precision in _PRECISIONS:
+    for precision in timed:
         took = sum(_probe(network, batch, precision) for batch in probes)
         seconds[precision] = float(took / sizes[places].sum() * sizes.mean())
     torch.set_rng_state(state)

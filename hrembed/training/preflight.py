@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 EASY_LOSS = 0.05
 _TEXTS = 20_000  # texts whose tokens are counted
 _PROBES = 4
-_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def check(
-    model: Any, plan: TrainingPlan, recipe: Recipe, folder: Path, *, probe: bool, trainings: int = 1
+    model: Any,
+    plan: TrainingPlan,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    timed: Sequence[Precision] = (),
+    trainings: int = 1,
 ) -> Preflight:
     """Look at a training before it starts; weights and random numbers are left as they were.
 
@@ -37,7 +42,8 @@ def check(
         plan: Rows, batches and losses.
         recipe: How to train.
         folder: Where checkpoints will go.
-        probe: Also run a few steps, for time, memory and loss.
+        timed: Number formats in which a few steps are run, for time, memory and loss, float32 and that of the recipe
+            among them; none runs no step.
         trainings: How many such trainings there will be, the files of all kept at once.
 
     Raises:
@@ -52,7 +58,7 @@ def check(
         )
     disk_mb = _disk(model, folder, trainings)
     cut = _truncation(model, plan, recipe.seed)
-    probed = _probe(model, plan, recipe) if probe and plan.batches else None
+    probed = _probe(model, plan, recipe, timed) if timed and plan.batches else None
     return Preflight(
         parameters=parameters,
         steps=-(-len(plan.batches) // recipe.batches_per_step),
@@ -108,7 +114,7 @@ def _token_ids(model: Any, texts: Sequence[str]) -> list[list[int]]:
     return list(model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"])
 
 
-def _probe(model: Any, plan: TrainingPlan, recipe: Recipe) -> Probe:
+def _probe(model: Any, plan: TrainingPlan, recipe: Recipe, timed: Sequence[Precision]) -> Probe:
     """Run forward and backward on the largest batch and on some at even distances."""
     import torch
 
@@ -117,7 +123,7 @@ def _probe(model: Any, plan: TrainingPlan, recipe: Recipe) -> Probe:
     random = torch.get_rng_state()
     model.train()
     _step(model, plan, plan.batches[int(np.argmax(sizes))], recipe.precision)  # the first step also warms up
-    runs = {precision: [_step(model, plan, plan.batches[n], precision) for n in places] for precision in _PRECISIONS}
+    runs = {precision: [_step(model, plan, plan.batches[n], precision) for n in places] for precision in timed}
     torch.set_rng_state(random)
     ranked = [
         loss
@@ -180,8 +186,8 @@ def _probe_warnings(probe: Probe, recipe: Recipe) -> list[str]:
             f"the loss before training is already {probe.ranking_loss:.3f}: the negatives are too easy; "
             "use larger batches or harder negatives (`mine`)"
         )
-    other: Precision = "bfloat16" if recipe.precision == "float32" else "float32"
-    ratio = probe.seconds_per_batch[recipe.precision] / probe.seconds_per_batch[other]
-    if ratio > 1.2:
-        warnings.append(f"`train.precision: {other}` is {ratio:.1f} times faster on this machine")
+    for other, seconds in probe.seconds_per_batch.items():
+        ratio = probe.seconds_per_batch[recipe.precision] / seconds
+        if ratio > 1.2:
+            warnings.append(f"`train.precision: {other}` is {ratio:.1f} times faster on this machine")
     return warnings

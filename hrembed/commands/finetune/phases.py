@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hrembed.config.finetune import LoraMethod, PartialMethod
 from hrembed.config.scratch import ScratchMethod
+from hrembed.models.machine import multiplies_bfloat16
 from hrembed.scoring.tasks import texts_in
 
 if TYPE_CHECKING:
@@ -36,13 +37,18 @@ def training_phases(config: FinetuneConfig) -> tuple[str, ...]:
     control = isinstance(config.method, LoraMethod | PartialMethod) and config.method.choice.control
     return (
         *(READ, BASE, PREPARE),
-        *([PROBE] if config.train.precision == "bfloat16" else []),
+        *([PROBE] if probes(config) else []),
         *([PRETRAIN] if scratch else []),
         *([branch_phase(branch) for branch in config.branches] if len(config.branches) > 1 else [TRAIN]),
         *([CONTROL] if control else []),
         *([STRENGTHS] if config.proof.strengths and not scratch else []),
         *(PROVE, WRITE),
     )
+
+
+def probes(config: FinetuneConfig) -> bool:
+    """Whether a few steps are timed before a training: those in a bfloat16 that has to be emulated would take long."""
+    return config.train.precision == "bfloat16" and multiplies_bfloat16()
 
 
 def preflight_phases() -> tuple[str, ...]:

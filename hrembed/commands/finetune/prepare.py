@@ -17,6 +17,7 @@ from hrembed.commands.finetune.proof import Tasks, open_proof
 from hrembed.commands.finetune.sources import normalise_titles, open_sources
 from hrembed.config.scratch import ScratchMethod
 from hrembed.errors import ModelError
+from hrembed.models.machine import multiplies_bfloat16, settled, worth_timing
 from hrembed.models.static import is_model2vec
 from hrembed.progress import Silent
 from hrembed.registry import resolve
@@ -204,8 +205,15 @@ def preflight(prepared: Prepared, *, probe: bool) -> Preflight:
     require_batches(prepared.plan)
     config, run = prepared.config, prepared.run
     trainings = len(config.branches) + bool(prepared.control_layers)
-    checked = check(prepared.model, prepared.plan, recipe_of(prepared), run.path, probe=probe, trainings=trainings)
+    precision = settled(config.train.precision)
+    timed = worth_timing(precision) if probe else ()
+    checked = check(prepared.model, prepared.plan, recipe_of(prepared), run.path, timed=timed, trainings=trainings)
     warnings = [*checked.warnings]
+    if precision == "bfloat16" and not multiplies_bfloat16():
+        warnings.append(
+            "this machine has no instructions for bfloat16, so `train.precision: bfloat16` may take many times as long "
+            "as float32; `auto` uses it only where there are"
+        )
     if prepared.untrained is not None:
         warnings += corpus_warnings(prepared.untrained.facts)
     queries = len(prepared.tasks.dev.queries)
@@ -228,7 +236,7 @@ def recipe_of(prepared: Prepared) -> Recipe:
         warmup=train.warmup,
         schedule=train.schedule,
         weight_decay=train.weight_decay,
-        precision=train.precision,
+        precision=settled(train.precision),
         accumulate=train.accumulate,
         evaluations=train.evaluations,
         saves=train.saves,

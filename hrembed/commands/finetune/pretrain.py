@@ -10,6 +10,7 @@ import numpy as np
 
 from hrembed.commands.finetune.fingerprints import pretraining_fingerprint
 from hrembed.files import write_json, writing
+from hrembed.models.machine import settled, worth_timing
 from hrembed.models.transformer import load_model
 from hrembed.records.base import as_json
 from hrembed.records.finetune import CorpusFacts, Perplexity, Pretraining, PretrainingEstimate, StepLoss
@@ -98,7 +99,8 @@ def from_random_weights(config: FinetuneConfig, method: ScratchMethod, texts: It
 
 def estimate_pretraining(config: FinetuneConfig, untrained: Untrained) -> PretrainingEstimate:
     """Estimate what masked language modelling will take; trains nothing."""
-    took = estimate(untrained.model, untrained.corpus, _recipe(config, untrained.method))
+    recipe = _recipe(config, untrained.method)
+    took = estimate(untrained.model, untrained.corpus, recipe, worth_timing(recipe.precision))
     return PretrainingEstimate(
         **dict(untrained.facts),
         steps=took.steps,
@@ -193,7 +195,7 @@ def _recipe(config: FinetuneConfig, method: ScratchMethod) -> MaskedRecipe:
         **method.mlm.model_dump(),
         warmup=train.warmup,
         weight_decay=train.weight_decay,
-        precision=train.precision,
+        precision=settled(train.precision),
         saves=train.saves,
         seed=train.seed,
     )

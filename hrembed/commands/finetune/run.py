@@ -8,12 +8,13 @@ from hrembed.commands.finetune.card import draw_layer_scores
 from hrembed.commands.finetune.conclusion import conclusion_of
 from hrembed.commands.finetune.distributed import join_launch, leader_first, only_process, shared_run
 from hrembed.commands.finetune.finish import finish
-from hrembed.commands.finetune.phases import PROBE, expected_work, preflight_phases, training_phases
+from hrembed.commands.finetune.phases import PROBE, expected_work, preflight_phases, probes, training_phases
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.prepare import preflight, prepare
 from hrembed.commands.finetune.pretrain import estimate_pretraining
 from hrembed.commands.finetune.tables import finetune_tables, preflight_tables
 from hrembed.commands.finetune.train import train_all
+from hrembed.models.machine import settled
 from hrembed.records.finetune import PreflightRecord
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import pinned
@@ -118,9 +119,10 @@ def launch_preflight(config: FinetuneConfig, workspace: Workspace) -> CommandRes
 
 
 def _pinned(config: FinetuneConfig, workspace: Workspace) -> FinetuneConfig:
-    """Put the id of the newest training in place of `run:latest`, also where a source names it."""
+    """Put the id of the newest training in place of `run:latest`, also where a source names it, and settle `auto`."""
     sources = tuple(_pinned_source(source, workspace) for source in config.sources)
-    return config.model_copy(update={"model": pinned(config.model, workspace), "sources": sources})
+    train = config.train.model_copy(update={"precision": settled(config.train.precision)})
+    return config.model_copy(update={"model": pinned(config.model, workspace), "sources": sources, "train": train})
 
 
 def _pinned_source(source: SourceSection, workspace: Workspace) -> SourceSection:
@@ -152,7 +154,7 @@ def _prepare(config: FinetuneConfig, run: Run, processes: Processes, *, probe: b
 
 def _train(config: FinetuneConfig, run: Run, processes: Processes) -> tuple[Prepared, Trainings]:
     # Half precision is slower than none on some processors, so a few steps of both are timed before it is used.
-    prepared, _ = _prepare(config, run, processes, probe=config.train.precision == "bfloat16")
+    prepared, _ = _prepare(config, run, processes, probe=probes(config))
     run.phases.expect(expected_work(prepared.config, prepared.tasks, prepared.plan, processes.count))
     return prepared, train_all(prepared)
 

@@ -151,7 +151,7 @@ def preflight_tables(record: PreflightRecord) -> dict[str, list[Row]]:
     if probe is not None:
         seconds = probe.seconds_per_batch
         rows |= {
-            "seconds per batch": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
+            "seconds per batch": ", ".join(f"{took:.2f} in {name}" for name, took in seconds.items()),
             "training without dev scores": f"about {probe.training_seconds / 60:.1f} minutes",
             "memory at its peak": f"{probe.peak_memory_mb:,} MB",
         }
@@ -176,6 +176,6 @@ def _pretraining_estimate(estimate: PretrainingEstimate) -> Row:
         "texts for masked language modelling": f"{estimate.texts:,}, and {estimate.texts_held_out:,} held out",
         "vocabulary": f"{estimate.vocabulary:,} tokens, {estimate.unknown_share:.2%} of the texts unknown",
         "its steps": f"{estimate.steps:,}",
-        "seconds per step there": f"{seconds['float32']:.2f} in float32, {seconds['bfloat16']:.2f} in bfloat16",
+        "seconds per step there": ", ".join(f"{took:.2f} in {name}" for name, took in seconds.items()),
         "masked language modelling": f"about {estimate.training_seconds / 60:.1f} minutes",
     }

@@ -103,7 +103,7 @@ def test_5_an_adapter_loaded_as_a_model_is_not_trained_for_nothing(tiny_model: P
     assert count_parameters(naive).trainable == 0
     recipe = Recipe(1e-3, 0.1, "linear", 0.0, "float32", 1, 1, 1, None, 13)
     with pytest.raises(ModelError, match="no parameters to train"):
-        preflight.check(naive, TrainingPlan({}, {}, [], {}, {}), recipe, tmp_path, probe=False)
+        preflight.check(naive, TrainingPlan({}, {}, [], {}, {}), recipe, tmp_path)
 
 
 def test_6_resuming_names_what_is_wrong(tiny_model: Path, tmp_path: Path):

@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hrembed.cli.app import main
+from hrembed.commands.finetune.phases import probes
 from hrembed.commands.finetune.plan import build_plan
-from hrembed.commands.finetune.run import run_finetune
+from hrembed.commands.finetune.run import run_finetune, run_preflight
 from hrembed.commands.finetune.sources import Source
 from hrembed.config.finetune import FinetuneConfig, LoraMethod, SourceSection, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
 from hrembed.data.pairs import read_pairs
 from hrembed.errors import HrembedError, ModelError
+from hrembed.models import machine
 from hrembed.models.transformer import load_model
 from hrembed.progress import Silent
 from hrembed.records.base import as_json
@@ -26,6 +29,7 @@ from hrembed.training import preflight
 from hrembed.training.losses import ranking
 from hrembed.training.plan import Recipe, TrainingPlan
 from hrembed.types import Pair
+from source_runs import config_of
 
 from conftest import jsonl
 
@@ -47,7 +51,9 @@ def some(count: int, text: str = "word") -> list[Pair]:
 
 def test_a_clean_training_has_no_warning(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model)
-    found = preflight.check(model, plan(model, some(16), [[*range(8)], [*range(8, 16)]]), recipe, tmp_path, probe=True)
+    found = preflight.check(
+        model, plan(model, some(16), [[*range(8)], [*range(8, 16)]]), recipe, tmp_path, timed=("float32", "bfloat16")
+    )
     assert [w for w in found.warnings if "times faster" not in w] == []
     assert found.steps == 2
     assert found.cut["anchor"].texts == 0
@@ -58,7 +64,7 @@ def test_a_clean_training_has_no_warning(tiny_model: Path, recipe: Recipe, tmp_p
 def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model, max_tokens=12)
     pairs = [Pair("abc", "x" * 30) if n < 4 else Pair("abc", "xyz") for n in range(8)]
-    found = preflight.check(model, plan(model, pairs, [[*range(8)]]), recipe, tmp_path, probe=False)
+    found = preflight.check(model, plan(model, pairs, [[*range(8)]]), recipe, tmp_path)
     # Two distinct positives: 30 letters and 3, one token each, and two special tokens.
     cut = found.cut["positive"]
     assert (cut.limit, cut.texts, cut.tokens) == (12, 0.5, pytest.approx(20 / 37))
@@ -68,7 +74,7 @@ def test_long_texts_are_counted_with_what_is_lost(tiny_model: Path, recipe: Reci
 
 def test_hardly_any_negatives_are_told(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model)
-    found = preflight.check(model, plan(model, some(8), [[0, 1], [2, 3], [4, 5, 6, 7]]), recipe, tmp_path, probe=False)
+    found = preflight.check(model, plan(model, some(8), [[0, 1], [2, 3], [4, 5, 6, 7]]), recipe, tmp_path)
     assert any(
         "67% of the batches contain fewer than four rows, so there are hardly any in-batch negatives" in warning
         for warning in found.warnings
@@ -80,7 +86,7 @@ def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, 
     pairs = [Pair("aaaa aaaa", "aaaa aaaa"), Pair("9999 0000", "9999 0000")]
     easy = plan(model, pairs, [[0, 1]])
     easy.losses["s"].scale = 2000.0
-    found = preflight.check(model, easy, recipe, tmp_path, probe=True)
+    found = preflight.check(model, easy, recipe, tmp_path, timed=("float32", "bfloat16"))
     assert found.probe.loss < 0.05
     assert any("the negatives are too easy" in warning for warning in found.warnings)
 
@@ -88,14 +94,14 @@ def test_negatives_that_are_too_easy_are_told(tiny_model: Path, recipe: Recipe, 
 def test_nothing_to_train_is_an_error(tiny_model: Path, recipe: Recipe, tmp_path: Path):
     model = load_model(tiny_model).requires_grad_(False)
     with pytest.raises(ModelError, match="no parameters to train"):
-        preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
+        preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path)
 
 
 def test_a_full_disk_is_told_before_the_training(tiny_model: Path, recipe: Recipe, tmp_path: Path, monkeypatch):
     model = load_model(tiny_model)
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
     with pytest.raises(HrembedError, match=r"needs about \d+ MB .* but only 0 MB are free"):
-        preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path, probe=False)
+        preflight.check(model, plan(model, some(4), [[*range(4)]]), recipe, tmp_path)
 
 
 def test_a_probe_leaves_weights_gradients_and_random_numbers_alone(tiny_model: Path, recipe: Recipe, tmp_path: Path):
@@ -104,7 +110,7 @@ def test_a_probe_leaves_weights_gradients_and_random_numbers_alone(tiny_model: P
     model = load_model(tiny_model)
     resolve("method", "lora")(model, rank=4, alpha=8, dropout=0.5, targets="all-linear")
     before, state = {n: p.detach().clone() for n, p in model.named_parameters()}, torch.get_rng_state()
-    preflight.check(model, plan(model, some(8), [[*range(8)]]), recipe, tmp_path, probe=True)
+    preflight.check(model, plan(model, some(8), [[*range(8)]]), recipe, tmp_path, timed=("float32", "bfloat16"))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[n], p) and p.grad is None for n, p in model.named_parameters())
 
@@ -188,3 +194,31 @@ def test_a_dry_run_of_pairs_that_make_no_batch_fails_as_the_training_would(
     command = ["finetune", "--dry-run", "--runs-dir", str(tmp_path / "runs"), *(p for s in sets for p in ("--set", s))]
     assert main(command) == 4
     assert "no two training pairs can be in the same batch" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "auto", "timed"),
+    [({"avx2"}, "float32", ("float32",)), ({"avx2", "avx512_bf16"}, "bfloat16", ("float32", "bfloat16"))],
+)
+def test_auto_is_bfloat16_where_there_are_instructions_for_it(monkeypatch, flags, auto, timed):
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert machine.settled("auto") == auto
+    assert machine.worth_timing(auto) == timed
+    assert machine.settled("bfloat16") == "bfloat16"
+    assert machine.worth_timing("bfloat16") == ("float32", "bfloat16")
+    assert probes(FinetuneConfig(train={"precision": "bfloat16"})) == (auto == "bfloat16")
+
+
+def test_a_bfloat16_that_is_emulated_is_warned_about_and_not_timed(tiny_model, task, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(machine, "cpu_flags", frozenset)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = config_of(tiny_model, task, SourceSection(limit=40))
+    for precision, said in (("bfloat16", True), ("auto", False), ("float32", False)):
+        train = config.train.model_copy(update={"precision": precision})
+        result = run_preflight(config.model_copy(update={"train": train}), Workspace(tmp_path / precision))
+        warned = any("no instructions for bfloat16" in warning for warning in result.metrics.warnings)
+        assert warned == said
+        assert set(result.metrics.probe.seconds_per_batch) == {"float32"} | ({"bfloat16"} if said else set())
+        kept = (Path(result.run) / "config.yaml").read_text(encoding="utf-8")
+        assert f"precision: {precision if precision != 'auto' else 'float32'}" in kept

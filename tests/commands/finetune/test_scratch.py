@@ -221,7 +221,7 @@ def test_the_time_of_all_steps_is_told_by_their_tokens_not_by_a_typical_batch(mo
     texts = [f"cleans {n}" for n in range(160)] + [f"{n} " + "ward " * 40 for n in range(20)]
     model, corpus = small(texts, max_tokens=64)
     monkeypatch.setattr(masked_lm, "_probe", lambda network, batch, kind: 0.001 * batch["input_ids"].numel())
-    found = masked_lm.estimate(model, corpus, RECIPE)
+    found = masked_lm.estimate(model, corpus, RECIPE, ("float32", "bfloat16"))
     lengths = [len(row["input_ids"]) for row in corpus.training]
     rng = np.random.default_rng(RECIPE.seed)
     batches = masked_lm.plan(lengths, batch_size=8, epochs=4, rng=rng)
@@ -232,7 +232,7 @@ def test_the_time_of_all_steps_is_told_by_their_tokens_not_by_a_typical_batch(mo
 def test_an_estimate_leaves_weights_and_random_numbers_alone():
     model, corpus = small([f"cleans {n} wards" for n in range(20)])
     before, state = {n: v.clone() for n, v in model.state_dict().items()}, torch.get_rng_state()
-    assert masked_lm.estimate(model, corpus, RECIPE).steps == 4 * 3
+    assert masked_lm.estimate(model, corpus, RECIPE, ("float32", "bfloat16")).steps == 4 * 3
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
