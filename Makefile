@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint check docs data browser bench bench-full
+.PHONY: setup demo test lint check docs site data browser bench bench-full
 
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: setup
@@ -31,6 +31,10 @@ check: lint
 
 docs: setup
 	$(BIN)/python tools/write_docs.py
+
+# Strict: a page without a place, or a link or an anchor that leads nowhere, ends it.
+site: docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 data: setup
 	$(BIN)/python tools/build_hr_core.py data/hr-core

@@ -95,7 +95,7 @@ def _command(path: str, command: Any) -> Iterator[str]:
     rows = [param.get_help_record(context) for param in command.get_params(context)]
     cells = [f"| `{left}` | {_cell(right)} |" for left, right in filter(None, rows) if left != "--help"]
     if cells:
-        yield "| | |\n|---|---|\n" + "\n".join(cells) + "\n"
+        yield "| option | what it does |\n|---|---|\n" + "\n".join(cells) + "\n"
     if command.epilog:
         example = command.epilog.removeprefix("Example: ")
         yield f"```bash\n{example}\n```\n"
@@ -177,10 +177,10 @@ def messages() -> str:
         last = ""
         for one in said:
             if one.kind == "error":
-                last = _shown(one.text)
+                last = shown(one.text)
                 rows.setdefault(last, [])
-            elif one.kind == "hint" and last and _shown(one.text) not in rows[last]:
-                rows[last].append(_shown(one.text))
+            elif one.kind == "hint" and last and shown(one.text) not in rows[last]:
+                rows[last].append(shown(one.text))
         title = _AREAS.get(area.removesuffix(".py"), area.removesuffix(".py").capitalize())
         lines = [f"| {error} | {'; '.join(hints)} |" for error, hints in rows.items()]
         if lines:
@@ -188,7 +188,7 @@ def messages() -> str:
     return "\n".join(parts)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A message as Markdown: what is filled in as `…`, and signs outside of code that Markdown would read escaped."""
     parts = " ".join(_FILLED_IN.sub("…", text).replace("|", "¦").split()).split("`")
     for place in range(0, len(parts), 2):

@@ -30,7 +30,7 @@ Presets: `table` (your own jobs, candidates and applications), `titles` (job tit
 model), `ci` (evaluation, audit and gate in CI). Without files of yours they run on what ships.
 """
 
-Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the project is; the working folder without.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the project is; the working folder without.")]
 PresetName = Annotated[
     Literal["table", "titles", "audit", "ci"] | None, typer.Option("--preset", help="`table` where files are named.")
 ]
