@@ -44,17 +44,19 @@ def test_every_page_stands_in_the_navigation_of_mkdocs_yml():
 
 
 def codes() -> dict[str, set[int]]:
-    """Message of an error -> exit codes with which it is raised; a ValueError becomes one elsewhere."""
+    """Message -> exit codes with which it is raised; none where a part of a message is kept apart from it."""
     found: dict[str, set[int]] = {}
     for file in PACKAGE.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
+        for _, _, text in spoken(tree):
+            found.setdefault(shown(text), set())
         for call in ast.walk(tree):
             name = getattr(getattr(call, "func", None), "id", "")
             if isinstance(call, ast.Call) and name.endswith("Error"):
                 code = getattr(getattr(errors, name, None), "exit_code", None)
                 for kind, _, text in spoken(ast.Module([ast.Expr(call)], [])):
                     if kind == "error":
-                        found.setdefault(shown(text), set()).update({code} - {None})
+                        found[shown(text)].update({code} - {None})
     return found
 
 
