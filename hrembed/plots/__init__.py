@@ -1,1 +1,1 @@
-"""Pictures of results: PNG files that a report can hold."""
+"""Pictures of results: charts as SVG for pages and files, and one PNG for `data inspect`."""

@@ -1,71 +1,155 @@
-"""Pictures of a training: loss and dev scores over its steps, dev score and retention over the strength."""
+"""Pictures of a training: loss and dev scores over its steps, dev score and retention over the strength, layers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.files import writing
+from hrembed.plots.eval import differences_chart
+from hrembed.plots.svg import Bar, Bars, Curve, Curves, Line, Point
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from hrembed.records.finetune import FinetuneRecord, Pretraining
+    from hrembed.plots.svg import Chart
+    from hrembed.records.finetune import FinetuneRecord, LayerChoice, LayerRule, Pretraining
     from hrembed.types import Floats
 
-# Okabe & Ito's palette, as in the pictures of an evaluation.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vP"
+_POINTS = 300  # of a curve; more cannot be seen
+_RULES: dict[LayerRule, str] = {
+    "fisher": "squared gradients of the loss",
+    "snr": "signal in the weights",
+    "change": "change added by a short training",
+}
 
 
-def draw_training(path: Path, record: FinetuneRecord) -> None:
-    """Draw loss and dev score over the steps into a PNG file; the kept step is marked.
+def charts(record: FinetuneRecord) -> Mapping[str, tuple[str, Chart, str]]:
+    """Draw everything there is to see of a training.
 
-    Args:
-        path: The file.
-        record: The training.
-
-    Raises:
-        HrembedError: The file cannot be written.
+    Returns:
+        Name of the file without its ending -> title, chart, what is to be seen in words.
     """
-    figure, (above, below) = _figure(2, (8, 5.5), sharex=True)
+    found: dict[str, tuple[str, Chart, str]] = {
+        "dev": (
+            f"Score on the dev task {record.task} over the steps",
+            dev_chart(record),
+            f"{record.metric} on the dev task over the steps; the kept step {record.best_step} is marked.",
+        )
+    }
+    for name, (words, losses) in loss_curves(record).items():
+        last = _smooth(losses[1])[-1]
+        found[name] = (
+            f"Loss of the training: {words}",
+            loss_chart(*losses),
+            f"Loss over the steps; at the end about {last:.3f}.",
+        )
+    compared = [*record.tests, *record.retention]
+    if compared:
+        chart = differences_chart(compared, record.delta, record.confidence)
+        words = "; ".join(f"{row.task} {row.difference.value:+.3f}" for row in compared)
+        found["differences"] = ("Tuned model against its base on tasks that took no part in the training", chart, words)
+    if record.strengths:
+        alt = "Scores over the strength from base to tuned model, on the dev task and outside of hiring."
+        found["strengths"] = ("What a part of the training keeps and loses", strengths_chart(record), alt)
+    if record.pretraining is not None:
+        alt = "Loss of hidden tokens over the steps, in training and on texts held out."
+        title = "Masked language modelling from random weights"
+        found["pretraining"] = (title, pretraining_chart(record.pretraining), alt)
+    if record.layers is not None:
+        found |= layer_charts(record.layers)
+    return found
+
+
+def loss_curves(record: FinetuneRecord) -> dict[str, tuple[str, tuple[Sequence[int], Floats]]]:
+    """Divide the losses of the steps by the loss that was computed, since each has a scale of its own.
+
+    Returns:
+        Name of a file -> the loss with its sources in words, its steps from 1, and its values. All steps together
+        where the run does not say which source a step was of.
+    """
     losses = np.array(record.loss_history)
-    steps = np.arange(1, len(losses) + 1)
-    above.plot(steps, losses, color="#bbbbbb", linewidth=0.8, label="each step")
-    above.plot(steps, _smooth(losses), color=_COLOURS[0], linewidth=1.5, label="mean of the steps around")
-    above.set_ylabel("loss")
-    above.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    dev_steps, dev_scores = [dev.step for dev in record.dev_history], [dev.score for dev in record.dev_history]
-    below.plot(dev_steps, dev_scores, marker="o", color=_COLOURS[1])
-    below.axhline(record.base.value, color="#777777", linewidth=0.8, linestyle="--", label="the base model")
-    below.axvline(record.best_step, color=_COLOURS[2], linewidth=0.8, label=f"kept: step {record.best_step}")
-    below.set_ylabel(f"dev {record.metric}")
-    below.set_xlabel("step")
-    below.legend(frameon=False, fontsize=9, loc="lower right")
-    _save(figure, path)
+    if not len(losses):
+        return {}
+    if len(record.step_sources) != len(losses):
+        names = " and ".join(dict.fromkeys(source.loss for source in record.sources))
+        return {"training": (names, (range(1, len(losses) + 1), losses))}
+    found: dict[str, tuple[str, tuple[Sequence[int], Floats]]] = {}
+    of_step = np.array([record.sources[source].loss for source in record.step_sources])
+    for number, loss in enumerate(dict.fromkeys(of_step)):
+        steps = np.flatnonzero(of_step == loss)
+        name = "training" if number == 0 else f"training-{number + 1}"
+        found[name] = (str(loss), ((steps + 1).tolist(), losses[steps]))
+    return found
 
 
-def draw_pretraining(path: Path, pretraining: Pretraining) -> None:
-    """Draw the loss of masked language modelling over its steps into a PNG file.
+def loss_chart(steps: Sequence[int], losses: Floats) -> Curves:
+    """One loss over the steps at which it was computed, and its mean over the steps around."""
+    each = Curve("each step", _points(steps, losses), marked=False, faint=True, series=6)
+    mean = Curve("mean of the steps around", _points(steps, _smooth(losses)), marked=False, series=0)
+    return Curves([each, mean], "step", "loss", height=170)
 
-    Args:
-        path: The file.
-        pretraining: Its losses in training and on texts that were held out.
 
-    Raises:
-        HrembedError: The file cannot be written.
-    """
-    figure, (axes,) = _figure(1, (8, 3.6))
+def dev_chart(record: FinetuneRecord) -> Curves:
+    """Dev score over the steps; base and kept step are marked."""
+    points = [Point(dev.step, dev.score) for dev in record.dev_history]
+    base = Line(record.base.value, f"the base model, {record.base.value:.3f}")
+    kept = Line(record.best_step, f"kept: step {record.best_step}", "edge")
+    return Curves([Curve("", points)], "step", record.metric, across=[base], upright=[kept], height=170)
+
+
+def pretraining_chart(pretraining: Pretraining) -> Curves:
+    """Loss of masked language modelling over its steps."""
     steps, losses = [mean.step for mean in pretraining.loss_history], [mean.loss for mean in pretraining.loss_history]
-    axes.plot(steps, losses, color="#bbbbbb", linewidth=0.8, label="training")
-    axes.plot(steps, _smooth(np.array(losses)), color=_COLOURS[0], linewidth=1.5, label="mean of the steps around")
-    steps, losses = [point.step for point in pretraining.held_out], [point.loss for point in pretraining.held_out]
-    axes.plot(steps, losses, color=_COLOURS[1], marker="o", label="texts held out")
-    axes.set_ylabel("loss of a hidden token (nats)")
-    axes.set_xlabel("step of masked language modelling")
-    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    _save(figure, path)
+    curves = [
+        Curve("training", _points(steps, np.array(losses)), marked=False, faint=True, series=6),
+        Curve("mean of the steps around", _points(steps, _smooth(np.array(losses))), marked=False, series=0),
+        Curve("texts held out", [Point(point.step, point.loss) for point in pretraining.held_out], series=1),
+    ]
+    return Curves(curves, "step of masked language modelling", "loss of a hidden token (nats)")
+
+
+def strengths_chart(record: FinetuneRecord) -> Curves:
+    """Dev score and retention over the strength, with intervals; the chosen one is marked."""
+    points = record.strengths
+    curves = {f"{record.task}, {record.metric} (dev task)": [point.dev for point in points]}
+    for task in points[0].retention:
+        curves[f"{task} (outside of hiring)"] = [point.retention[task] for point in points]
+    drawn = [
+        Curve(
+            name,
+            [
+                Point(point.strength, score.value, score.low, score.high)
+                for point, score in zip(points, scores, strict=True)
+            ],
+        )
+        for name, scores in curves.items()
+    ]
+    chosen = Line(record.strength, f"chosen: {record.strength:g}", "edge")
+    return Curves(drawn, "strength: 0 is the base, 1 the tuned model", "score", upright=[chosen])
+
+
+def layer_charts(choice: LayerChoice) -> dict[str, tuple[str, Chart, str]]:
+    """A chart of bars for each rule, the highest layer at the top; trained ones are darker and called so."""
+    found: dict[str, tuple[str, Chart, str]] = {}
+    for rule, scores in choice.scores.items():
+        bars = [
+            Bar(f"layer {layer}{' (trained)' if layer in choice.chosen else ''}", score, f"{score:.3g}",
+                layer in choice.chosen)
+            for layer, score in reversed([*enumerate(scores)])
+        ]  # fmt: skip
+        chose = ", which chose the layers" if rule == choice.by else ""
+        axis = f"{_RULES[rule]}; layer 0 is the lowest"
+        alt = f"Bars: layers {', '.join(map(str, choice.chosen))} are trained."
+        name = "layers" if rule == choice.by else f"layers-{rule}"
+        found[name] = (f"What each layer is worth by {rule}{chose}", Bars(bars, axis), alt)
+    return found
+
+
+def _points(steps: Sequence[int], values: Floats) -> list[Point]:
+    """Points of a curve; of many, so many that more could not be seen."""
+    shown = np.unique(np.linspace(0, len(values) - 1, min(len(values), _POINTS)).astype(int))
+    return [Point(steps[place], float(values[place])) for place in shown]
 
 
 def _smooth(values: Floats) -> Floats:
@@ -75,53 +159,3 @@ def _smooth(values: Floats) -> Floats:
     places = np.arange(len(values))
     left, right = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))
     return np.asarray((sums[right] - sums[left]) / (right - left))
-
-
-def draw_strengths(path: Path, record: FinetuneRecord) -> None:
-    """Draw dev score and retention over the strength, with intervals, into a PNG file; the chosen one is marked.
-
-    Args:
-        path: The file.
-        record: The training, scored at one strength or more.
-
-    Raises:
-        HrembedError: The file cannot be written.
-    """
-    figure, (axes,) = _figure(1, (8, 4.2))
-    points = record.strengths
-    curves = {f"{record.task}, {record.metric} (dev)": [point.dev for point in points]}
-    for task in points[0].retention:
-        curves[f"{task} (outside of hiring)"] = [point.retention[task] for point in points]
-    for number, (name, scores) in enumerate(curves.items()):
-        values = np.array([score.value for score in scores])
-        spread = np.abs(np.array([[score.low, score.high] for score in scores]) - values[:, None]).T
-        style = {"marker": _MARKERS[number % len(_MARKERS)], "color": _COLOURS[number % len(_COLOURS)]}
-        places = [point.strength for point in points]
-        axes.errorbar(places, values, yerr=np.nan_to_num(spread), capsize=3, label=name, **style)
-    label = f"chosen: {record.strength:g}"
-    axes.axvline(record.strength, color="#777777", linewidth=0.8, linestyle="--", label=label)
-    axes.set_xlabel("strength: 0 is the base, 1 the tuned model")
-    axes.set_ylabel("score")
-    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
-    _save(figure, path)
-
-
-def _figure(rows: int, size: tuple[float, float], *, sharex: bool = False) -> tuple[Any, list[Any]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    panels = list(np.atleast_1d(figure.subplots(rows, 1, sharex=sharex)))
-    for axes in panels:
-        axes.grid(axis="y", color="#dddddd")
-        axes.set_axisbelow(True)
-        for spine in ("top", "right"):
-            axes.spines[spine].set_visible(False)
-    return figure, panels
-
-
-def _save(figure: Any, path: Path) -> None:
-    for axes in figure.axes:
-        for text in (axes.get_legend().get_texts() if axes.get_legend() else []) + [axes.yaxis.label]:
-            text.set_parse_math(False)  # a `$` in a name is no formula
-    with writing(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})

@@ -304,6 +304,7 @@ class FinetuneRecord(CommandRecord):
         best_step: Step of the kept weights.
         dev_history: Dev score at each evaluation; step 0 is before the training.
         loss_history: Loss of each step.
+        step_sources: Position in `sources` of what each step was trained on; empty where a step holds several.
         leaks: Task -> part of it -> what of it occurs in the training rows.
         warnings: What a reader of the scores must know.
     """
@@ -335,6 +336,7 @@ class FinetuneRecord(CommandRecord):
     best_step: int
     dev_history: tuple[DevScore, ...]
     loss_history: tuple[float, ...]
+    step_sources: tuple[int, ...] = ()
     leaks: dict[str, dict[TaskPart, Leak]] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

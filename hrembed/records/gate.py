@@ -41,6 +41,7 @@ class Check(Record):
         outcome: Whether the data show that it holds.
         status: The outcome, or `waived` where one that is no pass is excused.
         found: The number with its interval; null where there is none, and for times.
+        accepted: Lowest and highest value that is accepted; null for no limit.
         shown: What was found, in words; empty in JSON for times.
         time: The number of a check on latency; not part of the JSON.
         detectable: Smallest true loss that the check fails with the power of the config; null for other requirements.
@@ -53,6 +54,7 @@ class Check(Record):
     outcome: Outcome
     status: Status = Field(default_factory=lambda fields: fields["outcome"])
     found: Measured | None = None
+    accepted: tuple[Number, Number] = (float("nan"), float("nan"))
     shown: str
     time: Measured | None = Field(default=None, exclude=True)
     detectable: Number | None = None

@@ -33,7 +33,7 @@ def decision_tables(decisions: RealDecisions) -> dict[str, list[dict[str, str]]]
 def decision_parts(decisions: RealDecisions) -> Iterator[Prose | Table]:
     """What a page says of real decisions: the verdict, what it rests on, and the tables."""
     verdict, *notes = decisions.notes
-    yield Prose(f"Verdict on real decisions: {decisions.verdict}", [verdict], f"verdict-{decisions.verdict}")
+    yield Prose(f"Verdict on real decisions: {decisions.verdict}", [verdict], decisions.verdict)
     yield Prose("Real decisions", [decisions.law, *notes])
     yield Table(
         _VERDICT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import NamedTuple
 
 
@@ -17,6 +19,11 @@ class Term(NamedTuple):
     name: str
     meaning: str
     also: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Name of its place on a page."""
+        return "term-" + re.sub(r"\W+", "-", self.name.lower()).strip("-")
 
 
 GLOSSARY: dict[str, tuple[Term, ...]] = {
@@ -72,6 +79,8 @@ GLOSSARY: dict[str, tuple[Term, ...]] = {
             "Smaller ones may exist and stay unseen.",
             ("detectable", "would be seen"),
         ),
+        Term("δ", "The largest difference that does not matter to the user: a setting, not a result."),
+        Term("power", "The chance that a test finds a difference which is there; more queries or names raise it."),
         Term("cannot tell", "The data are compatible with a gain and with a loss; more queries are needed."),
         Term("pass", "The whole interval lies inside the limit. Not significant alone is no pass."),
         Term("fail", "An effect lies beyond the limit, and stays significant once all checks are counted."),
@@ -157,3 +166,34 @@ def lookup() -> dict[str, str]:
     return {
         spelling: term.meaning for terms in GLOSSARY.values() for term in terms for spelling in (term.name, *term.also)
     }
+
+
+# Words that pages also say in an ordinary sense, or in every line: listed where they are said, but not marked.
+_ORDINARY = {
+    "4/5", "base", "bridge", "control", "corpus", "cue", "document", "drift", "fail", "flip", "gap", "gate", "group",
+    "interval", "leak", "negative", "pass", "positive", "power", "precision", "proof", "queries", "query", "recall",
+    "registry", "slice", "test data", "unit",
+}  # fmt: skip
+
+
+@cache
+def _spellings() -> tuple[re.Pattern[str], dict[str, Term]]:
+    terms = {
+        spelling.lower(): term
+        for part in GLOSSARY.values()
+        for term in part
+        for spelling in (term.name, *term.also)
+        if spelling not in _ORDINARY
+    }
+    longest_first = sorted(terms, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})s?(?![\w-])", re.IGNORECASE), terms
+
+
+def terms_in(text: str) -> list[tuple[int, int, Term]]:
+    """Find words of the glossary in a text: where each begins and ends, and which it is, from left to right."""
+    pattern, terms = _spellings()
+    found = []
+    for match in pattern.finditer(text):
+        said = match.group().lower()
+        found.append((match.start(), match.end(), terms.get(said) or terms[said.removesuffix("s")]))
+    return found

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: prose, sortable tables, pictures.
+"""One self-contained HTML page: what was asked, the answer, its numbers, pictures, detail, and how to repeat it.
 
 The template engine escapes every text, so a résumé that contains `<script>` stays text. Nothing is loaded from
 elsewhere: styles, scripts and pictures are embedded.
@@ -8,16 +8,47 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from hrembed.files import write_text
+from hrembed.reports.glossary import terms_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from jinja2 import Environment
+    from markupsafe import Markup
+
+    from hrembed.reports.glossary import Term
+
+Tone = Literal["", "pass", "fail", "inconclusive"]
+"""What a colour says; a sign and a word stand beside it."""
+
+TONES: Mapping[str, Tone] = {
+    "pass": "pass",
+    "better": "pass",
+    "accepted": "pass",
+    "ok": "pass",
+    "fail": "fail",
+    "failed": "fail",
+    "worse": "fail",
+    "rejected": "fail",
+    "damaged": "fail",
+    "edited": "fail",
+    "inconclusive": "inconclusive",
+    "cannot tell": "inconclusive",
+    "waived": "inconclusive",
+    "interrupted": "inconclusive",
+    "started": "inconclusive",
+}
+"""A word in a cell to its tone; other words have none."""
+
+
+def tone_of(word: str) -> Tone:
+    """Tone of an outcome in words; that of its first words counts: `inconclusive; about 900 names are needed`."""
+    return TONES.get(word) or TONES.get(word.partition(";")[0].strip(), "")
 
 
 @dataclass(frozen=True)
@@ -26,13 +57,13 @@ class Prose:
 
     Attributes:
         title: Heading; empty for none.
-        paragraphs: Plain texts.
-        kind: `verdict-pass`, `verdict-fail`, `verdict-inconclusive` or empty; decides the colour of the edge.
+        paragraphs: Plain texts; one that begins with two spaces is a command.
+        kind: Decides the colour of the edge.
     """
 
     title: str
     paragraphs: Sequence[str]
-    kind: str = ""
+    kind: Tone = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +76,7 @@ class Table:
         note: What the columns mean, below the table.
         link: Relative path of the file with the rows behind it; empty for none.
         links: Column to one relative path for each row, to which its cell leads; an empty path leads nowhere.
+        filters: Columns by which the reader can choose rows.
     """
 
     title: str
@@ -52,20 +84,25 @@ class Table:
     note: str = ""
     link: str = ""
     links: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    filters: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns, in the order in which they first come."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
+    def choices(self, column: str) -> list[str]:
+        """Different cells of a column, in the order of the alphabet."""
+        return sorted({row.get(column, "") for row in self.rows} - {""})
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing that is put into the page.
+    """A file of ours that is put into the page.
 
     Attributes:
         title: Caption.
-        path: An SVG or PNG file of ours, which is read when the page is written.
+        path: An SVG or PNG file, which is read when the page is written.
         alt: What is to be seen, in words.
     """
 
@@ -81,6 +118,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A chart, drawn for a desktop and for a phone; the reader's screen decides.
+
+    Attributes:
+        title: Caption: what it shows.
+        wide: An `svg` element of ours.
+        narrow: The same for a phone.
+        note: How to read it, below.
+    """
+
+    title: str
+    wide: str
+    narrow: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Listing:
     """Text as it is, folded away until the reader opens it.
 
@@ -93,24 +147,117 @@ class Listing:
     text: str
 
 
-Part = Prose | Table | Picture | Listing
+Part = Prose | Table | Picture | Drawing | Listing
 
 
-def write_page(path: Path, title: str, subtitle: str, parts: Sequence[Part], *, footer: str) -> None:
-    """Write a page.
+@dataclass(frozen=True)
+class Figure:
+    """A number that the answer rests on.
 
-    Args:
-        path: The HTML file.
+    Attributes:
+        label: What it is.
+        value: The number with its unit.
+        note: Interval, limit, comparison.
+        tone: What it means.
+        word: The tone in words, such as `better`; empty for the tone's own word.
+    """
+
+    label: str
+    value: str
+    note: str = ""
+    tone: Tone = ""
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Detail that is folded away until the reader opens it.
+
+    Attributes:
+        title: What is read before it is opened.
+        parts: What is inside.
+    """
+
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands on a page, in the order in which it is read.
+
+    Attributes:
         title: Name of the page.
-        subtitle: One line below it: run, date, model.
-        parts: What stands on it, in order.
-        footer: Last line, for example how to make the page again.
+        subtitle: Run, date, version.
+        asked: The question, in a sentence.
+        answer: Its heading is the answer in a few words, its first paragraph says it in a sentence; what to do next
+            stands last.
+        figures: Numbers behind the answer.
+        lead: The picture or table that shows the answer. With everything above it, this is the summary, which is
+            what is printed.
+        pictures: What else is to be seen.
+        details: Folded away.
+        origin: Inputs, settings, files; folded away as well.
+        repeat: A command that makes the run again; empty for none.
+        footer: Last line.
+    """
+
+    title: str
+    subtitle: str
+    asked: str
+    answer: Prose
+    figures: Sequence[Figure] = ()
+    lead: Sequence[Part] = ()
+    pictures: Sequence[Part] = ()
+    details: Sequence[Section] = ()
+    origin: Sequence[Part] = ()
+    repeat: str = ""
+    footer: str = ""
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write a page.
 
     Raises:
         HrembedError: The file cannot be written.
     """
-    kinds = [(type(part).__name__.lower(), part) for part in parts]
-    write_text(path, render("page.html.j2", title=title, subtitle=subtitle, parts=kinds, footer=footer))
+    words = _Words()
+    write_text(path, render("page.html.j2", page=page, explain=words.explain, words=words, kind_of=_kind_of))
+
+
+def _kind_of(part: Part) -> str:
+    return type(part).__name__.lower()
+
+
+class _Words:
+    """Marks the first time that a page says a term, and remembers which ones it said."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, Term] = {}
+
+    def explain(self, text: str) -> Markup:
+        """Escape a text, and make a button of each term that was not yet explained; it opens the meaning."""
+        from markupsafe import Markup, escape
+
+        parts, place = [], 0
+        for start, end, term in terms_in(text):
+            if term.name in self._said:
+                continue
+            self._said[term.name] = term
+            button = Markup('<button type="button" class="term" popovertarget="{}">{}</button>')
+            parts += [escape(text[place:start]), button.format(term.anchor, text[start:end])]
+            place = end
+        return Markup("").join([*parts, escape(text[place:])])
+
+    def noticed(self, text: str) -> str:
+        """Remember the terms of a text that is shown without buttons, such as the head of a table."""
+        self._said |= {term.name: term for _, _, term in terms_in(text) if term.name not in self._said}
+        return text
+
+    @property
+    def said(self) -> list[Term]:
+        """Terms that the page said, by name."""
+        return sorted(self._said.values(), key=lambda term: term.name.lower())
 
 
 def address(path: str) -> str:
@@ -135,4 +282,5 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["address"] = address
+    found.filters["tone"] = tone_of
     return found

@@ -82,7 +82,7 @@ def test_the_run_folder_explains_itself(eval_config: EvalConfig, tmp_path: Path)
         "metrics.json",
         "mteb",
         "per_query.parquet",
-        "scores.png",
+        "scores.svg",
         "timings.json",
         "trec",
     }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hrembed.plots.data import Inspection, draw_inspection
-from hrembed.plots.eval import Dot, draw_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,22 +48,3 @@ def test_the_picture_is_drawn_and_the_same_each_time(tmp_path: Path, changes):
     assert first.startswith(b"\x89PNG")
     assert b"Software" not in first
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["a.png", "b.png"]
-
-
-@pytest.mark.parametrize(
-    "dots",
-    [
-        [
-            Dot("ad-profile/test: ndcg@10", "minilm", 0.6, 0.5, 0.7),
-            Dot("ad-profile/test: ndcg@10", "bm25", 0.3, 0.2, 0.4),
-        ],
-        [Dot(f"task {t} $x_{{$", f"model {m}" * 9, t / 9, np.nan, np.nan) for t in range(9) for m in range(10)],
-        [Dot("日本語", "m", np.nan, np.nan, np.nan), Dot("日本語", "n", 0.5, 0.4, 0.6)],
-    ],
-    ids=["plain", "many", "undefined"],
-)
-def test_the_scores_are_drawn_and_the_same_each_time(tmp_path: Path, dots):
-    for name in ("a.png", "b.png"):
-        draw_scores(tmp_path / name, dots, "scores")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert (tmp_path / "a.png").stat().st_size > 5000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hrembed.reports.glossary import GLOSSARY, lookup
+import pytest
+from hrembed.reports.glossary import GLOSSARY, lookup, terms_in
 from places import ROOT
 
 from site_pages import glossary
@@ -31,3 +32,23 @@ def test_the_words_that_the_issue_names_are_there():
 
 def test_the_page_is_made_of_it():
     assert (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8") == glossary(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("p (Holm)", ["Holm"]),
+        ("after Holm's correction", ["Holm"]),
+        ("mean score gap (SD)", ["score gap", "standard deviation"]),
+        ("impact ratios", ["impact ratio"]),
+        ("(+0.113 ndcg@10, 95 % interval +0.080 to +0.147; 0.154 would be seen)",
+         ["nDCG@10", "95 % interval", "detectable difference"]),
+        ("bm25-street, marginal, strengthen, excessive, a query of a group", []),
+    ],
+)  # fmt: skip
+def test_words_are_found_whole_in_the_text_of_a_page(text: str, names: list[str]):
+    assert [term.name for _, _, term in terms_in(text)] == names
+
+
+def test_every_term_has_a_place_of_its_own_on_a_page():
+    assert len({term.anchor for term in TERMS}) == len(TERMS)

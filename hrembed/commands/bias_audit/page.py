@@ -17,60 +17,163 @@ from hrembed.commands.bias_audit.tables import (
     ratio_rows,
 )
 from hrembed.metrics.gating import overall
-from hrembed.plots.bias_audit import Bar, draw_cells, draw_gaps, draw_power, draw_sensitivity, draw_sweep
+from hrembed.plots.bias_audit import Effect, cells_chart, gaps_chart, power_chart, sensitivity_chart, sweep_chart
+from hrembed.plots.svg import NARROW, WIDE, Mark, Strip, Strips, write_svg
 from hrembed.reports.decisions import decision_parts
 from hrembed.reports.estimates import format_estimate, format_p
-from hrembed.reports.page import Picture, Prose, Table, write_page
+from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
+from hrembed.reports.page import Drawing, Figure, Page, Prose, Section, Table, tone_of, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hrembed.config.bias_audit import AuditConfig
+    from hrembed.plots.svg import Chart
     from hrembed.records.bias_audit import (
         AttributeComparison,
         BiasAuditRecord,
         Excess,
+        GateResult,
         GenderedTitles,
         GroupContrast,
         Leakage,
         Measure,
         Shares,
     )
+    from hrembed.reports.page import Part
     from hrembed.runs.record import Run
 
-Part = Prose | Table | Picture
 _SHOWN_JOBS = 5
+_FIGURES = 9
+_HEADLINES = {
+    "pass": "Pass: no difference between groups beyond the limits",
+    "fail": "Fail: groups are treated differently, beyond the limits",
+    "inconclusive": "Inconclusive: a difference beyond the limits can be neither shown nor ruled out",
+    "ok": "Nothing was judged",
+}
 _VERDICTS = {
     "pass": "All gates passed: every interval lies within its configured range.",
     "fail": "At least one effect lies outside its range and is statistically significant after correction.",
     "inconclusive": "The data can neither confirm nor rule out a difference outside the ranges. This is not a pass.",
 }
+_NOT_SAID = (
+    "The audit does not tell how people are treated: no applicant was observed, only names that were swapped in "
+    "test résumés.",
+    "It does not tell of groups without names of their own here (age, disability, religion, people between groups), of "
+    "other languages, of other jobs, or of what people do with the ranking.",
+    "A pass does not mean that there is no difference, only that none beyond the limits is left open; the limits are "
+    "engineering choices, not law.",
+)
 
 
 def write_report(run: Run, config: AuditConfig, record: BiasAuditRecord) -> None:
-    """Write `report.html` and the pictures in it.
+    """Write `report.html`, and the pictures in it as files.
 
     Args:
         run: The run, still open.
         config: Its settings.
         record: What the audit says.
     """
-    parts: list[Part] = []
+    for name, (_, chart, alt) in charts(record).items():
+        write_svg(run.path / f"{name}.svg", chart, alt)
+    write_page(run.path / "report.html", page_of(run, config, record))
+
+
+def page_of(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Page:
+    """Say what an audit found, and end with a statement that a person can date and sign."""
+    drawn = {name: _drawing(*chart) for name, chart in charts(record).items()}
+    lead: Sequence[Part] = [drawn.pop("gates")] if "gates" in drawn else []
+    decisions: Sequence[Part] = [*decision_parts(record.decisions)] if record.decisions is not None else []
+    if not lead:
+        lead = decisions[:1]
+    model = ", ".join(run.manifest.models) or "none"
+    return Page(
+        title="Bias audit",
+        subtitle=subtitle_of(run.manifest, run.path.name),
+        asked=_asked(record, model),
+        answer=Prose(_HEADLINES[record.verdict], [*_answer(record)], "" if record.verdict == "ok" else record.verdict),
+        figures=[_figure(gate) for gate in record.gates[:_FIGURES]],
+        lead=lead,
+        pictures=[*drawn.values()],
+        details=[
+            *_details(record, decisions),
+            Section("Statement to date and sign", [_statement(run, config, record)]),
+        ],
+        origin=[*origin_parts(run.manifest, config.model_dump(mode="json"), ".")],
+        repeat=repeat_command("bias-audit", run.path),
+        footer="Written by `hrembed bias-audit`.",
+    )
+
+
+def _asked(record: BiasAuditRecord, model: str) -> str:
     if record.attributes:
-        parts += [*_summary(record), *_pictures(run, record), *_name_tables(record), *_model_tables(record)]
+        return (
+            f"Does the model {model} treat names of different groups alike, when it ranks {record.resumes:,} résumés "
+            f"under {record.names:,} names for {record.jobs:,} jobs?"
+        )
     if record.decisions is not None:
-        parts += decision_parts(record.decisions)
-    parts.append(_statement(run, config, record))
-    subtitle = f"Run {run.path.name}, started {run.manifest.started}"
-    again = f"hrembed bias-audit {run.path.as_posix()}/config.yaml"
-    write_page(run.path / "report.html", "Bias audit", subtitle, parts, footer=f"Repeat with: {again}")
+        return f"Were people of different groups selected at the same rate, in {record.decisions.persons:,} decisions?"
+    return "Which texts does another system have to score?"
 
 
-def _summary(record: BiasAuditRecord) -> Iterator[Part]:
+def _answer(record: BiasAuditRecord) -> Iterator[str]:
+    if not record.attributes:
+        yield from record.decisions.notes[:1] if record.decisions is not None else ()
+        return
     verdict = overall(gate.verdict for gate in record.gates)
-    yield Prose(f"Verdict: {verdict}", [_VERDICTS[verdict], *other_cuts(record), record.notice], f"verdict-{verdict}")
-    yield Prose(
-        "What was done",
+    yield _VERDICTS[verdict]
+    for gate in record.gates:
+        if gate.verdict != "pass":
+            yield _gate_in_words(gate)
+    yield from other_cuts(record)
+    yield record.notice
+
+
+def _gate_in_words(gate: GateResult) -> str:
+    low, high = gate.range
+    worst = f"{gate.worst.first} / {gate.worst.second} {format_estimate(gate.worst.effect)}"
+    allowed = f"{low:.3g} to {high:.3g}"
+    needed = f"; about {gate.names_needed:,} names of each group would settle it" if gate.names_needed else ""
+    outside = {"fail": "lies outside", "inconclusive": "may lie outside"}[gate.verdict]
+    return f"{gate.gate} of {gate.attribute}: {worst} {outside} the accepted range {allowed}{needed}."
+
+
+def _figure(gate: GateResult) -> Figure:
+    low, high = gate.range
+    effect = gate.worst.effect
+    ends = f" [{effect.low:.3f}, {effect.high:.3f}]" if effect.low <= effect.high else ""
+    return Figure(
+        f"{gate.gate}, {gate.attribute}",
+        f"{effect.value:.3f}",
+        f"{gate.worst.first} / {gate.worst.second}{ends}; accepted {low:.3g} to {high:.3g}",
+        tone_of(gate.verdict),
+        gate.verdict,
+    )
+
+
+def _drawing(title: str, chart: Chart, alt: str) -> Drawing:
+    return Drawing(title, chart.svg(WIDE, alt), chart.svg(NARROW, alt))
+
+
+def _details(record: BiasAuditRecord, decisions: Sequence[Part]) -> Iterator[Section]:
+    if record.attributes:
+        yield Section("What was done", [_done(record)])
+        gates = [gate_row(gate) for gate in record.gates]
+        yield Section("Gates in numbers", [Table("Gates (engineering choices, not law)", gates)])
+        yield Section("Gaps, impact ratios and rankings of groups of names", [*_name_tables(record)])
+        yield Section("Checks of the audit itself", [*_checks(record)])
+    others = [*_model_tables(record)]
+    if others:
+        yield Section("Controls, other cues, leakage and mitigation", others)
+    if decisions:
+        yield Section("Real decisions", decisions)
+    if record.attributes:
+        yield Section("What this audit does not tell", [Prose("", _NOT_SAID)])
+
+
+def _done(record: BiasAuditRecord) -> Prose:
+    return Prose(
+        "",
         [
             f"{record.jobs:,} jobs were compared with {record.resumes:,} résumés, each without a name and "
             f"under {record.names:,} names. A gap is in {GAP_UNIT}. The unit of all tests is the name: the same "
@@ -79,71 +182,96 @@ def _summary(record: BiasAuditRecord) -> Iterator[Part]:
             "tables by Benjamini and Hochberg.",
         ],
     )
-    yield Table("Gates (engineering choices, not law)", [gate_row(gate) for gate in record.gates])
 
 
-def _pictures(run: Run, record: BiasAuditRecord) -> Iterator[Part]:
-    attributes, limits, folder = record.attributes, record.limits, run.path
+def charts(record: BiasAuditRecord) -> dict[str, tuple[str, Chart, str]]:
+    """Draw what there is to see of an audit of names.
+
+    Returns:
+        Name of the file without its ending -> title, chart, what is to be seen in words; empty without names.
+    """
+    attributes, limits = record.attributes, record.limits
+    if not attributes:
+        return {}
     plain = {name: groups for name, groups in attributes.items() if " x " not in name}
-    bars = [
-        Bar(f"{gap.first} - {gap.second}", gap.effect.value, gap.effect.low, gap.effect.high)
+    found: dict[str, tuple[str, Chart, str]] = {}
+    if record.gates:
+        strips = Strips([_strip(gate) for gate in record.gates])
+        alt = "; ".join(f"{gate.gate} of {gate.attribute}: {gate.verdict}" for gate in record.gates)
+        found["gates"] = ("What is accepted (shaded), and the largest effect that was found", strips, alt)
+    gaps = [
+        Effect(f"{gap.first} - {gap.second}", gap.effect.value, gap.effect.low, gap.effect.high)
         for groups in plain.values()
         for gap in groups.gaps
     ]
-    draw_gaps(folder / "gaps.svg", bars, limits.gap, "standard deviations")
-    yield Picture("Score gaps, with joint intervals over names", folder / "gaps.svg", _in_words(bars))
+    chart = gaps_chart(gaps, limits.gap, "standard deviations")
+    found["gaps"] = ("Score gaps, with joint intervals over names", chart, _in_words(gaps))
     curves = {
         name: [(float(cut), _lowest(ratios)) for cut, ratios in groups.impact_ratios.items()]
         for name, groups in attributes.items()
     }
-    draw_sweep(folder / "sweep.svg", curves, limits.impact_ratio)
-    yield Picture("Lowest impact ratio at every cut", folder / "sweep.svg", "The table of impact ratios as curves.")
-    if len(plain) == 2:
-        yield _heat_map(run, attributes, list(plain))
+    if any(curves.values()):
+        sweep = sweep_chart(curves, limits.impact_ratio, record.headline_cut)
+        found["sweep"] = ("Lowest impact ratio at every cut", sweep, "The table of impact ratios as curves.")
+    if len(plain) == 2 and " x ".join(plain) in attributes:
+        found["intersection"] = _heat_map(record, [*plain])
     sensitivity = _sensitivity(record)
-    draw_sensitivity(folder / "sensitivity.svg", sensitivity, "standard deviations")
-    yield Picture("What moves a score, and how far", folder / "sensitivity.svg", _in_words(sensitivity))
+    bars = sensitivity_chart(sensitivity, "standard deviations")
+    found["sensitivity"] = ("What moves a score, and how far", bars, _in_words(sensitivity))
     power = {
         name: (min(groups.sizes.values()), max(gap.detectable for gap in groups.gaps))
         for name, groups in plain.items()
         if np.isfinite([gap.detectable for gap in groups.gaps]).all() and groups.gaps[0].detectable > 0
     }
     if power:
-        draw_power(folder / "power.svg", power, limits.gap)
-        yield Picture(
-            "Power: the smallest gap detectable with this number of names",
-            folder / "power.svg",
-            "; ".join(f"{name}: {size} names per group detect {gap:.3f}" for name, (size, gap) in power.items()),
-        )
+        words = "; ".join(f"{name}: {size} names per group detect {gap:.3f}" for name, (size, gap) in power.items())
+        title = "Power: the smallest gap detectable with this number of names"
+        found["power"] = (title, power_chart(power, limits.gap), words)
+    return found
 
 
-def _in_words(bars: Sequence[Bar]) -> str:
+def _strip(gate: GateResult) -> Strip:
+    low, high = gate.range
+    effect = gate.worst.effect
+    settled = f"; about {gate.names_needed:,} names of each group would settle it" if gate.names_needed else ""
+    return Strip(
+        f"{gate.gate}, {gate.attribute}",
+        f"{low:.3g} to {high:.3g}",
+        f"{gate.worst.first} / {gate.worst.second} {format_estimate(effect)}{settled}",
+        gate.verdict,
+        Mark(effect.value, effect.low, effect.high),
+        (low, high),
+    )
+
+
+def _in_words(bars: Sequence[Effect]) -> str:
     return "; ".join(f"{bar.label}: {bar.value:.3f}" for bar in bars)
 
 
-def _lowest(ratios: Sequence[GroupContrast]) -> Bar:
+def _lowest(ratios: Sequence[GroupContrast]) -> Effect:
     worst = lowest_ratio(ratios)
-    return Bar(f"{worst.first} / {worst.second}", worst.effect.value, worst.effect.low, worst.effect.high)
+    return Effect(f"{worst.first} / {worst.second}", worst.effect.value, worst.effect.low, worst.effect.high)
 
 
-def _heat_map(run: Run, attributes: Mapping[str, AttributeComparison], names: Sequence[str]) -> Picture:
+def _heat_map(record: BiasAuditRecord, names: Sequence[str]) -> tuple[str, Chart, str]:
+    attributes = record.attributes
     means = attributes[" x ".join(names)].measures["score"].means
     rows, columns = ([*attributes[name].sizes] for name in names)
-    overall = float(np.mean([*means.values()]))
-    values = np.array([[means.get(f"{row} {column}", np.nan) - overall for column in columns] for row in rows])
-    path = run.path / "intersection.svg"
-    draw_cells(path, rows, columns, values, "mean score less the mean of all (SD)")
-    cells = "; ".join(f"{name}: {value - overall:+.3f}" for name, value in means.items())
-    return Picture(f"Intersection of {names[0]} and {names[1]}", path, cells)
+    of_all = float(np.mean([*means.values()]))
+    values = [[means.get(f"{row} {column}", float("nan")) - of_all for column in columns] for row in rows]
+    if len(columns) > len(rows):  # the longer side downwards fits a phone
+        rows, columns, values = columns, rows, [list(column) for column in zip(*values, strict=True)]
+    words = "; ".join(f"{name}: {value - of_all:+.3f}" for name, value in means.items())
+    title = f"Intersection of {names[0]} and {names[1]}"
+    return title, cells_chart(rows, columns, values, record.limits.gap), words
 
 
-def _sensitivity(record: BiasAuditRecord) -> list[Bar]:
-    nan = float("nan")
-    bars = [Bar(control.name, control.shift, nan, nan) for control in record.controls]
+def _sensitivity(record: BiasAuditRecord) -> list[Effect]:
+    bars = [Effect(control.name, control.shift) for control in record.controls]
     for name, groups in record.attributes.items():
         shift = groups.excess["shift"]
-        bars.append(Bar(f"other name, same {name}", shift.within, nan, nan))
-        bars.append(Bar(f"other name, other {name}", shift.between, nan, nan))
+        bars.append(Effect(f"other name, same {name}", shift.within))
+        bars.append(Effect(f"other name, other {name}", shift.between))
     return bars
 
 
@@ -183,7 +311,6 @@ def _name_tables(record: BiasAuditRecord) -> Iterator[Part]:
         "p by permutation of names within strata, adjusted over the measures of an attribute.",
     )
     yield from _ranking_tables(attributes)
-    yield from _checks(record)
 
 
 def _ranking_tables(attributes: Mapping[str, AttributeComparison]) -> Iterator[Part]:

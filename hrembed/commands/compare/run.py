@@ -13,7 +13,6 @@ from hrembed.config.compare import AlternativeSection
 from hrembed.config.eval import CompareSection
 from hrembed.errors import ConfigError, DataError
 from hrembed.models.refs import parse_ref
-from hrembed.plots.compare import draw_growth
 from hrembed.records.base import write_record
 from hrembed.records.compare import (
     AlternativeDifference,
@@ -87,14 +86,12 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Co
         run.phases.begin(_WEIGH)
         run.write_metrics(record)
         run.write_timings(costs)
-        if costs:
-            draw_growth(run.path / "growth.svg", {label: cost.growth for label, cost in costs.items()})
         prices = {alternative.label: alternative.prices for alternative in alternatives}
         tables = tables_of(config, record, costs, prices)
         sentences = trade_offs(record, costs, tables)
         decision = Decision(tables={title: tuple(rows) for title, rows in tables.items()}, trade_offs=tuple(sentences))
         write_record(run.path / "decision.json", decision)
-        write_report(run.path, tables, sentences)
+        write_report(run, config, record, costs, tables, sentences)
     shown = {**tables, "Trade-offs": [{"from what was measured": sentence} for sentence in sentences]}
     return CommandResult(str(run.path), "ok", record, shown)
 

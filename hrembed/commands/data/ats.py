@@ -120,7 +120,7 @@ def run_import_ats(config: ImportAtsConfig, workspace: Workspace) -> CommandResu
         decisions = _audit(run, attributes, score=score) if attributes else None
         record = _record(config, export, people, texts, materials, products, attributes, decisions)
         run.write_metrics(record)
-        write_report(run, record)
+        write_report(run, config, record)
         if out is not None:
             _copy(run, out)
         _judge(config, export, run)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from hrembed.data.personal import CANNOT_SEE
 from hrembed.data.stages import GRADES, reaches
 from hrembed.reports.decisions import decision_parts, decision_tables
-from hrembed.reports.page import Prose, Table, write_page
+from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
+from hrembed.reports.page import Figure, Page, Prose, Section, Table, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hrembed.config.ats import ImportAtsConfig
     from hrembed.records.ats import DataImportAtsRecord, Stage
     from hrembed.runs.record import Run
 
@@ -64,29 +66,42 @@ def notices(record: DataImportAtsRecord, place: Path) -> Iterator[str]:
     )
 
 
-def write_report(run: Run, record: DataImportAtsRecord) -> None:
+def write_report(run: Run, config: ImportAtsConfig, record: DataImportAtsRecord) -> None:
     """Write `report.html`."""
-    subtitle = f"Run {run.path.name}, started {run.manifest.started}"
-    again = f"hrembed data import ats --config {run.path.as_posix()}/config.yaml"
-    write_page(run.path / "report.html", "Import of an export", subtitle, [*_parts(record)], footer=f"Repeat: {again}")
-
-
-def _parts(record: DataImportAtsRecord) -> Iterator[Prose | Table]:
-    groups, balance = record.groups, record.balance
-    yield Prose(
-        "What was made",
-        [
-            f"{record.pairs:,} training pairs of an ad and a résumé. A pair means that the person came as far as "
-            f"'{record.positive_stage}', or further.",
-            f"Of {balance.decided:,} decided cases {balance.positive:,} did. Jobs without any such person, of which "
-            f"nothing is made: {balance.jobs_without_positive:,}.",
+    test, balance = record.tasks["test/applications"], record.balance
+    page = Page(
+        title="Import of an export",
+        subtitle=subtitle_of(run.manifest, run.path.name),
+        asked="What can be learnt and measured from this export of jobs, candidates and applications?",
+        answer=Prose(
+            f"{record.pairs:,} training pairs, and a task of {test.queries:,} held-out jobs with "
+            f"{test.documents:,} résumés",
+            [
+                f"A pair is an ad and a résumé, and means that the person came as far as '{record.positive_stage}', or "
+                f"further. Of {balance.decided:,} decided cases {balance.positive:,} did. Jobs without any such "
+                f"person, of which nothing is made: {balance.jobs_without_positive:,}.",
+                _PAST,
+            ],
+        ),
+        figures=[
+            Figure(f"{table} that were read", f"{rows.rows:,}", f"{rows.rejected:,} unusable")
+            for table, rows in record.tables.items()
         ],
+        lead=[Table("How far people came", _stage_rows(record), _STAGE_NOTE)],
+        details=[*_details(record)],
+        origin=[*origin_parts(run.manifest, config.model_dump(mode="json"), ".")],
+        repeat=repeat_command("data-import-ats", run.path),
+        footer="Written by `hrembed data import ats`.",
     )
-    yield Prose("Past decisions carry past bias", [_PAST])
-    yield Table("What was read", _read_rows(record))
-    yield Table("How far people came", _stage_rows(record), _STAGE_NOTE)
-    yield Table("Statuses of the export", _status_rows(record), "What is not known was left out.")
-    yield Prose(
+    write_page(run.path / "report.html", page)
+
+
+def _details(record: DataImportAtsRecord) -> Iterator[Section]:
+    groups = record.groups
+    read = Table("What was read", _read_rows(record))
+    statuses = Table("Statuses of the export", _status_rows(record), "What is not known was left out.")
+    yield Section("What was read, and how statuses were understood", [read, statuses])
+    together = Prose(
         "What belongs together",
         [
             f"{groups.ads:,} ads are {groups.jobs:,} jobs: ads of nearly the same text under the same title are one. "
@@ -96,14 +111,15 @@ def _parts(record: DataImportAtsRecord) -> Iterator[Prose | Table]:
             "jobs; each person is on one side only.",
         ],
     )
-    yield Table("Sides", _side_rows(record))
-    yield Table("Left out", _left_rows(record))
-    yield Table("Personal data that was taken out", _personal_rows(record), f"By rules: {CANNOT_SEE}.")
+    yield Section("How the data was divided", [together, Table("Sides", _side_rows(record))])
+    yield Section("What was left out", [Table("Left out", _left_rows(record))])
+    personal = Table("Personal data that was taken out", _personal_rows(record), f"By rules: {CANNOT_SEE}.")
+    yield Section("Personal data", [personal])
     if record.decisions is None:
-        yield Prose("Past decisions", [_NO_CATEGORIES])
+        yield Section("Past decisions", [Prose("", [_NO_CATEGORIES])])
     else:
-        yield Prose("Past decisions", [f"`decisions.csv` has {_ROWS}."])
-        yield from decision_parts(record.decisions)
+        rows = Prose("", [f"`decisions.csv` has {_ROWS}."])
+        yield Section("Past decisions, audited", [rows, *decision_parts(record.decisions)])
 
 
 _STAGE_NOTE = (

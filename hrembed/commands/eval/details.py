@@ -18,7 +18,8 @@ from hrembed.evaluation.task_result import SplitScores, write_task_results
 from hrembed.evaluation.trec import write_run
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
 from hrembed.models.dense import DenseEncoder
-from hrembed.plots.eval import Dot, draw_scores
+from hrembed.plots.eval import scores_chart
+from hrembed.plots.svg import write_svg
 from hrembed.records.base import write_record
 from hrembed.records.cases import TaskCases
 from hrembed.records.eval import Moved, Slices
@@ -224,17 +225,13 @@ def write_details(
 
 
 def draw(run: Run, record: EvalRecord) -> None:
-    """Draw every model on every task into `scores.png`.
+    """Draw every model on every task into `scores.svg`.
 
     Raises:
         HrembedError: The file cannot be written.
     """
-    dots = []
-    for task, models in record.scores.items():
-        for model, scores in models.items():
-            metric, score = next(iter(scores.items()))
-            dots.append(Dot(f"{task}: {metric}", model, score.value, score.low, score.high))
-    draw_scores(run.path / "scores.png", dots, f"Headline metrics with {record.confidence:.0%} intervals")
+    alt = "Dots with intervals: headline metric of every model on every task."
+    write_svg(run.path / "scores.svg", scores_chart(record), alt)
 
 
 def _mteb_names(tasks: Sequence[AnyTask], run: Run) -> dict[str, str]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hrembed.config.section import Section
 from hrembed.metrics.verdicts import verdict_words
-from hrembed.plots.finetune import draw_pretraining, draw_strengths, draw_training
-from hrembed.plots.layers import draw_layers
+from hrembed.plots.finetune import charts, layer_charts
+from hrembed.plots.svg import write_svg
 from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import render
 
@@ -43,18 +43,15 @@ class _TrainedOn(NamedTuple):
 
 def draw(folder: Path, record: FinetuneRecord) -> None:
     """Draw the training, the strengths where there are several, and the scores of layers where they were measured."""
-    draw_layer_scores(folder, record.layers)
-    draw_training(folder / "training.png", record)
-    if record.pretraining is not None:
-        draw_pretraining(folder / "pretraining.png", record.pretraining)
-    if record.strengths:
-        draw_strengths(folder / "strengths.png", record)
+    for name, (_, chart, alt) in charts(record).items():
+        write_svg(folder / f"{name}.svg", chart, alt)
 
 
 def draw_layer_scores(folder: Path, layers: LayerChoice | None) -> None:
-    """Draw the scores of all layers, where there are any, into `layers.png`."""
-    if layers is not None and layers.scores:
-        draw_layers(folder / "layers.png", layers)
+    """Draw the scores of all layers, where there are any, into `layers.svg`, and those of other rules beside it."""
+    if layers is not None:
+        for name, (_, chart, alt) in layer_charts(layers).items():
+            write_svg(folder / f"{name}.svg", chart, alt)
 
 
 def model_card(config: FinetuneConfig, record: FinetuneRecord, run: Run) -> str:

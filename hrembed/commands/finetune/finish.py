@@ -11,6 +11,7 @@ from hrembed.commands.finetune.card import draw, model_card
 from hrembed.commands.finetune.models import apply_sides, encoder_of, identity_of, load, score_dev_task, titles
 from hrembed.commands.finetune.phases import PROVE, STRENGTHS, WRITE
 from hrembed.commands.finetune.plan import source_records
+from hrembed.commands.finetune.prepare import recipe_of
 from hrembed.commands.finetune.proof import choose_strength, compare_layers, prove, sweep
 from hrembed.files import write_text, writing
 from hrembed.metrics.intervals import sign_flip_p
@@ -176,8 +177,20 @@ def _record(
         best_step=history.best_step,
         dev_history=tuple(DevScore(step=step, score=score) for step, score in history.dev),
         loss_history=tuple(history.losses),
+        step_sources=_step_sources(prepared, trainings.branches),
         leaks=prepared.leaks,
         warnings=prepared.warnings,
+    )
+
+
+def _step_sources(prepared: Prepared, trainings: Sequence[Training]) -> tuple[int, ...]:
+    """Say which source each step was trained on; nothing where a step joins several batches."""
+    if recipe_of(prepared).batches_per_step > 1:
+        return ()
+    return tuple(
+        int(training.plan.locate(batch)[0].removeprefix("source-"))
+        for training in trainings
+        for batch in training.plan.batches[: len(training.history.losses)]
     )
 
 

@@ -72,6 +72,8 @@ def _dimensions_check(encoder: Encoder, limit: int) -> Check:
         name="size dimensions",
         asked=f"{limit} dimensions at most",
         outcome="pass" if length <= limit else "fail",
+        found=_exact(length, "dimensions"),
+        accepted=(-np.inf, limit),
         shown=str(length),
     )
 
@@ -88,6 +90,7 @@ def _latency_checks(config: GateConfig, times: list[Floats], of_vectors: str) ->
             name="latency query p95",
             asked=f"95 of 100 queries in {latency.p95_ms:g} ms",
             outcome=judge_limit(p95, low=-np.inf, high=latency.p95_ms),
+            accepted=(-np.inf, latency.p95_ms),
             shown=f"{p95.value:.2f} ms [{p95.low:.2f}, {p95.high:.2f}]{of_vectors}",
             time=p95,
         )
@@ -99,6 +102,7 @@ def _latency_checks(config: GateConfig, times: list[Floats], of_vectors: str) ->
             name="latency query ratio",
             asked=f"{latency.ratio:g} times the baseline at most",
             outcome=judge_limit(ratio, low=-np.inf, high=latency.ratio),
+            accepted=(-np.inf, latency.ratio),
             shown=f"{ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]{of_vectors}",
             time=ratio,
         )
@@ -134,5 +138,12 @@ def _size_check(name: str, limit: float, value: float | None, unit: str) -> Chec
         name=name,
         asked=asked,
         outcome="pass" if value <= limit else "fail",
+        found=_exact(value, unit),
+        accepted=(-np.inf, limit),
         shown=f"{value:.2f} {unit}",
     )
+
+
+def _exact(value: float, unit: str) -> Estimate:
+    """A number that is counted, not estimated."""
+    return Estimate(float(value), float("nan"), float("nan"), 1, unit)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrembed.commands.runs.pages import read_numbers, verdict_of, write_run_page
+from hrembed.commands.runs.index import index_page, run_row
+from hrembed.commands.runs.pages import read_numbers, write_run_page
 from hrembed.errors import DataError
 from hrembed.progress import Silent
 from hrembed.records.base import as_json
-from hrembed.records.runs import RunDifferences, RunList, RunPage, RunPages, RunRow
+from hrembed.records.runs import RunDifferences, RunList, RunPage, RunPages
 from hrembed.reports.estimates import estimate_rows
-from hrembed.reports.page import Prose, Table, write_page
+from hrembed.reports.page import write_page
 from hrembed.runs.model_registry import read_registry
 from hrembed.runs.past import find_run, past_runs
 from hrembed.types import CommandResult
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hrembed.progress import Progress
     from hrembed.records.manifest import Manifest
-    from hrembed.records.registry import RegisteredModel, Registry
+    from hrembed.records.registry import RegisteredModel
     from hrembed.runs.past import PastRun
 
 PAGES = "reports"
@@ -38,31 +38,9 @@ def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
         command: Only runs of this command.
     """
     registry = read_registry(runs_dir)
-    rows = tuple(_row(run, registry) for run in past_runs(runs_dir, command))
+    rows = tuple(run_row(run, registry) for run in past_runs(runs_dir, command))
     tables = {"Runs": [row.model_dump() for row in rows]}
     return CommandResult(str(runs_dir), f"{len(rows)} runs", RunList(runs=rows), tables)
-
-
-def _row(run: PastRun, registry: Registry) -> RunRow:
-    seconds = run.manifest.seconds
-    trained = run.command == "finetune" and run.status == "ok"
-    return RunRow(
-        run=run.name,
-        status=run.status,
-        started=run.manifest.started,
-        seconds="" if isnan(seconds) else str(seconds),
-        verdict=_verdict(run),
-        models=", ".join(run.manifest.models),
-        registry=registry.status_of(run.path.name) if trained else "",
-    )
-
-
-def _verdict(run: PastRun) -> str:
-    """The verdict; an edited file does not hide the other runs."""
-    try:
-        return verdict_of(run)
-    except DataError:
-        return "edited"
 
 
 def show_run(runs_dir: Path, reference: str, progress: Progress = _SILENT) -> CommandResult[Manifest]:
@@ -82,7 +60,7 @@ def show_run(runs_dir: Path, reference: str, progress: Progress = _SILENT) -> Co
     inputs = [{"input": name, **entry.model_dump()} for name, entry in run.manifest.inputs.items()]
     registry = read_registry(runs_dir)
     tables = {
-        "Run": [_row(run, registry).model_dump()],
+        "Run": [run_row(run, registry).model_dump()],
         "Registry": _registry_rows(registry.of(run.path.name)) if run.command == "finetune" else [],
         "Inputs": inputs,
         "Numbers": numbers,
@@ -185,19 +163,11 @@ def report_runs(runs_dir: Path, references: Sequence[str], progress: Progress = 
             if named:
                 raise
             failed.append(str(err))
-    links = [str(pages.get(run.path, "")) for run in runs]
-    notes = [Prose("Not written", failed, "verdict-fail")] if failed else []
-    table = Table(
-        "All runs",
-        [_row(run, registry).model_dump() for run in runs],
-        links={"run": [_seen(link, folder) for link in links]},
-    )
-    subtitle = f"{len(runs)} runs; click a column header to sort, or use Tab and Enter"
-    write_page(folder / "index.html", "Runs", subtitle, [*notes, table], footer="Written by `hrembed runs report`.")
-    written = tuple(RunPage(run=run.name, page=link) for run, link in zip(runs, links, strict=True) if link)
-    index = str(folder / "index.html")
+    written = tuple(RunPage(run=run.name, page=str(pages[run.path])) for run in runs if run.path in pages)
+    index = folder / "index.html"
+    write_page(index, index_page(runs, registry, {path: _seen(page, folder) for path, page in pages.items()}, failed))
     tables = {"Pages": [page.model_dump() for page in written]}
-    return CommandResult(index, "ok", RunPages(pages=written, index=index), tables)
+    return CommandResult(str(index), "ok", RunPages(pages=written, index=str(index)), tables)
 
 
 def _page_of(run: PastRun, folder: Path) -> Path:
@@ -208,5 +178,5 @@ def _page_of(run: PastRun, folder: Path) -> Path:
     return path
 
 
-def _seen(page: str, folder: Path) -> str:
-    return Path(os.path.relpath(page, folder)).as_posix() if page else ""
+def _seen(page: Path, folder: Path) -> str:
+    return Path(os.path.relpath(page, folder)).as_posix()

@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hrembed.commands.eval.conclusion import conclusion_of as eval_conclusion
-from hrembed.commands.eval.tables import tables_of as eval_tables
-from hrembed.commands.finetune.conclusion import conclusion_of as finetune_conclusion
-from hrembed.commands.gate.conclusion import conclusion_of as gate_conclusion
-from hrembed.commands.gate.tables import tables_of as gate_tables
+from hrembed.commands.eval.page import case_sections
+from hrembed.commands.eval.page import page_of as eval_page
+from hrembed.commands.finetune.page import page_of as finetune_page
+from hrembed.commands.gate.page import page_of as gate_page
 from hrembed.config.eval import EvalConfig
-from hrembed.data.personal import CANNOT_SEE
 from hrembed.errors import DataError
 from hrembed.files import json_text
-from hrembed.records.base import as_json
+from hrembed.records.base import as_json, validated
 from hrembed.records.cases import TaskCases
 from hrembed.records.commands import RECORDS, record_of
 from hrembed.records.eval import EvalRecord
 from hrembed.records.finetune import FinetuneRecord
-from hrembed.records.gate import GateRecord
+from hrembed.records.gate import GateRecord, GateTimings
 from hrembed.reports.estimates import estimate_rows
-from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
+from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
+from hrembed.reports.page import Listing, Page, Picture, Prose, Section, Table, tone_of, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hrembed.records.base import CommandRecord
-    from hrembed.records.cases import RankedDocument, RelevantDocument
     from hrembed.reports.page import Part
     from hrembed.runs.past import PastRun
+    from hrembed.types import Estimate
 
-_ALT = {
-    "scores.png": "Dots with intervals: headline metric of every model on every task; the numbers are in the tables.",
-    "training.png": "Two curves over the steps of the training: the loss falls, the score on the dev task changes.",
-    "pretraining.png": "Curves over the steps: loss of hidden tokens in training and on texts held out.",
-    "strengths.png": "Curves over the strength from base to tuned model: score on the dev task and outside of hiring.",
-}
-_CAPTIONS = {
-    "scores.png": "Scores with their intervals",
-    "training.png": "Training",
-    "pretraining.png": "Training from random weights",
-    "strengths.png": "What a part of the training keeps and loses",
-}
 _ROWS = ("per_query.parquet", "per_name.parquet")
-_KINDS = {"pass": "verdict-pass", "better": "verdict-pass", "fail": "verdict-fail", "worse": "verdict-fail"}
-_EXAMPLES = 10
-_NO_TEXTS = (
-    "Only ids are shown: texts may contain personal data. `show_text: true` of `hrembed eval` shows redacted text."
-)
 
 
 def write_run_page(run: PastRun, path: Path, to_run: str) -> None:
@@ -63,38 +46,87 @@ def write_run_page(run: PastRun, path: Path, to_run: str) -> None:
         DataError: A file that the run wrote was edited since.
         HrembedError: The page cannot be written.
     """
-    parts = [_state(run), *_pictures(run), *_numbers(run, to_run), *_cases(run), *_origin(run, to_run)]
-    if run.holds("config.yaml"):
-        parts.append(Listing("Settings", json_text(run.json("config.yaml"))))
-    again = f"hrembed {run.command} {run.path.name}/config.yaml"
-    write_page(path, run.name, _subtitle(run), parts, footer=f"Written by `hrembed runs report`. Repeat with: {again}")
+    settings = run.json("config.yaml") if run.holds("config.yaml") else None
+    page = replace(
+        _page(run, to_run),
+        subtitle=subtitle_of(run.manifest.model_copy(update={"command": run.command}), run.path.name),
+        origin=[*origin_parts(run.manifest, settings, to_run)],
+        repeat=repeat_command(run.command, run.path) if settings is not None else "",
+        footer="Written by `hrembed runs report`.",
+    )
+    write_page(path, page)
 
 
-def _subtitle(run: PastRun) -> str:
-    manifest = run.manifest
-    version = manifest.versions.get("hrembed", "unknown")
-    return f"{manifest.started or 'unknown date'}, status {run.status}, hrembed {version}"
-
-
-def _state(run: PastRun) -> Prose:
-    verdict = verdict_of(run)
+def _page(run: PastRun, to_run: str) -> Page:
+    """Say what the run found, as its command says it; where nothing can be said, why."""
     if run.status != "ok":
-        reason = run.manifest.error or ("its manifest cannot be read" if run.damaged else "it may still be running")
-        return Prose("Outcome", [f"The run did not finish successfully: {run.status}.", str(reason)], "verdict-fail")
-    kind = _KINDS.get(verdict, "verdict-inconclusive" if verdict else "")
-    facts = f"{run.manifest.seconds} seconds, {run.manifest.peak_memory_mb} MB at the peak."
-    said = [f"Verdict: {verdict}." if verdict else "Ended well.", *_conclusion(run)]
-    return Prose("Outcome", [*said, facts], kind)
-
-
-def _conclusion(run: PastRun) -> list[str]:
-    """What the command said at its end; nothing of commands that say none."""
-    record, _ = read_numbers(run)
+        return _unfinished(run)
+    record, unreadable = read_numbers(run)
+    rows = next((f"{to_run}/{name}" for name in _ROWS if run.holds(name)), "")
     if isinstance(record, EvalRecord):
-        return eval_conclusion(record, run.settings(EvalConfig))
-    if isinstance(record, FinetuneRecord):
-        return finetune_conclusion(record, run.path.name)
-    return gate_conclusion(record) if isinstance(record, GateRecord) else []
+        cases = run.records("cases.json", TaskCases) if run.holds("cases.json") else {}
+        page = eval_page(record, run.settings(EvalConfig), cases, rows)
+    elif isinstance(record, FinetuneRecord):
+        page = finetune_page(record, run.path.name, _base_of(run))
+    elif isinstance(record, GateRecord):
+        page = gate_page(record, _times(run))
+    else:
+        page = _plain(run, record, unreadable, rows)
+    if record is None:
+        return page
+    numbers = Listing("metrics.json", json_text(as_json(record), sort_keys=False))
+    return replace(page, details=[*page.details, Section("All numbers, as other programs read them", [numbers])])
+
+
+def _unfinished(run: PastRun) -> Page:
+    reason = run.manifest.error or ("its manifest cannot be read" if run.damaged else "it may still be running")
+    again = ["Next, see what it left, or remove it:", f"  hrembed runs show {run.name}", "  hrembed runs prune"]
+    return Page(
+        title=_title(run),
+        subtitle="",
+        asked=f"What did this run of `hrembed {run.command.replace('data-', 'data ', 1)}` find?",
+        answer=Prose(f"The run did not finish successfully: {run.status}", [str(reason), *again], tone_of(run.status)),
+    )
+
+
+def _plain(run: PastRun, record: CommandRecord | None, unreadable: str, rows: str) -> Page:
+    """The page of a command that has none of its own: its numbers, and the pictures that it drew."""
+    verdict = str(getattr(record, "verdict", ""))
+    numbers = estimate_rows(record) if record is not None else []
+    cases = _cases(run)
+    words = [unreadable] if unreadable else []
+    if not words and not numbers:
+        words = ["It wrote no numbers with intervals; what it wrote is listed below."]
+    return Page(
+        title=_title(run),
+        subtitle="",
+        asked=f"What did this run of `hrembed {run.command.replace('data-', 'data ', 1)}` find?",
+        answer=Prose(f"Verdict: {verdict}" if verdict else "The run ended well", words, tone_of(verdict)),
+        pictures=[*_pictures(run)],
+        details=[
+            *([Section("Numbers with their intervals", [Table("Numbers", numbers, link=rows)])] if numbers else []),
+            *cases,
+        ],
+    )
+
+
+def _title(run: PastRun) -> str:
+    words = run.command.replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _base_of(run: PastRun) -> str:
+    """How the config of a training refers to the base model; empty in what a person wrote by hand."""
+    model = run.json("config.yaml").get("model", {}) if run.holds("config.yaml") else {}
+    return str(model.get("name") or model.get("ref") or "the base model")
+
+
+def _times(run: PastRun) -> dict[str, Estimate]:
+    """Times that a gate judged, which differ from run to run and stand in a file of their own."""
+    if not run.holds("timings.json"):
+        return {}
+    failure = f"'{run.path / 'timings.json'}' does not have the format of this version of hrembed"
+    return validated(GateTimings, run.json("timings.json"), failure).latency
 
 
 def verdict_of(run: PastRun) -> str:
@@ -127,75 +159,14 @@ def read_numbers(run: PastRun) -> tuple[CommandRecord | None, str]:
         return None, f"{err}; {err.hint}" if err.hint else str(err)
 
 
-def _numbers(run: PastRun, to_run: str) -> Iterator[Part]:
-    record, unreadable = read_numbers(run)
-    if unreadable:
-        yield Prose("Numbers", [unreadable])
-    if record is None:
-        return
-    rows = next((f"{to_run}/{name}" for name in _ROWS if run.holds(name)), "")
-    if isinstance(record, EvalRecord):
-        for title, table in eval_tables(record, run.settings(EvalConfig)).items():
-            yield Table(title, table, link=rows)
-    elif isinstance(record, GateRecord):
-        for title, table in gate_tables(record).items():
-            yield Table(title, table, link=rows)
-    else:
-        yield Table("Numbers with their intervals", estimate_rows(record), link=rows)
-    yield Listing("All numbers (metrics.json)", json_text(as_json(record), sort_keys=False))
-
-
-def _cases(run: PastRun) -> Iterator[Part]:
-    """The queries where models fail most, with what they ranked first: ids, and texts where they were redacted."""
-    if not run.holds("cases.json"):
-        return
-    for task, found in run.records("cases.json", TaskCases).items():
-        rows = [
-            {
-                "model": model,
-                "query": case.query,
-                **({"text": case.text or ""} if found.redacted else {}),
-                "value": f"{case.value:.3f}",
-                "ranked first": _listed(case.ranked_first, with_text=found.redacted),
-                "should have been": _listed(case.should_have, with_text=found.redacted),
-            }
-            for model, cases in found.worst.items()
-            for case in cases[:_EXAMPLES]
-        ]
-        if rows:
-            note = f"Texts were redacted: {CANNOT_SEE}." if found.redacted else _NO_TEXTS
-            yield Table(f"Where models fail most: {task}", rows, note=note)
-
-
-def _listed(documents: Sequence[RankedDocument | RelevantDocument], *, with_text: bool) -> str:
-    if with_text:
-        return "; ".join(f"{document.id}: {document.text}" for document in documents)
-    return ", ".join(document.id for document in documents)
+def _cases(run: PastRun) -> Iterator[Section]:
+    """The queries where models fail most, of an evaluation whose numbers cannot be read."""
+    if run.holds("cases.json"):
+        for task, found in run.records("cases.json", TaskCases).items():
+            yield from case_sections(task, found)
 
 
 def _pictures(run: PastRun) -> Iterator[Part]:
     for name in sorted(run.manifest.outputs):
         if name.endswith((".png", ".svg")) and "/" not in name:
-            yield Picture(
-                _CAPTIONS.get(name, name),
-                run.verified(name),
-                _ALT.get(name, f"Picture {name} of the run; its numbers are below."),
-            )
-
-
-def _origin(run: PastRun, to_run: str) -> Iterator[Part]:
-    manifest = run.manifest
-    inputs = [{"name": name, "path": entry.path, "SHA-256": entry.sha256} for name, entry in manifest.inputs.items()]
-    models = [
-        {"name": name, "source": entry.source, "identity": entry.identity} for name, entry in manifest.models.items()
-    ]
-    outputs = [{"file": name, "SHA-256": digest} for name, digest in manifest.outputs.items()]
-    for title, rows in (("Inputs", inputs), ("Models", models)):
-        if rows:
-            yield Table(title, rows)
-    if outputs:
-        yield Table("Files", outputs, links={"file": [f"{to_run}/{row['file']}" for row in outputs]})
-    if manifest.attributions:
-        yield Prose("Credits", [f"{credit.attribution} {credit.url}" for credit in manifest.attributions])
-    facts = manifest.model_dump(mode="json", include={"versions", "machine", "seeds", "working_directory_git"})
-    yield Listing("Versions, machine, seeds", json_text(facts))
+            yield Picture(name, run.verified(name), f"Picture {name} of the run; its numbers are below.")

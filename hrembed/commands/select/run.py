@@ -97,7 +97,7 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
         _write_rows(run, leaderboard, probe, tuned)
         run.write_metrics(record)
         write_pick(run, record.pick)
-        write_report(run, record, leaderboard.ranked, tables)
+        write_report(run, config, record, leaderboard.ranked, tables, {} if probe is None else probe.footprints)
     notice = "\n".join([*record.pick.reasons, *record.notices])
     return CommandResult(str(run.path), "ok", record, tables, notice=notice)
 

@@ -62,8 +62,8 @@ def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: Finetu
     run = Path(result.run)
     metrics = read(result.run)
     assert sorted(item.name for item in run.iterdir()) == [
-        "adapter", "config.yaml", "log.txt", "manifest.json", "metrics.json", "model", "per_query.parquet",
-        "training.png",
+        "adapter", "config.yaml", "dev.svg", "log.txt", "manifest.json", "metrics.json", "model", "per_query.parquet",
+        "training.svg",
     ]  # fmt: skip
     assert len(metrics["loss_history"]) == metrics["steps"] >= 12
     best = max(entry["score"] for entry in metrics["dev_history"][1:])

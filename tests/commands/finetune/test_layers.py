@@ -81,7 +81,7 @@ def test_auto_trains_exactly_the_best_layers(config, tiny_model, tmp_path, monke
     assert set(found["chosen"]) == set(found["rank"][:2])
     assert seen == [set(found["chosen"])]
     assert changed_layers(tiny_model, Path(result.run) / "model") == set(found["chosen"])
-    assert (Path(result.run) / "layers.png").stat().st_size > 10_000
+    assert (Path(result.run) / "layers.svg").read_text().count("(trained)") == 2
     (rows,) = [rows for title, rows in result.tables.items() if title.startswith(f"Layers by {by}")]
     assert [row["layer"] for row in rows if row["trained"]] == [str(layer) for layer in found["rank"][:2]]
     card = (Path(result.run) / "model" / "README.md").read_text(encoding="utf-8")
@@ -148,7 +148,7 @@ def test_a_dry_run_shows_the_ranking(config, tmp_path):
     assert metrics["layers"] == as_json(result.metrics.layers)
     assert len(metrics["layers"]["rank"]) == 4
     assert next(iter(result.tables)).startswith("Layers by fisher (trained: ")
-    assert (Path(result.run) / "layers.png").is_file()
+    assert (Path(result.run) / "layers.svg").is_file()
     assert not (Path(result.run) / "model").exists()
 
 
@@ -221,8 +221,8 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
         assert row["difference"]["interval"][0] <= row["difference"]["value"] <= row["difference"]["interval"][1]
     assert [row["task"] for row in control["tests"]] == [row["task"] for row in metrics["tests"]]
     assert sorted(item.name for item in run.iterdir()) == [
-        "config.yaml", "layers.png", "log.txt", "manifest.json", "metrics.json", "model", "per_query.parquet",
-        "training.png",
+        "config.yaml", "dev.svg", "differences.svg", "layers.svg", "log.txt", "manifest.json", "metrics.json", "model",
+        "per_query.parquet", "training.svg",
     ]  # fmt: skip
     assert any(title.startswith("Chosen layers against random ones") for title in result.tables)
     assert "chosen - random: task/test" in (run / "model" / "README.md").read_text(encoding="utf-8")

@@ -181,7 +181,7 @@ def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp
     assert test.tuned.value == pytest.approx(metrics.tuned.value)  # the same task, for once
     assert kept.metric == "spearman"
     assert ends[1].lost["general/similar"] == pytest.approx(-kept.difference.value)
-    assert {"strengths.png", "training.png"} <= {item.name for item in run.iterdir()}
+    assert {"strengths.svg", "training.svg"} <= {item.name for item in run.iterdir()}
     titles = ["Dev task, base against tuned", "Test tasks, base against tuned", "Outside of hiring"]
     assert list(result.tables)[:3] == titles
     card = (run / "model" / "README.md").read_text(encoding="utf-8")

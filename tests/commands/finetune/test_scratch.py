@@ -62,9 +62,9 @@ def test_a_run_reads_learns_and_is_compared_with_another_model(
 ):
     result = trained(trained.settled(config))
     run, metrics = Path(result.run), json.loads((Path(result.run) / "metrics.json").read_text(encoding="utf-8"))
-    assert {"model", "training.png", "pretraining.png", "metrics.json"} <= {item.name for item in run.iterdir()}
+    assert {"model", "training.svg", "pretraining.svg", "metrics.json"} <= {item.name for item in run.iterdir()}
     assert not (run / "checkpoints").exists()
-    assert not (run / "strengths.png").exists()
+    assert not (run / "strengths.svg").exists()
     found = metrics["pretraining"]
     assert (found["texts"], found["texts_held_out"], found["unknown_share"]) == (94, 2, 0.0)
     assert found["steps"] == found["loss_history"][-1]["step"] == 4 * 6
@@ -103,7 +103,7 @@ def test_the_same_config_gives_the_same_run(config: FinetuneConfig, trained: Fin
     config = trained.settled(config)
     first, second = (Path(result.run) for result in (trained(config), run_finetune(config, Workspace(tmp_path))))
     assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
-    for name in ("model/model.safetensors", "model/tokenizer.json", "pretraining.png"):
+    for name in ("model/model.safetensors", "model/tokenizer.json", "pretraining.svg"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 

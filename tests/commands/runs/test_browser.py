@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from gates import eval_run, run_full_of, values
 from hrembed.commands.runs.browse import report_runs
-from hrembed.reports.page import Listing, Picture, Prose, Table, write_page
+from hrembed.plots.svg import NARROW, WIDE, Intervals, Mark, Row
+from hrembed.reports.page import Drawing, Figure, Listing, Page, Picture, Prose, Section, Table, write_page
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ FIRST += "addEventListener('securitypolicyviolation', e => errors.push(e.violate
 PROBE = """<script>(async () => {
   const cells = () => [...document.querySelectorAll("tbody tr")].map(row => row.cells[1].textContent);
   const found = { before: cells() };
+  for (const part of document.querySelectorAll("details")) part.open = true;
   const button = document.querySelectorAll("th button")[1];
   button.focus(); found.focused = document.activeElement === button;
   button.click(); found.up = cells(); found.sorted = button.parentElement.getAttribute("aria-sort");
@@ -85,13 +87,26 @@ def page(tmp_path: Path) -> Path:
         {"model": "a", "score": score, "text": EVIL}
         for score in ("0.20 [0.1, 0.3]", "-1.50", "12", "n/a", "+0.100 [0, 1]", "1,000")
     ]
+    chart = Intervals([Row("a task", [Mark(0.5, 0.4, 0.6, 0, "0.500")])], "score", band=(0.1, 0.2), band_words="shade")
+    drawing = Drawing("Scores", chart.svg(WIDE, "one dot"), chart.svg(NARROW, "one dot"), "A note on nDCG@10.")
+    table = Table(
+        "Scores", rows, note="Corrected by Holm.", link="rows/per query.parquet", filters=("model",),
+        links={"model": ["x.html", *[""] * 5]},
+    )  # fmt: skip
     parts = [
-        *(Prose(kind, [f"Told by {EVIL}."], f"verdict-{kind}") for kind in ("pass", "fail", "inconclusive")),
-        Table("Scores", rows, note="A note.", link="rows/per query.parquet", links={"model": ["x.html", *[""] * 5]}),
+        *(Prose(kind, [f"Told by {EVIL}."], kind) for kind in ("pass", "fail", "inconclusive")),
         Picture("Bars", tmp_path / "a.svg", "one bar"),
         Listing("Settings", '{"a": 1}'),
     ]
-    write_page(tmp_path / "page.html", "A page", "of today", parts, footer="The end.")
+    content = Page(
+        "A page", "of today", "Is it good, and is the impact ratio?",
+        Prose("It is good", ["One sentence.", "Next, do this:", "  hrembed gate"], "pass"),
+        figures=[Figure("Score", "0.71", "95 % interval 0.6 to 0.8", tone) for tone in ("pass", "fail", "")],
+        lead=[drawing, table], pictures=[drawing], details=[Section("Detail of it", parts)],
+        origin=[Listing("Config", "x" * 4000)], repeat="hrembed eval runs/eval/20261130T063617Z-5c7e90c4/config.yaml",
+        footer="The end.",
+    )  # fmt: skip
+    write_page(tmp_path / "page.html", content)
     return tmp_path / "page.html"
 
 
