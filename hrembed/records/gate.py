@@ -54,7 +54,7 @@ class Check(Record):
     outcome: Outcome
     status: Status = Field(default_factory=lambda fields: fields["outcome"])
     found: Measured | None = None
-    accepted: tuple[Number, Number] = (float("nan"), float("nan"))
+    accepted: tuple[float | None, float | None] = (None, None)
     shown: str
     time: Measured | None = Field(default=None, exclude=True)
     detectable: Number | None = None

@@ -73,7 +73,7 @@ def _dimensions_check(encoder: Encoder, limit: int) -> Check:
         asked=f"{limit} dimensions at most",
         outcome="pass" if length <= limit else "fail",
         found=_exact(length, "dimensions"),
-        accepted=(-np.inf, limit),
+        accepted=(None, limit),
         shown=str(length),
     )
 
@@ -90,7 +90,7 @@ def _latency_checks(config: GateConfig, times: list[Floats], of_vectors: str) ->
             name="latency query p95",
             asked=f"95 of 100 queries in {latency.p95_ms:g} ms",
             outcome=judge_limit(p95, low=-np.inf, high=latency.p95_ms),
-            accepted=(-np.inf, latency.p95_ms),
+            accepted=(None, latency.p95_ms),
             shown=f"{p95.value:.2f} ms [{p95.low:.2f}, {p95.high:.2f}]{of_vectors}",
             time=p95,
         )
@@ -102,7 +102,7 @@ def _latency_checks(config: GateConfig, times: list[Floats], of_vectors: str) ->
             name="latency query ratio",
             asked=f"{latency.ratio:g} times the baseline at most",
             outcome=judge_limit(ratio, low=-np.inf, high=latency.ratio),
-            accepted=(-np.inf, latency.ratio),
+            accepted=(None, latency.ratio),
             shown=f"{ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]{of_vectors}",
             time=ratio,
         )
@@ -139,7 +139,7 @@ def _size_check(name: str, limit: float, value: float | None, unit: str) -> Chec
         asked=asked,
         outcome="pass" if value <= limit else "fail",
         found=_exact(value, unit),
-        accepted=(-np.inf, limit),
+        accepted=(None, limit),
         shown=f"{value:.2f} {unit}",
     )
 

@@ -84,6 +84,6 @@ def _growth_check(growth: Growth, limit: float) -> Check:
         asked=f"the gap grows by {limit:g} at most",
         outcome=judge_limit(growth.estimate, low=-np.inf, high=limit),
         found=growth.estimate,
-        accepted=(-np.inf, limit),
+        accepted=(None, limit),
         shown=f"{format_estimate(growth.estimate, sign=True)} (from {baseline_gap:.3f} to {candidate_gap:.3f})",
     )

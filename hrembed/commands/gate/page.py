@@ -86,13 +86,11 @@ def _figure(record: GateRecord, status: str) -> Figure:
 
 def _strip(check: Check, times: Mapping[str, Estimate]) -> Strip:
     found = times.get(check.name, check.time) if check.found is None else check.found
-    low, high = (
-        limit if math.isfinite(limit) else bound
-        for limit, bound in zip(check.accepted, (-math.inf, math.inf), strict=True)
-    )
+    lowest, highest = check.accepted
+    accepted = -math.inf if lowest is None else lowest, math.inf if highest is None else highest
     shown = check.shown or (f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "nothing")
     if check.waiver is not None:
         shown += f" (waived by {check.waiver.owner} until {check.waiver.expires})"
-    limited = math.isfinite(low) or math.isfinite(high)
+    limited = lowest is not None or highest is not None
     mark = Mark(found.value, found.low, found.high) if found is not None and limited else None
-    return Strip(check.name, check.asked, shown, check.status, mark, (low, high))
+    return Strip(check.name, check.asked, shown, check.status, mark, accepted)

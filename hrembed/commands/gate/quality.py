@@ -100,7 +100,7 @@ def _limit_checks(on_task: _TaskRule, side: EvaluatedModel) -> Iterator[Check]:
                 asked=f"{words} {limit:g}",
                 outcome=judge_limit(score, low=low, high=high),
                 found=score,
-                accepted=(low, high),
+                accepted=(limit, None) if words == "at least" else (None, limit),
                 shown=format_estimate(score),
             )
 
@@ -142,7 +142,7 @@ def _difference_checks(on_task: _TaskRule, pair: Paired, config: GateConfig, los
             asked=f"no loss of {rule.margin:g} or more",
             outcome=judge_loss(pair.estimate, pair.corrected, margin=rule.margin, min_effect=rule.min_effect),
             found=pair.estimate,
-            accepted=(-rule.margin, np.inf),
+            accepted=(-rule.margin, None),
             shown=shown,
             detectable=detectable,
         )
@@ -153,6 +153,6 @@ def _difference_checks(on_task: _TaskRule, pair: Paired, config: GateConfig, los
             asked=f"a gain above {rule.gain:g}",
             outcome=judge_gain(pair.estimate, gain=rule.gain),
             found=pair.estimate,
-            accepted=(rule.gain, np.inf),
+            accepted=(rule.gain, None),
             shown=shown,
         )
