@@ -56,12 +56,13 @@ def sweep_chart(curves: Mapping[str, Sequence[tuple[float, Effect]]], limit: flo
     return Curves(
         drawn,
         "selected share of the candidates of a job",
-        "lowest impact ratio",
+        "lowest impact ratio (intervals end at 2 in this picture)",
         log_x=True,
         across=[Line(1.0, "1: no difference"), Line(limit, f"{limit:g}: the limit", "limit")],
         upright=[Line(headline, f"the verdict looks at the top {headline:.0%}", "edge")],
         x_ticks=ticks,
         height=260,
+        most=2.0,
     )
 
 

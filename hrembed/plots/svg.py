@@ -23,7 +23,7 @@ WIDE, NARROW = 880, 346
 """Widths, in CSS pixels, for which a page draws: a column of a desktop, and a phone of 390 pixels less its margins."""
 
 _SIZE, _SMALL = 13, 12
-_EM = 0.56  # mean width of a letter of a sans-serif font, in heights
+_EM = 0.6  # mean width of a letter of a sans-serif font, in heights
 _NAN = float("nan")
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "waived": "~"}
 """What stands beside the colour of an outcome."""
@@ -151,11 +151,11 @@ class Intervals:
         for row, height in zip(self.rows, heights, strict=True):
             self._draw(canvas, row, (place, height), scale, left, narrow=narrow)
             place += height
-        end = bottom + 40
+        end = bottom + 42
         if self.band is not None and self.band_words:
-            canvas.rect(left + 6, end - 4, 14, 11, "band")
-            end = canvas.paragraph(left + 26, end + 6, width - left - 30, self.band_words)
-        return canvas.close(end + 4, alt)
+            canvas.rect(left + 6, end + 6, 14, 11, "band")
+            end = canvas.paragraph(left + 26, end + 16, width - left - 30, self.band_words)
+        return canvas.close(end + 2, alt)
 
     def _draw(
         self, canvas: _Canvas, row: Row, place: tuple[float, float], scale: _Linear, left: float, *, narrow: bool
@@ -296,6 +296,7 @@ class Curves:
         band: Range of y that is shaded.
         x_ticks: Places with a word each; None chooses numbers.
         height: Of the area with the curves.
+        most: Largest y that is drawn; what lies above is cut off.
     """
 
     curves: Sequence[Curve]
@@ -308,6 +309,7 @@ class Curves:
     band: tuple[float, float] | None = None
     x_ticks: Sequence[tuple[float, str]] | None = None
     height: int = 220
+    most: float = math.inf
 
     def svg(self, width: int, alt: str) -> str:
         """Draw it."""
@@ -321,7 +323,8 @@ class Curves:
                 canvas.line(10, top + 8, 26, top + 8, line.kind)
                 top = canvas.paragraph(32, top + 12, width - 40, line.words) - 2
         top = canvas.paragraph(8, top + 14, width - 16, self.y) + 2
-        points = [point for curve in self.curves for point in curve.points if math.isfinite(point.y)]
+        curves = [curve._replace(points=[self._cut_off(point) for point in curve.points]) for curve in self.curves]
+        points = [point for curve in curves for point in curve.points if math.isfinite(point.y)]
         ys = [end for point in points for end in (point.y, point.low, point.high)] + [
             line.value for line in self.across
         ]
@@ -343,9 +346,12 @@ class Curves:
             canvas.line(left, vertical(line.value), width - 10, vertical(line.value), line.kind)
         for line in self.upright:
             canvas.line(horizontal(line.value), top, horizontal(line.value), bottom, line.kind)
-        for number, curve in enumerate(self.curves):
+        for number, curve in enumerate(curves):
             self._draw(canvas, curve, self._series(number), horizontal, vertical)
         return canvas.close(bottom + 42, alt)
+
+    def _cut_off(self, point: Point) -> Point:
+        return point._replace(y=min(point.y, self.most), low=min(point.low, self.most), high=min(point.high, self.most))
 
     def _series(self, number: int) -> int:
         chosen = self.curves[number].series

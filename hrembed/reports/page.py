@@ -7,6 +7,7 @@ elsewhere: styles, scripts and pictures are embedded.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -229,6 +230,9 @@ def _kind_of(part: Part) -> str:
     return type(part).__name__.lower()
 
 
+_CODE = re.compile(r"`([^`]+)`")
+
+
 class _Words:
     """Marks the first time that a page says a term, and remembers which ones it said."""
 
@@ -240,14 +244,16 @@ class _Words:
         from markupsafe import Markup, escape
 
         parts, place = [], 0
+        code = [match.span() for match in _CODE.finditer(text)]
         for start, end, term in terms_in(text):
-            if term.name in self._said:
+            if term.name in self._said or any(first <= start < last for first, last in code):
                 continue
             self._said[term.name] = term
             button = Markup('<button type="button" class="term" popovertarget="{}">{}</button>')
             parts += [escape(text[place:start]), button.format(term.anchor, text[start:end])]
             place = end
-        return Markup("").join([*parts, escape(text[place:])])
+        marked = Markup("").join([*parts, escape(text[place:])])
+        return Markup(_CODE.sub(r"<code>\1</code>", marked))  # what is between the signs is escaped already
 
     def noticed(self, text: str) -> str:
         """Remember the terms of a text that is shown without buttons, such as the head of a table."""

@@ -97,7 +97,7 @@ def test_a_term_is_explained_where_it_is_first_said_and_listed(tmp_path: Path):
                 Table("t", [{"detectable": "0.1"}]))  # fmt: skip
     assert text.count('popovertarget="term-impact-ratio"') == 1
     assert text.count('id="term-impact-ratio"') == 1
-    assert "1 is even, 0.8 is the four-fifths" in text
+    assert "1 is equal, 0.8 means four selected" in text
     assert "<dt>Holm</dt>" in text
     assert "<dt>detectable difference</dt>" in text  # said by the head of a column, which holds no button of its own
     assert "<dt>BM25</dt>" not in text

@@ -8,6 +8,7 @@ import numpy as np
 
 from hrembed.commands.bias_audit.record import GAP_UNIT
 from hrembed.commands.bias_audit.tables import (
+    about,
     cue_row,
     gap_rows,
     gate_row,
@@ -133,7 +134,7 @@ def _gate_in_words(gate: GateResult) -> str:
     low, high = gate.range
     worst = f"{gate.worst.first} / {gate.worst.second} {format_estimate(gate.worst.effect)}"
     allowed = f"{low:.3g} to {high:.3g}"
-    needed = f"; about {gate.names_needed:,} names of each group would settle it" if gate.names_needed else ""
+    needed = f"; {about(gate.names_needed)} names of each group would settle it" if gate.names_needed else ""
     outside = {"fail": "lies outside", "inconclusive": "may lie outside"}[gate.verdict]
     return f"{gate.gate} of {gate.attribute}: {worst} {outside} the accepted range {allowed}{needed}."
 
@@ -233,7 +234,7 @@ def charts(record: BiasAuditRecord) -> dict[str, tuple[str, Chart, str]]:
 def _strip(gate: GateResult) -> Strip:
     low, high = gate.range
     effect = gate.worst.effect
-    settled = f"; about {gate.names_needed:,} names of each group would settle it" if gate.names_needed else ""
+    settled = f"; {about(gate.names_needed)} names of each group would settle it" if gate.names_needed else ""
     return Strip(
         f"{gate.gate}, {gate.attribute}",
         f"{low:.3g} to {high:.3g}",

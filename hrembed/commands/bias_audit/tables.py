@@ -53,9 +53,7 @@ def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
 def gate_row(gate: GateResult) -> dict[str, str]:
     """One verdict."""
     low, high = gate.range
-    settled_by = (
-        f"; about {_about(gate.names_needed)} names per group are needed for a verdict" if gate.names_needed else ""
-    )
+    settled_by = f"; {about(gate.names_needed)} names per group are needed for a verdict" if gate.names_needed else ""
     return {
         "attribute": gate.attribute,
         "gate": gate.gate,
@@ -67,7 +65,8 @@ def gate_row(gate: GateResult) -> dict[str, str]:
     }
 
 
-def _about(names: int) -> str:
+def about(names: int) -> str:
+    """Write a number of names that was worked out roughly."""
     return f"about {names:,}" if names <= _MANY else f"more than {_MANY:,}"
 
 

@@ -21,13 +21,23 @@ def conclusion_of(record: EvalRecord, config: EvalConfig) -> list[str]:
         record: What the evaluation said.
         config: Its settings, which say which systems are baselines.
     """
-    names = list(dict.fromkeys(name for models in record.scores.values() for name in models))
-    models, baselines = names[: len(config.models)], names[len(config.models) :]
+    models, baselines = names_in(record, config)
     sentences = [*_scores(record, models[0])] if len(models) == 1 else [*_differences(record, models[1:])]
-    sentences += _baselines(record, baselines)
+    return [*sentences, *baselines_in_words(record, baselines), *next_steps(record, config)]
+
+
+def names_in(record: EvalRecord, config: EvalConfig) -> tuple[list[str], list[str]]:
+    """Names of the models of the config, and of the baselines beside them."""
+    names = list(dict.fromkeys(name for models in record.scores.values() for name in models))
+    return names[: len(config.models)], names[len(config.models) :]
+
+
+def next_steps(record: EvalRecord, config: EvalConfig) -> list[str]:
+    """Say which command comes next, for the model that is better than the first one, or for that one."""
+    models, _ = names_in(record, config)
     better = [row.model for row in record.differences if row.verdict == "better" and row.model in models]
     chosen = models.index(better[0]) if better else 0
-    return [*sentences, *_next(config.models[chosen].ref)]
+    return _next(config.models[chosen].ref)
 
 
 def _scores(record: EvalRecord, model: str) -> Iterator[str]:
@@ -60,7 +70,8 @@ def _said(record: EvalRecord, rows: list[Comparison]) -> str:
     return compared_in_words(rows, delta=record.delta, confidence=record.confidence)
 
 
-def _baselines(record: EvalRecord, baselines: list[str]) -> Iterator[str]:
+def baselines_in_words(record: EvalRecord, baselines: list[str]) -> Iterator[str]:
+    """Say whether models that only count words are beaten."""
     rows = [row for row in record.differences if row.model in baselines and row.task not in record.retention]
     as_good = [f"{row.model} on {row.task}" for row in rows if row.verdict != "worse"]
     if as_good:

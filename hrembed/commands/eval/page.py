@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hrembed.commands.eval.conclusion import conclusion_of
+from hrembed.commands.eval.conclusion import baselines_in_words, names_in, next_steps
 from hrembed.commands.eval.tables import tables_of
 from hrembed.data.personal import CANNOT_SEE
 from hrembed.metrics.verdicts import EQUAL
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hrembed.records.cases import RankedDocument, RelevantDocument, TaskCases
     from hrembed.records.eval import Comparison, EvalRecord
     from hrembed.reports.page import Tone
+    from hrembed.types import Estimate
 
 _EXAMPLES = 10
 _DOCUMENTS = 3  # of each case
@@ -46,16 +47,17 @@ def page_of(record: EvalRecord, config: EvalConfig | None, cases: Mapping[str, T
     """
     tasks = [task for task in record.scores if record.scores[task]]
     models = list(dict.fromkeys(name for task in tasks for name in record.scores[task]))
-    baselines = set(models[len(config.models) :]) if config is not None else set()
-    best, *others = [winner_in_words(record, task, baselines) for task in tasks] or ["Nothing was scored"]
-    said = conclusion_of(record, config) if config is not None and models else []
+    baselines = names_in(record, config)[1] if config is not None else []
+    said = [winner_in_words(record, task) for task in tasks]
+    if config is not None and models:
+        said += [*baselines_in_words(record, baselines), *next_steps(record, config)]
     scores = scores_chart(record)
     alt = "; ".join(f"{task}: {_values(record, task)}" for task in tasks)
     return Page(
         title="Evaluation",
         subtitle="",
         asked=_asked(models, tasks, baselines),
-        answer=Prose(best, [*others, *(said if len(models) > 1 else said[1:])], _tone(record, tasks)),
+        answer=Prose(_headline(record, tasks), said, _tone(record, tasks)),
         figures=[_figure(record, task) for task in tasks[:_FIGURES]],
         lead=[
             Drawing(
@@ -73,9 +75,9 @@ def page_of(record: EvalRecord, config: EvalConfig | None, cases: Mapping[str, T
     )
 
 
-def _asked(models: Sequence[str], tasks: Sequence[str], baselines: set[str]) -> str:
+def _asked(models: Sequence[str], tasks: Sequence[str], baselines: Sequence[str]) -> str:
     compared = [name for name in models if name not in baselines]
-    against = f", and how do they compare with the baselines {listed(sorted(baselines))}" if baselines else ""
+    against = f", and how do they compare with the baselines {listed(baselines)}" if baselines else ""
     if len(compared) == 1:
         return f"How well does {compared[0]} do on {listed(tasks)}{against.replace('do they', 'does it')}?"
     if not compared:
@@ -83,36 +85,70 @@ def _asked(models: Sequence[str], tasks: Sequence[str], baselines: set[str]) -> 
     return f"Which of {listed(compared)} is best on {listed(tasks)}{against}?"
 
 
-def winner_in_words(record: EvalRecord, task: str, baselines: set[str]) -> str:
-    """Say which model won on a task, by how much over the next best, and whether that is certain."""
+class _Winner(NamedTuple):
+    """The model that scores highest on a task.
+
+    Attributes:
+        model: Its name.
+        score: Its score on the headline metric.
+        rival: The best model that it was compared with; empty without any.
+        row: How the two compare; None without a rival.
+    """
+
+    model: str
+    score: Estimate
+    rival: str = ""
+    row: Comparison | None = None
+
+
+def _winner(record: EvalRecord, task: str) -> _Winner:
     metric, scores = record.headlines[task], record.scores[task]
     ranked = sorted(scores, key=lambda model: -scores[model][metric].value)
-    first, value = ranked[0], scores[ranked[0]][metric]
-    reached = f"{value.value:.3f} {metric}"
-    if len(ranked) == 1:
-        return f"On {task}, {first} reaches {reached} ({interval_in_words(value, record.confidence)})."
-    rivals = [(model, row) for model in ranked[1:] for row in record.differences if _is_of(row, task, first, model)]
-    if not rivals:
-        return f"On {task}, {first} scores highest, {reached}; it was not compared with the others."
-    model, row = rivals[0]
-    by = abs(row.difference.value)
-    interval = interval_in_words(row.difference, record.confidence, sign=True)
-    size = f"{by:.3f} ahead of {model} ({_turned(row, first, interval)})"
+    first = ranked[0]
+    for rival in ranked[1:]:
+        for row in record.differences:
+            if row.task == task and {row.model, row.reference} == {first, rival}:
+                return _Winner(first, scores[first][metric], rival, row)
+    return _Winner(first, scores[first][metric])
+
+
+def _headline(record: EvalRecord, tasks: Sequence[str]) -> str:
+    """The outcome on the first task, in a few words."""
+    if not tasks:
+        return "Nothing was scored"
+    task = tasks[0]
+    model, score, rival, row = _winner(record, task)
+    metric = record.headlines[task]
+    if row is None:
+        return f"{model} reaches {score.value:.3f} {metric} on {task}"
     if row.verdict in {"better", "worse"}:
-        return f"On {task}, {first} wins: {reached}, {size}. That is certain at this level, after Holm's correction."
+        return f"{model} wins on {task}: {abs(row.difference.value):.3f} {metric} ahead of {rival}"
     if row.verdict == EQUAL:
-        equal = f"no difference larger than {record.delta:g}"
-        return f"On {task}, {first} and {model} are equally good: {reached}, {equal}."
+        return f"{model} and {rival} are equally good on {task}"
+    return f"Whether {model} or {rival} is better on {task} cannot be told"
+
+
+def winner_in_words(record: EvalRecord, task: str) -> str:
+    """Say which model won on a task, by how much over the next best, and whether that is certain."""
+    model, score, rival, row = _winner(record, task)
+    reached = f"{score.value:.3f} {record.headlines[task]}"
+    if row is None:
+        if len(record.scores[task]) > 1:
+            return f"On {task}, {model} scores highest, {reached}; it was not compared with the others."
+        return f"On {task}, {model} reaches {reached} ({interval_in_words(score, record.confidence)})."
+    interval = interval_in_words(row.difference, record.confidence, sign=True)
+    size = f"{abs(row.difference.value):.3f} ahead of {rival} ({_turned(row, model, interval)})"
+    if row.verdict in {"better", "worse"}:
+        return f"On {task}, {model} wins: {reached}, {size}. That is certain at this level, after Holm's correction."
+    if row.verdict == EQUAL:
+        equal = f"no difference larger than {record.delta:g} ({_turned(row, model, interval)})"
+        return f"On {task}, {model} and {rival} are equally good: {reached}, {equal}."
     seen = f"a difference of {row.detectable:.3f} or more would be seen"
-    return f"On {task}, {first} scores highest, {reached}, {size}, but that is not certain: {seen}."
+    return f"On {task}, {model} scores highest, {reached}, {size}, but that is not certain: {seen}."
 
 
 def _turned(row: Comparison, first: str, interval: str) -> str:
     return interval if row.model == first else f"of {row.model} against {row.reference}: {interval}"
-
-
-def _is_of(row: Comparison, task: str, first: str, second: str) -> bool:
-    return row.task == task and {row.model, row.reference} == {first, second}
 
 
 def _tone(record: EvalRecord, tasks: Sequence[str]) -> Tone:
@@ -124,17 +160,15 @@ def _tone(record: EvalRecord, tasks: Sequence[str]) -> Tone:
 
 
 def _figure(record: EvalRecord, task: str) -> Figure:
-    metric, scores = record.headlines[task], record.scores[task]
-    first = max(scores, key=lambda model: scores[model][metric].value)
-    value = scores[first][metric]
-    kind = " (outside of hiring)" if task in record.retention else ""
-    rows = [row for row in record.differences if row.task == task and first in {row.model, row.reference}]
-    certain = bool(rows) and all(row.verdict in {"better", "worse"} for row in rows)
-    note = f"{metric}, {first}; {interval_in_words(value, record.confidence)}"
-    if not rows:
-        return Figure(f"Best on {task}{kind}", f"{value.value:.3f}", note)
-    tone, word = ("pass", "certain") if certain else ("inconclusive", "not certain against every other")
-    return Figure(f"Best on {task}{kind}", f"{value.value:.3f}", note, tone, word)  # type: ignore[arg-type]
+    model, score, rival, row = _winner(record, task)
+    label = f"Best on {task}{' (outside of hiring)' if task in record.retention else ''}"
+    note = f"{record.headlines[task]}, {model}; {interval_in_words(score, record.confidence)}"
+    tone: Tone = ""
+    if row is None or row.verdict == EQUAL:
+        note += f"; {rival} is as good" if row is not None else ""
+        return Figure(label, f"{score.value:.3f}", note)
+    tone, word = ("inconclusive", "not certain") if row.verdict == "cannot tell" else ("pass", "certain")
+    return Figure(label, f"{score.value:.3f}", note, tone, word)
 
 
 def _values(record: EvalRecord, task: str) -> str:

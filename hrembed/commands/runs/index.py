@@ -70,7 +70,10 @@ def index_page(runs: Sequence[PastRun], registry: Registry, pages: Mapping[Path,
     """
     newest = list(reversed(runs))
     rows = [run_row(run, registry) for run in newest]
-    cells = [{"command": run.command, **row.model_dump()} for run, row in zip(newest, rows, strict=True)]
+    cells = [
+        {"command": run.command, **row.model_dump(), "started": row.started[:16].replace("T", " ")}
+        for run, row in zip(newest, rows, strict=True)
+    ]
     table = Table(
         "All runs, newest first",
         cells,
@@ -79,6 +82,8 @@ def index_page(runs: Sequence[PastRun], registry: Registry, pages: Mapping[Path,
         filters=("command", "status", "verdict"),
     )
     histories = [*_histories(runs)]
+    repeated = [drawing for drawing, count in histories if count > 1]
+    others = [drawing for drawing, _ in histories if drawing not in repeated[:1]]
     not_written: list[Part] = [Prose("Not written", failed, "fail")] if failed else []
     return Page(
         title="Runs",
@@ -87,8 +92,8 @@ def index_page(runs: Sequence[PastRun], registry: Registry, pages: Mapping[Path,
         answer=_answer(rows, registry),
         figures=[*_figures(rows)],
         lead=[*not_written, table],
-        pictures=histories[:1],
-        details=[Section(f"History: {drawing.title}", [drawing]) for drawing in histories[1:]],
+        pictures=repeated[:1],
+        details=[Section(f"History: {drawing.title}", [drawing]) for drawing in others],
         footer="Written by `hrembed runs report`.",
     )
 
@@ -103,7 +108,7 @@ def _answer(rows: Sequence[RunRow], registry: Registry) -> Prose:
         words = ["No gate was run yet, so nothing says whether a model may go live.", in_use]
         return Prose(f"The newest run is {rows[0].run}", words)
     newest = gates[0]
-    words = [f"It is {newest.run}, {newest.started[:10]}, on {newest.models or 'a model'}.", in_use]
+    words = [f"It is {newest.run}, of {newest.started[:10]}; its page names the model and every check.", in_use]
     return Prose(f"The newest gate says: {newest.verdict}", words, tone_of(newest.verdict))
 
 
@@ -114,18 +119,19 @@ def _figures(rows: Sequence[RunRow]) -> Iterator[Figure]:
         yield Figure(words, str(count), "", tone_of(status), status)
 
 
-def _histories(runs: Sequence[PastRun]) -> Iterator[Drawing]:
-    """Yield a chart for each metric that was measured in at least two runs, then for those of a single one."""
+def _histories(runs: Sequence[PastRun]) -> Iterator[tuple[Drawing, int]]:
+    """Yield a chart for each metric, with the number of runs that measured it, those of most runs first."""
     found: dict[str, list[Measurement]] = {}
     for run in runs:
         for history, measurement in _measured(run):
             found.setdefault(history, []).append(measurement)
-    often = sorted(found, key=lambda name: -len({each.run for each in found[name]}))
-    for history in often:
+    counts = {name: len({each.run for each in measured}) for name, measured in found.items()}
+    for history in sorted(found, key=lambda name: -counts[name]):
         chart = history_chart(found[history], history)
         last = found[history][-1]
         alt = f"{len(found[history])} values; the newest is {last.value:.3f} of {last.name} in {last.run}."
-        yield Drawing(history, chart.svg(WIDE, alt), chart.svg(NARROW, alt), "From the oldest run to the newest.")
+        note = "From the oldest run to the newest."
+        yield Drawing(history, chart.svg(WIDE, alt), chart.svg(NARROW, alt), note), counts[history]
 
 
 def _measured(run: PastRun) -> Iterator[_Measured]:

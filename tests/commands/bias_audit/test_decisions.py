@@ -54,6 +54,7 @@ def ratios(record: BiasAuditRecord, table: int = 0) -> dict[str, float]:
 
 def page(result: CommandResult[BiasAuditRecord]) -> str:
     text = (Path(result.run) / "report.html").read_text(encoding="utf-8")
+    text = re.sub(r"</?(?:button|code)[^>]*>", "", text)  # stand within sentences
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())
 
 
@@ -380,7 +381,7 @@ def test_the_verdict_names_the_cuts_it_does_not_rest_on(stimuli: dict[str, Path]
     result = run_bias_audit(names, Workspace(tmp_path))
     assert "The verdict on impact ratios is based on a single cut, the top 10%" in result.notice
     box = page(result).partition("What was done")[0]
-    assert other_cuts(result.metrics)[0] in box.replace("&lt;", "<")
+    assert other_cuts(result.metrics)[0].replace("`", "") in box.replace("&lt;", "<")
     lowered = json.loads(result.metrics.model_dump_json(by_alias=True))
     for ratio in lowered["attributes"]["gender"]["impact_ratios"]["0.3"]:
         ratio["effect"]["value"] = 0.5
