@@ -20,6 +20,7 @@ from hrembed.config.data import (
     ImportOnetConfig,
     ImportTableConfig,
 )
+from hrembed.config.encode import EncodeConfig
 from hrembed.config.eval import EvalConfig
 from hrembed.config.export import ExportConfig
 from hrembed.config.finetune import FinetuneConfig
@@ -58,6 +59,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "finetune": FinetuneConfig,
     "eval": EvalConfig,
     "export": ExportConfig,
+    "encode": EncodeConfig,
     "bias-audit": AuditConfig,
     "compare": CompareConfig,
     "decision": DecisionConfig,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hrembed.data.cells import Row
 from hrembed.data.columns import Names, with_names
 from hrembed.data.layout import AS_USUAL
+from hrembed.data.slices import Numbered
 from hrembed.errors import DataError, HrembedError, raised_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hrembed.data.layout import Form
+    from hrembed.data.slices import Place, Sliced, Wanted
 
 _TIMEOUT_SECONDS = 30
 
@@ -36,7 +39,7 @@ def hub_rows(
     from datasets import load_dataset
 
     name, _, revision = name.partition("@")
-    try:
+    with _explained(name):
         _ask(name, revision or None)
         rows = load_dataset(name, subset, split=split, streaming=True, revision=revision or None)
         for number, values in enumerate(rows, start=1):
@@ -44,6 +47,45 @@ def hub_rows(
                 names = Names(f"hf:{name}", wanted, form.columns, {})
                 renamed = names.need(list(values), f"hf:{name}")
             yield with_names(Row(number, values), renamed) if renamed else Row(number, values)
+
+
+def open_hub(name: str, wanted: Wanted, *, subset: str | None, split: str) -> Sliced:
+    """Open a dataset of the Hub for slices: it is downloaded into the cache of the Hub, where rows are found by place.
+
+    Args:
+        name: As in `hub_rows`.
+        wanted: Which columns are read.
+        subset: Configuration of the dataset; None for its only one.
+        split: Which split.
+
+    Raises:
+        DataError: As `hub_rows`.
+    """
+    name, _, revision = name.partition("@")
+    kept: list[Any] = []
+
+    def read(place: Place) -> Iterator[Row]:
+        from datasets import load_dataset
+
+        with _explained(name):
+            if not kept:
+                _ask(name, revision or None)
+                kept.append(load_dataset(name, subset, split=split, revision=revision or None))
+            (table,) = kept
+            names = Names(f"hf:{name}", wanted.columns, wanted.form.columns, wanted.known_as)
+            renamed = names.need(table.column_names, f"hf:{name}")
+            for number in range(place.first, len(table)):
+                row = Row(number + 1, table[number])
+                yield with_names(row, renamed) if renamed else row
+
+    return Numbered(f"hf:{name}", "hub", read, wanted.used)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what the libraries of the Hub may raise into one message."""
+    try:
+        yield
     except HrembedError:
         raise
     except Exception as err:  # each library below `datasets` has its own

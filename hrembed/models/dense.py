@@ -78,6 +78,10 @@ class DenseSimilarity:
         return np.asarray(self.queries[queries] @ self.documents[documents].T)
 
 
+class NotFiniteError(ModelError):
+    """A vector holds NaN or an infinite number."""
+
+
 class DenseEncoder:
     """A backend with prompts, truncation and a cache around it.
 
@@ -303,7 +307,9 @@ class DenseEncoder:
     def _unit(self, vectors: Floats) -> Floats:
         bad = int((~np.isfinite(vectors)).any(axis=1).sum())
         if bad:
-            raise ModelError(f"model '{self.name}' returned NaN or infinite values for {bad} of {len(vectors)} texts")
+            raise NotFiniteError(
+                f"model '{self.name}' returned NaN or infinite values for {bad} of {len(vectors)} texts"
+            )
         return unit_rows(vectors)
 
     def _cut(self, vectors: Floats) -> Floats:

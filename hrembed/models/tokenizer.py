@@ -10,6 +10,7 @@ from hrembed.errors import ModelError
 from hrembed.files import sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -44,6 +45,25 @@ def open_tokenizer(folder: Path) -> tuple[Any, int | None, Path]:
     # A tokenizer without a limit says so with a number of thirty digits.
     known = [limit for limit in limits if limit and 0 < limit < 10**9]
     return tokenizer, next(filter(None, stated), min(known, default=None)), body
+
+
+def count_truncated(tokenizer: Any, limit: int | None, texts: Sequence[str]) -> int:
+    """Count texts that take more tokens than a model does, its own marks included; none without a limit.
+
+    A token holds a byte at least, so a text of fewer bytes than the limit needs no look.
+    """
+    if limit is None:
+        return 0
+    marks = tokenizer.num_special_tokens_to_add()
+    long = [text for text in texts if len(text.encode("utf-8", "surrogatepass")) + marks > limit]
+    count = 0
+    for start in range(0, len(long), _COUNTED_AT_ONCE):
+        tokens = tokenizer(long[start : start + _COUNTED_AT_ONCE], truncation=False, verbose=False)["input_ids"]
+        count += sum(len(ids) > limit for ids in tokens)
+    return count
+
+
+_COUNTED_AT_ONCE = 256
 
 
 def _json(file: Path, missing: Any) -> Any:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 RECORDS = {
     "bias-audit": "hrembed.records.bias_audit:BiasAuditRecord",
+    "encode": "hrembed.records.encode:EncodeRecord",
+    "encode-dry-run": "hrembed.records.encode:EncodeDryRunRecord",
+    "encode-verify": "hrembed.records.encode:EncodeVerifyRecord",
     "export": "hrembed.records.export:ExportRecord",
     "eval": "hrembed.records.eval:EvalRecord",
     "gate": "hrembed.records.gate:GateRecord",

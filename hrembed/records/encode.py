@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hrembed.records.base import CommandRecord, Record
+from hrembed.records.base import CommandRecord, Number, Record
 from hrembed.records.manifest import ModelUse
 from hrembed.types import Side
 
@@ -108,11 +108,10 @@ class EncodePlan(CommandRecord):
     """`plan.json`: written before anything is embedded.
 
     Attributes:
+        reading: Settings with which the input is read: columns, query, kept columns.
         settings: What decides the bytes of a shard.
         model: The `model` section of the config.
         input: Where the rows are read: a path, a data set, a database without its password.
-        id_column: Column of the ids, as the input calls it.
-        text_column: Column of the texts, as the input calls it.
         parts: Parts of the input, in their order.
         shards: What each shard holds.
         rows: Rows of all shards.
@@ -125,11 +124,10 @@ class EncodePlan(CommandRecord):
 
     command: ClassVar[str] = "encode"
 
+    reading: dict[str, Any]
     settings: EncodeSettings
     model: dict[str, Any]
     input: str
-    id_column: str
-    text_column: str
     parts: tuple[InputPart, ...]
     shards: tuple[ShardPlan, ...]
     rows: int
@@ -308,3 +306,61 @@ class EncodeTimings(Record):
     planning_seconds: float
     encoding_seconds: float
     texts_per_second: float | None
+
+
+class EncodeDryRunRecord(CommandRecord):
+    """What `encode --dry-run` says.
+
+    Attributes:
+        rows: Rows that would be encoded.
+        shards: Files that would be written.
+        empty_texts: Rows without text.
+        sample: Rows that were encoded to measure.
+        dim: Numbers of a vector.
+        bytes: Expected size of all shards.
+    """
+
+    command: ClassVar[str] = "encode-dry-run"
+
+    rows: int
+    shards: int
+    empty_texts: int
+    sample: int
+    dim: int
+    bytes: int
+
+
+class EncodeEstimate(Record):
+    """How long it would take; `timings.json` of a dry run.
+
+    Attributes:
+        texts_per_second: Of one worker, measured on the sample.
+        workers: How many there would be.
+        hours: Expected time of all of them, planning included; workers are taken not to slow each other down.
+    """
+
+    texts_per_second: float
+    workers: int
+    hours: float
+
+
+class EncodeVerifyRecord(CommandRecord):
+    """What `encode --verify` says.
+
+    Attributes:
+        folder: What was checked.
+        rows: Rows whose ids, cells and vectors are those of the plan.
+        shards: Files whose hashes are those of the manifest.
+        sample: Rows that were encoded again.
+        lowest_cosine: Lowest cosine of a stored vector to the new one; null where nothing was encoded.
+        largest_difference: Largest difference of two such vectors in any place; null as well.
+    """
+
+    command: ClassVar[str] = "encode-verify"
+
+    folder: str
+    rows: int
+    shards: int
+    sample: int
+    lowest_cosine: Number
+    largest_difference: Number

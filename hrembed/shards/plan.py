@@ -103,12 +103,15 @@ def entry_of(name: str, content: bytes, rows: int) -> ShardEntry:
 
 def text_keys(table: pa.Table) -> bytes:
     """First 8 bytes of the hash of each text of a shard."""
-    return b"".join(each[:8] for each in table.column("text_hash").to_pylist())
+    return text_keys_of(table.column("text_hash").to_pylist())
 
 
-def finish(
-    folder: Folder, plan: EncodePlan, receipts: Mapping[int, Receipt], use: ModelUse | None, removed: Iterable[str] = ()
-) -> EncodeManifest:
+def text_keys_of(hashes: Iterable[bytes]) -> bytes:
+    """First 8 bytes of each hash."""
+    return b"".join(each[:8] for each in hashes)
+
+
+def finish(folder: Folder, plan: EncodePlan, receipts: Mapping[int, Receipt], use: ModelUse | None) -> EncodeManifest:
     """Remove shards that are no part of the plan, and write the manifest, which makes the folder readable.
 
     Raises:
@@ -147,7 +150,7 @@ def finish(
         anonymised=bool(settings.redaction),
         replaced=_totals(footers),
         base=plan.base,
-        removed_ids=tuple(removed),
+        removed_ids=plan.removed_ids,
         shards=tuple(receipt.entry for receipt in ordered),
     )
     write_record(folder, MANIFEST, manifest)

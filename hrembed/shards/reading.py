@@ -50,7 +50,7 @@ def open_shards(folder: str | Path) -> ShardSet:
                 hint="repeat the `encode` command that wrote it; finished shards are kept",
             ) from None
         raise DataError(
-            f"'{name}' contains no vectors of `encode`", hint=f"write some with `encode` and `--out {name}`"
+            f"'{name}' contains no vectors of `encode`", hint=f"hrembed encode INPUT --out {name}"
         ) from None
     manifest = read_record(EncodeManifest, content.decode("utf-8", "replace"), f"{name}/{MANIFEST}")
     return ShardSet(opened, manifest, hashlib.sha256(content).hexdigest())
@@ -127,7 +127,7 @@ class ShardSet:
             if name not in known:
                 raise DataError(
                     f"'{self.folder.reference}' has no column '{name}'; it has {', '.join(map(repr, known))}",
-                    hint="`encode` with `--keep COLUMN` keeps more columns of the input",
+                    hint="`hrembed encode --keep COLUMN` keeps more columns of the input",
                 )
         return pa.concat_tables([table.select(list(columns)) for table in self.tables()])
 

@@ -117,6 +117,13 @@ def write_shard(folder: Folder, rows: ShardRows, footer: ShardFooter) -> ShardEn
     Raises:
         HrembedError: The system refuses.
     """
+    content, name = shard_bytes(rows, footer), shard_name(footer.number)
+    folder.write(name, content)
+    return ShardEntry(name=name, rows=footer.rows, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
+def shard_bytes(rows: ShardRows, footer: ShardFooter) -> bytes:
+    """Give a shard as it is written."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -144,10 +151,7 @@ def write_shard(folder: Folder, rows: ShardRows, footer: ShardFooter) -> ShardEn
         row_group_size=max(count, 1),
         write_statistics=["id"],
     )
-    content = sink.getvalue()
-    name = shard_name(footer.number)
-    folder.write(name, content)
-    return ShardEntry(name=name, rows=count, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    return sink.getvalue()
 
 
 def arrow_type(kind: CellType) -> Any:

@@ -69,7 +69,7 @@ def plan_of(shards: list[ShardPlan], dtype: VectorType = "float32") -> EncodePla
     )
     rows = sum(shard.rows for shard in shards)
     return EncodePlan(
-        settings=settings, model={"ref": "x"}, input="in.jsonl", id_column="id", text_column="text",
+        reading={}, settings=settings, model={"ref": "x"}, input="in.jsonl",
         parts=(InputPart(name="in.jsonl", kind="jsonl", rows=rows, sha256="0"),),
         shards=tuple(shards), rows=rows, empty_texts=0,
     )  # fmt: skip

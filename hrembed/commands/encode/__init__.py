@@ -1,0 +1,1 @@
+"""`hrembed encode`: a table of texts to a folder of vectors."""
