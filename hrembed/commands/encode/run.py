@@ -151,10 +151,10 @@ def _planned(config: EncodeConfig, settings: EncodeSettings, folder: Folder, run
 def _refuse_others(config: EncodeConfig, settings: EncodeSettings, old: EncodePlan, folder: Folder) -> None:
     hint = "choose another folder with `--out`, or remove this one"
     if old.settings.identity != settings.identity:
-        theirs, ours = f"{old.model.get('ref')}, {old.settings.identity[:12]}", settings.identity[:12]
+        other = f"{old.model.get('ref')}, {old.settings.identity[:12]}"
         raise ModelError(
             f"'{folder.reference}' holds vectors of another model or of other settings of it "
-            f"({theirs}; here {config.model.ref}, {ours})",
+            f"({other}; here {config.model.ref}, {settings.identity[:12]})",
             hint=hint,
         )
     for field in EncodeSettings.model_fields:
