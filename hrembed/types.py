@@ -290,3 +290,29 @@ class WindowBackend(Backend, Protocol):
             ModelError: The vectors cannot be had, all or none.
         """
         ...
+
+
+class TokenParts(NamedTuple):
+    """A text's vector as a sum: what each token adds to it, where nothing but sums and factors follows the tokens.
+
+    Attributes:
+        vectors: Shape (parts, dim); their sum is a multiple of the text's vector.
+        spans: Characters of the text that each part stands for, shape (parts, 2); -1 for what stands for none, such as
+            special tokens and the prompt.
+    """
+
+    vectors: Floats
+    spans: Ints
+
+
+@runtime_checkable
+class TokenBackend(Backend, Protocol):
+    """A backend that can say what each token adds to the vector of a text."""
+
+    def token_parts(self, texts: Sequence[str], side: Side, prompt: str) -> list[TokenParts] | None:
+        """Take the vectors of at most `batch_size` texts apart; None where the model adds up something else.
+
+        Raises:
+            ModelError: The vectors cannot be had.
+        """
+        ...

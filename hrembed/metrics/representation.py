@@ -109,7 +109,7 @@ def every_top_p(member: Bools, members: int, pool: int) -> float:
     """
     found = np.cumsum(member)
     ranks = np.arange(1, len(member) + 1)
-    worst = float(stats.hypergeom.cdf(found, pool, members, ranks).min())
+    worst = float(np.min(stats.hypergeom.cdf(found, pool, members, ranks)))
     # A hair more, so that the count which gave the worst p-value itself counts as so few.
     worst = min(worst * (1 + 1e-12), 1.0)
     return 1 - _chance_above(fewest_allowed(worst, len(member), members, pool), members, pool)
@@ -128,9 +128,10 @@ def fewest_allowed(alpha: float, depth: int, members: int, pool: int) -> Ints:
         For the tops of length 1 to K, shape (K,); does not fall.
     """
     ranks = np.arange(1, depth + 1)
-    least = stats.hypergeom.ppf(alpha, pool, members, ranks).astype(np.int64)
+    least = np.asarray(stats.hypergeom.ppf(alpha, pool, members, ranks)).astype(np.int64)
     # `ppf` gives the first count whose tail reaches alpha: one whose tail is alpha itself is still surprising.
-    return np.maximum(least, 0) + (stats.hypergeom.cdf(least, pool, members, ranks) <= alpha)
+    surprising = np.asarray(stats.hypergeom.cdf(least, pool, members, ranks)) <= alpha
+    return np.asarray(np.maximum(least, 0) + surprising)
 
 
 def _chance_above(least: Ints, members: int, pool: int) -> float:

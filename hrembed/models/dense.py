@@ -19,7 +19,7 @@ from hrembed.models.windows import WeightedSum, Windows, WindowSimilarity
 from hrembed.progress import Silent
 from hrembed.records.manifest import ModelUse, Scoring
 from hrembed.titles import normal_form
-from hrembed.types import WindowBackend
+from hrembed.types import TokenBackend, TokenParts, WindowBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -250,6 +250,28 @@ class DenseEncoder:
                 rows.add(self._cut(vectors))
             return Windows(rows.whole(), starts[order], counts[order])
 
+    def token_parts(self, texts: Sequence[str], side: Side, *, instruction: str = "") -> list[TokenParts] | None:
+        """Take the unit vectors of texts apart: the parts of a text add up to its row of `vectors`.
+
+        Returns:
+            Parts of each text; None where the model gives whole vectors only, adds up something else than its tokens,
+            or is not given the text as it is (`normalise_titles`).
+
+        Raises:
+            ModelError: As `vectors`.
+        """
+        backend = self._backend
+        if not isinstance(backend, TokenBackend) or normalises(self._titles, side):
+            return None
+        prompt = self._prompts.of(side).replace("{instruction}", instruction)
+        whole: list[TokenParts] = []
+        for left in range(0, len(texts), backend.batch_size):
+            parts = backend.token_parts(texts[left : left + backend.batch_size], side, prompt)
+            if parts is None:
+                return None
+            whole += [_unit_sum(part, self._dimensions) for part in parts]
+        return whole
+
     def _seen(self, texts: Sequence[str], side: Side) -> Sequence[str]:
         """What the model sees of texts: with their job titles normalised, where that is asked for."""
         return [normal_form(text) for text in texts] if normalises(self._titles, side) else texts
@@ -335,6 +357,13 @@ class DenseEncoder:
             part = slice(start, start + _TEXTS_AT_ONCE)
             rows[part] = distinct[order[part]]
         return rows
+
+
+def _unit_sum(parts: TokenParts, dimensions: int | None) -> TokenParts:
+    """Cut vectors as those of whole texts are cut, and divide them by the length of their sum."""
+    vectors = np.asarray(parts.vectors[:, :dimensions], dtype=np.float64)
+    length = np.linalg.norm(vectors.sum(axis=0))
+    return TokenParts(vectors / (length if length > 0 else 1), parts.spans)
 
 
 class _Rows:

@@ -25,7 +25,8 @@ import numpy as np
 
 from hrembed.errors import ModelError
 from hrembed.files import sha256
-from hrembed.models.windows import token_windows
+from hrembed.models.windows import behind, token_windows
+from hrembed.types import TokenParts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,6 +136,18 @@ class StaticTable:
         chosen = csr_array((self._weights[ids], self._rows[ids], ends), shape=(len(sizes), len(self._table)))
         vectors = np.asarray(chosen @ self._table / np.maximum(sizes, 1)[:, None], dtype=np.float32)
         return vectors, np.fromiter(map(len, windows), dtype=np.int64)
+
+    def token_parts(self, texts: Sequence[str], side: Side, prompt: str) -> list[TokenParts]:
+        """Take the vectors of texts apart, as `TokenBackend` says; unknown tokens add nothing."""
+        cut = [(prompt + text)[: self._max_characters] for text in texts]
+        parts = []
+        for entry in self._tokenizer.encode_batch(cut, add_special_tokens=False):
+            ids = np.array(entry.ids, dtype=np.int64)
+            known = ids != (-1 if self._unknown is None else self._unknown)
+            vectors = self._weights[ids[known], None] * self._table[self._rows[ids[known]]]
+            spans = np.array(entry.offsets, dtype=np.int64).reshape(-1, 2)[known]
+            parts.append(TokenParts(vectors, behind(len(prompt), spans)))
+        return parts
 
 
 def open_wordllama() -> StaticTable:

@@ -12,12 +12,13 @@ from hrembed.models.folder import check_modules, read_settings
 from hrembed.models.graph import windowed
 from hrembed.models.inputs import Tokens
 from hrembed.models.layout import check_depth
+from hrembed.models.token_parts import parts_of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from hrembed.types import Floats, Ints, Side
+    from hrembed.types import Floats, Ints, Side, TokenParts
 
 
 _POSITION_TABLES = {"position_embeddings", "embed_positions", "wpe"}
@@ -284,6 +285,24 @@ class TransformerBackend:
             self._windowed = _Windowed(self._model, self.batch_size * _TOKENS_PER_TEXT)
         with self._explained(len(texts)):
             return self._windowed.embed(texts, prompt or prompts_of(self._model)[side], widths)
+
+    def token_parts(self, texts: Sequence[str], side: Side, prompt: str) -> list[TokenParts] | None:
+        """Take the vectors of texts apart, as `TokenBackend` says; None unless all that follows the tokens is linear.
+
+        Raises:
+            ModelError: As in `embed`.
+        """
+        if self._model is None:
+            self._model = self._load()
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_str(tokenizer_json(self._model))
+        except AttributeError:  # written in Python, without places of its tokens
+            return None
+        with self._explained(len(texts)):
+            prompt = prompt or prompts_of(self._model)[side]
+            return parts_of_texts(self._model, tokenizer, texts, prompt, pad=pad_of(self._model))
 
     @contextmanager
     def _explained(self, texts: int) -> Iterator[None]:

@@ -43,6 +43,21 @@ def token_windows(own: Ints, every: Ints, widths: Sequence[int]) -> Ints:
     return windows
 
 
+def behind(prompt: int, spans: Ints) -> Ints:
+    """Move the characters of tokens to a text that begins behind a prompt.
+
+    Args:
+        prompt: Characters of the prompt.
+        spans: First character of each token and the one behind its last, in prompt and text together, shape (n, 2).
+
+    Returns:
+        The same in the text; -1 for tokens of the prompt, and for special ones, which have no characters.
+    """
+    moved = np.maximum(spans - prompt, 0)
+    moved[(spans[:, 1] <= prompt) | (spans[:, 1] <= spans[:, 0])] = -1
+    return moved
+
+
 @dataclass(frozen=True)
 class Windows:
     """The vectors of the windows of some texts.
