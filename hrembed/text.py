@@ -27,6 +27,34 @@ def text_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+# What closes a sentence, with what may stand behind it before the next begins; a line or a bullet begins one as well.
+_END = re.compile(r"""[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]?[^\W_a-z])|[。！？]|\s*\n\s*|\s+(?=[\u2022\u25aa*\u2023]\s)""")
+_SHORTENED = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|z\.B|u\.a|d\.h|Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|approx|ca|incl|[^\W\d_a-z])\.$")
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Find the sentences of a text: where each begins, and where it ends.
+
+    A sentence ends in a full stop, question or exclamation mark before what may begin another one (a capital, a digit,
+    a letter without case), at the end of a line, and before a bullet. Usual abbreviations and initials end none.
+
+    Returns:
+        Places of the sentences without the spaces around them, in order; empty for a text of spaces alone.
+    """
+    cuts = [0]
+    for match in _END.finditer(text):
+        if not (match.group().startswith(".") and _SHORTENED.search(text[max(0, match.start() - 12) : match.start() + 1])):
+            cuts.append(match.end())
+    found = []
+    for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True):
+        piece = text[start:end]
+        stripped = piece.strip()
+        if stripped:
+            first = start + piece.index(stripped)
+            found.append((first, first + len(stripped)))
+    return found
+
+
 # Controls but tab and newline, halves of surrogate pairs, ends of lines that are no newline, and what turns the
 # direction of writing: a terminal would obey them, or not be able to show them.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

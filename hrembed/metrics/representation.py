@@ -49,7 +49,7 @@ def attention_shares(labels: Ints, groups: int) -> Floats:
     Source:
         Singh & Joachims (2018), doi:10.1145/3219819.3220088.
     """
-    weights = exposure(np.arange(1, len(labels) + 1))
+    weights = exposure(np.arange(1, len(labels) + 1, dtype=np.float64))
     known = labels >= 0
     return _normalised(np.bincount(labels[known], weights=weights[known], minlength=groups))
 

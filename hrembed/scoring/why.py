@@ -1,0 +1,231 @@
+"""Which sentences a cosine rests on, and whether that was measured.
+
+The vector of a text whose tokens are averaged is a sum over its tokens, so its cosine with another text is one as well:
+tokens are grouped by sentence, and nothing is left over. For other models one sentence after another is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hrembed.errors import DataError
+from hrembed.files import json_text, write_text
+from hrembed.metrics.intervals import mean_interval
+from hrembed.models.dense import DenseEncoder
+from hrembed.records.base import as_json
+from hrembed.records.match import Faithfulness
+from hrembed.text import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hrembed.records.match import WhyMethod
+    from hrembed.types import Encoder, Floats, Side, Task, Text
+
+_VERSION = 1  # of how shares and faithfulness are computed
+_ALIKE = 2.0  # sentences whose lengths differ by no more than this factor are of like length
+_CHANCE = 0.95  # share of foreign sentences that are less close than one that counts as an answer
+_SEED = 13
+
+
+class Shares(NamedTuple):
+    """What the sentences of a text add to its cosine with another.
+
+    Attributes:
+        spans: First character of each sentence and the one behind its last.
+        shares: What each adds, shape (sentences,).
+        other: What stands in no sentence; NaN where shares do not add up.
+    """
+
+    spans: list[tuple[int, int]]
+    shares: Floats
+    other: float
+
+
+def sentence_shares(encoder: Encoder, texts: Sequence[str], side: Side, others: Floats) -> list[Shares]:
+    """Divide the cosine of each text with a vector of the other side among the sentences of the text.
+
+    Args:
+        encoder: Embeds the texts.
+        texts: Texts.
+        side: Which side they stand on.
+        others: Unit vectors of the other side, one for each text, shape (n, dim).
+
+    Raises:
+        ModelError: A text cannot be embedded.
+    """
+    parts = encoder.token_parts(texts, side) if isinstance(encoder, DenseEncoder) else None
+    if parts is None:
+        return [_by_leaving_out(encoder, text, side, other) for text, other in zip(texts, others, strict=True)]
+    found = []
+    for text, (vectors, spans), other in zip(texts, parts, others, strict=True):
+        places = sentences(text)
+        of_tokens = vectors @ np.asarray(other, dtype=np.float64)
+        starts = np.array([start for start, _ in places], dtype=np.int64)
+        # A token that begins in the space before a sentence, as those of some tokenizers do, belongs to the sentence.
+        owner = np.searchsorted(starts, spans[:, 1] - 1, side="right") - 1
+        inside = (spans[:, 0] >= 0) & (owner >= 0)
+        shares = np.bincount(owner[inside], weights=of_tokens[inside], minlength=len(places))
+        found.append(Shares(places, shares, float(of_tokens[~inside].sum())))
+    return found
+
+
+def method_of(encoder: Encoder) -> WhyMethod:
+    """How shares of this model are computed."""
+    adds_up = isinstance(encoder, DenseEncoder) and encoder.token_parts(["word"], "document") is not None
+    return "token shares" if adds_up else "leave one sentence out"
+
+
+def _by_leaving_out(encoder: Encoder, text: str, side: Side, other: Floats) -> Shares:
+    places = sentences(text)
+    if not places:
+        return Shares([], np.zeros(0), float("nan"))
+    scores = encoder.vectors([text, *(without(text, place) for place in places)], side) @ other
+    return Shares(places, np.asarray(scores[0] - scores[1:], dtype=np.float64), float("nan"))
+
+
+def without(text: str, place: tuple[int, int]) -> str:
+    """Leave a sentence out of a text."""
+    start, end = place
+    return f"{text[:start].rstrip()} {text[end:].lstrip()}".strip()
+
+
+def closest_sentences(encoder: Encoder, job: str, candidates: Sequence[str]) -> list[Floats]:
+    """Highest cosine of each sentence of a job to any sentence of each candidate, every sentence embedded by itself.
+
+    Args:
+        encoder: Embeds sentences.
+        job: Text on the side of queries.
+        candidates: Texts on the side of documents.
+
+    Returns:
+        For each candidate, shape (sentences of the job,); -1 where the candidate has no text.
+    """
+    asked = [job[start:end] for start, end in sentences(job)]
+    given = [[text[start:end] for start, end in sentences(text)] for text in candidates]
+    queries = encoder.vectors(asked, "query")
+    found = []
+    for own in given:
+        best = np.full(len(asked), -1.0)
+        if own and asked:
+            best = np.asarray(queries @ encoder.vectors(own, "document").T).max(axis=1).astype(np.float64)
+        found.append(best)
+    return found
+
+
+def measure_faithfulness(encoder: Encoder, task: Task, *, pairs: int, needed: float) -> Faithfulness:
+    """See whether the named sentence is the one that the score rests on.
+
+    For each query and one of its best judged documents, the named sentence of the document is left out, and another of
+    like length in its place; the score should fall more without the named one. Texts are embedded anew each time, so
+    this tests the explanation against the model, not against itself.
+
+    Args:
+        encoder: The model.
+        task: Queries with judged documents.
+        pairs: Most pairs, drawn evenly from the queries.
+        needed: Share of pairs from which reasons are shown.
+
+    Raises:
+        DataError: No pair has two sentences of like length.
+        ModelError: A text cannot be embedded.
+    """
+    chosen = _pairs(task, pairs)
+    queries = encoder.vectors([query.text for query, _ in chosen], "query")
+    found = sentence_shares(encoder, [document.text for _, document in chosen], "document", queries)
+    left_out, rows = [], []
+    for row, ((_, document), shares) in enumerate(zip(chosen, found, strict=True)):
+        if len(shares.spans) > 1 and (other := _alike(shares)) is not None:
+            named = int(np.argmax(shares.shares))
+            left_out += [without(document.text, shares.spans[named]), without(document.text, shares.spans[other])]
+            rows.append(row)
+    if not rows:
+        raise DataError(
+            f"{task.name}: no document has two sentences of similar length, so reasons cannot be tested on it",
+            hint="set `why.task` to a retrieval task with documents of several sentences",
+        )
+    scores = (encoder.vectors(left_out, "document").reshape(len(rows), 2, -1) * queries[rows][:, None]).sum(axis=2)
+    kept = (scores[:, 0] < scores[:, 1]).astype(np.float64)
+    groups = [chosen[row][0].group or chosen[row][0].id for row in rows]
+    share = mean_interval(kept, groups, rng=np.random.default_rng(_SEED), unit="groups")
+    return Faithfulness(
+        identity=encoder.identity,
+        method=method_of(encoder),
+        task=task.name,
+        pairs=len(rows),
+        skipped=len(chosen) - len(rows),
+        share=share,
+        needed=needed,
+        answered=_answered(encoder, chosen),
+        passes=bool(share.value >= needed),
+    )
+
+
+def _alike(shares: Shares) -> int | None:
+    """Sentence whose length is nearest to that of the named one; None where none is of like length."""
+    lengths = np.array([end - start for start, end in shares.spans], dtype=np.float64)
+    named = int(np.argmax(shares.shares))
+    apart = np.abs(np.log(lengths / lengths[named]))
+    apart[named] = np.inf
+    nearest = int(np.argmin(apart))
+    return nearest if apart[nearest] <= np.log(_ALIKE) else None
+
+
+def _pairs(task: Task, count: int) -> list[tuple[Text, Text]]:
+    """Draw queries, each with one of its best documents, the first by its place in the task."""
+    documents = {document.id: document for document in task.documents if document.text}
+    usable = []
+    for query in task.queries:
+        grades = {id_: grade for id_, grade in task.qrels.get(query.id, {}).items() if grade > 0 and id_ in documents}
+        if grades:
+            best = [id_ for id_ in documents if grades.get(id_) == max(grades.values())]
+            usable.append((query, best))
+    if not usable:
+        raise DataError(f"{task.name} has no query with a relevant document", hint="set `why.task` to another task")
+    rng = np.random.default_rng(_SEED)
+    rows = np.sort(rng.permutation(len(usable))[:count])
+    return [(usable[row][0], documents[usable[row][1][int(rng.integers(len(usable[row][1])))]]) for row in rows]
+
+
+def _answered(encoder: Encoder, chosen: Sequence[tuple[Text, Text]]) -> float:
+    """Cosine that hardly a sentence of a query reaches with a document of another group."""
+    best = []
+    for place, (query, _) in enumerate(chosen):
+        others = [document for own, document in chosen if (own.group or own.id) != (query.group or query.id)]
+        if others:
+            best.append(closest_sentences(encoder, query.text, [others[place % len(others)].text])[0])
+    return float(np.quantile(np.concatenate(best), _CHANCE)) if best else float("nan")
+
+
+def known_faithfulness(
+    encoder: Encoder, task: Task, task_hash: str, folder: Path, *, pairs: int, needed: float
+) -> tuple[Faithfulness, bool]:
+    """Read what was measured for this model, or measure and keep it.
+
+    Args:
+        encoder: The model.
+        task: What it is measured on.
+        task_hash: Hash of the task.
+        folder: Where measurements are kept.
+        pairs: As in `measure_faithfulness`.
+        needed: As there.
+
+    Returns:
+        The measurement, and whether it was made now.
+    """
+    decides = repr((_VERSION, encoder.identity, task_hash, pairs))
+    file = folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:32]}.json"
+    try:
+        known = Faithfulness.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        known = None
+    if known is not None and known.identity == encoder.identity:
+        return known.model_copy(update={"needed": needed, "passes": known.share.value >= needed}), False
+    measured = measure_faithfulness(encoder, task, pairs=pairs, needed=needed)
+    write_text(file, json_text(as_json(measured), sort_keys=False) + "\n")
+    return measured, True
