@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli import compare, configs, data, doctor, encode, finetune, init, runs, schema, select
+from hrembed.cli import compare, configs, data, doctor, encode, finetune, init, match, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.cli.groups import GroupedCommands
 from hrembed.cli.streams import discard_rest, guarded
@@ -101,6 +101,7 @@ select.add_to(app)
 finetune.add_to(app)
 encode.add_to(app)
 compare.add_to(app)
+match.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")

@@ -25,6 +25,7 @@ from hrembed.config.eval import EvalConfig
 from hrembed.config.export import ExportConfig
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.gate import GateConfig
+from hrembed.config.match import MatchConfig
 from hrembed.config.retrain import RetrainConfig
 from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
@@ -63,6 +64,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "bias-audit": AuditConfig,
     "compare": CompareConfig,
     "decision": DecisionConfig,
+    "match": MatchConfig,
     "gate": GateConfig,
     "retrain": RetrainConfig,
     "demo": DemoConfig,

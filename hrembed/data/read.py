@@ -55,8 +55,8 @@ def read_task(folder: Path, split: str | None = None, form: Form = AS_USUAL) -> 
         )
     qrels_file = _qrels_file(folder, split)
     documents_file, queries_file = table_in(folder, "corpus"), table_in(folder, "queries")
-    documents = _read_texts(documents_file, form, may_be_empty=True)
-    queries = _read_texts(queries_file, form, may_be_empty=True)
+    documents = read_texts(documents_file, form, may_be_empty=True)
+    queries = read_texts(queries_file, form, may_be_empty=True)
     ids = {q.id for q in queries}, {d.id for d in documents}
     qrels = read_judgements(qrels_file, *ids, form=form)
     if not any(any(judged.values()) for judged in qrels.values()):
@@ -140,7 +140,17 @@ TEXT_KNOWN_AS: Mapping[str, Sequence[str]] = {
 }
 
 
-def _read_texts(file: Path, form: Form = AS_USUAL, *, may_be_empty: bool = False) -> list[Text]:
+def read_texts(file: Path, form: Form = AS_USUAL, *, may_be_empty: bool = False) -> list[Text]:
+    """Read a table with `_id` and `text`, as queries and documents stand in it; a title goes in front of its text.
+
+    Args:
+        file: What `read_rows` reads.
+        form: Details of the file.
+        may_be_empty: Whether a row may have no text.
+
+    Raises:
+        DataError: Missing, empty or malformed; or two rows of one id differ.
+    """
     texts: dict[str, Text] = {}
     numbers: dict[str, int] = {}
     repeated = 0
@@ -197,7 +207,7 @@ def read_records(file: Path, required: str, form: Form = AS_USUAL) -> list[Text]
     Raises:
         DataError: Missing, empty, malformed, or a text without `required`.
     """
-    texts = _read_texts(file, form)
+    texts = read_texts(file, form)
     for text in texts:
         if required not in text.text:
             raise DataError(f"{file}: '{text.id}' has no {required} slot")

@@ -149,9 +149,9 @@ class ExactIndex:
         """Count the documents that meet all conditions."""
         return int(self._mask(where).sum()) if where else self.generation.rows
 
-    def ids(self) -> list[str]:
-        """All ids, in the order of their hashes."""
-        return list(self._ids)
+    def ids(self, where: Sequence[Condition] = ()) -> list[str]:
+        """Ids of the documents that meet all conditions, in the order of their hashes."""
+        return [self._ids[row] for row in np.flatnonzero(self._mask(where)).tolist()] if where else list(self._ids)
 
     def _mask(self, where: Sequence[Condition]) -> Bools:
         met: Bools = mask(where, self._table)

@@ -76,8 +76,8 @@ class Index(Protocol):
         """Count the documents that meet all conditions."""
         ...
 
-    def ids(self) -> list[str]:
-        """All ids, in the order of their hashes."""
+    def ids(self, where: Sequence[Condition] = ()) -> list[str]:
+        """Ids of the documents that meet all conditions, in the order of their hashes."""
         ...
 
 

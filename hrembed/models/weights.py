@@ -39,7 +39,7 @@ def locate_weights(ref: ModelRef, *, trust_remote_code: bool = False) -> Path:
     if ref.scheme == "catalogue":
         folder = _catalogue(CATALOGUE[ref.target])
     elif ref.scheme == "hf":
-        folder = _from_hub(ref.target, ref.revision, HUB_CODE if trust_remote_code else HUB_FILES)
+        folder = from_hub(ref.target, ref.revision, HUB_CODE if trust_remote_code else HUB_FILES)
     else:
         folder = Path(ref.target)
     check_folder(folder)
@@ -139,7 +139,7 @@ def _catalogue(repo: str) -> Path:
     cached = try_to_load_from_cache(repo, "model.safetensors")
     if isinstance(cached, str):
         return Path(cached).parent
-    return _from_hub(repo, None, HUB_FILES)
+    return from_hub(repo, None)
 
 
 def at_hand(repo: str, revision: str | None) -> str | None:
@@ -157,7 +157,12 @@ def at_hand(repo: str, revision: str | None) -> str | None:
     return f"hf:{repo}" if revision is None else f"hf:{repo}@{revision}"
 
 
-def _from_hub(repo: str, revision: str | None, patterns: list[str]) -> Path:
+def from_hub(repo: str, revision: str | None, patterns: list[str] = HUB_FILES) -> Path:
+    """Find a model of the Hub on this machine, or download it; by default never its code or pickled weights.
+
+    Raises:
+        ModelError: There is none of that name, or the Hub cannot be reached.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -16,6 +16,7 @@ RECORDS = {
     "export": "hrembed.records.export:ExportRecord",
     "eval": "hrembed.records.eval:EvalRecord",
     "gate": "hrembed.records.gate:GateRecord",
+    "match": "hrembed.records.match:MatchRecord",
     "data-check": "hrembed.records.data:DataCheckRecord",
     "data-inspect": "hrembed.records.data:DataInspectRecord",
     "data-split": "hrembed.records.data:DataSplitRecord",
