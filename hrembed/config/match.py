@@ -14,6 +14,10 @@ from hrembed.records.match import GroupMethod
 ENDINGS = (".json", ".jsonl", ".csv", ".parquet", ".html")
 
 
+def _usual(section: type[Section], key: str) -> object:
+    return section.model_fields[key].default
+
+
 class WhySection(Section):
     """Sentences that carried a cosine, shown only for models with which they were measured to do so."""
 
@@ -134,9 +138,3 @@ class MatchConfig(Section):
         if self.out is not None and self.out.lower().endswith((".json", ".html")):
             raise ValueError("a batch is written as `.jsonl`, `.csv` or `.parquet`")
         return self
-
-
-def _usual(section: type[Section], key: str) -> object:
-    return section.model_fields[key].default
-
-

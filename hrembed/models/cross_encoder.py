@@ -83,7 +83,10 @@ def open_cross_encoder(reference: str) -> CrossEncoder:
         )
     folder = from_hub(ref.target, ref.revision) if ref.scheme == "hf" else Path(ref.target)
     if not (folder / "config.json").is_file():
-        raise ModelError(f"'{folder}' is not a model folder: it contains no `config.json`")
+        raise ModelError(
+            f"'{folder}' is not a model folder: it contains no `config.json`",
+            hint="use `path:DIR` or `hf:ORG/NAME@REVISION` of a cross-encoder",
+        )
     check_weights(folder)
     check_whole(folder)
     if "ForSequenceClassification" not in (folder / "config.json").read_text(encoding="utf-8", errors="replace"):
