@@ -4,7 +4,7 @@
 
 For each query of a task and one of its best documents, the named sentence is left out of the document, and another of
 like length in its place; the share of pairs in which the score falls more without the named one is the faithfulness.
-Beside it stands the same for a sentence that is named by chance and for the longest one, which an explanation must beat.
+Beside it stands the same for a sentence named by chance and for the longest one, which an explanation must beat.
 """
 
 from __future__ import annotations

@@ -28,8 +28,17 @@ def text_digest(text: str) -> bytes:
 
 
 # What closes a sentence, with what may stand behind it before the next begins; a line or a bullet begins one as well.
-_END = re.compile(r"""[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]?[^\W_a-z])|[。！？]|\s*\n\s*|\s+(?=[\u2022\u25aa*\u2023]\s)""")
-_SHORTENED = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|z\.B|u\.a|d\.h|Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|approx|ca|incl|[^\W\d_a-z])\.$")
+_END = re.compile(
+    r"""[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]?[^\W_a-z])|[\u3002\uff01\uff1f]|\s*\n\s*|\s+(?=[\u2022\u25aa*\u2023]\s)"""
+)
+_SHORTENED = re.compile(
+    r"(?:^|[\s(])(?:e\.g|i\.e|z\.B|u\.a|d\.h|Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|approx|ca|incl|[^\W\d_a-z])\.$"
+)
+
+
+def _is_shortened(text: str, stop: int) -> bool:
+    """Whether a full stop ends an abbreviation."""
+    return text[stop] == "." and _SHORTENED.search(text[max(0, stop - 12) : stop + 1]) is not None
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -41,10 +50,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
     Returns:
         Places of the sentences without the spaces around them, in order; empty for a text of spaces alone.
     """
-    cuts = [0]
-    for match in _END.finditer(text):
-        if not (match.group().startswith(".") and _SHORTENED.search(text[max(0, match.start() - 12) : match.start() + 1])):
-            cuts.append(match.end())
+    cuts = [0, *(match.end() for match in _END.finditer(text) if not _is_shortened(text, match.start()))]
     found = []
     for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True):
         piece = text[start:end]

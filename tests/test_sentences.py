@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hrembed.text import sentences
 
@@ -32,4 +34,4 @@ def test_every_letter_is_in_one_sentence():
     spans = sentences(text)
     inside = "".join(text[start:end] for start, end in spans)
     assert inside.replace(" ", "") == text.replace(" ", "").replace("\n", "").replace("\t", "")
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))

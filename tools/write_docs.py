@@ -47,7 +47,7 @@ _OF_TABLES = {
 }
 _CI: Mapping[Ci, str] = {"github": "github-actions.yml", "gitlab": "gitlab-ci.yml"}
 _FEW = 2  # a section of so few keys is written out wherever it stands
-_LONGEST = 380  # of a row that several keys share
+_LONGEST = 440  # of a row that several keys share
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 

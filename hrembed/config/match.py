@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.eval import CacheSection
@@ -21,20 +19,37 @@ def _usual(section: type[Section], key: str) -> object:
 class WhySection(Section):
     """Sentences that carried a cosine, shown only for models with which they were measured to do so."""
 
-    show: bool = Field(default=False, description="Show them, and the job's sentences that nothing answers.")
-    sentences: int = Field(default=3, ge=1, le=20, description="Sentences of each text.")
+    show: bool = Field(default=False, description="Show sentences that carried the cosine.")
+    sentences: int = Field(default=3, ge=1, le=20, description="Of each text.")
+    needed: float = Field(
+        default=0.8, ge=0.5, le=1, description="Share of pairs in which they must carry it, else none are shown."
+    )
     task: TaskSection = Field(
         default=TaskSection(path="shipped:hr-core/test/ad-profile"),
-        description="Retrieval task on which it is measured, once for a model: the score must fall more without the "
-        "named sentence than without another of like length.",
+        description="Retrieval task on which that is measured, once for a model.",
     )
-    pairs: int = Field(default=160, ge=10, description="Maximum number of queries of `task`, each with a document.")
-    needed: float = Field(
-        default=0.8,
-        ge=0.5,
-        le=1,
-        description="Share of pairs in which it must; below it, nothing is shown. An engineering choice.",
+
+
+class GroupRerankSection(Section):
+    """Places for groups. Acting on a protected attribute may itself be unlawful."""
+
+    method: GroupMethod = Field(
+        default="none",
+        description="`det-greedy` (every group's share of the pool in every top) or `fa-star` (moves `protected` up "
+        "where chance does not explain how few there are); may itself be unlawful.",
     )
+    protected: str | None = Field(default=None, min_length=1, description="The group.")
+    alpha: float = Field(default=0.1, gt=0, lt=1, description="Chance to change a random ranking.")
+
+    @model_validator(mode="after")
+    def _all_used(self) -> GroupRerankSection:
+        star = self.method == "fa-star"
+        if star and self.protected is None:
+            raise ValueError("`method: fa-star` needs `protected`, the group that it moves up")
+        for key in ("protected", "alpha"):
+            if not star and getattr(self, key) != _usual(type(self), key):
+                raise ValueError(f"`{key}` has no effect without `method: fa-star`")
+        return self
 
 
 class GroupsSection(Section):
@@ -45,13 +60,7 @@ class GroupsSection(Section):
     smallest: int = Field(
         default=5, ge=1, description="Groups with fewer members in the pool are left out: they would name people."
     )
-    rerank: GroupMethod = Field(
-        default="none",
-        description="`det-greedy` gives every group its share of the pool in every top, `fa-star` moves `protected` up "
-        "where chance does not explain how few stand there. Acting on a protected attribute may itself be unlawful.",
-    )
-    protected: str | None = Field(default=None, min_length=1, description="`fa-star`: the group.")
-    alpha: float = Field(default=0.1, gt=0, lt=1, description="`fa-star`: chance to change a random ranking.")
+    rerank: GroupRerankSection = GroupRerankSection()
 
     @field_validator("cuts")
     @classmethod
@@ -62,15 +71,9 @@ class GroupsSection(Section):
 
     @model_validator(mode="after")
     def _all_used(self) -> GroupsSection:
-        given = {key for key in ("cuts", "smallest", "rerank") if getattr(self, key) != _usual(type(self), key)}
+        given = [key for key in ("cuts", "smallest", "rerank") if getattr(self, key) != _usual(type(self), key)]
         if self.file is None and given:
-            raise ValueError(f"`{min(given)}` has no effect without `file`")
-        star = self.rerank == "fa-star"
-        if star and self.protected is None:
-            raise ValueError("`rerank: fa-star` needs `protected`, the group that it moves up")
-        for key in ("protected", "alpha"):
-            if not star and getattr(self, key) != _usual(type(self), key):
-                raise ValueError(f"`{key}` has no effect without `rerank: fa-star`")
+            raise ValueError(f"`{given[0]}` has no effect without `file`")
         return self
 
 

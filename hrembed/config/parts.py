@@ -371,30 +371,20 @@ def _picked(path: str) -> dict[str, Any]:
 class StagesSection(Section):
     """What ranks candidates of an index, one stage after the other."""
 
-    depth: int = Field(
-        default=100,
-        ge=1,
-        le=10_000,
-        description="Number of candidates retrieved by vector, and by BM25; at least as many as are asked for.",
-    )
-    bm25: bool = Field(
-        default=False,
-        description="Fuse with BM25 over the kept texts by reciprocal ranks (k = 60).",
-    )
-    rescore: int = Field(
-        default=100, ge=1, le=1000, description="How many of the first `score` scores again, where it is set."
-    )
+    depth: int = Field(default=100, ge=1, le=10_000, description="Candidates retrieved, at least `k`.")
+    bm25: bool = Field(default=False, description="Fuse with BM25 by reciprocal ranks (k = 60).")
+    rescore: int = Field(default=100, ge=1, le=1000, description="First ones that `score` scores again.")
     cross_encoder: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Cross-encoder that reads the job and each of the first candidates together: `path:DIR` or "
-        "`hf:ORG/NAME@REVISION`.",
+        default=None, min_length=1, description="Cross-encoder, `path:DIR` or `hf:ORG/NAME`."
     )
-    cross_encoder_depth: int = Field(default=50, ge=1, le=100, description="How many candidates it reads.")
+    cross_encoder_depth: int = Field(default=50, ge=1, le=100, description="First ones that it reads.")
 
     @model_validator(mode="after")
     def _all_used(self) -> StagesSection:
-        if self.cross_encoder is None and self.cross_encoder_depth != type(self).model_fields["cross_encoder_depth"].default:
+        if (
+            self.cross_encoder is None
+            and self.cross_encoder_depth != type(self).model_fields["cross_encoder_depth"].default
+        ):
             raise ValueError("`cross_encoder_depth` has no effect without `cross_encoder`")
         return self
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from hrembed.records.base import CommandRecord, Measured, Number, Record
 
 WhyMethod = Literal["token shares", "leave one sentence out"]
@@ -111,7 +113,7 @@ class Candidate(Record):
     cross_encoder: Number = float("nan")
     cross_encoder_rank: int | None = None
     original_rank: int | None = None
-    columns: dict[str, str | int | float | bool | tuple[str, ...] | None] = {}
+    columns: dict[str, str | int | float | bool | tuple[str, ...] | None] = Field(default_factory=dict)
     text: str | None = None
     reasons: Reasons | None = None
 

@@ -219,9 +219,7 @@ class SearchPipeline:
             for text, query, hits in zip(part, queries, search(queries, depth, where), strict=True):
                 yield self._staged(text, query, hits, depth, where)
 
-    def _staged(
-        self, text: str, query: Floats, hits: Hits, depth: int, where: Sequence[Condition]
-    ) -> list[Found]:
+    def _staged(self, text: str, query: Floats, hits: Hits, depth: int, where: Sequence[Condition]) -> list[Found]:
         rows = by_vector(hits)
         if self._stages.bm25:
             words = self.index.lexical(text, depth, where)
@@ -256,7 +254,9 @@ class SearchPipeline:
 
 def by_vector(hits: Hits) -> list[Found]:
     """Make rows of what the vectors found."""
-    return [Found(id_, float(score), rank) for rank, (id_, score) in enumerate(zip(hits.ids, hits.scores, strict=True), 1)]
+    return [
+        Found(id_, float(score), rank) for rank, (id_, score) in enumerate(zip(hits.ids, hits.scores, strict=True), 1)
+    ]
 
 
 def fuse(rows: Sequence[Found], words: Sequence[tuple[str, float]], cosine_of: dict[str, float]) -> list[Found]:

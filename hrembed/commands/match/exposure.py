@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 WARNING = (
     "candidates were reordered by group ({method}). Treating candidates differently because of a protected attribute "
-    "may itself be unlawful, whatever its aim; obtain legal advice before anyone acts on this order. Original ranks are "
-    "in `original_rank`"
+    "may itself be unlawful, whatever its aim; obtain legal advice before anyone acts on this order. `original_rank` "
+    "holds the order before"
 )
 NOT_A_TEST = (
-    "Exposure is a description of one ranking. It is not an impact ratio of selected people, not an audit under Local "
-    "Law 144, and no finding of discrimination; a low p-value says that chance alone seldom puts so few there."
+    "Exposure describes a ranking. It is not an impact ratio of selected people, not a Local Law 144 audit, and no "
+    "finding of discrimination; a low p-value says that chance alone seldom puts so few there."
 )
 
 
@@ -87,10 +87,11 @@ def read_groups(section: GroupsSection, matching: Sequence[str]) -> Groups | Non
     for group in known.values():
         sizes[group] = sizes.get(group, 0) + 1
     names = tuple(sorted(name for name, size in sizes.items() if size >= section.smallest))
-    if section.protected is not None and section.protected not in names:
+    wanted = section.rerank.protected
+    if wanted is not None and wanted not in names:
         raise ConfigError(
-            f"`groups.protected`: '{file}' has no group '{section.protected}' of at least {section.smallest} candidates"
-            f"{nearest(section.protected, names)}",
+            f"`groups.rerank.protected`: '{file}' has no group '{wanted}' of at least {section.smallest} candidates"
+            f"{nearest(wanted, names)}",
             hint=f"its groups: {', '.join(names) or 'none'}",
         )
     number = {name: n for n, name in enumerate(names)}
@@ -114,12 +115,12 @@ def reranked_places(groups: Groups, ids: Sequence[str], section: GroupsSection, 
         k: Places to fill.
     """
     labels = groups.labels(ids)
-    if section.rerank == "det-greedy":
+    if section.rerank.method == "det-greedy":
         order = det_greedy(labels, groups.pool / groups.pool.sum(), k)
     else:
-        number = groups.names.index(str(section.protected))
+        number = groups.names.index(str(section.rerank.protected))
         members, pool = int(groups.pool[number]), max(int(groups.pool.sum()), len(ids))
-        order = fair_star(labels == number, alpha=section.alpha, k=k, members=members, pool=pool)
+        order = fair_star(labels == number, alpha=section.rerank.alpha, k=k, members=members, pool=pool)
     return [int(place) for place in order]
 
 
@@ -157,7 +158,7 @@ def exposure_of(groups: Groups, lists: Sequence[Sequence[str]], section: GroupsS
             for n, name in enumerate(groups.names)
         },
         min_skew={cut: min_skew(shares[cut], target) if count else float("nan") for cut in cuts},
-        reranked=section.rerank,
+        reranked=section.rerank.method,
     )
 
 

@@ -64,7 +64,9 @@ def read_job(given: str | None, jobs: str | None) -> Job:
     if given == "-":
         return _checked(_stream(sys.stdin.buffer, "standard input"), "standard input")
     if given.startswith(_ID) and jobs is None:
-        raise ConfigError(f"`{_shown(given)}` is an id, and no table of jobs was given", hint="set it with `--jobs FILE`")
+        raise ConfigError(
+            f"`{_shown(given)}` is an id, and no table of jobs was given", hint="set it with `--jobs FILE`"
+        )
     if jobs is not None:
         known = {each.id: each.text for each in read_jobs(jobs)}
         wanted = given.removeprefix(_ID)

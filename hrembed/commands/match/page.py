@@ -110,7 +110,9 @@ def _card(candidate: Candidate, job: Sequence[str]) -> Card:
         {name: _texts(value) for name, value in candidate.columns.items()},
         scores,
         sort,
-        _bars([(each.text or f"Sentence {each.place + 1}", each.share) for each in reasons.candidate] if reasons else []),
+        _bars(
+            [(each.text or f"Sentence {each.place + 1}", each.share) for each in reasons.candidate] if reasons else []
+        ),
         _bars([(each.text or f"Sentence {each.place + 1}", each.share) for each in reasons.job] if reasons else []),
         [job[place] for place in reasons.unanswered if place < len(job)] if reasons else [],
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hrembed.scoring.search_pipeline import Found, SearchPipeline
     from hrembed.scoring.why import Shares
 
+PAIRS = 200
+"""Most pairs of a query and a document on which reasons of a model are tested."""
 # Cosines of the text that is kept and of the vector that is stored; int8 moves one by 0.002.
 _SAME_TEXT = 0.01
 
@@ -39,11 +41,13 @@ def measured(pipeline: SearchPipeline, section: WhySection, run: Run) -> Faithfu
         task,
         run.manifest.inputs[task.name].sha256,
         run.cache / "why",
-        pairs=section.pairs,
+        pairs=PAIRS,
         needed=section.needed,
     )
     if new:
-        run.progress.note(f"measured once for {encoder.name}: named sentences carried {found.share.value:.0%} of scores")
+        run.progress.note(
+            f"measured once for {encoder.name}: named sentences carried {found.share.value:.0%} of scores"
+        )
     return found
 
 
@@ -100,7 +104,7 @@ def reasons_of(
         )
     if other:
         run.warn(
-            f"the kept texts of {other} candidates do not give the vectors of the index, so no reasons are shown for them"
+            f"the kept texts of {other} candidates do not give the vectors of the index; no reasons are shown for them"
         )
     return found
 

@@ -153,4 +153,4 @@ def faithfulness_words(record: MatchRecord) -> str:
     )
     if found.passes:
         return f"Sentences are those that carry the cosine: {measured}."
-    return f"No sentences are shown: {measured}, and at least {found.needed:.0%} is needed. The model does not explain itself so."
+    return f"No sentences are shown: {measured}, and at least {found.needed:.0%} is needed."

@@ -76,9 +76,13 @@ def run_match(config: MatchConfig, workspace: Workspace) -> CommandResult[MatchR
         job = Job("", f"{len(jobs)} jobs of {config.jobs}") if config.batch else read_job(config.job, config.jobs)
         search = _Search(config, index, where, columns, _pipeline(config, index, run), run)
         groups = read_groups(config.groups, index.ids(where)) if config.groups.file else None
-        if config.groups.rerank != "none":
-            run.warn(WARNING.format(method=config.groups.rerank))
-        record = search.batch([(each.id, each.text) for each in jobs], job, groups) if config.batch else search.single(job, groups)
+        if config.groups.rerank.method != "none":
+            run.warn(WARNING.format(method=config.groups.rerank.method))
+        record = (
+            search.batch([(each.id, each.text) for each in jobs], job, groups)
+            if config.batch
+            else search.single(job, groups)
+        )
         run.write_metrics(record)
     notice = notice_of(record, show_text=config.show_text, why=config.why.show)
     if record.exposure is not None:
@@ -198,10 +202,10 @@ class _Search:
         deep = max(config.k, *config.groups.cuts) if groups else config.k
         for found in self.pipeline.rank(texts, deep, self.where, exact=exact):
             places = list(range(len(found)))
-            if groups is not None and config.groups.rerank != "none":
+            if groups is not None and config.groups.rerank.method != "none":
                 places = reranked_places(groups, [row.id for row in found], config.groups, deep)
             rows = [found[place] for place in places]
-            changed = config.groups.rerank != "none"
+            changed = config.groups.rerank.method != "none"
             yield _Ranked(
                 rows[: config.k],
                 [place + 1 for place in places[: config.k]] if changed else [],

@@ -105,7 +105,9 @@ def test_fusion_with_words_keeps_both_ranks_and_their_sum(match):
 def test_who_only_the_words_find_has_a_cosine_too(match, index: Path):
     found = match(JOB, "--bm25", "--set", "stages.depth=1", "--k", "1", "--out", "x.json")
     words = open_index(index).lexical(JOB, 1, ())
-    assert found["searched"] == len({found["candidates"][0]["id"], words[0][0]} | {match(JOB, "--k", "1")["candidates"][0]["id"]})
+    assert found["searched"] == len(
+        {found["candidates"][0]["id"], words[0][0]} | {match(JOB, "--k", "1")["candidates"][0]["id"]}
+    )
 
 
 def test_rescoring_gives_the_scores_of_eval(match, tmp_path: Path):
