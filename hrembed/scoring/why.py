@@ -70,7 +70,8 @@ def sentence_shares(encoder: Encoder, texts: Sequence[str], side: Side, others: 
         # A token that begins in the space before a sentence, as those of some tokenizers do, belongs to the sentence.
         owner = np.searchsorted(starts, spans[:, 1] - 1, side="right") - 1
         inside = (spans[:, 0] >= 0) & (owner >= 0)
-        shares = np.bincount(owner[inside], weights=of_tokens[inside], minlength=len(places))
+        shares = np.zeros(len(places))
+        np.add.at(shares, owner[inside], of_tokens[inside])
         found.append(Shares(places, shares, float(of_tokens[~inside].sum())))
     return found
 
@@ -95,27 +96,43 @@ def without(text: str, place: tuple[int, int]) -> str:
     return f"{text[:start].rstrip()} {text[end:].lstrip()}".strip()
 
 
-def closest_sentences(encoder: Encoder, job: str, candidates: Sequence[str]) -> list[Floats]:
-    """Highest cosine of each sentence of a job to any sentence of each candidate, every sentence embedded by itself.
+def closest_sentences(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[Floats]:
+    """Highest cosine of each sentence of a job to any sentence of a candidate, every sentence embedded by itself.
 
     Args:
         encoder: Embeds sentences.
-        job: Text on the side of queries.
-        candidates: Texts on the side of documents.
+        pairs: Text of a job, on the side of queries, and text of a candidate, on that of documents.
 
     Returns:
-        For each candidate, shape (sentences of the job,); -1 where the candidate has no text.
+        For each pair, shape (sentences of the job,); -1 where the candidate has no text.
     """
-    asked = [job[start:end] for start, end in sentences(job)]
-    given = [[text[start:end] for start, end in sentences(text)] for text in candidates]
-    queries = encoder.vectors(asked, "query")
+    asked = _Pieces(encoder, [job for job, _ in pairs], "query")
+    given = _Pieces(encoder, [candidate for _, candidate in pairs], "document")
     found = []
-    for own in given:
-        best = np.full(len(asked), -1.0)
-        if own and asked:
-            best = np.asarray(queries @ encoder.vectors(own, "document").T).max(axis=1).astype(np.float64)
+    for (job, candidate), of_job, of_candidate in zip(pairs, asked.places, given.places, strict=True):
+        best = np.full(len(of_job), -1.0)
+        if of_job and of_candidate:
+            best = (asked.vectors(job) @ given.vectors(candidate).T).max(axis=1).astype(np.float64)
         found.append(best)
     return found
+
+
+class _Pieces:
+    """The sentences of some texts, embedded at once."""
+
+    def __init__(self, encoder: Encoder, texts: Sequence[str], side: Side) -> None:
+        self.places = [sentences(text) for text in texts]
+        pieces = {
+            text: [text[start:end] for start, end in places] for text, places in zip(texts, self.places, strict=True)
+        }
+        flat = list(dict.fromkeys(piece for of_text in pieces.values() for piece in of_text))
+        row = {piece: n for n, piece in enumerate(flat)}
+        self._rows = {text: [row[piece] for piece in of_text] for text, of_text in pieces.items()}
+        self._vectors: Floats = encoder.vectors(flat, side)
+
+    def vectors(self, text: str) -> Floats:
+        """Vectors of the sentences of a text."""
+        return np.asarray(self._vectors[self._rows[text]])
 
 
 def measure_faithfulness(encoder: Encoder, task: Task, *, pairs: int, needed: float) -> Faithfulness:
@@ -194,12 +211,12 @@ def _pairs(task: Task, count: int) -> list[tuple[Text, Text]]:
 
 def _answered(encoder: Encoder, chosen: Sequence[tuple[Text, Text]]) -> float:
     """Cosine that hardly a sentence of a query reaches with a document of another group."""
-    best = []
+    foreign = []
     for place, (query, _) in enumerate(chosen):
         others = [document for own, document in chosen if (own.group or own.id) != (query.group or query.id)]
         if others:
-            best.append(closest_sentences(encoder, query.text, [others[place % len(others)].text])[0])
-    return float(np.quantile(np.concatenate(best), _CHANCE)) if best else float("nan")
+            foreign.append((query.text, others[place % len(others)].text))
+    return float(np.quantile(np.concatenate(closest_sentences(encoder, foreign)), _CHANCE)) if foreign else float("nan")
 
 
 def known_faithfulness(

@@ -85,7 +85,7 @@ def reasons_of(
     fresh = (documents @ query[0]).astype(np.float64)
     of_texts = sentence_shares(encoder, texts, "document", np.repeat(query, len(texts), axis=0))
     of_job = sentence_shares(encoder, [job] * len(texts), "query", documents)
-    closest = closest_sentences(encoder, job, texts)
+    closest = closest_sentences(encoder, [(job, text) for text in texts])
     found: list[Reasons | None] = []
     other = 0
     for row, text, cosine, own, asked, best in zip(candidates, texts, fresh, of_texts, of_job, closest, strict=True):

@@ -65,10 +65,11 @@ def run_match(config: MatchConfig, workspace: Workspace) -> CommandResult[MatchR
     """
     if config.index is None:
         raise ConfigError("no index was given", hint="set it with `--index DIR`; `hrembed index build` writes one")
+    folder = user_path(config.index)
     if config.model is not None:
         config = config.model_copy(update={"model": pinned(config.model, workspace)})
     with open_run(workspace, "match", config.model_dump(mode="json"), seeds={}) as run:
-        index = open_index(user_path(config.index))
+        index = open_index(folder)
         run.add_input("index", index.folder / FILE)
         where = parse_conditions(config.where, index.manifest.filters)
         columns = _columns(config, index)
