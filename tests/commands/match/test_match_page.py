@@ -42,9 +42,11 @@ FIRST += "addEventListener('securitypolicyviolation', e => errors.push(e.violate
 
 # What a reader does, one thing after the other; what is seen then becomes an attribute of the page.
 PROBE = """<script>(async () => {
-  const shown = () => [...document.querySelectorAll("#cards > li")].filter(n => !n.hidden).map(n => n.querySelector("h3").textContent);
+  const cards = () => [...document.querySelectorAll("#cards > li")].filter(card => !card.hidden);
+  const shown = () => cards().map(card => card.querySelector("h3").textContent);
   const set = (node, value) => { node.value = value; node.dispatchEvent(new Event("input", { bubbles: true })); };
-  const key = name => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));
+  const event = name => new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true });
+  const key = name => document.activeElement.dispatchEvent(event(name));
   const wait = () => new Promise(done => setTimeout(done, 20));
   const found = { all: shown() };
   const search = document.getElementById("search"), country = document.querySelector("select[data-column=country]");
@@ -58,8 +60,8 @@ PROBE = """<script>(async () => {
   set(document.getElementById("order"), "bm25"); found.ordered = shown();
   document.querySelector("button[type=reset]").click(); await wait();
   document.body.focus(); key("/"); found.slash = document.activeElement.id;
-  document.activeElement.blur(); key("j"); found.first = document.activeElement.id; key("j"); found.second = document.activeElement.id;
-  key("k"); found.back = document.activeElement.id;
+  document.activeElement.blur(); key("j"); found.first = document.activeElement.id;
+  key("j"); found.second = document.activeElement.id; key("k"); found.back = document.activeElement.id;
   key("Enter"); found.opened = document.querySelector("#c1 details.why").open;
   found.reasons = document.querySelector("#c1 details.why").textContent.replace(/\\s+/g, " ");
   search.focus(); key("j"); found.typed = document.activeElement.id;
@@ -68,7 +70,8 @@ PROBE = """<script>(async () => {
   found.requests = performance.getEntriesByType("resource").map(e => e.name);
   for (const each of document.querySelectorAll("details")) each.open = true;
   if (window.axe) {
-    const result = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
+    const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const result = await axe.run(document, { runOnly: rules });
     found.violations = result.violations.map(v => [v.impact, v.id, v.nodes[0].html]);
     found.passes = result.passes.length;
   }
