@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 GROUPS = {
     "Start": ("init", "demo", "doctor"),
-    "Prepare data": ("data"),
+    "Prepare data": ("data",),
     "Choose and train a model": ("select", "finetune", "decision", "retrain"),
     "Measure": ("eval", "bias-audit", "compare"),
     "Search": ("encode", "match"),
