@@ -128,8 +128,7 @@ def open_query_side(
     raise ModelError(
         f"'{section.ref}' is not the model of index '{index.folder}': its identity is {encoder.identity[:16]}, that of "
         f"the index {space.identity[:16]}; weights, prompts, `dimensions`, `max_tokens` or titles differ",
-        hint=f"encode the candidates with it (hrembed encode INPUT --out DIR --model {section.ref}, then hrembed index "
-        "build DIR), or remove `model` to use that of the index",
+        hint="encode the candidates with it and build an index, or remove `model` to use that of the index",
     )
 
 
