@@ -117,6 +117,19 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json_text(content) + "\n")
 
 
+_LONGEST = 120  # bytes; file systems take 255, and endings and parts of other names are added
+
+
+def file_name(name: str) -> str:
+    """Make a name of a model or task fit for a file and a TREC tag; a long one is cut, and ends in its hash."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    if not safe.strip("."):  # no name, or one of the folders `.` and `..`
+        safe = safe.replace(".", "-") or "-"
+    if len(safe.encode()) <= _LONGEST:
+        return safe
+    return f"{safe.encode()[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def json_text(content: object, *, sort_keys: bool = True) -> str:
     """Write content as the project's JSON: two spaces, undefined numbers as null; records keep the order of fields."""
     return json.dumps(_plain(content), sort_keys=sort_keys, indent=2, ensure_ascii=False, allow_nan=False)

@@ -54,7 +54,9 @@ def run_recipe(config: RecipeConfig, workspace: Workspace, *, resume: str | None
             hint="start the recipe without a launcher; then launch `hrembed finetune` with the `config.yaml` of its "
             "training",
         )
-    with open_run(workspace, RECIPE, config.model_dump(mode="json"), seeds={}, resume=resume) as run:
+    names = [f"{step.name} ({_words(step.run)})" for step in config.steps]
+    resolved = config.model_dump(mode="json")
+    with open_run(workspace, RECIPE, resolved, seeds={}, resume=resume, phases=names) as run:
         for name, values in _paths(config):
             for number, path in enumerate(values):
                 run.add_input(name if len(values) == 1 else f"{name} {number + 1}", path)
@@ -63,7 +65,7 @@ def run_recipe(config: RecipeConfig, workspace: Workspace, *, resume: str | None
         made: dict[str, str] = {}
         result: CommandResult[Any] | None = None
         for number, step in enumerate(config.steps, start=1):
-            run.progress.note(f"{number} of {len(config.steps)}: {step.name} ({_words(step.run)})")
+            run.phases.begin(names[number - 1])
             settings = step_settings(step, made, config)
             past = _unchanged(before.get(step.name), settings, run)
             result = None

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, check_distinct, checked_metric
 from hrembed.config.section import Section
 from hrembed.evaluation.perturb import CHANGES, GROUPS
 from hrembed.evaluation.slices import BUILT_IN
@@ -139,6 +139,12 @@ class EvalConfig(Section):
     @classmethod
     def _metrics(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(checked_metric(value) for value in values))
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> EvalConfig:
+        check_distinct(self.models, "models")
+        check_distinct((*self.tasks, *self.retention), "tasks")
+        return self
 
     @model_validator(mode="after")
     def _within_depth(self) -> EvalConfig:

@@ -27,6 +27,7 @@ from hrembed.config.parts import (
     BootstrapSection,
     ModelSection,
     TaskSection,
+    check_distinct,
     check_plain_score,
     checked_metric,
     known_columns,
@@ -286,6 +287,11 @@ class FinetuneConfig(Section):
 
     _model = field_validator("model")(check_plain_score)
     _metric = field_validator("metric")(checked_metric)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> FinetuneConfig:
+        check_distinct((self.dev, *self.proof.tests, *self.proof.retention), "tasks")
+        return self
 
     @model_validator(mode="after")
     def _check_model(self) -> FinetuneConfig:

@@ -11,7 +11,7 @@ from hrembed.config.section import Section
 from hrembed.config.source import parse
 from hrembed.data.layout import Form
 from hrembed.errors import ConfigError
-from hrembed.files import user_path
+from hrembed.files import file_name, user_path
 from hrembed.metrics.names import parse_metric
 from hrembed.models.refs import parse_ref
 from hrembed.records.manifest import LexicalKind, Scoring
@@ -19,7 +19,7 @@ from hrembed.registry import names, nearest
 from hrembed.types import Side, TitleSides
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def checked_ref(ref: str) -> str:
@@ -119,6 +119,52 @@ def known_columns(columns: dict[str, Name], known: Sequence[str]) -> dict[str, N
     return columns
 
 
+NAME: str | None = Field(
+    default=None,
+    description="Name in every table, plot, page and file; null makes one of the reference or the path.",
+)
+_LONGEST_NAME = 60
+_NOT_IN_NAMES = '/\\#*?[]<>:|"'
+"""Parts of paths and patterns, what file systems refuse, and what numbers names."""
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str | None: ...
+
+
+def checked_name(name: str | None) -> str | None:
+    """Return a name that can stand in tables and be part of a file's name; a `ValueError` says why another cannot."""
+    if name is None:
+        return None
+    if not name.strip():
+        raise ValueError("a name must not be empty")
+    if name != name.strip() or not name.isprintable():
+        raise ValueError("a name must not begin or end with a space, or contain control characters")
+    if name[0] in "._":  # hidden files; plots leave such names out of their legend
+        raise ValueError(f"a name must not begin with '{name[0]}'")
+    if bad := [letter for letter in name if letter in _NOT_IN_NAMES]:
+        raise ValueError(f"a name must not contain '{bad[0]}': it is also part of file names")
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"a name has at most {_LONGEST_NAME} characters, this one has {len(name)}")
+    return name
+
+
+def check_distinct(sections: Iterable[_Named], what: str) -> None:
+    """Refuse two equal names, also where they differ only in what a file's name cannot show.
+
+    Raises:
+        ValueError: There are two.
+    """
+    seen: dict[str, str] = {}
+    for name in (section.name for section in sections if section.name is not None):
+        file = file_name(name).casefold()
+        if file in seen:
+            other = f"two {what} are named" if seen[file] == name else f"'{seen[file]}' gives the same file as"
+            raise ValueError(f"{other} '{name}'; choose distinct names")
+        seen[file] = name
+
+
 PAIR_COLUMNS = ("anchor", "positive", "group", "family", "anchor_id", "positive_id", "kind", "negative")
 SCORED_COLUMNS = ("sentence1", "sentence2", "score")
 TASK_COLUMNS = ("_id", "text", "title", "group", "query-id", "corpus-id", *SCORED_COLUMNS, "label", "split")
@@ -132,6 +178,7 @@ class TaskSection(Section):
         description="Folder with `corpus.jsonl`, `queries.jsonl` and `qrels/`; file with `sentence1`, `sentence2`, "
         "`score` or `text`, `label`; `shipped:NAME` for one of ours; `mteb:NAME` for a task or benchmark of mteb.",
     )
+    name: str | None = NAME
     split: str | None = Field(
         default=None,
         min_length=1,
@@ -154,6 +201,7 @@ class TaskSection(Section):
     )
     instruction: str = Field(default="", description="Task instruction, for prompts that contain `{instruction}`.")
 
+    _name = field_validator("name")(checked_name)
     _columns = field_validator("columns")(lambda cls, value: known_columns(value, TASK_COLUMNS))
 
 
@@ -245,6 +293,7 @@ class ModelSection(Section):
         "`tfidf`, `char-tfidf` or `trec:PATH` (TREC run files of an earlier evaluation or of another system; `eval` "
         "only).",
     )
+    name: str | None = NAME
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
         description="Data type of the weights.",
@@ -309,6 +358,7 @@ class ModelSection(Section):
     endpoint: EndpointSection = EndpointSection()
     score: ScoreSection = ScoreSection()
 
+    _name = field_validator("name")(checked_name)
     _ref = field_validator("ref")(checked_ref)
 
     @model_validator(mode="before")
@@ -352,9 +402,11 @@ class ModelSection(Section):
 
 
 def check_plain_score(section: ModelSection) -> ModelSection:
-    """Return a model that is used for its vectors alone; a `ValueError` refuses another scoring than their cosine."""
+    """Return a model that is used for its vectors alone; a `ValueError` refuses settings that have no effect then."""
     if not section.score.is_plain:
         raise ValueError("only embeddings are used here, so `score` has no effect; remove it")
+    if section.name is not None:
+        raise ValueError("this model stands in no table under a name of its own, so `name` has no effect; remove it")
     return section
 
 

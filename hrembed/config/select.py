@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.finetune import DEV
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, checked_metric
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, check_distinct, checked_metric
 from hrembed.config.section import Section
 from hrembed.records.select import LicenceClass, RankBy
 
@@ -186,6 +186,11 @@ class ProbeSection(Section):
     cost: CostSection = CostSection()
 
     _metric = field_validator("metric")(checked_metric)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> ProbeSection:
+        check_distinct(self.models, "models")
+        return self
 
 
 class TransferSection(Section):

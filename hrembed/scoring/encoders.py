@@ -104,7 +104,7 @@ def open_encoder(
         check_windows(section, opened.use)
     return DenseEncoder(
         opened.backend,
-        name=ref.short_name,
+        name=section.name or ref.short_name,
         prompts=opened.prompts or Prompts(section.query_prompt, section.document_prompt),
         titles=section.normalise_titles or (opened.use and opened.use.normalised_titles) or "none",
         dimensions=section.dimensions,
@@ -125,7 +125,7 @@ def _name_unused(section: ModelSection, ref: ModelRef, progress: Progress) -> No
     """Say which settings of a model are not used, since they belong to models of another kind."""
     usual = type(section)()
     if ref.is_lexical:
-        unused = {*type(section).model_fields} - {"ref"}
+        unused = {*type(section).model_fields} - {"ref", "name"}
     elif ref.is_endpoint:
         unused = _OF_WEIGHTS
     elif ref.is_vector_table:

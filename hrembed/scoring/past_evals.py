@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hrembed.config.eval import EvalConfig
-from hrembed.config.parts import ModelSection, ScoreSection, form_of
+from hrembed.config.parts import ScoreSection, form_of
 from hrembed.data.locate import locate
 from hrembed.data.read import is_task, read_task
 from hrembed.errors import ConfigError, DataError
 from hrembed.files import sha256
 from hrembed.metrics.probes import spearman, spearman_draws
-from hrembed.models.refs import parse_ref
 from hrembed.records.eval import EvalRecord
 from hrembed.records.manifest import Scoring
 from hrembed.registry import nearest
 from hrembed.runs.past import find_run, finished
 from hrembed.scoring.pairs import Drawn, pair
-from hrembed.scoring.systems import unique
+from hrembed.scoring.systems import names_of, sections_of
 from hrembed.scoring.tasks import MTEB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hrembed.config.parts import BootstrapSection
+    from hrembed.config.parts import BootstrapSection, ModelSection
+    from hrembed.records.eval import TaskFacts
     from hrembed.runs.past import PastRun
     from hrembed.scoring.pairs import PairedDraws, PairedItems
     from hrembed.types import Estimate, Floats
@@ -59,7 +59,8 @@ class EvaluatedModel:
         section: How the run opened the model.
         metrics: All numbers of the run.
         config: Settings of the run.
-        items: Task to what the model scored on its items.
+        items: Task to what the model scored on its items, as the run calls the tasks.
+        renamed: Task as the run calls it, by the name that it has in another run on the same data.
     """
 
     run: PastRun
@@ -68,6 +69,7 @@ class EvaluatedModel:
     metrics: EvalRecord = field(repr=False)
     config: EvalConfig = field(repr=False)
     items: Mapping[str, Items] = field(repr=False)
+    renamed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def identity(self) -> str:
@@ -76,15 +78,51 @@ class EvaluatedModel:
 
     def tasks(self) -> list[str]:
         """Tasks on which the model has scores."""
-        return [task for task, models in self.metrics.scores.items() if self.model in models]
+        names = {own: name for name, own in self.renamed.items()}
+        scored = [task for task, models in self.metrics.scores.items() if self.model in models]
+        return [names.get(task, task) for task in scored if task in names or task not in self.renamed]
 
     def scores(self, task: str) -> dict[str, Estimate]:
         """Metric to its score, the headline first."""
-        return self.metrics.scores[task][self.model]
+        return self.metrics.scores[self._own(task)][self.model]
 
     def headline(self, task: str) -> str:
         """The metric that comparisons of this task look at."""
-        return self.metrics.headlines[task]
+        return self.metrics.headlines[self._own(task)]
+
+    def items_of(self, task: str) -> Items:
+        """What the model scored on the items of a task."""
+        return self.items[self._own(task)]
+
+    def data_of(self, task: str) -> str:
+        """Hash of the data of a task."""
+        return self.run.manifest.inputs[self._own(task)].sha256
+
+    def facts_of(self, task: str) -> TaskFacts:
+        """What is measured on a task."""
+        return self.metrics.kinds[self._own(task)]
+
+    def named_as(self, other: EvaluatedModel) -> EvaluatedModel:
+        """Call tasks as another run does that scored the same items of the same data under other names."""
+        renamed: dict[str, str] = {}
+        left = self.tasks()
+        for task in sorted(other.tasks(), key=lambda task: task not in left):  # the same name first
+            same = [own for own in left if self._asks_the_same(own, other, task)]
+            own = task if task in same else next(iter(same), None)
+            if own is not None:
+                left.remove(own)
+                renamed |= {} if own == task else {task: own}
+        return replace(self, renamed=renamed)
+
+    def _asks_the_same(self, own: str, other: EvaluatedModel, task: str) -> bool:
+        return (self.data_of(own), self.facts_of(own), self.items_of(own).ids) == (
+            other.data_of(task),
+            other.facts_of(task),
+            other.items_of(task).ids,
+        )
+
+    def _own(self, task: str) -> str:
+        return self.renamed.get(task, task)
 
 
 class Paired(NamedTuple):
@@ -108,12 +146,11 @@ def evaluated_models(run: PastRun) -> list[EvaluatedModel]:
         DataError: A file was edited, or written by another version.
     """
     config, metrics = run.settings(EvalConfig), run.record(EvalRecord)
-    sections = [*config.models, *(ModelSection(ref=name) for name in config.baselines)]
-    names = unique(parse_ref(section.ref).short_name for section in sections)
+    sections = sections_of(config)
     columns = {name: np.asarray(values) for name, values in run.table("per_query").items()}
     return [
         EvaluatedModel(run, name, _with_score(section, run, name), metrics, config, _items_of(name, columns))
-        for name, section in zip(names, sections, strict=True)
+        for name, section in zip(names_of(sections), sections, strict=True)
     ]
 
 
@@ -175,7 +212,7 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
                 f"run '{side.run.name}' has no scores of '{side.model}' on '{task}'",
                 hint="evaluate both models on the same tasks, preferably in one `hrembed eval`",
             )
-    hashes = [side.run.manifest.inputs[task].sha256 for side in sides]
+    hashes = [side.data_of(task) for side in sides]
     if hashes[0] != hashes[1]:
         raise DataError(
             (
@@ -184,8 +221,8 @@ def check_same_data(candidate: EvaluatedModel, baseline: EvaluatedModel, task: s
             ),
             hint="evaluate the baseline again on the current data",
         )
-    ids = [side.items[task].ids for side in sides]
-    if ids[0] != ids[1] or candidate.metrics.kinds[task] != baseline.metrics.kinds[task]:
+    ids = [side.items_of(task).ids for side in sides]
+    if ids[0] != ids[1] or candidate.facts_of(task) != baseline.facts_of(task):
         raise DataError(
             f"the two runs scored different items of '{task}'", hint="check `split` and `kind` in both configs"
         )
@@ -209,7 +246,7 @@ def pair_models(
     Raises:
         ConfigError: The metric has no value per item.
     """
-    items = [side.items[task] for side in (candidate, baseline)]
+    items = [side.items_of(task) for side in (candidate, baseline)]
     if metric == "spearman" and "rated" in items[0].values:
         drawn = [_rank_correlation(each, bootstrap) for each in items]
         return pair(drawn[0], drawn[1], items[0].groups, bootstrap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
@@ -42,7 +43,8 @@ def open_task(section: TaskSection, run: Run) -> Task:
         DataError: It is missing or malformed.
     """
     folder = locate(section.path)
-    task = exclude_self(read_task(folder, section.split, form_of(section)), section.exclude_self)
+    task = read_task(folder, section.split, form_of(section))
+    task = exclude_self(replace(task, name=section.name or task.name), section.exclude_self)
     run.add_input(task.name, folder)
     for warning in task.warnings:
         run.warn(warning)

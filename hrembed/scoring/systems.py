@@ -19,7 +19,7 @@ from hrembed.scoring.score_choice import settle_score
 from hrembed.scoring.self_retrieval import without_self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from hrembed.config.eval import EvalConfig
     from hrembed.progress import Progress
@@ -87,7 +87,8 @@ def open_systems(config: EvalConfig, tasks: Sequence[AnyTask], run: Run) -> list
     """
     cache = cache_folder(config, run)
     opened = []
-    for section in [*config.models, *(ModelSection(ref=name) for name in config.baselines)]:
+    sections = sections_of(config)
+    for section in sections:
         ref = parse_ref(section.ref)
         if ref.is_rankings:
             opened.append(System(ref.short_name, rankings=locate(ref.target)))
@@ -97,8 +98,7 @@ def open_systems(config: EvalConfig, tasks: Sequence[AnyTask], run: Run) -> list
                 run, cache=cache, memory_mb=memory_mb
             )
             opened.append(System(encoder.name, encoder))
-    names = unique(system.name for system in opened)
-    systems = [replace(system, name=name) for name, system in zip(names, opened, strict=True)]
+    systems = [replace(system, name=name) for name, system in zip(names_of(sections), opened, strict=True)]
     for system in systems:
         if system.encoder is not None:
             run.add_model(system.name, system.encoder.identity, system.encoder.source, use_of(system.encoder))
@@ -114,12 +114,25 @@ def cache_folder(config: EvalConfig, workspace: Workspace) -> Path | None:
     return user_path(config.cache.folder) if config.cache.folder else workspace.cache / "vectors"
 
 
-def unique(names: Iterable[str]) -> list[str]:
-    """Number the names that come more than once: `a`, `b#1`, `b#2`."""
-    listed = list(names)
-    counts, seen = Counter(listed), Counter[str]()
-    numbered = []
-    for name in listed:
-        seen[name] += 1
-        numbered.append(f"{name}#{seen[name]}" if counts[name] > 1 else name)
-    return numbered
+def sections_of(config: EvalConfig) -> list[ModelSection]:
+    """Models of an evaluation, its baselines last."""
+    return [*config.models, *(ModelSection(ref=name) for name in config.baselines)]
+
+
+def names_of(sections: Sequence[ModelSection]) -> list[str]:
+    """Name models apart: by the names that the config gives them, the others by their references.
+
+    References that come more than once, or that another model has as its name, are numbered: `a`, `b#1`, `b#2`.
+    """
+    given = {section.name for section in sections if section.name is not None}
+    short = [parse_ref(section.ref).short_name for section in sections if section.name is None]
+    counts, seen = Counter(short), Counter[str]()
+    names = []
+    for section in sections:
+        name = section.name
+        if name is None:
+            name = parse_ref(section.ref).short_name
+            seen[name] += 1
+            name = f"{name}#{seen[name]}" if counts[name] > 1 or name in given else name
+        names.append(name)
+    return names

@@ -42,10 +42,10 @@ def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str
     Args:
         sections: What to read.
         run: Records files and their hashes.
-        taken: Names that other tasks have; a name that is taken gets a number.
+        taken: Names that other tasks have; a name that is made of a path and is taken gets a number.
 
     Raises:
-        DataError: One is missing or malformed.
+        DataError: One is missing or malformed, or has a name that is taken.
     """
     tasks: list[AnyTask] = []
     for section in sections:
@@ -53,9 +53,11 @@ def open_tasks(sections: Sequence[TaskSection], run: Run, *, taken: Sequence[str
         for note in _unused_settings(section, read_tasks):
             run.progress.note(note)
         for read in read_tasks:
-            name = _free_name(read.name, {*taken, *(other.name for other in tasks)})
-            task = replace(read, name=name, instruction=section.instruction or read.instruction)
-            hashed = content_hash(task)
+            name = _name(section, read.name, {*taken, *(other.name for other in tasks)}, several=len(read_tasks) > 1)
+            named_apart = replace(read, instruction=section.instruction or read.instruction)
+            if section.name is None:  # a name of the user's is no part of the content
+                named_apart = replace(named_apart, name=name)
+            hashed, task = content_hash(named_apart), replace(named_apart, name=name)
             if isinstance(task, Task):
                 task = exclude_self(task, section.exclude_self) if not section.path.startswith(MTEB) else task
             else:
@@ -91,6 +93,20 @@ def _unused_settings(section: TaskSection, tasks: Sequence[AnyTask]) -> list[str
     given = [f"`{name}`" for name in sorted(unused) if getattr(section, name) != getattr(usual, name)]
     kinds = ", ".join(sorted({kind_of(task) for task in tasks}))
     return [f"warning: {section.path}: {', '.join(given)} is ignored by tasks of this kind ({kinds})"] if given else []
+
+
+def _name(section: TaskSection, read: str, taken: set[str], *, several: bool) -> str:
+    """Name a task as the config says, or as it was read; of several in one section each also by its own name.
+
+    Raises:
+        DataError: Another task has that name.
+    """
+    if section.name is None:
+        return _free_name(read, taken)
+    name = f"{section.name} {read}" if several else section.name
+    if name in taken:
+        raise DataError(f"{section.path}: another task is named '{name}', too", hint="choose another `name`")
+    return name
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -94,6 +94,20 @@ def test_set_after_the_last_item_appends(tmp_path: Path):
     assert config.metrics == ("map",)
 
 
+def test_set_reaches_into_a_section_that_is_written_as_a_text(tmp_path: Path):
+    file = tmp_path / "c.yaml"
+    file.write_text("models: [minilm, bm25]\n", encoding="utf-8")
+    config = load_config(file, EvalConfig, ["models.0.ref=tfidf", "models.1.name=today"])
+    assert [(model.ref, model.name) for model in config.models] == [("tfidf", None), ("bm25", "today")]
+    (tmp_path / "pick.yaml").write_text("ref: hf:a/b\nmax_tokens: 64\n", encoding="utf-8")
+    file.write_text(f"model: {tmp_path}/pick.yaml\n", encoding="utf-8")
+    picked = load_config(file, FinetuneConfig, ["model.batch_size=8"]).model
+    assert (picked.ref, picked.max_tokens, picked.batch_size) == ("hf:a/b", 64, 8)
+    with pytest.raises(ConfigError, match=r"`--set model.ref=x`: 'none.yaml' cannot be read"):
+        file.write_text("model: none.yaml\n", encoding="utf-8")
+        load_config(file, FinetuneConfig, ["model.ref=x"])
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

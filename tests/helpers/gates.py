@@ -29,12 +29,14 @@ def values(shift: float, seed: int = 1) -> np.ndarray:
     return np.clip(hard + np.random.default_rng(seed).normal(0, 0.02, size=QUERIES) + shift, 0, 1)
 
 
-def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: str = "ndcg@10") -> Path:
+def eval_run(
+    runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: str = "ndcg@10", called: str = "task/test"
+) -> Path:
     """Write an eval run of one task through the same code as the stage does; returns its folder."""
     config = EvalConfig(models=tuple({"ref": f"path:{name}"} for name in models), baselines=(),
                         tasks=({"path": str(task)},))  # fmt: skip
     with open_run(Workspace(runs), "eval", config.model_dump(mode="json"), seeds={}) as run:
-        run.add_input("task/test", task)
+        run.add_input(called, task)
         for name, found in models.items():
             run.add_model(f"path:{name}", f"identity-{name}", f"folder-{name}")
             mean = float(found.mean())
@@ -51,10 +53,10 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
             EvalRecord(
                 confidence=0.95,
                 delta=0.02,
-                kinds={"task/test": TaskFacts(kind="retrieval", items=QUERIES, unit="groups")},
+                kinds={called: TaskFacts(kind="retrieval", items=QUERIES, unit="groups")},
                 retention=(),
-                headlines={"task/test": metric},
-                scores={"task/test": scores},
+                headlines={called: metric},
+                scores={called: scores},
                 facts={},
                 differences=(),
                 families={"tasks": 0, "retention": 0},
@@ -66,7 +68,7 @@ def eval_run(runs: Path, models: dict[str, np.ndarray], task: Path, *, metric: s
         run.write_table(
             "per_query",
             {
-                "task": ["task/test"] * QUERIES * count,
+                "task": [called] * QUERIES * count,
                 "model": [f"path:{name}" for name in models for _ in range(QUERIES)],
                 "query": [f"q{n}" for n in range(QUERIES)] * count,
                 "group": GROUPS * count,

@@ -187,7 +187,7 @@ def _open_source(config: AuditConfig, stimuli: Stimuli, run: Run) -> tuple[Encod
     section = config.model or ModelSection()  # the config lets no audit through that has neither
     cache = run.cache / "vectors"
     encoder = settle_score(section, run, (), cache=cache).open(run, cache=cache)
-    run.add_model(encoder.name, encoder.identity, encoder.source, use_of(encoder))
+    run.add_model(section.name or encoder.name, encoder.identity, encoder.source, use_of(encoder))
     return encoder, ModelScores(encoder, stimuli.jobs, stimuli.resumes)
 
 

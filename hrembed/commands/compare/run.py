@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -138,7 +138,8 @@ def open_alternatives(config: CompareConfig, runs: Sequence[PastRun]) -> list[Al
     if name not in names:
         raise ConfigError(f"unknown model '{name}'{nearest(name, names)}", hint=f"available models: {', '.join(names)}")
     reference = alternatives[names.index(name)]
-    return [reference, *(alternative for alternative in alternatives if alternative is not reference)]
+    others = [alternative for alternative in alternatives if alternative is not reference]
+    return [reference, *(replace(other, side=other.side.named_as(reference.side)) for other in others)]
 
 
 def _alternative(config: CompareConfig, side: EvaluatedModel, taken: Sequence[str]) -> Alternative:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +15,7 @@ from hrembed.evaluation.perturb import perturb
 from hrembed.evaluation.slices import SHARED_WORDS, SliceSettings, score_slices, slice_labels
 from hrembed.evaluation.task_result import SplitScores, write_task_results
 from hrembed.evaluation.trec import write_run
+from hrembed.files import file_name
 from hrembed.metrics.agreement import rank_biased_overlap, top_overlap
 from hrembed.models.dense import DenseEncoder
 from hrembed.plots.eval import scores_chart
@@ -212,8 +212,8 @@ def write_details(
     for task in tasks:
         for model, measures in results[task.name].items():
             if isinstance(task, Task) and measures.ranking is not None:
-                place = run.path / "trec" / _safe(model) / run_file(task.name)
-                write_run(place, task, measures.ranking, _safe(model))
+                place = run.path / "trec" / file_name(model) / run_file(task.name)
+                write_run(place, task, measures.ranking, file_name(model))
     names = _mteb_names(tasks, run)
     for model in dict.fromkeys(model for models in results.values() for model in models):
         rows = [
@@ -221,7 +221,7 @@ def write_details(
             for task in tasks
             if model in results[task.name]
         ]
-        write_task_results(run.path / "mteb", model, _safe(run.manifest.models[model].identity), rows)
+        write_task_results(run.path / "mteb", model, file_name(run.manifest.models[model].identity), rows)
 
 
 def draw(run: Run, record: EvalRecord) -> None:
@@ -239,7 +239,7 @@ def _mteb_names(tasks: Sequence[AnyTask], run: Run) -> dict[str, str]:
 
     Two files of one folder, `jobs/titles.jsonl` and `jobs/skills.jsonl`, would else be two splits of a task `jobs`.
     """
-    names = {task.name: _safe(task.name.partition("/")[0]) for task in tasks}
+    names = {task.name: file_name(task.name.partition("/")[0]) for task in tasks}
     hashes = {name: run.manifest.inputs[name].sha256 for name in names}
     shared = {base for base in names.values() if len({hashes[name] for name in names if names[name] == base}) > 1}
     return {name: f"{base}-{hashes[name][:8]}" if base in shared else base for name, base in names.items()}
@@ -260,16 +260,3 @@ def _split_scores(task: AnyTask, name: str, measures: Measures, run: Run, second
 
 def _mean(values: Floats) -> float:
     return float("nan") if np.isnan(values).all() else float(np.nanmean(values))
-
-
-def _safe(name: str) -> str:
-    """Make a name of a model or task fit for a file and a TREC tag; a long one is cut, and ends in its hash."""
-    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
-    if not safe.strip("."):  # no name, or one of the folders `.` and `..`
-        safe = safe.replace(".", "-") or "-"
-    if len(safe.encode()) <= _LONGEST:
-        return safe
-    return f"{safe.encode()[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-_LONGEST = 120  # bytes; file systems take 255, and endings and parts of other names are added

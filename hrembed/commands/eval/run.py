@@ -10,6 +10,7 @@ from hrembed.commands.eval.details import details, draw, work_behind, write_deta
 from hrembed.commands.eval.tables import tables_of
 from hrembed.errors import DataError
 from hrembed.models.dense import DenseEncoder
+from hrembed.models.lexical import Bm25
 from hrembed.records.eval import EvalRecord, EvalTimings, TaskFacts
 from hrembed.runs.record import open_run
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
@@ -133,7 +134,7 @@ def _work(system: System, task: AnyTask) -> int:
 
 def _takes_part(system: System, task: AnyTask) -> bool:
     """Whether a model can be scored on a task; BM25 has no vectors."""
-    bm25 = system.encoder is not None and system.encoder.name == "bm25"
+    bm25 = isinstance(system.encoder, Bm25)
     return not (bm25 and kind_of(task) in {"classification", "clustering"})
 
 

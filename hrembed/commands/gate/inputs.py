@@ -53,7 +53,7 @@ def open_inputs(config: GateConfig, run: Run) -> GateInputs:
     baseline = None
     if config.baseline is not None:
         reference = config.baseline.eval or str(candidate.run.path)
-        baseline = open_evaluated_model(run.root, reference, config.baseline.model, last=False)
+        baseline = open_evaluated_model(run.root, reference, config.baseline.model, last=False).named_as(candidate)
         if (baseline.run.path, baseline.model) == (candidate.run.path, candidate.model):
             raise ConfigError(
                 f"'{candidate.model}' in '{candidate.run.name}' is both candidate and baseline",

@@ -81,7 +81,7 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
     reasons += _place_words(best.candidate.facts.name if best.candidate.facts else best.name, ranked)
     return Pick(
         model=best.name,
-        section={"ref": section.ref, **section.model_dump(mode="json", exclude_defaults=True)},
+        section={"ref": section.ref, **section.model_dump(mode="json", exclude_defaults=True, exclude={"name"})},
         cannot_be_told_from=tuple(tied),
         reasons=tuple(reasons),
     )

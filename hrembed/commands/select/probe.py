@@ -19,7 +19,7 @@ from hrembed.records.select import ProbedModel
 from hrembed.scoring.encoders import use_of
 from hrembed.scoring.retrieval import compare, estimate, groups_of, open_task, score_task
 from hrembed.scoring.score_choice import settle_score
-from hrembed.scoring.systems import unique
+from hrembed.scoring.systems import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,7 +180,7 @@ def _candidates(
     cache = run.cache / "vectors"  # what one round embeds, the next one finds there
     settled = [settle_score(section, run, [task], cache=cache) for section, _ in sections]
     encoders = [each.open(run, cache=cache) for each in settled]
-    names = unique(encoder.name for encoder in encoders)
+    names = names_of([section for section, _ in sections])
     candidates = [
         Candidate(name, each.section, encoder, facts)
         for name, encoder, each, (_, facts) in zip(names, encoders, settled, sections, strict=True)
