@@ -103,8 +103,8 @@ def test_set_reaches_into_a_section_that_is_written_as_a_text(tmp_path: Path):
     file.write_text(f"model: {tmp_path}/pick.yaml\n", encoding="utf-8")
     picked = load_config(file, FinetuneConfig, ["model.batch_size=8"]).model
     assert (picked.ref, picked.max_tokens, picked.batch_size) == ("hf:a/b", 64, 8)
+    file.write_text("model: none.yaml\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"`--set model.ref=x`: 'none.yaml' cannot be read"):
-        file.write_text("model: none.yaml\n", encoding="utf-8")
         load_config(file, FinetuneConfig, ["model.ref=x"])
 
 
