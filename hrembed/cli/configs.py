@@ -10,7 +10,8 @@ from hrembed.cli.common import hanging
 
 _HELP = """List the configs that ship, or print one.
 
-Any of them can be given in place of a file, as `shipped:NAME`. To change one, keep a copy of your own:
+Any of them can be given in place of a file, as `shipped:NAME`; recipes (`recipe/NAME`) are run by
+`hrembed finetune --recipe NAME`. To change one, keep a copy of your own:
 `hrembed configs finetune/titles > titles.yaml`.
 """
 

@@ -17,6 +17,7 @@ from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.training.processes import launched
 from hrembed.types import CommandResult
+from hrembed.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,10 +68,11 @@ def run_recipe(config: RecipeConfig, workspace: Workspace, *, resume: str | None
         for number, step in enumerate(config.steps, start=1):
             run.phases.begin(names[number - 1])
             settings = step_settings(step, made, config)
-            past = _unchanged(before.get(step.name), settings, run)
+            training = _begun_training(settings, run) if resume and step.run == _TRAINS else None
+            past = _unchanged(before.get(step.name) or _ended(training), settings, run)
             result = None
             if past is None:
-                result = _run_step(step, settings, run, resumes=resume is not None)
+                result = _run_step(step, settings, run, training)
                 past = find_run(run.root, f"{step.run}/{Path(result.run).name}")
                 _stop_where_it_failed(result, run, last=number == len(config.steps))
             made[step.name] = f"run:{past.path.name}" if step.run == _TRAINS else past.path.as_posix()
@@ -95,21 +97,30 @@ def _paths(config: RecipeConfig) -> list[tuple[str, list[Path]]]:
     return found
 
 
-def _run_step(step: StepSection, settings: Section, run: Run, *, resumes: bool) -> CommandResult[Any]:
-    """Run a step; a training that was stopped goes on.
+def _run_step(step: StepSection, settings: Section, run: Run, training: PastRun | None) -> CommandResult[Any]:
+    """Run a step.
+
+    Args:
+        step: The step.
+        settings: Its settings.
+        run: The run of the recipe.
+        training: A training of this step that did not end, which goes on; None for any other step.
 
     Raises:
         HrembedError: It failed; the hint says how to go on with the recipe.
     """
     module, _, function = COMMANDS[step.run].partition(":")
     options: dict[str, Any] = {}
-    if resumes and step.run == _TRAINS and (stopped := _stopped_training(settings, run)):
-        run.progress.note(f"going on with the training of {stopped.in_words}")
-        options["resume"] = stopped.path.name
+    if training is not None and training.status != "ok":
+        run.progress.note(f"going on with the training of {training.in_words}")
+        options["resume"] = training.path.name
     try:
         result: CommandResult[Any] = getattr(import_module(module), function)(settings, run, **options)
     except HrembedError as err:
         err.hint = f"{err.hint}; {_how_to_go_on(run)}" if err.hint else _how_to_go_on(run)
+        raise
+    except KeyboardInterrupt:
+        run.progress.note(_how_to_go_on(run))
         raise
     return result
 
@@ -128,42 +139,47 @@ def _how_to_go_on(run: Run) -> str:
     return f"to repeat this step and go on: hrembed finetune --resume {RECIPE}/{run.path.name}"
 
 
-def _finished_steps(run: Run) -> dict[str, StepOutcome]:
-    """Steps of a resumed run that passed, by name; none where it was stopped before the first one had."""
+def _finished_steps(run: Run) -> dict[str, str]:
+    """Runs of the steps of a resumed run that passed, by name; none where it was stopped before the first one had."""
     file = run.path / "metrics.json"
     if not exists(file):
         return {}
     record = read_record(RecipeRecord, file.read_text(encoding="utf-8"), str(file))
-    return {step.name: step for step in record.steps}
+    return {step.name: step.run for step in record.steps}
 
 
-def _unchanged(before: StepOutcome | None, settings: Section, run: Run) -> PastRun | None:
+def _unchanged(before: str | None, settings: Section, run: Run) -> PastRun | None:
     """Return the run of a step that need not be repeated: same version, settings and data, what it wrote unchanged."""
     if before is None:
         return None
     try:
-        past = find_run(run.root, before.run)
+        past = find_run(run.root, before)
         same = past.text("config.yaml") == _written(settings)
         for output in past.manifest.outputs:
             past.verified(output)
     except DataError as err:
-        run.progress.note(f"{before.name} is repeated: {err}")
+        run.progress.note(f"repeated: {err}")
         return None
-    if past.status != "ok" or past.manifest.versions.get("hrembed") != run.manifest.versions.get("hrembed"):
+    if past.status != "ok" or past.manifest.versions.get("hrembed") != __version__:
         same = False
     read = past.manifest.inputs.values()
     if not same or any(not exists(Path(one.path)) or sha256(Path(one.path)) != one.sha256 for one in read):
-        run.progress.note(f"{before.name} is repeated: its settings, its data or hrembed changed since {past.in_words}")
+        run.progress.note(f"repeated: its settings, its data or hrembed changed since {past.in_words}")
         return None
     run.progress.note(f"done already: {past.in_words}")
     return past
 
 
-def _stopped_training(settings: Section, run: Run) -> PastRun | None:
-    """Find the training with these settings that this recipe began and that did not end."""
+def _ended(training: PastRun | None) -> str | None:
+    """A training that was resumed by itself, and ended, is none that the recipe has to do again."""
+    return training.name if training is not None and training.status == "ok" else None
+
+
+def _begun_training(settings: Section, run: Run) -> PastRun | None:
+    """Find the newest training with these settings since this recipe began."""
     for past in reversed(past_runs(run.root, _TRAINS)):
         config = past.path / "config.yaml"
-        if past.damaged or past.status == "ok" or past.manifest.started < run.manifest.started or not exists(config):
+        if past.damaged or past.manifest.started < run.manifest.started or not exists(config):
             continue
         if config.read_text(encoding="utf-8") == _written(settings):
             return past

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, check_plain_score
+from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, check_vectors_alone
 from hrembed.config.section import Section
 from hrembed.records.export import ExportFormat
 
@@ -46,7 +46,7 @@ class ExportConfig(Section):
     seed: int = Field(default=13, ge=0, description="Seed of that sample.")
     bootstrap: BootstrapSection = BootstrapSection()
 
-    _model = field_validator("model")(check_plain_score)
+    _model = field_validator("model")(check_vectors_alone)
 
     @model_validator(mode="after")
     def _whole_numbers_come_from_float32(self) -> ExportConfig:

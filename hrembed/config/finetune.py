@@ -29,6 +29,7 @@ from hrembed.config.parts import (
     TaskSection,
     check_distinct,
     check_plain_score,
+    check_vectors_alone,
     checked_metric,
     known_columns,
 )
@@ -132,7 +133,7 @@ class GistLoss(Loss):
         description="Drop negatives whose cosine, by the guide, is above that of the positive minus this margin.",
     )
 
-    _guide = field_validator("guide")(check_plain_score)
+    _guide = field_validator("guide")(check_vectors_alone)
 
 
 class SourceSection(Section):

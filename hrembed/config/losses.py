@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.parts import ModelSection, check_plain_score
+from hrembed.config.parts import ModelSection, check_vectors_alone
 from hrembed.config.section import Section
 from hrembed.models.refs import parse_ref
 
@@ -18,7 +18,7 @@ def check_vectors(section: ModelSection | None) -> ModelSection | None:
     """Refuse a model that gives no vectors, or is asked for more than those."""
     if section is not None and not parse_ref(section.ref).has_vectors:
         raise ValueError(f"'{section.ref}' has no embeddings; use an embedding model")
-    return None if section is None else check_plain_score(section)
+    return None if section is None else check_vectors_alone(section)
 
 
 class Loss(Section):

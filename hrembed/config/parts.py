@@ -402,12 +402,17 @@ class ModelSection(Section):
 
 
 def check_plain_score(section: ModelSection) -> ModelSection:
-    """Return a model that is used for its vectors alone; a `ValueError` refuses settings that have no effect then."""
+    """Return a model that is used for its vectors alone; a `ValueError` refuses another scoring than their cosine."""
     if not section.score.is_plain:
         raise ValueError("only embeddings are used here, so `score` has no effect; remove it")
+    return section
+
+
+def check_vectors_alone(section: ModelSection) -> ModelSection:
+    """Return a model that stands in no table, either; a `ValueError` refuses a name as well."""
     if section.name is not None:
         raise ValueError("this model stands in no table under a name of its own, so `name` has no effect; remove it")
-    return section
+    return check_plain_score(section)
 
 
 def _picked(path: str) -> dict[str, Any]:

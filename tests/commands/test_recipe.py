@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from hrembed.cli.app import main
+from hrembed.commands.recipe import _begun_training, _ended, _unchanged
+from hrembed.commands.runs.pages import write_run_page
 from hrembed.config.recipe import COMMANDS, load_recipe, recipe_file
+from hrembed.config.schema import FinetuneConfig
 from hrembed.errors import ConfigError
 from hrembed.files import sha256
 from hrembed.runs.past import find_run, past_runs
+from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from killing import KilledError, killed_at
 from miniatures import onet_release, table
@@ -184,6 +188,12 @@ def test_a_recipe_of_ones_own_with_other_steps(capsys, tmp_path, monkeypatch, ti
     assert settings["bootstrap"]["seed"] == 14
     split = find_run(Path("runs"), result["metrics"]["steps"][1]["run"])
     assert settings["tasks"][0]["path"] == f"{split.path.as_posix()}/test/table"
+    page = tmp_path / "page.html"
+    write_run_page(find_run(Path("runs"), "recipe/latest"), page, ".")
+    text = page.read_text(encoding="utf-8")
+    assert "All 3 steps ended well" in text
+    assert evaluated.name in text
+    assert f"hrembed finetune --recipe {result['run']}/config.yaml" in text
     # The config that the run keeps repeats it, without any input.
     again, _ = called(capsys, "finetune", "--recipe", f"{result['run']}/config.yaml", "--runs-dir", "again")
     repeated = find_run(Path("again"), again["metrics"]["steps"][2]["run"])
@@ -217,8 +227,21 @@ def test_a_limit_that_nothing_mended_stops_a_recipe_and_stays_unmet(capsys, tmp_
     # A table without the leak is another input: it is read again.
     table.write_text("anchor,positive\nbaker,bread\nroofer,roofs\n", encoding="utf-8")
     _, said = called(capsys, "finetune", "--resume", "recipe/latest", code=3)
-    assert "import is repeated: its settings, its data or hrembed changed" in said
+    assert "repeated: its settings, its data or hrembed changed" in said
     assert "data split" in said
+
+
+def test_a_training_that_was_resumed_by_itself_is_not_done_again(tmp_path):
+    """The recipe was killed in its training, and `--resume latest` finished that alone."""
+    settings = FinetuneConfig()
+    with open_run(Workspace(tmp_path), "recipe", {}, seeds={}) as run:
+        assert _begun_training(settings, run) is None
+        with open_run(Workspace(tmp_path), "finetune", settings.model_dump(mode="json"), seeds={}) as training:
+            pass
+        found = _begun_training(settings, run)
+        assert (found.path, _ended(found)) == (training.path, f"finetune/{training.path.name}")
+        assert _unchanged(_ended(found), settings, run).path == training.path
+        assert _unchanged(_ended(found), settings.model_copy(update={"delta": 0.5}), run) is None
 
 
 def test_a_killed_recipe_goes_on_with_its_training(capsys, tmp_path, monkeypatch, titles, task, tiny_model):

@@ -18,6 +18,7 @@ from hrembed.commands.select.probe import probed_model, run_probe
 from hrembed.config.bias_audit import AuditConfig, StimuliSection
 from hrembed.config.compare import CompareConfig
 from hrembed.config.eval import EvalConfig
+from hrembed.config.export import ExportConfig
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.gate import GateConfig
 from hrembed.config.parts import ModelSection, TaskSection
@@ -67,7 +68,7 @@ def test_a_name_that_is_no_part_of_a_file_name_is_refused(section: type, name: s
         (lambda: EvalConfig(tasks=({"name": "a"},), retention=({"name": "a"},)), "two tasks are named 'a'"),
         (lambda: ProbeSection(models=({"name": "a"}, {"name": "a"})), "two models are named 'a'"),
         (lambda: FinetuneConfig(dev={"name": "a"}, proof={"tests": [{"name": "a"}]}), "two tasks are named 'a'"),
-        (lambda: FinetuneConfig(model={"name": "base"}), "`name` has no effect; remove it"),
+        (lambda: ExportConfig(model={"name": "base"}), "`name` has no effect; remove it"),
     ],
 )
 def test_a_name_that_would_stand_for_two_or_for_nothing_is_refused(make, message: str):

@@ -18,6 +18,7 @@ from hrembed.records.commands import RECORDS, record_of
 from hrembed.records.eval import EvalRecord
 from hrembed.records.finetune import FinetuneRecord
 from hrembed.records.gate import GateRecord, GateTimings
+from hrembed.records.recipe import RecipeRecord
 from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
 from hrembed.reports.page import Listing, Page, Picture, Prose, Section, Table, tone_of, write_page
@@ -70,6 +71,8 @@ def _page(run: PastRun, to_run: str) -> Page:
         page = finetune_page(record, run.path.name, _base_of(run))
     elif isinstance(record, GateRecord):
         page = gate_page(record, _times(run))
+    elif isinstance(record, RecipeRecord):
+        page = _recipe(record)
     else:
         page = _plain(run, record, unreadable, rows)
     if record is None:
@@ -86,6 +89,27 @@ def _unfinished(run: PastRun) -> Page:
         subtitle="",
         asked=f"What did this run of `hrembed {run.command.replace('data-', 'data ', 1)}` find?",
         answer=Prose(f"The run did not finish successfully: {run.status}", [str(reason), *again], tone_of(run.status)),
+    )
+
+
+def _recipe(record: RecipeRecord) -> Page:
+    """The page of a recipe: its steps, each of which has a page of its own."""
+    steps = [
+        {
+            "step": step.name,
+            "run": step.run,
+            "counts": ", ".join(f"{name} {number:,}" for name, number in step.counts.items()),
+            "verdict": step.verdict,
+        }
+        for step in record.steps
+    ]
+    model = [f"The model is {record.model}."] if record.model else []
+    return Page(
+        title="Recipe",
+        subtitle="",
+        asked=f"What did the steps of the recipe {record.recipe} make?",
+        answer=Prose(f"All {len(steps)} steps ended well", model),
+        lead=[Table("Steps", steps)],
     )
 
 
