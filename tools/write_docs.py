@@ -79,7 +79,7 @@ def reference() -> str:
 def _recipe_rows(shared: list[type[BaseModel]]) -> list[str]:
     """Rows of a recipe; inputs have names of their own."""
     steps = [row for row in _rows(RecipeConfig, None, shared) if not row.startswith("| `inputs.")]
-    return [*steps, *_rows(InputSection, None, shared, "inputs.NAME.")]
+    return [*steps, *_together(_rows(InputSection, None, shared, "inputs.NAME."))]
 
 
 def _only(row: str, taxonomy: str, others: list[str]) -> str:

@@ -49,16 +49,13 @@ _ELSEWHERE = ("hf:", "mteb:", "run:")  # no file that could be missing here
 class InputSection(Section):
     """Something that the user gives to a recipe."""
 
-    description: str = Field(default="", description="What it is, for the message where it is missing.")
+    description: str = Field(default="", description="What it is, for messages.")
     kind: Literal["path", "text"] = Field(
         default="path",
-        description="`path` must exist (or be `hf:`, `mteb:`, `run:`, `shipped:`); `text` may be anything, such as a "
-        "model.",
+        description="`path` must exist here, unless it is of a hub or a library; `text` may be anything.",
     )
-    several: bool = Field(default=False, description="Whether it may be given several times; it is a list then.")
-    value: str | tuple[str, ...] | None = Field(
-        default=None, description="Used where the command line gives nothing; null asks for it."
-    )
+    several: bool = Field(default=False, description="A list.")
+    value: str | tuple[str, ...] | None = Field(default=None, description="Used where none is given; null asks for it.")
 
 
 class StepSection(Section):
