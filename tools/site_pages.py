@@ -118,7 +118,7 @@ def records() -> str:
     for name in names(metrics=True):
         schema = record_of(name).model_json_schema(mode="serialization", by_alias=True)
         sections |= schema.pop("$defs", {})
-        words = name.replace("data-import-", "data import ").replace("data-", "data ")
+        words = name.replace("data-import-", "data import ").replace("data-", "data ").replace("index-", "index ")
         parts.append(f"## `hrembed {words}`\n\n{_fields(schema, record_of(name))}\n")
     parts.append("## Sections\n")
     parts += [f"### {name}\n\n{_fields(sections[name])}\n" for name in sorted(sections)]

@@ -46,6 +46,12 @@ _OF_TABLES = {
     "encoding": "Their encoding; UTF-16 is recognised.",
 }
 _CI: Mapping[Ci, str] = {"github": "github-actions.yml", "gitlab": "gitlab-ci.yml"}
+# Commands whose settings share a table.
+_TOGETHER = (
+    ("data-import-onet", "data-import-esco"),
+    ("data-split", "data-inspect", "data-check", "data-anonymise", "data-restore"),
+    ("index-build", "index-update", "index-stats", "index-forget", "index-switch"),
+)
 _FEW = 2  # a section of so few keys is written out wherever it stands
 _LONGEST = 440  # of a row that several keys share
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -55,18 +61,14 @@ def reference() -> str:
     """Write the settings of every command as Markdown."""
     parts = [_HEAD]
     shared = _shared()
-    for command, schema in SCHEMAS.items():
-        if command == "data-import-esco":
-            continue  # stands beside the other taxonomy
-        words = command.replace("-", " ") if command.startswith("data-") else command
-        rows = _rows(schema, schema(), shared)
-        if command == "data-import-onet":
-            words += "`, `hrembed data import esco"
-            esco = _rows(SCHEMAS["data-import-esco"], SCHEMAS["data-import-esco"](), shared)
-            rows = [_only(row, "onet", esco) for row in rows] + [
-                _only(row, "esco", rows) for row in esco if row not in rows
-            ]
-        parts.append(f"## `hrembed {words}`\n{_TABLE}\n" + "\n".join(rows) + "\n")
+    for command in SCHEMAS:
+        together = next((commands for commands in _TOGETHER if command in commands), (command,))
+        if command != together[0]:
+            continue  # stands beside the first of them
+        rows_of = {name: _rows(SCHEMAS[name], SCHEMAS[name](), shared) for name in together}
+        words = [name.replace("-", " ") if name.startswith(("data-", "index-")) else name for name in together]
+        titles = ", ".join(f"`hrembed {each}`" for each in words)
+        parts.append(f"## {titles}\n{_TABLE}\n" + "\n".join(_joined(rows_of)) + "\n")
     parts.append(f"## `hrembed finetune --recipe`\n{_TABLE}\n" + "\n".join(_recipe_rows(shared)) + "\n")
     parts.append("## Shared sections\n")
     for section in shared:
@@ -82,9 +84,18 @@ def _recipe_rows(shared: list[type[BaseModel]]) -> list[str]:
     return [*steps, *_together(_rows(InputSection, None, shared, "inputs.NAME."))]
 
 
-def _only(row: str, taxonomy: str, others: list[str]) -> str:
-    """Say of a row that it is for one of two commands; nothing where both have it."""
-    return row if row in others else f"{row.removesuffix(' |')} (`{taxonomy}`) |"
+def _joined(rows_of: Mapping[str, list[str]]) -> list[str]:
+    """Rows of several commands in one table; a row that not all of them have says which do."""
+    if len(rows_of) == 1:
+        return [row for rows in rows_of.values() for row in rows]
+    rows = dict.fromkeys(row for rows in rows_of.values() for row in rows)
+    having = {row: [name.rpartition("-")[2] for name, own in rows_of.items() if row in own] for row in rows}
+    return [
+        row
+        if len(names) == len(rows_of)
+        else f"{row.removesuffix(' |')} ({', '.join(f'`{each}`' for each in names)}) |"
+        for row, names in having.items()
+    ]
 
 
 def _shared() -> list[type[BaseModel]]:

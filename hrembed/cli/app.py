@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli import compare, configs, data, doctor, encode, finetune, init, match, runs, schema, select
+from hrembed.cli import compare, configs, data, doctor, encode, finetune, index, init, match, runs, schema, select
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.cli.groups import GroupedCommands
 from hrembed.cli.streams import discard_rest, guarded
@@ -105,6 +105,7 @@ match.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
 app.add_typer(data.app, name="data")
+app.add_typer(index.app, name="index")
 app.add_typer(runs.app, name="runs")
 configs.add_to(app)
 init.add_to(app)

@@ -11,7 +11,7 @@ GROUPS = {
     "Prepare data": ("data",),
     "Choose and train a model": ("select", "finetune", "decision", "retrain"),
     "Measure": ("eval", "bias-audit", "compare"),
-    "Search": ("encode", "match"),
+    "Search": ("encode", "index", "match"),
     "Decide and ship": ("gate", "runs", "export"),
     "Look up": ("configs", "schema"),
 }

@@ -29,7 +29,7 @@ def section_path(command: str) -> tuple[str, ...]:
     """Where a command's settings stand: `data-import-table` below `data`, `import`; `bias-audit` is `audit`."""
     if command == "bias-audit":
         return ("audit",)
-    return tuple(command.split("-")) if command.startswith("data-") else (command,)
+    return tuple(command.split("-")) if command.startswith(("data-", "index-")) else (command,)
 
 
 @cache

@@ -25,6 +25,13 @@ from hrembed.config.eval import EvalConfig
 from hrembed.config.export import ExportConfig
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.gate import GateConfig
+from hrembed.config.index import (
+    IndexBuildConfig,
+    IndexForgetConfig,
+    IndexStatsConfig,
+    IndexSwitchConfig,
+    IndexUpdateConfig,
+)
 from hrembed.config.match import MatchConfig
 from hrembed.config.retrain import RetrainConfig
 from hrembed.config.scratch import ScratchMethod
@@ -77,4 +84,9 @@ SCHEMAS: dict[str, type[Section]] = {
     "data-check": DataCheckConfig,
     "data-anonymise": DataAnonymiseConfig,
     "data-restore": DataRestoreConfig,
+    "index-build": IndexBuildConfig,
+    "index-update": IndexUpdateConfig,
+    "index-stats": IndexStatsConfig,
+    "index-forget": IndexForgetConfig,
+    "index-switch": IndexSwitchConfig,
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hrembed.index.conditions import Condition
     from hrembed.index.ranking import Hits
     from hrembed.records.index import Generation, IndexManifest
-    from hrembed.types import Bools, Floats, Ints
+    from hrembed.types import Bools, Floats
 
 VECTORS, ROWS = "vectors.npy", "rows.parquet"
 _ROWS_AT_ONCE = 65_536
@@ -31,7 +31,7 @@ def write_exact(folder: Path, table: Any, vectors: Floats) -> None:
 
     Args:
         folder: A new folder.
-        table: Arrow table with `id`, `text_hash` and the kept columns.
+        table: Arrow table with `id`, the hashes and the kept columns.
         vectors: Unit rows, shape (n, dim), in the order of the table.
     """
     import pyarrow as pa
@@ -103,9 +103,11 @@ class ExactIndex:
             ModelError: A query has other dimensions, or is not finite.
         """
         rows = checked_queries(queries, self.generation.space.dim)
-        return rank_blocks(rows, k, self._blocks(np.flatnonzero(self._mask(where)) if where else None))
+        return rank_blocks(rows, k, self.blocks(where))
 
-    def _blocks(self, rows: Ints | None) -> Iterator[Block]:
+    def blocks(self, where: Sequence[Condition] = ()) -> Iterator[Block]:
+        """Ids and vectors of all documents that meet all conditions, some at a time."""
+        rows = np.flatnonzero(self._mask(where)) if where else None
         count = len(self._ids) if rows is None else len(rows)
         for start in range(0, count, _ROWS_AT_ONCE):
             part = slice(start, min(start + _ROWS_AT_ONCE, count))
@@ -147,11 +149,27 @@ class ExactIndex:
 
     def count(self, where: Sequence[Condition] = ()) -> int:
         """Count the documents that meet all conditions."""
-        return int(self._mask(where).sum()) if where else self.generation.rows
+        return int(self._mask(where).sum()) if where else len(self._ids)
 
     def ids(self, where: Sequence[Condition] = ()) -> list[str]:
         """Ids of the documents that meet all conditions, in the order of their hashes."""
         return [self._ids[row] for row in np.flatnonzero(self._mask(where)).tolist()] if where else list(self._ids)
+
+    def columns(self, names: Sequence[str]) -> Any:
+        """Columns of all rows as an Arrow table: `id`, `text_hash`, `row_hash` or kept ones."""
+        return self._table.select(list(names))
+
+    def batches(self, schema: Any) -> Iterator[Any]:
+        """All rows with their vectors, as record batches of a schema."""
+        import pyarrow as pa
+
+        for start in range(0, len(self._ids), _ROWS_AT_ONCE):
+            part = self._table.slice(start, _ROWS_AT_ONCE)
+            numbers = pa.array(self._vectors[start : start + _ROWS_AT_ONCE].reshape(-1))
+            vector = pa.FixedSizeListArray.from_arrays(numbers, self.generation.space.dim)
+            yield from (
+                part.append_column("vector", vector).select(schema.names).cast(schema).combine_chunks().to_batches()
+            )
 
     def _mask(self, where: Sequence[Condition]) -> Bools:
         met: Bools = mask(where, self._table)

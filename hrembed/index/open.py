@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hrembed.errors import ConfigError, DataError
 from hrembed.records.base import SCHEMA, validated
@@ -11,12 +11,12 @@ from hrembed.records.index import IndexManifest
 from hrembed.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.files import Cell
     from hrembed.index.conditions import Condition
-    from hrembed.index.ranking import Hits
+    from hrembed.index.ranking import Block, Hits
     from hrembed.records.index import Generation
     from hrembed.types import Floats
 
@@ -80,6 +80,18 @@ class Index(Protocol):
         """Ids of the documents that meet all conditions, in the order of their hashes."""
         ...
 
+    def blocks(self, where: Sequence[Condition] = ()) -> Iterator[Block]:
+        """Ids and vectors of all documents that meet all conditions, some at a time."""
+        ...
+
+    def columns(self, names: Sequence[str]) -> Any:
+        """Columns of all rows as an Arrow table: `id`, `text_hash`, `row_hash` or kept ones."""
+        ...
+
+    def batches(self, schema: Any) -> Iterator[Any]:
+        """All rows with their vectors, as record batches of a schema."""
+        ...
+
 
 def read_manifest(folder: Path) -> IndexManifest:
     """Read what an index says of itself.
@@ -113,6 +125,7 @@ def open_index(folder: Path, generation: str | None = None) -> Index:
 
     Raises:
         DataError: The folder is no index, or is damaged.
+        ModelError: What reads it is not installed.
         ConfigError: It has no such generation.
     """
     manifest = read_manifest(folder)
@@ -122,9 +135,23 @@ def open_index(folder: Path, generation: str | None = None) -> Index:
             f"index '{folder}' lacks the folder '{chosen.folder}' that `{FILE}` names",
             hint="restore it from a backup, or build the index again",
         )
-    from hrembed.index.exact import ExactIndex
+    return open_generation(folder, manifest, chosen)
 
-    return ExactIndex(folder, manifest, chosen)
+
+def open_generation(folder: Path, manifest: IndexManifest, generation: Generation) -> Index:
+    """Open the rows of a generation.
+
+    Raises:
+        DataError: They are damaged.
+        ModelError: What reads them is not installed.
+    """
+    if generation.backend == "exact":
+        from hrembed.index.exact import ExactIndex
+
+        return ExactIndex(folder, manifest, generation)
+    from hrembed.index.lance import LanceIndex
+
+    return LanceIndex(folder, manifest, generation)
 
 
 def generation_of(manifest: IndexManifest, folder: Path, name: str | None) -> Generation:

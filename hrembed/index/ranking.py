@@ -8,7 +8,7 @@ tasks order documents.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,15 +38,23 @@ class Hits(NamedTuple):
     vectors: Floats
 
 
+class Ids(Protocol):
+    """Ids by place, read where they are asked for."""
+
+    def __getitem__(self, place: int, /) -> str:
+        """The id at a place."""
+        ...
+
+
 class Block(NamedTuple):
     """Some documents.
 
     Attributes:
-        ids: Their ids, or what gives them when it is indexed.
+        ids: Their ids by place.
         vectors: Shape (n, dim), float32.
     """
 
-    ids: Sequence[str]
+    ids: Ids
     vectors: Floats
 
 
@@ -79,7 +87,7 @@ def rank_blocks(queries: Floats, k: int, blocks: Iterable[Block]) -> list[Hits]:
     Returns:
         The first k of each query, fewer where there are fewer.
     """
-    found: list[list[Block]] = [[] for _ in queries]
+    found: list[list[_Kept]] = [[] for _ in queries]
     least = np.full(len(queries), -np.inf, dtype=np.float32)
     best: list[Floats] = [np.empty(0, dtype=np.float32) for _ in queries]
     for block in blocks:
@@ -100,11 +108,16 @@ def rank_blocks(queries: Floats, k: int, blocks: Iterable[Block]) -> list[Hits]:
     return [_merged(parts, query, k) for parts, query in zip(found, queries, strict=True)]
 
 
-def _rows(block: Block, kept: Ints) -> Block:
-    return Block([block.ids[row] for row in kept.tolist()], np.asarray(block.vectors[kept]))
+class _Kept(NamedTuple):
+    ids: list[str]
+    vectors: Floats
 
 
-def _merged(parts: Sequence[Block], query: Floats, k: int) -> Hits:
+def _rows(block: Block, kept: Ints) -> _Kept:
+    return _Kept([block.ids[row] for row in kept.tolist()], np.asarray(block.vectors[kept]))
+
+
+def _merged(parts: Sequence[_Kept], query: Floats, k: int) -> Hits:
     if not parts:
         return Hits([], np.empty(0, dtype=np.float32), np.empty((0, len(query)), dtype=np.float32))
     ids = [each for part in parts for each in part.ids]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from xxhash import xxh3_64_hexdigest
 
-from hrembed.files import writing
+from hrembed.files import sha256, writing
 from hrembed.text import text_digest
 
 if TYPE_CHECKING:
@@ -116,13 +116,61 @@ class Shelf:
         Raises:
             HrembedError: The file cannot be written.
         """
-        from safetensors.numpy import save_file
+        _save(self.folder / f"{time.time_ns():020d}-{os.getpid()}.safetensors", keys, vectors)
 
-        rows_of_keys = np.stack([keys["first"], keys["second"]], axis=1)
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        name = f"{time.time_ns():020d}-{os.getpid()}.safetensors"
-        with writing(self.folder / name) as part:
-            save_file({"keys": rows_of_keys, "vectors": vectors}, part, metadata={"xxh3": _sum(rows_of_keys, vectors)})
+
+def _save(file: Path, keys: Keys, vectors: Floats) -> None:
+    from safetensors.numpy import save_file
+
+    rows_of_keys = np.stack([keys["first"], keys["second"]], axis=1)
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    with writing(file) as part:
+        save_file({"keys": rows_of_keys, "vectors": vectors}, part, metadata={"xxh3": _sum(rows_of_keys, vectors)})
+
+
+def count_keys(root: Path, keys: Keys) -> int:
+    """Count the rows that a whole cache holds under some keys, of all models, sides and prompts."""
+    return sum(int(np.isin(_comparable(_read_keys(file)), _comparable(keys)).sum()) for file in _files(root))
+
+
+def forget_keys(root: Path, keys: Keys) -> dict[str, str]:
+    """Take the rows of some keys out of a whole cache; nothing else ever removes one.
+
+    Args:
+        root: Folder of the whole cache.
+        keys: As `text_keys` gives them, shape (n,).
+
+    Returns:
+        Path of each file that was written again, below the folder -> its SHA-256; empty for one that is gone.
+
+    Raises:
+        HrembedError: A file cannot be written.
+    """
+    from safetensors.numpy import load_file
+
+    written = {}
+    for file in _files(root):
+        of_rows = _read_keys(file)
+        kept = ~np.isin(_comparable(of_rows), _comparable(keys))
+        if kept.all():
+            continue
+        name = file.relative_to(root).as_posix()
+        written[name] = ""
+        if kept.any():
+            _save(file, of_rows[kept], load_file(file)["vectors"][kept])
+            written[name] = sha256(file)
+        else:
+            file.unlink()
+    return written
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(root.glob("*/*.safetensors"))
+
+
+def _comparable(keys: Keys) -> npt.NDArray[np.bytes_]:
+    """Keys as 32 letters each: NumPy compares no records, and cuts zeros off the end of bytes."""
+    return np.array([key.tobytes().hex() for key in keys], dtype="S32")
 
 
 def _read_keys(file: Path) -> Keys:

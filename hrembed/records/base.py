@@ -130,7 +130,11 @@ def command_line(command: str) -> str:
     """Words that run a command with a config: `data-import-onet` is `data import onet --config CONFIG`."""
     if command == "recipe":
         return "finetune --recipe CONFIG"
-    return f"{command.replace('-', ' ')} --config CONFIG" if command.startswith("data-") else f"{command} CONFIG"
+    return (
+        f"{command.replace('-', ' ')} --config CONFIG"
+        if command.startswith(("data-", "index-"))
+        else f"{command} CONFIG"
+    )
 
 
 def read_record(kind: type[R], text: str, where: str) -> R:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hrembed.records.base import SCHEMA, Number, Record
+from hrembed.records.base import SCHEMA, CommandRecord, Number, Record
+from hrembed.records.encode import CellType, VectorType
 from hrembed.records.manifest import ModelUse
 
 Backend = Literal["exact", "lancedb"]
 FilterType = Literal["text", "texts", "whole number", "number", "yes or no"]
-Dtype = Literal["float32", "float16", "int8"]
 
 
 class VectorSpace(Record):
@@ -32,7 +32,7 @@ class VectorSpace(Record):
     side: Literal["document"] = "document"
     use: ModelUse | None = None
     dim: int
-    dtype: Dtype = "float32"
+    dtype: VectorType = "float32"
     anonymised: bool = False
 
 
@@ -133,7 +133,7 @@ class Generation(Record):
     backend: Backend
     rows: int
     zero_vectors: int
-    columns: dict[str, str]
+    columns: dict[str, CellType]
     filters: dict[str, FilterType]
     text_column: str | None
     lexical: bool
@@ -213,6 +213,164 @@ class IndexManifest(Record):
         return self.generation.filters
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> dict[str, CellType]:
         """Columns that can be shown."""
         return self.generation.columns
+
+
+class IndexBuildRecord(CommandRecord):
+    """What `hrembed index build` says.
+
+    Attributes:
+        index: Folder of the index.
+        generation: What was built.
+        current: Whether it is searched from now on; beside an older one it waits for `index switch`.
+        kept_out: Rows of people who were forgotten.
+        bytes: Size on disk.
+        verdict: Whether recall is as high as it was asked to be, in words.
+    """
+
+    command: ClassVar[str] = "index-build"
+
+    index: str
+    generation: Generation
+    current: bool
+    kept_out: int
+    bytes: int
+    verdict: str
+
+
+class IndexUpdateRecord(CommandRecord):
+    """What `hrembed index update` says.
+
+    Attributes:
+        index: Folder of the index.
+        generation: Name of the generation that was changed.
+        added: New rows.
+        changed: Rows whose text or kept cells are others now.
+        removed: Rows that went.
+        unchanged: Rows that stayed as they were.
+        kept_out: Rows of people who were forgotten: their tombstone wins.
+        rows: Rows of the generation now.
+        unindexed: Rows that an index of it does not hold: always 0 after an update.
+        bytes: Size on disk.
+    """
+
+    command: ClassVar[str] = "index-update"
+
+    index: str
+    generation: str
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    kept_out: int
+    rows: int
+    unindexed: int
+    bytes: int
+
+
+class GenerationStats(Record):
+    """A generation as it lies on the disk.
+
+    Attributes:
+        generation: What `index.json` says.
+        rows: Rows that are there.
+        unindexed: Rows that an index of it does not hold.
+        indexed_filters: Filters that are answered by an index of their own.
+        bytes: Size on disk.
+    """
+
+    generation: Generation
+    rows: int
+    unindexed: int
+    indexed_filters: tuple[str, ...]
+    bytes: int
+
+
+class IndexStatsRecord(CommandRecord):
+    """What `hrembed index stats` says.
+
+    Attributes:
+        index: Folder of the index.
+        current: Name of the generation that is searched.
+        generations: All of them.
+        forgotten: Documents that were forgotten.
+        unfinished: Whether an erasure was begun and not finished.
+        recall: Measured now; empty where it was not asked for.
+        recall_queries: What was asked then.
+        verdict: What a reader must know, in words.
+    """
+
+    command: ClassVar[str] = "index-stats"
+
+    index: str
+    current: str
+    generations: tuple[GenerationStats, ...]
+    forgotten: int
+    unfinished: bool
+    recall: tuple[Recall, ...]
+    recall_queries: str
+    verdict: str
+
+
+class Erased(Record):
+    """What was erased in one place.
+
+    Attributes:
+        place: Where: a generation, a folder of vectors, a cache, the kept results.
+        before: Traces found before: rows, cached vectors, lists; that they are found shows that the search sees.
+        after: Traces found afterwards; 0 everywhere, or the command fails.
+        files: Path below the place to SHA-256 of each file that was rewritten.
+    """
+
+    place: str
+    before: int
+    after: int
+    files: dict[str, str]
+
+
+class IndexForgetRecord(CommandRecord):
+    """Receipt of `hrembed index forget`; no id and no text stands in it.
+
+    Attributes:
+        index: Folder of the index.
+        asked: Ids that were given.
+        known: How many of them were found anywhere.
+        tombstones: Documents that are kept out of the index from now on, all together.
+        id_hashes: Salted hashes of the ids that were given, as they stand in `tombstones.json`.
+        places: What was erased where.
+        time: When it was done, UTC.
+        not_seen: What the search for traces cannot see, in words.
+    """
+
+    command: ClassVar[str] = "index-forget"
+
+    index: str
+    asked: int
+    known: int
+    tombstones: int
+    id_hashes: tuple[str, ...]
+    places: tuple[Erased, ...]
+    time: str
+    not_seen: str
+
+
+class IndexSwitchRecord(CommandRecord):
+    """What `hrembed index switch` says.
+
+    Attributes:
+        index: Folder of the index.
+        before: Generation that was searched before.
+        current: Generation that is searched now.
+        dropped: Whether the one before was removed.
+        bridge: The map that was fitted; null where the generation was switched.
+    """
+
+    command: ClassVar[str] = "index-switch"
+
+    index: str
+    before: str
+    current: str
+    dropped: bool
+    bridge: BridgeUse | None

@@ -364,7 +364,11 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
     wanted = f"{kind} run" if kind else "run"
     missing = f"finished {wanted}" if name == LATEST else f"{wanted} '{name}'"
     if not candidates:
-        first = "finetune --recipe NAME" if kind == "recipe" else kind.replace("data-", "data ", 1)
+        first = (
+            "finetune --recipe NAME"
+            if kind == "recipe"
+            else kind.replace("data-", "data ", 1).replace("index-", "index ", 1)
+        )
         raise DataError(f"no {missing} found in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
     raise DataError(
         f"no {missing} found in '{root}'; the newest is {candidates[-1].in_words}",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def words(key: str) -> list[str]:
     """Command line of a schema's command: `data-import-onet` is `data import onet`."""
-    return key.split("-") if key.startswith("data-") else [key]
+    return key.split("-") if key.startswith(("data-", "index-")) else [key]
 
 
 HEAVY = {
@@ -107,7 +107,7 @@ def test_the_reference_of_settings_is_the_generated_one():
 
 
 def test_the_reference_of_settings_stays_readable():
-    assert reference().count("\n") <= 560
+    assert reference().count("\n") <= 600
 
 
 @pytest.mark.parametrize("metrics", [False, True])

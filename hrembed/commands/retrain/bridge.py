@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hrembed.evaluation.search import rank_all
-from hrembed.metrics.bridging import low_rank_map, orthogonal_map
 from hrembed.models.dense import DenseSimilarity
 from hrembed.records.retrain import Bridge, BridgeWay
+from hrembed.scoring.bridges import fit_maps, mapped
 from hrembed.scoring.retrieval import DEPTH, MEMORY_MB, compare, estimate, groups_of, score_ranking
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ OLD, UNMAPPED, REENCODED = "old model", "new queries, no map", "re-encoded"
 
 
 def fit_bridges(old: Encoder, new: Encoder, texts: Sequence[str], config: BridgeSection) -> dict[str, Floats]:
-    """Fit maps from the new space to the old one on documents that both models embed; no labels are needed.
-
-    A query lies near its documents in the new space, so a map that brings new documents onto old ones brings new
-    queries there as well.
+    """Fit maps from the new space to the old one on documents that both models embed.
 
     Args:
         old: The model whose document vectors are stored.
@@ -39,11 +36,8 @@ def fit_bridges(old: Encoder, new: Encoder, texts: Sequence[str], config: Bridge
         `orthogonal` and `low rank`, each of shape (new dimensions, old dimensions).
     """
     source, target = new.vectors(texts, "document"), old.vectors(texts, "document")
-    rank = min(config.rank, *source.shape, *target.shape)
-    return {
-        "orthogonal": orthogonal_map(source, target),
-        "low rank": low_rank_map(source, target, rank=rank, ridge=config.ridge),
-    }
+    maps = fit_maps(source, target, rank=config.rank, ridge=config.ridge)
+    return {kind: each for kind, each in maps.items()}
 
 
 def measure_bridges(
@@ -134,10 +128,5 @@ def _ways(old: Encoder, new: Encoder, bridges: Mapping[str, Floats], task: Task)
     ways = {OLD: (old_queries, old_documents)}
     if new_queries.shape[1] == old_documents.shape[1]:
         ways[UNMAPPED] = (new_queries, old_documents)
-    ways |= {_through(name): (_unit(new_queries @ bridge), old_documents) for name, bridge in bridges.items()}
+    ways |= {_through(name): (mapped(new_queries, bridge), old_documents) for name, bridge in bridges.items()}
     return {**ways, REENCODED: (new_queries, new_documents)}
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
