@@ -80,8 +80,18 @@ def reference() -> str:
 
 def _recipe_rows(shared: list[type[BaseModel]]) -> list[str]:
     """Rows of a recipe; inputs have names of their own."""
-    steps = [row for row in _rows(RecipeConfig, None, shared) if not row.startswith("| `inputs.")]
-    return [*steps, *_together(_rows(InputSection, None, shared, "inputs.NAME."))]
+    rows = [row for row in _rows(RecipeConfig, None, shared) if not row.startswith("| `inputs.")]
+    steps = {row.split("`")[1]: row for row in rows}
+    together = [
+        ("name",),
+        ("inputs",),
+        ("steps",),
+        ("steps.name", "steps.run"),
+        ("steps.config",),
+        ("steps.set", "steps.files"),
+    ]
+    merged = [row for names in together for row in _together([steps[name] for name in names])]
+    return [*merged, *_together(_rows(InputSection, None, shared, "inputs.NAME."))]
 
 
 def _joined(rows_of: Mapping[str, list[str]]) -> list[str]:

@@ -207,7 +207,7 @@ def _steps_table(steps: Sequence[StepOutcome], root: Path) -> list[dict[str, str
     return [
         {
             "step": step.name,
-            "counts": ", ".join(f"{name} {number:,}" for name, number in step.counts.items()),
+            "counts": ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in step.counts.items()),
             "verdict": step.verdict,
             "seconds": f"{find_run(root, step.run).manifest.seconds:,.0f}",
             "run": step.run,

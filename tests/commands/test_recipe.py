@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hrembed
 import pytest
 import yaml
 from hrembed.cli.app import main
@@ -15,7 +16,7 @@ from hrembed.commands.recipe import _begun_training, _ended, _unchanged
 from hrembed.commands.runs.pages import write_run_page
 from hrembed.config.recipe import COMMANDS, load_recipe, recipe_file
 from hrembed.config.schema import FinetuneConfig
-from hrembed.errors import ConfigError
+from hrembed.errors import ConfigError, DataError
 from hrembed.files import sha256
 from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
@@ -231,7 +232,32 @@ def test_a_limit_that_nothing_mended_stops_a_recipe_and_stays_unmet(capsys, tmp_
     assert "data split" in said
 
 
-def test_a_training_that_was_resumed_by_itself_is_not_done_again(tmp_path):
+def test_a_check_that_mends_what_it_finds_goes_on_with_the_rest_from_python_as_well(tmp_path, leaking):
+    table = tmp_path / "table.csv"
+    rows = ["ward nurse,nurse", *(f"{job} {n},{job}s work" for n, job in enumerate(JOBS))]
+    table.write_text("\n".join(["anchor,positive", *rows]) + "\n", encoding="utf-8")
+    text = CHECK.replace("FIX", ", fix: pairs").replace(
+        '"input:against"', '["shipped:hr-core/test/title", "input:against"]'
+    )
+    inputs = {"table": str(table), "against": [str(leaking)]}
+    outcome = hrembed.run_recipe(
+        own(tmp_path, text), inputs, runs_dir=tmp_path / "runs", split={"dev": 0.2, "test": 0.2}
+    )
+    assert (outcome.failure, outcome.status) == (None, "ok")
+    imported, check, split = outcome.record.steps
+    assert (imported.counts["pairs"], check.counts["removed"]) == (6, 1)
+    assert "1 of 3 relevant pairs of" in check.verdict
+    read = find_run(tmp_path / "runs", check.run).json("config.yaml")
+    assert read["against"] == ["shipped:hr-core/test/title", str(leaking)]
+    settings = find_run(tmp_path / "runs", split.run).json("config.yaml")
+    assert (settings["pairs"], settings["dev"]) == ((tmp_path / "runs" / check.run).as_posix(), 0.2)
+    # What the fix leaves in is not mended: a limit on documents is still not met.
+    strict = text.replace("fix: pairs", "fix: pairs, limits: {documents: 0.0}")
+    with pytest.raises(DataError, match="documents of"):
+        hrembed.run_recipe(own(tmp_path, strict), inputs, runs_dir=tmp_path / "runs")
+
+
+def test_a_training_that_was_resumed_by_itself_is_not_done_again(tmp_path, monkeypatch):
     """The recipe was killed in its training, and `--resume latest` finished that alone."""
     settings = FinetuneConfig()
     with open_run(Workspace(tmp_path), "recipe", {}, seeds={}) as run:
@@ -242,6 +268,8 @@ def test_a_training_that_was_resumed_by_itself_is_not_done_again(tmp_path):
         assert (found.path, _ended(found)) == (training.path, f"finetune/{training.path.name}")
         assert _unchanged(_ended(found), settings, run).path == training.path
         assert _unchanged(_ended(found), settings.model_copy(update={"delta": 0.5}), run) is None
+        monkeypatch.setattr("hrembed.commands.recipe.__version__", "9.9")
+        assert _unchanged(_ended(found), settings, run) is None
 
 
 def test_a_killed_recipe_goes_on_with_its_training(capsys, tmp_path, monkeypatch, titles, task, tiny_model):

@@ -27,6 +27,7 @@ from hrembed.errors import DataError
 from hrembed.runs.past import find_run
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
+from hrembed.scoring.past_evals import open_evaluated_model
 from hrembed.scoring.retrieval import open_task
 from hrembed.scoring.systems import names_of
 from hrembed.scoring.tasks import content_hash, open_tasks
@@ -162,9 +163,23 @@ def test_two_names_that_changed_places_are_matched_by_their_data(task: Path, tmp
         tasks = (TaskSection(path=str(first), name="a"), TaskSection(path=str(second), name="b"))
         config = EvalConfig(models=MODELS[:1], baselines=(), tasks=tasks, metrics=("map",), worst=0)
         runs.append(Path(run_evaluate(config, workspace).run))
+    first, second = (open_evaluated_model(workspace.root, str(run), None, last=True) for run in runs)
+    assert (second.named_as(first).renamed, first.named_as(first).renamed) == ({"a": "b", "b": "a"}, {})
     settings = GateConfig(candidate={"eval": str(runs[0])}, baseline={"eval": str(runs[1])}, quality=[{"margin": 0.02}])
     result = run_gate(settings, workspace)
     assert [(check.name.split()[1], check.found.value) for check in result.metrics.checks] == [("a", 0.0), ("b", 0.0)]
+
+
+def test_where_two_tasks_hold_the_same_data_their_names_decide(task: Path, tmp_path: Path):
+    """They may differ in what is no data, such as the instruction."""
+    workspace = Workspace(tmp_path / "runs")
+    sides = []
+    for names in (("a", "b"), ("c", "b")):
+        tasks = tuple(TaskSection(path=str(task), name=name) for name in names)
+        config = EvalConfig(models=MODELS[:1], baselines=(), tasks=tasks, metrics=("map",), worst=0)
+        run = run_evaluate(config, workspace).run
+        sides.append(open_evaluated_model(workspace.root, run, None, last=True))
+    assert sides[1].named_as(sides[0]).renamed == {"a": "c"}
 
 
 def test_select_measures_under_the_names_of_the_config_and_the_pick_has_none(task: Path, tmp_path: Path):
@@ -189,13 +204,15 @@ def test_an_audit_records_the_name_of_its_model(stimuli: dict[str, Path], tmp_pa
     assert list(run.manifest.models) == ["search of today"]
 
 
-def test_a_name_changes_neither_the_content_nor_the_scores(task: Path, tmp_path: Path):
+def test_a_name_changes_neither_the_content_nor_its_hash(task: Path, tmp_path: Path, monkeypatch):
     with open_run(Workspace(tmp_path / "runs"), "eval", {}, seeds={}) as run:
         (plain,) = open_tasks([TaskSection(path=str(task))], run)
         (named,) = open_tasks([TaskSection(path=str(task), name="ward titles")], run)
         assert run.manifest.inputs["task/test"] == run.manifest.inputs["ward titles"]
         assert named.name == "ward titles"
         assert vars(plain) == {**vars(named), "name": "task/test"}
-        assert content_hash(plain) != content_hash(named)  # so what a manifest keeps of mteb is hashed without the name
+        monkeypatch.setattr("hrembed.scoring.tasks.read_mteb", lambda *_: [plain])
+        open_tasks([TaskSection(path="mteb:Ward"), TaskSection(path="mteb:Ward", name="of mteb")], run)
+        assert run.manifest.inputs["of mteb"].sha256 == run.manifest.inputs["task/test"].sha256 == content_hash(plain)
         with pytest.raises(DataError, match="another task is named 'ward titles', too"):
             open_tasks([TaskSection(path=str(task), name="ward titles")], run, taken=["ward titles"])

@@ -98,7 +98,7 @@ def _recipe(record: RecipeRecord) -> Page:
         {
             "step": step.name,
             "run": step.run,
-            "counts": ", ".join(f"{name} {number:,}" for name, number in step.counts.items()),
+            "counts": ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in step.counts.items()),
             "verdict": step.verdict,
         }
         for step in record.steps
