@@ -87,3 +87,20 @@ def test_exit_codes_are_those_of_the_errors():
     named = {int(code) for row in rows for code in row.split(",")}
     raised = {err.exit_code for err in vars(errors).values() if isinstance(err, type) and issubclass(err, Exception)}
     assert named == raised | {0}
+
+
+def test_the_readme_is_short_and_shows_a_picture_before_anything_long():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    picture = next(place for place, line in enumerate(lines) if line.startswith("!["))
+    table = next(place for place, line in enumerate(lines) if line.startswith("|"))
+    assert picture < table < 12
+    assert lines[table].split("|")[-2].strip() == "what you get"
+
+
+def test_results_come_before_commits():
+    parts = re.findall(r"^## (.+)$", (DOCS / "results.md").read_text(encoding="utf-8"), re.M)
+    assert parts[0] == "In short"
+    assert parts[-1] == "How each was made"
+    before = (DOCS / "results.md").read_text(encoding="utf-8").partition("## How each was made")[0]
+    assert not re.search(r"\bat [0-9a-f]{7}\b", before), "commits stand in the last part"
