@@ -142,13 +142,14 @@ class EncodeConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _a_database_has_a_query(self) -> EncodeConfig:
-        if is_database(self.input):
-            if has_password(self.input):
+    def _no_secrets_and_one_query(self) -> EncodeConfig:
+        for key in ("input", "out", "base"):
+            if has_password(getattr(self, key) or ""):
                 raise ValueError(
-                    "`input` contains a password, which would stand in the files of the run; remove it, and set the "
-                    f"environment variable {self.password_env}"
+                    f"`{key}` contains a password, which would appear in the files of the run; remove it, and set the "
+                    f"environment variable {self.password_env} (database) or those of fsspec (`FSSPEC_FTP_PASSWORD`)"
                 )
+        if is_database(self.input):
             if not self.query:
                 raise ValueError("a database needs a `query`, for example `SELECT id, text FROM profiles`")
         elif self.query:

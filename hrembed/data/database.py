@@ -56,6 +56,7 @@ def open_database(url: str, query: str, password_env: str, wanted: Wanted) -> Qu
     try:
         from sqlalchemy import create_engine
         from sqlalchemy.engine import make_url
+        from sqlalchemy.pool import NullPool
     except ImportError:
         raise ConfigError("reading a database requires SQLAlchemy, which is not installed", hint=_NEEDS) from None
     try:
@@ -64,7 +65,8 @@ def open_database(url: str, query: str, password_env: str, wanted: Wanted) -> Qu
             address = address.set(drivername="postgresql+psycopg")
         secret = os.environ.get(password_env)
         shown = address.render_as_string(hide_password=True)
-        engine = create_engine(address.set(password=secret) if secret else address)
+        # No connection outlives a slice: a worker that waits must not hold a snapshot.
+        engine = create_engine(address.set(password=secret) if secret else address, poolclass=NullPool)
     except ImportError as err:
         raise ConfigError(f"the driver of the database is not installed: {err.name}", hint=_NEEDS) from None
     except Exception as err:

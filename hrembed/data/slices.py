@@ -147,16 +147,17 @@ def _remote_files(reference: str) -> list[tuple[str, Path, Callable[[str], Any]]
         system, root = url_to_fs(reference)
         found = sorted(system.find(root)) if system.isdir(root) else [root]
     if found == [root]:
-        return [(reference, Path(PurePosixPath(root).name), lambda mode: system.open(root, mode))]
+        return [(reference, Path(PurePosixPath(root).name), _opener(system, root))]
     files = [name for name in found if _is_table(Path(name))]
     if not files:
         raise DataError(f"'{reference}' contains no tables", hint=f"supported: {', '.join(FORMATS)}")
     base = reference.rstrip("/")
+    return [(f"{base}/{name[len(root) :].lstrip('/')}", Path(name), _opener(system, name)) for name in files]
 
-    def opener(name: str) -> Callable[[str], Any]:
-        return lambda mode: system.open(name, mode)
 
-    return [(f"{base}/{name[len(root) :].lstrip('/')}", Path(name), opener(name)) for name in files]
+def _opener(system: Any, name: str) -> Callable[[str], Any]:
+    """Open a file of a store as one of a disk is: its own stream cannot read a part of a line."""
+    return lambda mode: io.BufferedReader(system.open(name, mode), _BLOCK)
 
 
 @contextmanager

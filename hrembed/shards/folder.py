@@ -165,6 +165,7 @@ class RemoteFolder(Folder):
     def __init__(self, system: Any, root: str, reference: str) -> None:
         self._system, self._root = system, root.rstrip("/")
         self.reference = reference.rstrip("/")
+        self._is_there = False
 
     @contextmanager
     def _asking(self, name: str) -> Iterator[str]:
@@ -175,10 +176,20 @@ class RemoteFolder(Folder):
         except Exception as err:  # each store has errors of its own
             if raised_here(err):
                 raise
+            if not self._is_known(name):
+                raise FileNotFoundError(name) from None
             raise HrembedError(
                 f"'{self.reference}/{name}': {type(err).__name__}: {str(err)[:200]}",
                 hint="check the address and the keys of the store",
             ) from err
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a file is there: stores without an error of their own for a missing one are asked."""
+        try:
+            self._system.invalidate_cache()
+            return bool(self._system.exists(f"{self._root}/{name}" if name else self._root))
+        except Exception:  # then the first error is the one to tell
+            return True
 
     def names(self) -> set[str]:
         """Names of all files; none where the prefix is not there."""
@@ -197,6 +208,9 @@ class RemoteFolder(Folder):
     def write(self, name: str, content: bytes) -> None:
         """Put a file under its final name, which a store does whole or not at all."""
         with self._asking(name) as path:
+            if not self._is_there:  # stores with real folders need one
+                self._system.makedirs(self._root, exist_ok=True)
+                self._is_there = True
             self._system.pipe_file(path, content)
 
     def remove(self, name: str) -> None:

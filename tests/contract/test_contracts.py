@@ -88,7 +88,8 @@ def test_a_shipped_job_is_valid_and_says_how_it_is_used_and_what_came_out(file: 
     command = file.parent.name
     load_config(file, SCHEMAS[command])
     lines = file.read_text(encoding="utf-8").splitlines()
-    assert lines[2] == f"#   hrembed {command} shipped:{command}/{file.stem}"
+    option = "--config " if command == "encode" else ""  # whose argument is the data
+    assert lines[2] == f"#   hrembed {command} {option}shipped:{command}/{file.stem}"
     assert any("easured" in line for line in lines if line.startswith("#"))
 
 

@@ -130,7 +130,7 @@ def _cluster(section: RaySection, workers: int | None, threads: int) -> Iterator
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
         os.environ.pop("RAY_ADDRESS", None)
         _remove_orphans()
-        place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_short_folder()))
     import ray
 
     try:
@@ -166,11 +166,20 @@ def _start(ray: Any, section: RaySection, workers: int | None, place: Path | Non
         ) from err
 
 
+def _short_folder() -> Path:
+    """Temporary folder whose path leaves room for the names of Ray's sockets: a path of one has 107 bytes at most."""
+    usual, short = Path(tempfile.gettempdir()), Path("/tmp")
+    return short if len(str(usual)) > _LONGEST and os.access(short, os.W_OK) else usual
+
+
+_LONGEST = 20
+
+
 def _remove_orphans() -> None:
     """Remove what Ray left of a run that was killed."""
     import psutil
 
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in _short_folder().glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
