@@ -4,8 +4,8 @@
 
 Profiles are put together from the sentences of `hr-core`: one title and three sentences of an occupation, a fifth of
 them with a sentence of another. The static model costs next to nothing, so what is measured is everything else.
-Memory is summed over all processes of a command, those of Ray included, found by a variable of their environment. Exits with 1
-when a limit is exceeded (not with `--short`).
+Memory is summed over all processes of a command, those of Ray included, found by a variable of their environment. Exits
+with 1 when a limit is exceeded (not with `--short`).
 """
 
 from __future__ import annotations
