@@ -166,6 +166,7 @@ def check_distinct(sections: Iterable[_Named], what: str) -> None:
 
 
 PAIR_COLUMNS = ("anchor", "positive", "group", "family", "anchor_id", "positive_id", "kind", "negative")
+SCORE_COLUMNS = ("model", "revision", "task", "split", "subset", "main_score", "mteb_version", "experiment")
 SCORED_COLUMNS = ("sentence1", "sentence2", "score")
 TASK_COLUMNS = ("_id", "text", "title", "group", "query-id", "corpus-id", *SCORED_COLUMNS, "label", "split")
 

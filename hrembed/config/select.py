@@ -7,7 +7,19 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hrembed.config.finetune import DEV
-from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection, check_distinct, checked_metric
+from hrembed.config.parts import (
+    COLUMNS,
+    DELIMITER,
+    ENCODING,
+    PAIR_COLUMNS,
+    SCORE_COLUMNS,
+    BootstrapSection,
+    ModelSection,
+    TaskSection,
+    check_distinct,
+    checked_metric,
+    known_columns,
+)
 from hrembed.config.section import Section
 from hrembed.records.select import LicenceClass, RankBy
 
@@ -23,6 +35,9 @@ class ScoresSection(Section):
         description="Parquet or CSV file with the columns model, revision, task, split, subset, main_score, "
         "mteb_version, and experiment where a model was measured under several settings.",
     )
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     results_dir: str | None = Field(default=None, description="Folder of results that mteb wrote.")
     runs: tuple[str, ...] = Field(
         default=(),
@@ -55,7 +70,13 @@ class ScoresSection(Section):
             raise ValueError("specify either `path` or `results_dir`, not both")
         if self.unit == "percent" and not self.path:
             raise ValueError("`unit` applies only to the file in `path`; remove it")
+        fields = type(self).model_fields
+        of_file = [name for name in ("columns", "delimiter", "encoding") if getattr(self, name) != fields[name].default]
+        if of_file and not self.path:
+            raise ValueError(f"`{of_file[0]}` applies only to the file in `path`; remove it")
         return self
+
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, SCORE_COLUMNS))
 
 
 class WeightsSection(Section):
@@ -74,7 +95,12 @@ class WeightsSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        return {"scheme": value} if isinstance(value, str) else value
+        return cls.of_text(value) if isinstance(value, str) else value
+
+    @classmethod
+    def of_text(cls, text: str) -> dict[str, Any]:
+        """Read the name of a scheme."""
+        return {"scheme": text}
 
     @model_validator(mode="after")
     def _not_negative(self) -> WeightsSection:
@@ -135,8 +161,13 @@ class PairsSection(Section):
         description="JSONL, CSV or Parquet with `anchor`, `positive` and optional `group`; or the folder of a `data` "
         "run.",
     )
+    columns: dict[str, str] = COLUMNS
+    delimiter: str | None = DELIMITER
+    encoding: str = ENCODING
     kind: str | None = Field(default=None, description="Kind of the pairs to use; required where there are several.")
     max_queries: int = Field(default=300, ge=10, description="Maximum number of queries, drawn evenly from the groups.")
+
+    _columns = field_validator("columns")(lambda cls, value: known_columns(value, PAIR_COLUMNS))
 
 
 class HalvingSection(Section):

@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from hrembed.data.layout import AS_USUAL
 from hrembed.data.rows import format_of, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.records.tables import report_table
@@ -17,19 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from hrembed.data.layout import Form
+
 Unit = Literal["fraction", "percent"]
 
 COLUMNS = ("model", "revision", "task", "split", "subset", "main_score", "mteb_version")
 OPTIONAL = "experiment"
 
 
-def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction") -> list[ScoreRow]:
+def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction", form: Form = AS_USUAL) -> list[ScoreRow]:
     """Read the scores of the given tasks from a table, in any format of `read_rows`.
 
     Args:
         path: The table, with the columns `COLUMNS` and, if there are variants of a model, `experiment`.
         tasks: Names of the tasks to read; other rows are skipped.
         unit: Unit of the scores in the file; percentages become fractions.
+        form: Names of its columns, and details of a text file.
 
     Raises:
         DataError: The file is missing or unreadable, lacks a column, or holds a score that is no number or in the other
@@ -37,20 +41,22 @@ def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction") -> 
     """
     if not path.is_file():
         raise DataError(f"scores file '{path}' does not exist" if not path.exists() else f"'{path}' is not a file")
-    rows = _parquet_rows(path, tasks) if format_of(path) == ".parquet" else _other_rows(path, tasks)
+    rows = _parquet_rows(path, tasks, form) if format_of(path) == ".parquet" else _other_rows(path, tasks, form)
     return in_unit([_row(cells, f"{path}:{number}") for number, cells in rows], unit, str(path))
 
 
-def _parquet_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+def _parquet_rows(path: Path, tasks: Collection[str], form: Form) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield number and cells of each row of the tasks; a whole leaderboard is filtered before it becomes Python's."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
-        present = pq.read_schema(path).names
-        _check_columns(path, present)
-        table = pq.read_table(path, columns=[*COLUMNS, *(name for name in present if name == OPTIONAL)])
+        theirs = {form.columns.get(name, name): name for name in (*COLUMNS, OPTIONAL)}
+        present = [theirs.get(name, name) for name in pq.read_schema(path).names]
+        _check_columns(path, present, form)
+        wanted = [name for name, ours in theirs.items() if ours in present]
+        table = pq.read_table(path, columns=wanted).rename_columns([theirs[name] for name in wanted])
     except (pa.ArrowInvalid, OSError) as err:
         raise DataError(f"'{path}' is not a valid Parquet file: {str(err).splitlines()[0]}") from None
     table = table.append_column("_row", pa.array(range(1, table.num_rows + 1)))
@@ -60,23 +66,23 @@ def _parquet_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Map
             yield cells.pop("_row"), cells
 
 
-def _other_rows(path: Path, tasks: Collection[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+def _other_rows(path: Path, tasks: Collection[str], form: Form) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield line and cells of each row of the tasks."""
     checked = False
-    for row in rows_or_raise(path, (), used={*COLUMNS, OPTIONAL}.__contains__):
+    for row in rows_or_raise(path, tuple(form.columns), form, used={*COLUMNS, OPTIONAL}.__contains__):
         if not checked:
-            _check_columns(path, list(row.values))
+            _check_columns(path, list(row.values), form)
             checked = True
         if row.values.get("task") in tasks:
             yield row.number, row.values
 
 
-def _check_columns(path: Path, present: Sequence[str]) -> None:
+def _check_columns(path: Path, present: Sequence[str], form: Form) -> None:
     missing = [column for column in COLUMNS if column not in present]
     if missing:
         guess = nearest(missing[0], [name for name in present if name not in COLUMNS])
         raise DataError(
-            f"'{path}': column '{missing[0]}' not found{guess}; available: {', '.join(present) or 'none'}",
+            f"'{path}': column '{form.columns.get(missing[0], missing[0])}' not found{guess}; available: {', '.join(present) or 'none'}",
             hint=f"required columns: {', '.join(COLUMNS)}",
         )
 

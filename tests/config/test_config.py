@@ -9,6 +9,7 @@ from hrembed.config.bias_audit import AuditConfig
 from hrembed.config.eval import EvalConfig
 from hrembed.config.load import load_config
 from hrembed.config.schema import SCHEMAS, FinetuneConfig
+from hrembed.config.section import Section
 from hrembed.config.source import parse, scalar
 from hrembed.errors import ConfigError
 
@@ -106,6 +107,20 @@ def test_set_reaches_into_a_section_that_is_written_as_a_text(tmp_path: Path):
     file.write_text("model: none.yaml\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"`--set model.ref=x`: 'none.yaml' cannot be read"):
         load_config(file, FinetuneConfig, ["model.ref=x"])
+    file.write_text("weights: like-mine\n", encoding="utf-8")
+    weights = load_config(file, SCHEMAS["select"], ["weights.types.Retrieval=2"]).weights
+    assert (weights.scheme, weights.types) == ("like-mine", {"Retrieval": 2.0})
+
+
+def test_every_section_with_a_short_form_can_be_written_out():
+    def sections(above: type) -> list[type]:
+        return [each for below in above.__subclasses__() for each in (below, *sections(below))]
+
+    short = {each.__name__: each for each in sections(Section) if each.short_form}
+    assert {"ModelSection", "WeightsSection"} <= set(short)
+    texts = {"ModelSection": "minilm", "WeightsSection": "like-mine"}
+    for name, section in short.items():
+        assert section.model_validate(texts[name]) == section.model_validate(section.of_text(texts[name]))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hrembed.data.layout import Form
 from hrembed.errors import DataError
 from hrembed.records.tables import collecting
 from hrembed.selection.read_scores import read_results_dir, read_scores
@@ -40,6 +41,21 @@ def test_csv_and_parquet_give_the_same_rows(tmp_path: Path):
     assert from_csv._replace(place="") == from_parquet._replace(place="")
     assert (from_csv.version, from_csv.score) == ("1.18.0", 0.5)
     assert (from_csv.place, from_parquet.place) == (f"{csv}:2", f"{tmp_path / 'scores.parquet'}:1")
+
+
+def test_columns_of_other_names_and_another_encoding(tmp_path: Path):
+    form = Form(";", encoding="latin-1", columns={"model": "Modèle", "main_score": "Score"})
+    head = HEAD.replace("model,", "Modèle,").replace("main_score", "Score")
+    cells = ["a/é", "r", "t", "test", "default", "0.5", "1.18.0"]
+    csv = tmp_path / "scores.csv"
+    csv.write_bytes("\n".join([head.replace(",", ";"), ";".join(cells)]).encode("latin-1"))
+    pq.write_table(pa.table({name: [cell] for name, cell in zip(head.split(","), cells, strict=True)}),
+                   tmp_path / "scores.parquet")  # fmt: skip
+    for file in (csv, tmp_path / "scores.parquet"):
+        (row,) = read_scores(file, {"t"}, form=form)
+        assert (row.model, row.score) == ("a/é", 0.5)
+        with pytest.raises(DataError, match="'nowhere'"):
+            read_scores(file, {"t"}, form=Form(";", encoding="latin-1", columns={"model": "nowhere"}))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.commands.select.footprint import footprints
-from hrembed.config.parts import ModelSection
+from hrembed.config.parts import ModelSection, form_of
 from hrembed.data.locate import locate
 from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.split import build_task
@@ -119,7 +119,7 @@ def task_of_pairs(file: Path, section: PairsSection) -> Task:
     Raises:
         DataError: Pairs of several kinds, of which none is named.
     """
-    pairs = read_pairs(file, [section.kind] if section.kind else [])
+    pairs = read_pairs(file, [section.kind] if section.kind else [], form_of(section))
     kinds = sorted({pair.kind for pair in pairs})
     if len(kinds) > 1:
         raise DataError(

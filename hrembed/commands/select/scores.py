@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.config.parts import form_of
 from hrembed.data.locate import locate
 from hrembed.models.refs import CATALOGUE
 from hrembed.records.eval import EvalRecord
@@ -53,7 +54,11 @@ def open_scores(section: ScoresSection, run: Run) -> tuple[tuple[BenchmarkTask, 
     if source:
         path = locate(source)
         run.add_input("scores", path)
-        rows += read_scores(path, wanted, section.unit) if section.path else read_results_dir(path, wanted)
+        rows += (
+            read_scores(path, wanted, section.unit, form_of(section))
+            if section.path
+            else read_results_dir(path, wanted)
+        )
     elif refreshed is not None:
         run.add_input("scores", refreshed)
         rows += read_scores(refreshed, wanted)

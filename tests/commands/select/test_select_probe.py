@@ -130,6 +130,11 @@ def test_pairs_become_a_search(tmp_path: Path):
     mixed = [{**row, "kind": "a" if n else "b"} for n, row in enumerate(rows)]
     with pytest.raises(DataError, match="several kinds: a, b"):
         task_of_pairs(jsonl(tmp_path / "mixed.jsonl", mixed), PairsSection())
+    theirs = "Stelle;Profil;Gruppe\n" + "".join(f"Bäcker {n};Profil {n};g{n % 4}\n" for n in range(20))
+    (tmp_path / "own.csv").write_bytes(theirs.encode("latin-1"))
+    columns = {"anchor": "Stelle", "positive": "Profil", "group": "Gruppe"}
+    task = task_of_pairs(tmp_path / "own.csv", PairsSection(columns=columns, encoding="latin-1"))
+    assert (len(task.queries), task.queries[0].text[:6]) == (20, "Bäcker")
 
 
 def test_start_up_memory_and_speed_are_measured_in_a_process_of_its_own(tmp_path: Path, task: Path, tiny_model: Path):
