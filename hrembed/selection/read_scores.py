@@ -81,8 +81,9 @@ def _check_columns(path: Path, present: Sequence[str], form: Form) -> None:
     missing = [column for column in COLUMNS if column not in present]
     if missing:
         guess = nearest(missing[0], [name for name in present if name not in COLUMNS])
+        column = form.columns.get(missing[0], missing[0])
         raise DataError(
-            f"'{path}': column '{form.columns.get(missing[0], missing[0])}' not found{guess}; available: {', '.join(present) or 'none'}",
+            f"'{path}': column '{column}' not found{guess}; available: {', '.join(present) or 'none'}",
             hint=f"required columns: {', '.join(COLUMNS)}",
         )
 
