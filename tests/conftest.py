@@ -93,18 +93,35 @@ def pairs(tmp_path: Path) -> Path:
 @pytest.fixture
 def stimuli(tmp_path: Path) -> dict[str, Path]:
     """Two jobs, three résumés, sixteen names."""
+    return write_stimuli(tmp_path)
+
+
+def write_stimuli(folder: Path) -> dict[str, Path]:
+    """Write two jobs, three résumés, sixteen names."""
     names = ["name,gender,race"] + [
         f"Name{g[0]}{r[0]}{n},{g},{r}" for g in ("female", "male") for r in ("black", "white") for n in range(4)
     ]
-    (tmp_path / "names.csv").write_text("\n".join(names) + "\n", encoding="utf-8")
+    (folder / "names.csv").write_text("\n".join(names) + "\n", encoding="utf-8")
     texts = list(DOCUMENTS.values())
     return {
-        "jobs": jsonl(tmp_path / "jobs.jsonl", [{"_id": "j1", "text": texts[0]}, {"_id": "j2", "text": texts[3]}]),
+        "jobs": jsonl(folder / "jobs.jsonl", [{"_id": "j1", "text": texts[0]}, {"_id": "j2", "text": texts[3]}]),
         "resumes": jsonl(
-            tmp_path / "resumes.jsonl", [{"_id": f"r{n}", "text": "{name}\n" + texts[n]} for n in (1, 2, 4)]
+            folder / "resumes.jsonl", [{"_id": f"r{n}", "text": "{name}\n" + texts[n]} for n in (1, 2, 4)]
         ),
-        "names": tmp_path / "names.csv",
+        "names": folder / "names.csv",
     }
+
+
+@pytest.fixture(scope="session")
+def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small runs of every command with a page of its own, with their pages."""
+    from hrembed.commands.runs.browse import report_runs
+    from small_runs import make_runs
+
+    folder = tmp_path_factory.mktemp("small")
+    runs = make_runs(folder, write_stimuli(folder))
+    report_runs(runs, [])
+    return runs
 
 
 @pytest.fixture(scope="session")

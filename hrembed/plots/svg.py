@@ -144,14 +144,13 @@ class Intervals:
         bottom = top + sum(heights)
         if self.band is not None:
             canvas.band(scale, self.band, top, bottom)
-        canvas.ticks_below(scale, top, bottom, self.axis)
+        end = canvas.ticks_below(scale, top, bottom, self.axis)
         if self.zero is not None:
             canvas.line(scale(self.zero), top, scale(self.zero), bottom, "axis")
         place = top
         for row, height in zip(self.rows, heights, strict=True):
             self._draw(canvas, row, (place, height), scale, left, narrow=narrow)
             place += height
-        end = bottom + 42
         if self.band is not None and self.band_words:
             canvas.rect(left + 6, end + 6, 14, 11, "band")
             end = canvas.paragraph(left + 26, end + 16, width - left - 30, self.band_words)
@@ -340,7 +339,7 @@ class Curves:
         for value, word in vertical.ticks(5):
             canvas.line(left, vertical(value), width - 10, vertical(value), "grid")
             canvas.text(left - 6, vertical(value) + 4, word, "small", anchor="end")
-        canvas.ticks_below(horizontal, top, bottom, self.x, self.x_ticks, grid=False)
+        end = canvas.ticks_below(horizontal, top, bottom, self.x, self.x_ticks, grid=False)
         canvas.line(left, bottom, width - 10, bottom, "axis")
         for line in self.across:
             canvas.line(left, vertical(line.value), width - 10, vertical(line.value), line.kind)
@@ -348,7 +347,7 @@ class Curves:
             canvas.line(horizontal(line.value), top, horizontal(line.value), bottom, line.kind)
         for number, curve in enumerate(curves):
             self._draw(canvas, curve, self._series(number), horizontal, vertical)
-        return canvas.close(bottom + 42, alt)
+        return canvas.close(end, alt)
 
     def _cut_off(self, point: Point) -> Point:
         return point._replace(y=min(point.y, self.most), low=min(point.low, self.most), high=min(point.high, self.most))
@@ -606,8 +605,8 @@ class _Canvas:
         ticks: Sequence[tuple[float, str]] | None = None,
         *,
         grid: bool = True,
-    ) -> None:
-        """Write numbers below a scale, thinned out so that they do not touch, and what they are."""
+    ) -> float:
+        """Write numbers below a scale, thinned out so that they do not touch, and what they are; returns the end."""
         found = scale.ticks(4 if self.width < WIDE else 8) if ticks is None else ticks
         last = -math.inf
         for value, word in found:
@@ -620,7 +619,10 @@ class _Canvas:
                 last = place + half + 6
         middle = (scale.pixels[0] + scale.pixels[1]) / 2
         half = _length(words, _SMALL) / 2
+        if half > self.width / 2 - 8:
+            return self.paragraph(8, bottom + 34, self.width - 16, words) - 8
         self.text(max(min(middle, self.width - half - 4), half + 4), bottom + 34, words, "small", anchor="middle")
+        return bottom + 42
 
     def legend(self, entries: Sequence[tuple[int, str, bool]], top: float) -> float:
         """Write marks (or lines) with their names; returns where the chart may start."""

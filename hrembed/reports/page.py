@@ -253,7 +253,7 @@ class _Words:
             parts += [escape(text[place:start]), button.format(term.anchor, text[start:end])]
             place = end
         marked = Markup("").join([*parts, escape(text[place:])])
-        return Markup(_CODE.sub(r"<code>\1</code>", marked))  # what is between the signs is escaped already
+        return Markup(_CODE.sub(r"<code>\1</code>", str(marked)))  # what is between the signs is escaped already
 
     def noticed(self, text: str) -> str:
         """Remember the terms of a text that is shown without buttons, such as the head of a table."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hrembed.commands.gate.fairness import open_audits
 from hrembed.errors import ConfigError, DataError
@@ -63,6 +64,21 @@ def open_inputs(config: GateConfig, run: Run) -> GateInputs:
     judged = _judged_model(run, "candidate", candidate, audits.candidate, overtaken)
     other = None if baseline is None else _judged_model(run, "baseline", baseline, audits.baseline, overtaken)
     return GateInputs(candidate, baseline, audits, (judged, other))
+
+
+def settings_that_repeat(config: GateConfig, root: Path) -> dict[str, Any]:
+    """Settings with the whole names of runs in the place of `latest` and short ids, so that they repeat this gate.
+
+    A name that leads nowhere stays as it is: the gate says so itself.
+    """
+    settings = config.model_dump(mode="json")
+    for key, reference in _references(config).items():
+        side, _, kind = key.partition(".")
+        if reference:
+            with suppress(DataError):
+                run = find_run(root, reference, "eval" if kind == "eval" else "bias-audit")
+                settings[side][kind] = run.name if run.path.parent.parent == root else str(run.path)
+    return settings
 
 
 def _references(config: GateConfig) -> dict[str, str | None]:

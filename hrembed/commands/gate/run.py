@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hrembed.commands.gate.conclusion import conclusion_of
 from hrembed.commands.gate.cost import cost_checks
 from hrembed.commands.gate.fairness import fairness_checks
-from hrembed.commands.gate.inputs import open_inputs
+from hrembed.commands.gate.inputs import open_inputs, settings_that_repeat
 from hrembed.commands.gate.quality import rule_checks
 from hrembed.commands.gate.tables import tables_of
 from hrembed.errors import ConfigError, InconclusiveError, ThresholdError
@@ -53,7 +53,7 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
     """
     check_waivers(config.waivers, today or datetime.now(UTC).date())
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "gate", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+    with open_run(workspace, "gate", settings_that_repeat(config, workspace.root), seeds=seeds, phases=_PHASES) as run:
         run.phases.begin(_READ)
         sides = open_inputs(config, run)
         candidate, baseline = sides.candidate, sides.baseline

@@ -221,8 +221,8 @@ def test_the_control_is_the_same_training_on_other_layers(config, task, tiny_mod
         assert row["difference"]["interval"][0] <= row["difference"]["value"] <= row["difference"]["interval"][1]
     assert [row["task"] for row in control["tests"]] == [row["task"] for row in metrics["tests"]]
     assert sorted(item.name for item in run.iterdir()) == [
-        "config.yaml", "dev.svg", "differences.svg", "layers.svg", "log.txt", "manifest.json", "metrics.json", "model",
-        "per_query.parquet", "training.svg",
+        "config.yaml", "dev.svg", "differences.svg", "layers-change.svg", "layers-snr.svg", "layers.svg", "log.txt",
+        "manifest.json", "metrics.json", "model", "per_query.parquet", "training.svg",
     ]  # fmt: skip
     assert any(title.startswith("Chosen layers against random ones") for title in result.tables)
     assert "chosen - random: task/test" in (run / "model" / "README.md").read_text(encoding="utf-8")

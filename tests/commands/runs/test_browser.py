@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from gates import eval_run, run_full_of, values
-from hrembed.commands.runs.browse import report_runs
 from hrembed.plots.svg import NARROW, WIDE, Intervals, Mark, Row
 from hrembed.reports.page import Drawing, Figure, Listing, Page, Picture, Prose, Section, Table, write_page
 from places import ROOT
+from small_runs import LONG
+
+from browser import CHROMIUM, DESKTOP, PHONE, colours, run_chromium, sheets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 AXE = ROOT / ".tools" / "node_modules" / "axe-core" / "axe.min.js"
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 EVIL = "<script>window.hacked = true</script>"
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed; `make browser` brings it")
@@ -35,12 +31,27 @@ FIRST += "addEventListener('securitypolicyviolation', e => errors.push(e.violate
 # Runs after the page's own script; what it finds becomes an attribute of the page.
 PROBE = """<script>(async () => {
   const cells = () => [...document.querySelectorAll("tbody tr")].map(row => row.cells[1].textContent);
-  const found = { before: cells() };
+  const overflow = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  const answer = document.querySelector("section.answer");
+  const found = { before: cells(), answered: answer.querySelector("h2").getBoundingClientRect().bottom };
+  found.folded = overflow();
   for (const part of document.querySelectorAll("details")) part.open = true;
+  found.opened = overflow();
   const button = document.querySelectorAll("th button")[1];
-  button.focus(); found.focused = document.activeElement === button;
-  button.click(); found.up = cells(); found.sorted = button.parentElement.getAttribute("aria-sort");
-  button.click(); found.down = cells();
+  if (button) {
+    button.focus(); found.focused = document.activeElement === button;
+    button.click(); found.up = cells(); found.sorted = button.parentElement.getAttribute("aria-sort");
+    button.click(); found.down = cells();
+  }
+  const select = document.querySelector("select");
+  const rows = () => [...document.querySelectorAll("form + .scroll tbody tr")];
+  if (select) {
+    const shown = () => rows().filter(row => row.getClientRects().length).length;
+    found.all = shown(); select.selectedIndex = 1; select.dispatchEvent(new Event("change", { bubbles: true }));
+    found.chosen = [select.value, shown(), document.querySelector("output").textContent];
+  }
+  const term = document.querySelector("button.term");
+  if (term) { term.click(); found.explained = document.querySelector("[popover]:popover-open")?.textContent; }
   found.hacked = "hacked" in window;
   found.requests = performance.getEntriesByType("resource").map(e => e.name).filter(name => !name.startsWith("data:"));
   if (window.axe) {
@@ -53,23 +64,14 @@ PROBE = """<script>(async () => {
 })();</script>"""
 
 
-def chromium(page: Path, *options: str, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={home}",
-        "--disable-background-networking", "--virtual-time-budget=20000", *options, page.as_uri(),
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-
-
-def probe(page: Path, home: Path, *, dark: bool = False) -> dict:
+def probe(page: Path, home: Path, *, dark: bool = False, width: int = DESKTOP) -> dict:
     """Open a copy of a page with the probe in it; returns what the probe found."""
     text = page.read_text(encoding="utf-8")
     axe = f"<script>{AXE.read_text(encoding='utf-8')}</script>" if AXE.is_file() else ""
     text = text.replace("<head>", f"<head>{FIRST}", 1).replace("</body>", f"{axe}{PROBE}</body>", 1)
     copy = page.with_name(f"probed-{page.name}")
     copy.write_text(text, encoding="utf-8")
-    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    dom = chromium(copy, "--dump-dom", scheme, home=home).stdout
+    dom = run_chromium(copy, "--dump-dom", colours(dark=dark), f"--window-size={width},800", home=home).stdout
     found = re.search(r'data-found="([^"]*)"', dom)
     assert found, dom[-2000:]
     return json.loads(
@@ -126,19 +128,53 @@ def test_a_page_opens_sorts_asks_for_nothing_and_keeps_nobody_out(page: Path, tm
     assert found["violations"] == []
 
 
-def test_the_pages_of_runs_and_their_index_are_clean(tmp_path: Path, task: Path):
-    runs = tmp_path / "runs"
-    eval_run(runs, {"old": values(0), "new": values(0.05)}, task)
-    run_full_of(EVIL, runs)
-    report_runs(runs, [])
-    for file in sorted((runs / "reports").glob("*.html")):
-        found = probe(file, tmp_path / "home")
-        assert (found["errors"], found["requests"], found["hacked"]) == ([], [], False), file.name
-        assert found.get("violations", []) == [], file.name
+def test_a_term_opens_its_meaning_and_a_filter_hides_rows(page: Path, tmp_path: Path):
+    found = probe(page, tmp_path / "home")
+    assert found["explained"].startswith("impact ratio. The selection rate of one group")
+    assert (found["all"], found["chosen"]) == (6, ["a", 6, "6 of 6"])
+
+
+@pytest.fixture(scope="module")
+def pages(small_runs: Path) -> dict[str, Path]:
+    """Pages of small runs of every command that has one of its own, and the index."""
+    found = {file.name.partition("--")[0]: file for file in sorted((small_runs / "reports").glob("*--*.html"))}
+    (evil, *evals) = sorted(
+        (small_runs / "reports").glob("eval--*.html"), key=lambda file: EVIL_SAID not in file.read_text("utf-8")
+    )
+    (audit,) = (small_runs / "bias-audit").glob("*/report.html")
+    index = small_runs / "reports" / "index.html"
+    return {**found, "eval": evals[0], "evil": evil, "bias-audit": audit, "index": index}
+
+
+EVIL_SAID = "path:&lt;script&gt;"
+KINDS = ("eval", "finetune", "bias-audit", "gate", "index", "evil")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_a_page_of_a_run_is_clean_fits_a_phone_and_answers_on_the_first_screen(
+    pages: dict[str, Path], kind: str, width: int, tmp_path: Path
+):
+    found = probe(pages[kind], tmp_path / "home", width=width)
+    assert (found["errors"], found["requests"], found["hacked"]) == ([], [], False)
+    assert (found["folded"], found["opened"]) == (0, 0), "it can be scrolled sideways"
+    assert 0 < found["answered"] < 800
+    assert found.get("violations", []) == []
+
+
+@pytest.mark.parametrize("kind", ["eval", "finetune", "bias-audit", "gate"])
+def test_a_summary_prints_to_one_sheet(pages: dict[str, Path], kind: str, tmp_path: Path):
+    assert sheets(pages[kind], tmp_path / "page.pdf", home=tmp_path / "home") == 1
+
+
+def test_a_page_of_three_hundred_candidates_is_small(pages: dict[str, Path]):
+    text = pages["eval"].read_text(encoding="utf-8")
+    assert text.count(LONG[:60]) > 100
+    assert len(text.encode()) < 2_000_000
 
 
 def test_a_page_says_nothing_on_the_console_and_prints(page: Path, tmp_path: Path):
-    log = chromium(page, "--dump-dom", "--enable-logging=stderr", "--v=0", home=tmp_path / "home").stderr
+    log = run_chromium(page, "--dump-dom", "--enable-logging=stderr", "--v=0", home=tmp_path / "home").stderr
     assert "CONSOLE" not in log
-    chromium(page, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer", home=tmp_path / "home")
+    run_chromium(page, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer", home=tmp_path / "home")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
