@@ -58,9 +58,9 @@ def page_of(record: FinetuneRecord, run_id: str, base: str) -> Page:
         ),
         figures=[
             Figure(
-                f"{record.metric} on {record.task} (dev task), run:{run_id} against {base}",
+                f"{record.metric} on {record.task} (dev task), {base} → tuned",
                 f"{record.base.value:.3f} → {record.tuned.value:.3f}",
-                _note(record.difference, record.confidence),
+                f"{_note(record.difference, record.confidence)}; the tuned model is run:{run_id}",
                 tone_of(record.verdict),
                 verdict,
             ),
