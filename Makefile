@@ -46,6 +46,10 @@ browser:
 	command -v chromium || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
 	npm install --no-save --no-audit --no-fund --prefix .tools axe-core@4.14.1
 
+# Pages of a demo as pictures in docs/images; RUNS may name a folder of its runs, ALL one for dark and printed pictures.
+screenshots: setup browser
+	$(BIN)/python tools/screenshots.py $(RUNS) $(if $(ALL),--all $(ALL))
+
 # Sees that every benchmark runs; numbers worth reading come from `bench-full` on a machine that does nothing else.
 # DATA may name a folder of more tasks in BEIR layout.
 BENCHMARKS := startup statistics_speed encode operations audit_speed evaluate train_speed titles sentence_scoring

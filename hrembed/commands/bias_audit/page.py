@@ -344,7 +344,7 @@ def _checks(record: BiasAuditRecord) -> Iterator[Part]:
                     "test": check.test,
                     "rejects at 5 %": f"{check.rejected:.1%} of {check.splits}",
                     "joint 99 % interval": f"{check.low:.1%} to {check.high:.1%}",
-                    "": "what not to do" if check.naive else "holds" if check.holds else "rejects too often",
+                    "outcome": "what not to do" if check.naive else "holds" if check.holds else "rejects too often",
                 }
                 for check in record.self_check
             ],

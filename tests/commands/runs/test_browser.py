@@ -34,7 +34,7 @@ PROBE = """<script>(async () => {
   const overflow = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
   const answer = document.querySelector("section.answer");
   const found = { before: cells(), answered: answer.querySelector("h2").getBoundingClientRect().bottom };
-  found.folded = overflow();
+  found.folded = overflow(); found.width = innerWidth;
   for (const part of document.querySelectorAll("details")) part.open = true;
   found.opened = overflow();
   const button = document.querySelectorAll("th button")[1];
@@ -157,6 +157,7 @@ def test_a_page_of_a_run_is_clean_fits_a_phone_and_answers_on_the_first_screen(
 ):
     found = probe(pages[kind], tmp_path / "home", width=width)
     assert (found["errors"], found["requests"], found["hacked"]) == ([], [], False)
+    assert found["width"] == width
     assert (found["folded"], found["opened"]) == (0, 0), "it can be scrolled sideways"
     assert 0 < found["answered"] < 800
     assert found.get("violations", []) == []
