@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint check docs site data browser bench bench-full
+.PHONY: setup demo test lint check docs site data browser screenshots bench bench-full
 
 setup: .venv/.installed
 

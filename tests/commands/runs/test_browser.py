@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AXE = ROOT / ".tools" / "node_modules" / "axe-core" / "axe.min.js"
+NARROWEST = 500  # of a window of Chromium; a phone is a frame in it
 EVIL = "<script>window.hacked = true</script>"
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed; `make browser` brings it")
@@ -60,7 +62,7 @@ PROBE = """<script>(async () => {
     found.passes = result.passes.length;
   }
   found.errors = errors;
-  document.documentElement.dataset.found = JSON.stringify(found);
+  top.document.documentElement.dataset.found = JSON.stringify(found);
 })();</script>"""
 
 
@@ -70,9 +72,12 @@ def probe(page: Path, home: Path, *, dark: bool = False, width: int = DESKTOP) -
     axe = f"<script>{AXE.read_text(encoding='utf-8')}</script>" if AXE.is_file() else ""
     text = text.replace("<head>", f"<head>{FIRST}", 1).replace("</body>", f"{axe}{PROBE}</body>", 1)
     copy = page.with_name(f"probed-{page.name}")
+    if width < NARROWEST:
+        frame = f'<iframe style="border:0;width:{width}px;height:844px" srcdoc="{escape(text)}"></iframe>'
+        text = f'<!DOCTYPE html><html lang="en"><title>Frame</title><body>{frame}</body></html>'
     copy.write_text(text, encoding="utf-8")
     dom = run_chromium(copy, "--dump-dom", colours(dark=dark), f"--window-size={width},800", home=home).stdout
-    found = re.search(r'data-found="([^"]*)"', dom)
+    found = re.search(r'<html[^>]* data-found="([^"]*)"', dom)
     assert found, dom[-2000:]
     return json.loads(
         found.group(1).replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
