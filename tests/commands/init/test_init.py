@@ -13,8 +13,12 @@ import typer
 from exports import write_export
 from hrembed.cli.app import main
 from hrembed.commands.init.project import ARTEFACTS, PRESETS, installed_requirement
+from hrembed.config.load import load_config
 from hrembed.config.project import load_settings
+from hrembed.config.recipe import RecipeConfig
 from hrembed.config.source import parse
+from hrembed.config.starters import config_file
+from hrembed.data.locate import locate
 from hrembed.runs.workspace import Workspace
 
 COMMANDS = {
@@ -50,6 +54,17 @@ def test_every_section_of_a_project_is_valid(preset: str, tmp_path: Path, monkey
         settings(command)
     if preset != "audit":
         assert settings("eval").models[-1] == settings("bias-audit").model, "what is gated is what is audited"
+
+
+def test_the_project_of_titles_names_the_recipe_with_all_that_it_needs(tmp_path: Path):
+    assert main(["init", str(tmp_path), "--preset", "titles"]) == 0
+    lines = (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
+    (words,) = [line.split() for line in lines if "--recipe" in line]
+    assert words[:4] == ["hrembed", "finetune", "--recipe", "titles"]
+    given = dict(zip(words[4::2], words[5::2], strict=True))
+    needed = load_config(config_file("shipped:recipe/titles"), RecipeConfig).inputs
+    assert list(given) == [f"--{name}" for name in needed]
+    assert locate(given["--against"]).is_dir()
 
 
 def test_the_columns_of_an_export_are_recognised_and_written_down(export: list[str], capsys):
