@@ -14,7 +14,21 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli import compare, configs, data, doctor, encode, finetune, index, init, match, runs, schema, select
+from hrembed.cli import (
+    compare,
+    configs,
+    data,
+    doctor,
+    encode,
+    finetune,
+    index,
+    init,
+    match,
+    runs,
+    schema,
+    select,
+    serve_check,
+)
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
 from hrembed.cli.groups import GroupedCommands
 from hrembed.cli.streams import discard_rest, guarded
@@ -104,6 +118,7 @@ compare.add_to(app)
 match.add_to(app)
 for _name, _row in COMMANDS.items():
     _add_command(_name, *_row)
+serve_check.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(index.app, name="index")
 app.add_typer(runs.app, name="runs")

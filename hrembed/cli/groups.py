@@ -12,7 +12,7 @@ GROUPS = {
     "Choose and train a model": ("select", "finetune", "decision", "retrain"),
     "Measure": ("eval", "bias-audit", "compare"),
     "Search": ("encode", "index", "match"),
-    "Decide and ship": ("gate", "runs", "export"),
+    "Decide and ship": ("gate", "runs", "export", "serve-check"),
     "Look up": ("configs", "schema"),
 }
 """Title to names of commands; each command stands in one group."""

@@ -67,6 +67,14 @@ class EndpointSection(Section):
         le=20,
         description="How often a batch is sent before giving up, when the server is busy or does not respond.",
     )
+    canary: float | None = Field(
+        default=0.9999,
+        ge=0,
+        le=1,
+        description="Lowest cosine of eight fixed texts to what the endpoint gave when it was first used; below it "
+        "the model behind the name has changed, and commands stop. Lower it for an endpoint that is not exact; null "
+        "does not look.",
+    )
     price_per_million_tokens: float | None = Field(
         default=None, ge=0, description="Price for the cost report, in any currency; null reports tokens only."
     )

@@ -46,7 +46,7 @@ def _group(name: str, members: Mapping[tuple[str, ...], type[Section]]) -> type[
         inner = below[()] if () in below else _group(f"{name}{first.capitalize()}", below)
         what = (inner.__doc__ or "").partition("\n")[0]
         # `import` is no name that Python takes for a field.
-        fields[f"{first}_"] = (inner | None, Field(default=None, alias=first, description=what))
+        fields[f"{first.replace('-', '_')}_"] = (inner | None, Field(default=None, alias=first, description=what))
     words = " ".join(["Settings of", *(["all commands"] if name == "Project" else ["several commands"])])
     return create_model(name, __base__=Section, __doc__=f"{words}; each reads its own section.", **fields)
 

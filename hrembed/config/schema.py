@@ -37,6 +37,7 @@ from hrembed.config.retrain import RetrainConfig
 from hrembed.config.scratch import ScratchMethod
 from hrembed.config.section import Section
 from hrembed.config.select import SelectConfig
+from hrembed.config.serve_check import ServeCheckConfig
 
 
 class DemoConfig(Section):
@@ -68,6 +69,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "eval": EvalConfig,
     "export": ExportConfig,
     "encode": EncodeConfig,
+    "serve-check": ServeCheckConfig,
     "bias-audit": AuditConfig,
     "compare": CompareConfig,
     "decision": DecisionConfig,

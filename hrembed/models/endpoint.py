@@ -12,13 +12,13 @@ import re
 import time
 from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from hrembed.errors import ModelError
-from hrembed.models.http import NoAnswerError, is_loopback, post
+from hrembed.models.http import NoAnswerError, ask, is_loopback
 from hrembed.progress import Silent
 from hrembed.records.usage import EndpointUsage
 
@@ -45,6 +45,38 @@ class _WrongAnswerError(Exception):
     """An answer is whole, but does not hold the embeddings that were asked for."""
 
 
+class RefusalError(ModelError):
+    """A server does not take a request, and another attempt would not change that.
+
+    Attributes:
+        status: HTTP status of its answer; below 300 where an error was sent as if it were none.
+    """
+
+    def __init__(self, message: str, *, hint: str, status: int) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Ask(Protocol):
+    """Embeds texts, shape (n, dim); in so many attempts, or as many as an endpoint usually has."""
+
+    def __call__(self, texts: Sequence[str], attempts: int | None = None) -> Floats:
+        """Raise `ModelError` where there is no usable answer."""
+        ...
+
+
+class Watch(Protocol):
+    """Notices another model behind the same name; see `hrembed.models.canary.Canary`."""
+
+    def fingerprint(self, ask: Ask) -> str:
+        """What stands for the model in its identity; raises `ModelError` where the model has changed."""
+        ...
+
+    def check(self, ask: Ask) -> None:
+        """Raise `ModelError` where the model has changed, before anything is embedded."""
+        ...
+
+
 class Endpoint:
     """A `Backend` that asks a server; see `hrembed.types.Backend`. Not for several threads at once.
 
@@ -64,6 +96,7 @@ class Endpoint:
         attempts: Most requests for a batch, 1 or more.
         requests_per_minute: Requests are at least 60 / this many seconds apart; None for no limit.
         price_per_million_tokens: For `usage`, in any currency.
+        canary: Notices another model behind the same name; None trusts the name.
         progress: Receives a note about every repeated request.
         clock: Seconds that never run backwards.
         sleep: Waits so many seconds.
@@ -76,8 +109,6 @@ class Endpoint:
         (Retry-After).
 
     Attributes:
-        identity: SHA-256 of address and model. Unlike that of a local model it holds no hash of the weights: when the
-            server changes them under the same name, nobody here can tell.
         source: The address as it was given, without trailing slashes and with the host in lower case.
         batch_size: Most texts in a request.
     """
@@ -93,6 +124,7 @@ class Endpoint:
         attempts: int = 6,
         requests_per_minute: int | None = None,
         price_per_million_tokens: float | None = None,
+        canary: Watch | None = None,
         progress: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -102,18 +134,36 @@ class Endpoint:
                 "`api_key_env` is not a valid name of an environment variable (capitals, digits and `_`)",
                 hint="specify the variable that contains the key, for example OPENAI_API_KEY, not the key itself",
             )
-        self.source = _checked(base_url)
-        self.identity = hashlib.sha256(json.dumps([self.source, model]).encode()).hexdigest()
+        self.source = checked_url(base_url)
+        self._named = hashlib.sha256(json.dumps([self.source, model]).encode()).hexdigest()
+        self._canary = canary
+        self._identity: str | None = None
         self.batch_size = batch_size
         self._model, self._key_name = model, api_key_env
         self._timeout, self._attempts, self._price = timeout_seconds, attempts, price_per_million_tokens
         self._gap = 60 / requests_per_minute if requests_per_minute else 0.0
         self._progress, self._clock, self._sleep = progress or Silent(), clock, sleep
-        self._jitter = random.Random(self.identity)
+        self._jitter = random.Random(self._named)
         self._next = float("-inf")
         self._dimension: int | None = None
         self._requests = self._retries = 0
         self._tokens: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of address, model, and what its canary vectors say of it.
+
+        Without a canary it holds nothing of the weights: nobody can tell when the server changes them.
+
+        Raises:
+            ModelError: Its vectors are not those of before.
+        """
+        if self._canary is None:
+            return self._named
+        if self._identity is None:
+            whole = json.dumps([self._named, self._canary.fingerprint(self.embed_plain)])
+            self._identity = hashlib.sha256(whole.encode()).hexdigest()
+        return self._identity
 
     @property
     def usage(self) -> EndpointUsage:
@@ -133,12 +183,23 @@ class Endpoint:
             Shape (n, dim), float32, finite, as the server sent them.
 
         Raises:
-            ModelError: No key, a refusal, no answer in all attempts, or an answer that is not one finite vector of the
-                same dimension for each text. The message holds neither the key nor any of the texts.
+            RefusalError: The server does not take the request.
+            ModelError: No key, no answer in all attempts, or an answer that is not one finite vector of the same
+                dimension for each text. The message holds neither the key nor any of the texts.
         """
         if not texts:
             return np.zeros((0, self._dimension or 0), dtype=np.float32)
-        content = self._ask(texts, prompt)
+        if self._canary is not None:
+            self._canary.check(self.embed_plain)
+        return self._embed(texts, prompt, self._attempts)
+
+    def embed_plain(self, texts: Sequence[str], attempts: int | None = None) -> Floats:
+        """Embed texts without a prompt, in batches, whatever the canary says; raises as `embed` does."""
+        batches = [texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size)]
+        return np.concatenate([self._embed(batch, "", attempts or self._attempts) for batch in batches])
+
+    def _embed(self, texts: Sequence[str], prompt: str, attempts: int) -> Floats:
+        content = self._ask(texts, prompt, attempts)
         try:
             self._count(content)
             vectors = _vectors(content, len(texts))
@@ -152,7 +213,25 @@ class Endpoint:
         self._dimension = vectors.shape[1]
         return vectors
 
-    def _ask(self, texts: Sequence[str], prompt: str) -> Any:
+    def listed_models(self) -> list[str]:
+        """Ask once which models the server has; empty where it does not say (many have no `GET /models`).
+
+        Raises:
+            ModelError: No key, or one that no header can hold.
+        """
+        headers = self._headers(self._key())
+        try:
+            answer = ask(
+                f"{self.source}/models", None, headers, timeout_seconds=self._timeout, max_bytes=_BYTES_PER_TEXT
+            )
+        except NoAnswerError:
+            return []
+        content = _json(answer.body)
+        items = content.get("data") if answer.status == HTTPStatus.OK and isinstance(content, dict) else None
+        entries = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        return [item["id"] for item in entries if isinstance(item.get("id"), str) and item["id"]]
+
+    def _ask(self, texts: Sequence[str], prompt: str, attempts: int) -> Any:
         """Send a batch until there is a whole answer, and give its JSON."""
         key = self._key()
         request = {"model": self._model, "input": [prompt + text for text in texts], "encoding_format": "float"}
@@ -164,7 +243,7 @@ class Endpoint:
             try:
                 return self._once(body, key, texts)
             except NoAnswerError as err:
-                if attempt >= self._attempts:
+                if attempt >= attempts:
                     raise ModelError(
                         f"'{self.source}' returned no valid response in {attempt} attempts; last error: {err}",
                         hint="check the address and the server, lower `requests_per_minute`, or try again later",
@@ -173,13 +252,10 @@ class Endpoint:
         return None
 
     def _once(self, body: bytes, key: str, texts: Sequence[str]) -> Any:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "hrembed"}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        answer = post(
+        answer = ask(
             f"{self.source}/embeddings",
             body,
-            headers,
+            self._headers(key),
             timeout_seconds=self._timeout,
             max_bytes=min(_MOST_BYTES, _BYTES_PER_TEXT * (len(texts) + 1)),
         )
@@ -194,7 +270,12 @@ class Endpoint:
             raise NoAnswerError(status, _asked_wait(answer))
         raise self._refusal(answer, status)
 
-    def _refusal(self, answer: Answer, status: str) -> ModelError:
+    @staticmethod
+    def _headers(key: str) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "hrembed"}
+        return {**headers, "Authorization": f"Bearer {key}"} if key else headers
+
+    def _refusal(self, answer: Answer, status: str) -> RefusalError:
         """Phrase a status that another attempt does not change."""
         if answer.status in {401, 403}:
             hint = f"check the key in the environment variable {self._key_name}, and its permissions"
@@ -208,7 +289,8 @@ class Endpoint:
             )
         else:
             hint = f"check the model '{self._model}', the texts (many servers reject empty ones) and your account"
-        return ModelError(f"'{self.source}/embeddings' rejected the request: {status}", hint=hint)
+        message = f"'{self.source}/embeddings' rejected the request: {status}"
+        return RefusalError(message, hint=hint, status=answer.status)
 
     def _key(self) -> str:
         """Read the key anew for every batch, so that it stands in no attribute."""
@@ -250,7 +332,7 @@ class Endpoint:
             self._tokens = (self._tokens or 0) + counts[0]
 
 
-def _checked(base_url: str) -> str:
+def checked_url(base_url: str) -> str:
     """Refuse an address that would give away the key or hold one; return it without slashes at its end."""
     try:
         parts = urlsplit(base_url)

@@ -58,15 +58,15 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float, max_bytes: int) -> Answer:
-    """Send one POST and read its whole answer.
+def ask(url: str, body: bytes | None, headers: Mapping[str, str], *, timeout_seconds: float, max_bytes: int) -> Answer:
+    """Send one request and read its whole answer.
 
     Redirects are not followed, so that headers with a key reach no other address. The certificate is verified. The
     system's proxies are used, but never for this machine: what is sent there may be in the clear.
 
     Args:
         url: `http` or `https`, ASCII, without user information.
-        body: Sent as it is.
+        body: Sent as it is, with POST; None sends a GET.
         headers: Sent beside those of HTTP.
         timeout_seconds: For making the connection, for sending, and for the whole answer, however many pieces it
             comes in.

@@ -126,15 +126,16 @@ def write_record(path: Path, record: Record | Mapping[str, Record]) -> None:
     write_text(path, json_text(as_json(record), sort_keys=False) + "\n")
 
 
+_OPTION = {"compare", "serve-check"}  # their argument is something else
+
+
 def command_line(command: str) -> str:
     """Words that run a command with a config: `data-import-onet` is `data import onet --config CONFIG`."""
     if command == "recipe":
         return "finetune --recipe CONFIG"
-    return (
-        f"{command.replace('-', ' ')} --config CONFIG"
-        if command.startswith(("data-", "index-"))
-        else f"{command} CONFIG"
-    )
+    if command.startswith(("data-", "index-")):
+        return f"{command.replace('-', ' ')} --config CONFIG"
+    return f"{command} --config CONFIG" if command in _OPTION else f"{command} CONFIG"
 
 
 def read_record(kind: type[R], text: str, where: str) -> R:

@@ -14,6 +14,7 @@ RECORDS = {
     "encode-dry-run": "hrembed.records.encode:EncodeDryRunRecord",
     "encode-verify": "hrembed.records.encode:EncodeVerifyRecord",
     "export": "hrembed.records.export:ExportRecord",
+    "serve-check": "hrembed.records.serve_check:ServeCheckRecord",
     "eval": "hrembed.records.eval:EvalRecord",
     "gate": "hrembed.records.gate:GateRecord",
     "match": "hrembed.records.match:MatchRecord",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
+from hrembed.config.parts import EndpointSection
 from hrembed.data.locate import locate
 from hrembed.errors import ConfigError, ModelError
 from hrembed.files import sha256
+from hrembed.models.canary import Canary
 from hrembed.models.dense import DenseEncoder, Prompts
-from hrembed.models.endpoint import Endpoint
+from hrembed.models.endpoint import Endpoint, checked_url
 from hrembed.models.folder import outside_parts, read_settings
 from hrembed.models.refs import parse_ref
 from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from hrembed.records.usage import EndpointUsage
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Backend, Encoder
+
+_RUNS = "runs"  # where commands look unless they are told
 
 
 def model_folder(section: ModelSection, runs_dir: Path) -> Path:
@@ -181,8 +186,8 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
         ModelError: It cannot be found.
     """
     if ref.is_endpoint:
-        settings = section.endpoint.model_dump()
-        return _Opened(Endpoint(ref.target, batch_size=section.batch_size, progress=workspace.progress, **settings))
+        endpoint = open_endpoint(ref.target, section.endpoint, workspace, batch_size=section.batch_size)
+        return _Opened(endpoint)
     if ref.is_vector_table:
         return _Opened(VectorTable(locate(ref.target)))
     folder = model_folder(section, workspace.root) if ref.has_weights else None
@@ -223,6 +228,39 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
         return _Opened(accelerator.open(), use)
     backend = TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
     return _Opened(backend, use)
+
+
+def open_endpoint(name: str, section: EndpointSection, workspace: Workspace, *, batch_size: int) -> Endpoint:
+    """Open a model at an endpoint, with the canary vectors that are kept of it; nothing is sent yet.
+
+    Raises:
+        ModelError: Address or variable name are not usable.
+    """
+    canary = None if section.canary is None else canary_of(name, section, workspace)
+    settings = section.model_dump(exclude={"canary"})
+    return Endpoint(name, batch_size=batch_size, canary=canary, progress=workspace.progress, **settings)
+
+
+def canary_of(name: str, section: EndpointSection, workspace: Workspace) -> Canary:
+    """What is kept of a model at an endpoint, in the cache folder of the runs.
+
+    Raises:
+        ModelError: The address is not usable.
+    """
+    url = checked_url(section.base_url)
+    words = ["hrembed", "serve-check", url, "--name", name, "--accept"]
+    if section.api_key_env != EndpointSection.model_fields["api_key_env"].default:
+        words += ["--set", f"endpoint.api_key_env={section.api_key_env}"]
+    if str(workspace.root) != _RUNS:
+        words += ["--runs-dir", str(workspace.root)]
+    return Canary(
+        workspace.cache / "canaries",
+        url,
+        name,
+        min_cosine=section.canary or 0.0,
+        accepting=shlex.join(words),
+        progress=workspace.progress,
+    )
 
 
 def describe_use(section: ModelSection, folder: Path, progress: Progress) -> ModelUse:

@@ -17,7 +17,6 @@ import torch
 from exporting import GRAPHS, TEXTS, plain_graph, scale_a_weight, served, settings_on
 from hrembed.commands.export import checks as export_checks
 from hrembed.commands.export import run as export
-from hrembed.commands.export.checks import Probe
 from hrembed.commands.export.run import run_export
 from hrembed.errors import ModelError, ThresholdError
 from hrembed.models import onnx, openvino
@@ -26,6 +25,7 @@ from hrembed.models.graph import quiet, traceable
 from hrembed.models.signals import SignalStack, signal_stack
 from hrembed.models.transformer import load_model
 from hrembed.runs.workspace import Workspace
+from hrembed.scoring.varied_texts import Probe
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from hrembed.data.pairs import pairs_file, read_pairs
 from hrembed.data.read import is_task, read_task
 from hrembed.errors import DataError
 from hrembed.metrics.agreement import top_overlap
-from hrembed.models.dense import DenseEncoder, Prompts, normalises, unit_rows
+from hrembed.models.dense import DenseEncoder, Prompts, normalises
 from hrembed.models.exported import transformer_inputs
 from hrembed.models.transformer import TransformerBackend
 from hrembed.records.export import Cosines, QuantisedExport, RankingComparison, Speed
 from hrembed.scoring.retrieval import compare, estimate, groups_of, rank_task, score_ranking
+from hrembed.scoring.varied_texts import row_cosines
 from hrembed.text import normalise
 from hrembed.titles import normal_form
 
@@ -27,46 +28,13 @@ if TYPE_CHECKING:
     from hrembed.config.export import ExportConfig
     from hrembed.records.export import ExportFormat
     from hrembed.runs.record import Run
+    from hrembed.scoring.varied_texts import Probe
     from hrembed.types import Backend, Floats, Ints, Side, Task, Text, TitleSides
 
 METRIC = "ndcg@10"
 DEPTH = 10
 _REPEATS = 3
 _TIMED = 32
-# Short, long, empty, not English, not letters: what may go another way through another layout or graph.
-_TEXTS = [
-    "Nurse",
-    "Registered nurse for the night shift of a surgical ward, with two years of experience",
-    "Looks after patients and writes down what was done. " * 60,
-    "",
-    "Ingénieur en génie logiciel · Köln",
-    "Медсестра в хирургическое отделение",
-    "看護師、夜勤あり",
-    "C++ / C# / .NET 8",
-]
-
-
-class Probe(NamedTuple):
-    """Vectors of the same varied texts, shape (texts, dim) each.
-
-    Attributes:
-        together: Embedded in one batch, so that all but one are padded.
-        alone: Embedded one at a time.
-    """
-
-    together: Floats
-    alone: Floats
-
-
-def probe(model: Any) -> Probe:
-    """Embed varied texts: in one batch and one at a time, so that a graph is run with other sizes than it was made."""
-    parts = (model.encode(_TEXTS, batch_size=size, show_progress_bar=False) for size in (len(_TEXTS), 1))
-    return Probe(*(np.asarray(vectors, dtype=np.float32) for vectors in parts))
-
-
-def difference(expected: Probe, found: Probe) -> float:
-    """Return the largest difference of two vectors in any place; NaN when one is not finite."""
-    return float(np.abs(np.concatenate(expected) - np.concatenate(found)).max())
 
 
 class Served:
@@ -148,18 +116,18 @@ class Judge:
         return QuantisedExport(
             mb=mb,
             cosine=Cosines(mean=mean, lowest=float(cosines.min()), vectors=len(cosines)),
-            lowest_cosine_alone_to_batch=float(_rowwise(found.alone, found.together).min()),
+            lowest_cosine_alone_to_batch=float(row_cosines(found.alone, found.together).min()),
             ranking=ranking,
             kept=mean >= config.min_cosine and ranking.difference.value >= -config.max_loss,
         )
 
     def _cosines(self, export: DenseEncoder, expected: Probe, found: Probe) -> Floats:
-        parts = [_rowwise(np.concatenate(expected), np.concatenate(found))]
+        parts = [row_cosines(np.concatenate(expected), np.concatenate(found))]
         texts: dict[Side, Sequence[Text]] = {"query": self._task.queries, "document": self._task.documents}
         for side, rows in texts.items():
             if self._config.side in (None, side):
                 both = (encoder.vectors([row.text for row in rows], side) for encoder in (self._source, export))
-                parts.append(_rowwise(*both))
+                parts.append(row_cosines(*both))
         return np.concatenate(parts)
 
     def _compare_rankings(self, export: DenseEncoder) -> RankingComparison:
@@ -175,10 +143,6 @@ class Judge:
             difference=compare(after, before, groups, bootstrap).estimate,
             same_top_10=float(np.nanmean(shared)),
         )
-
-
-def _rowwise(first: Floats, second: Floats) -> Floats:
-    return np.asarray((unit_rows(first) * unit_rows(second)).sum(axis=1))
 
 
 def calibration(config: ExportConfig, task: Task, source: Any, run: Run, titles: TitleSides) -> list[dict[str, Ints]]:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrembed.commands.export.checks import Judge, calibration, difference, measure_speed, probe
+from hrembed.commands.export.checks import Judge, calibration, measure_speed
 from hrembed.errors import ModelError, ThresholdError
 from hrembed.memory import MB
 from hrembed.models.exported import NEEDS, check_packages, one_side, open_export, write_export
@@ -19,6 +19,7 @@ from hrembed.reports.estimates import format_estimate
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import describe_use, model_folder, pinned, weights_identity
 from hrembed.scoring.retrieval import open_task
+from hrembed.scoring.varied_texts import difference, probe
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:

@@ -24,7 +24,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(url: str, task: Path) -> EvalConfig:
-    endpoint = EndpointSection(base_url=url, api_key_env=VARIABLE, timeout_seconds=0.3, price_per_million_tokens=2.0)
+    endpoint = EndpointSection(
+        base_url=url, api_key_env=VARIABLE, timeout_seconds=0.3, price_per_million_tokens=2.0, canary=None
+    )
     return EvalConfig(
         models=(ModelSection(ref="openai:m", batch_size=2, endpoint=endpoint),),
         baselines=(),

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exporting import TEXTS, scale_a_weight, served, settings_on
-from hrembed.commands.export import checks as export_checks
-from hrembed.commands.export.checks import Judge, Probe
+from hrembed.commands.export.checks import Judge
 from hrembed.commands.export.run import run_export
 from hrembed.data.read import read_task
 from hrembed.errors import ModelError
 from hrembed.models.transformer import load_model
 from hrembed.runs.workspace import Workspace
+from hrembed.scoring.varied_texts import VARIED_TEXTS, Probe
 from hrembed.training.methods import split_sides
 
 
@@ -42,7 +42,7 @@ def test_a_router_is_exported_one_side_at_a_time(side, sided: Path, settings, tm
         assert np.abs(found - expected[side]).max() < 1e-5
         assert np.abs(found - expected[other]).max() > 1e-4
     row = result.metrics.formats["openvino-int8"]
-    assert row.cosine.vectors == 2 * len(export_checks._TEXTS) + {"query": 4, "document": 6}[side]
+    assert row.cosine.vectors == 2 * len(VARIED_TEXTS) + {"query": 4, "document": 6}[side]
 
 
 class OneSided:

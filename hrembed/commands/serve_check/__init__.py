@@ -1,0 +1,1 @@
+"""`hrembed serve-check`."""
