@@ -85,7 +85,7 @@ class QueryTable:
     def __init__(self, engine: Any, name: str, query: str, wanted: Wanted) -> None:
         self.name = name
         self._engine, self._query, self._wanted = engine, query, wanted
-        self._before: dict[int, str | int | None] = {0: None}
+        self._numeric = False
 
     def sha256(self) -> str | None:
         """Nothing is hashed: the rows of a database have no bytes of their own."""
@@ -100,8 +100,12 @@ class QueryTable:
         yield from track_columns(self._from(Place(0)), _named(self.name), self._wanted.used)  # type: ignore[misc]
 
     def places(self, spans: Sequence[Span]) -> list[Place]:
-        """Give the id before each slice, which `rows` has passed."""
-        return [Place(span.first, after=self._before[span.first]) for span in spans]
+        """Say behind which id each slice begins."""
+
+        def key(before: str | None) -> str | int | None:
+            return int(before) if before is not None and self._numeric else before
+
+        return [Place(span.first, after=key(span.before)) for span in spans]
 
     def slice(self, place: Place, span: int) -> Iterator[Row]:
         """Stream rows behind an id."""
@@ -123,8 +127,7 @@ class QueryTable:
                 found = connection.execute(text(select), given).mappings().all()
                 for values in found:
                     at, after = at + 1, _key(values[id_column], self.name, at + 1, after)
-                    if most is None:
-                        self._before[at] = after
+                    self._numeric = isinstance(after, int)
                     row = Row(at, dict(values))
                     yield with_names(row, renamed) if renamed else row
                 if len(found) < page:

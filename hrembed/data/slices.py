@@ -55,11 +55,13 @@ class Span(NamedTuple):
         first: Place of the first row, from 0.
         number: Its number.
         behind: Number of the row behind the last; None where there is none.
+        before: Id of the row in front of the first; None where there is none.
     """
 
     first: int
     number: int
     behind: int | None
+    before: str | None = None
 
 
 class Sliced(Protocol):

@@ -96,7 +96,15 @@ def check(source: Sliced, size: int) -> list[Any]:
     """Compare slices of a size with a reading from the start."""
     rows = list(source.rows())
     starts = range(0, len(rows), size)
-    spans = [Span(n, rows[n].number, rows[n + size].number if n + size < len(rows) else None) for n in starts]
+    spans = [
+        Span(
+            n,
+            rows[n].number,  # type: ignore[union-attr]
+            rows[n + size].number if n + size < len(rows) else None,
+            str(rows[n - 1].values["id"]) if n else None,  # type: ignore[union-attr]
+        )
+        for n in starts
+    ]
     places = source.places(spans)
     sliced = [list(source.slice(place, size)) for place in places]
     assert [row for part in sliced for row in part] == rows

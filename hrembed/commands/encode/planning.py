@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hrembed.records.encode import BaseShards, EncodeSettings
 
 _AT_ONCE = 5_000
+_FEW = 5  # so often a file may be read from its start without a word
 _PART_BITS = 40  # of the number under which a row is remembered: its line lies below them, its part above
 
 
@@ -53,8 +54,8 @@ def still_valid(
 class _Filling:
     """A shard that is being filled."""
 
-    def __init__(self, first: int, number: int) -> None:
-        self.first, self.number = first, number
+    def __init__(self, first: int, number: int, before: str | None) -> None:
+        self.first, self.number, self.before = first, number, before
         self.digest = hashlib.sha256()
         self.picked: list[int] = []
         self.behind: int | None = None
@@ -94,7 +95,13 @@ def make_plan(
                 if rows % _AT_ONCE == 0:
                     advance(_AT_ONCE, source.name)
             parts.append(InputPart(name=source.name, kind=source.kind, rows=rows, sha256=source.sha256()))
-            shards += cutter.shards(part, len(shards), source)
+            cut = cutter.shards(part, len(shards), source)
+            if source.kind == "whole" and len(cut) > _FEW:
+                progress.note(
+                    f"{source.name}: read from the start for each of {len(cut):,} shards; unpack it, or save it as "
+                    "Parquet, to save that time"
+                )
+            shards += cut
             counts.rows += rows
         _refuse_repeats(repeats, sources)
     if not counts.rows:
@@ -128,6 +135,7 @@ class _Cutter:
     def __init__(self, most: int, *, everything: bool) -> None:
         self._most, self._everything = most, everything
         self._at = 0
+        self._before: str | None = None
         self._open: _Filling | None = None
         self._done: list[_Filling] = []
 
@@ -137,14 +145,14 @@ class _Cutter:
         if last is not None and last.first + last.picked[-1] == self._at - 1:
             last.behind = item.number
         if picked:
-            self._open = self._open or _Filling(self._at, item.number)
+            self._open = self._open or _Filling(self._at, item.number, self._before)
             self._open.digest.update(line)
             self._open.digest.update(b"\n")
             self._open.picked.append(self._at - self._open.first)
             self._open.behind = None
             if len(self._open.picked) == self._most:
                 self._close()
-        self._at += 1
+        self._at, self._before = self._at + 1, item.id
 
     def _close(self) -> None:
         if self._open is not None:
@@ -154,7 +162,7 @@ class _Cutter:
     def shards(self, part: int, number: int, source: Sliced) -> list[ShardPlan]:
         """Give the shards, numbered from `number`."""
         self._close()
-        places = source.places([Span(filled.first, filled.number, filled.behind) for filled in self._done])
+        places = source.places([Span(each.first, each.number, each.behind, each.before) for each in self._done])
         return [
             self._shard(part, number + n, filled, place)
             for n, (filled, place) in enumerate(zip(self._done, places, strict=True))

@@ -205,7 +205,10 @@ def truncation_counter(
     folder = model_folder(config.model, workspace.root)
     if is_model2vec(folder):
         return lambda texts: None
-    tokenizer, limit, _ = open_tokenizer(folder)
+    try:
+        tokenizer, limit, _ = open_tokenizer(folder)
+    except ModelError:  # a model may work without a tokenizer that transformers reads
+        return lambda texts: None
     limits = [most for most in (limit, config.model.max_tokens) if most is not None]
     use = use_of(encoder)
     prompt = (use.query_prompt if config.side == "query" else use.document_prompt) if use else ""
