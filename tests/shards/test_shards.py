@@ -255,6 +255,13 @@ def test_another_store_holds_the_same_bytes(tmp_path: Path):
     fsspec.filesystem("memory").rm("/shards-test", recursive=True)
 
 
+def test_a_url_of_the_disk_is_a_folder_of_the_disk(tmp_path: Path):
+    folder, plan = written(f"file://{tmp_path}/run")  # type: ignore[arg-type]
+    finish(folder, plan, finished_shards(folder, plan), None)
+    assert (tmp_path / "run" / shard_name(2)).is_file()
+    assert open_shards(tmp_path / "run").ids() == open_shards(f"file://{tmp_path}/run").ids()
+
+
 def test_an_unknown_store_is_named():
     with pytest.raises(DataError, match=r"'nowhere://x' cannot be opened: Protocol not known: nowhere"):
         open_folder("nowhere://x")

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -137,16 +138,18 @@ def until(ready: Callable[[], bool], seconds: float = 120) -> None:
 @pytest.mark.parametrize(
     "engine", [pytest.param("local", marks=pytest.mark.long), pytest.param("ray", marks=pytest.mark.slow)]
 )
+@pytest.mark.timeout(900)  # minutes only where other work shares the machine
 def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(tmp_path: Path, engine: str):
     jsonl(tmp_path / "in.jsonl", profiles(6_000))
     finish(start(tmp_path, *words(tmp_path, "whole", "local", 2, 40)))
     whole, rng = hashes(tmp_path / "whole"), random.Random(1)
     assert len(whole) == 150
-    said, kept = words(tmp_path, "out", engine, 2, 40), 0
+    said, kept, killed = words(tmp_path, "out", engine, 2, 40), 0, list[int]()
     for _ in range(2):
         process = start(tmp_path, *said)
         until(partial(has, tmp_path / "out", kept + rng.randint(5, 30)))
         process.send_signal(signal.SIGKILL)
+        killed.append(process.pid)
         process.wait()
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -162,6 +165,7 @@ def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(tmp_path: Path, engin
     assert open_shards(tmp_path / "out").ids() == [f"c{n}" for n in range(6_000)]
     assert not list((tmp_path / "out").glob("*.part"))
     until(lambda: processes_of(tmp_path) == [], 60)
+    assert [folder for pid in killed for folder in left_of(pid)] == []  # the last run removed it
     assert hashes(tmp_path / "out") == whole
 
 
@@ -192,9 +196,9 @@ def test_a_worker_that_dies_is_said_and_finished_shards_are_kept(tmp_path: Path)
 def test_two_nodes_write_what_one_process_does(tmp_path: Path):
     jsonl(tmp_path / "in.jsonl", profiles(200))
     finish(start(tmp_path, *words(tmp_path, "one", "local", 1, 10)))
-    said = finish(
-        start(tmp_path, *words(tmp_path, "nodes", "ray", None, 10), script=TWO_NODES, RAY_AUTH_MODE="disabled")
-    )
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="nodes-") as short:  # what a cluster leaves
+        more = {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": short}
+        said = finish(start(tmp_path, *words(tmp_path, "nodes", "ray", None, 10), script=TWO_NODES, **more))
     assert "NODES 2" in said
     assert hashes(tmp_path / "one") == hashes(tmp_path / "nodes")
     (timings,) = [file for file in (tmp_path / "runs/encode").glob("*/timings.json") if '"ray"' in file.read_text()]
