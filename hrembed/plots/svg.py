@@ -136,7 +136,7 @@ class Intervals:
         top = canvas.legend(names if len(names) > 1 else [], 4)
         values = [end for row in self.rows for mark in row.marks for end in mark[:3]]
         values += [*(self.band or ()), *([] if self.zero is None else [self.zero])]
-        left = 8 if narrow else min(250, 14 + max((_length(row.label) for row in self.rows), default=0))
+        left = 8 if narrow else min(300, 14 + max((_length(row.label) for row in self.rows), default=0))
         shown = max((_length(mark.shown, _SMALL) for row in self.rows for mark in row.marks), default=0)
         right = width - 10 - (shown + 8 if shown else 0)
         scale = _Linear.around(values, left + 6, right)

@@ -252,18 +252,26 @@ class _Words:
             button = Markup('<button type="button" class="term" popovertarget="{}">{}</button>')
             parts += [escape(text[place:start]), button.format(term.anchor, text[start:end])]
             place = end
-        marked = Markup("").join([*parts, escape(text[place:])])
-        return Markup(_CODE.sub(r"<code>\1</code>", str(marked)))  # what is between the signs is escaped already
+        return _coded(Markup("").join([*parts, escape(text[place:])]))
 
-    def noticed(self, text: str) -> str:
-        """Remember the terms of a text that is shown without buttons, such as the head of a table."""
+    def noticed(self, text: str) -> Markup:
+        """Escape a text that can hold no buttons, such as the head of a table, and remember its terms."""
+        from markupsafe import escape
+
         self._said |= {term.name: term for _, _, term in terms_in(text) if term.name not in self._said}
-        return text
+        return _coded(escape(text))
 
     @property
     def said(self) -> list[Term]:
         """Terms that the page said, by name."""
         return sorted(self._said.values(), key=lambda term: term.name.lower())
+
+
+def _coded(text: Markup) -> Markup:
+    """Set what stands between backticks as code; it is escaped already."""
+    from markupsafe import Markup
+
+    return Markup(_CODE.sub(r"<code>\1</code>", str(text)))
 
 
 def address(path: str) -> str:
