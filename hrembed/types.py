@@ -236,6 +236,20 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TaskRanker(Protocol):
+    """A search that holds its documents, and ranks them as whoever deployed it has set it up."""
+
+    def rank(self, task: Task, depth: int) -> Ranking:
+        """Rank the documents of a task, at most `depth` for each query.
+
+        Raises:
+            DataError: It holds others.
+            ModelError: A query cannot be embedded.
+        """
+        ...
+
+
 class Backend(Protocol):
     """What computes dense vectors: a transformer, a table of word vectors, an endpoint."""
 

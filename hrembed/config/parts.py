@@ -299,8 +299,8 @@ class ModelSection(Section):
     ref: str = Field(
         default="minilm",
         description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL`, `wordllama`, `bm25`, "
-        "`tfidf`, `char-tfidf` or `trec:PATH` (TREC run files of an earlier evaluation or of another system; `eval` "
-        "only).",
+        "`tfidf`, `char-tfidf`, `index:DIR` (the search of an index, in `eval` and `bias-audit`) or `trec:PATH` (TREC run "
+        "files of an earlier evaluation or of another system; `eval` only).",
     )
     name: str | None = NAME
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
@@ -364,6 +364,11 @@ class ModelSection(Section):
     trust_remote_code: bool = Field(
         default=False, description="Run Python code that ships with the model. Only for sources you trust."
     )
+    search: str | None = Field(
+        default=None,
+        min_length=1,
+        description="`index:DIR`: config of `match` whose `where`, `stages`, `score` and `model` are deployed.",
+    )
     endpoint: EndpointSection = EndpointSection()
     score: ScoreSection = ScoreSection()
 
@@ -400,6 +405,10 @@ class ModelSection(Section):
     @model_validator(mode="after")
     def _something_to_score(self) -> ModelSection:
         ref = parse_ref(self.ref)
+        if self.search is not None and not ref.is_index:
+            raise ValueError(f"`search` has no effect with `{self.ref}`; it is for `index:DIR`")
+        if ref.is_index and not self.score.is_plain:
+            raise ValueError("the scoring of an index is that of its `search`, a config of `match`; remove `score`")
         if not self.score.is_plain and not ref.has_vectors:
             raise ValueError(f"`score` requires an embedding model; `{self.ref}` has its own scores")
         if self.score.windows and (ref.is_endpoint or ref.is_vector_table):

@@ -11,10 +11,10 @@ from hrembed.registry import names, nearest
 
 CATALOGUE = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 STATIC = ("wordllama",)
-Prefix = Literal["hf", "path", "run", "openai", "trec", "vectors"]
+Prefix = Literal["hf", "path", "run", "openai", "trec", "vectors", "index"]
 Scheme = Literal["catalogue", "lexical", "static"] | Prefix
-PREFIXES: tuple[Prefix, ...] = ("hf", "path", "run", "openai", "trec", "vectors")
-FORMS = "hf:ORG/NAME@REVISION, path:DIR, run:ID, openai:MODEL, trec:PATH, vectors:FILE"
+PREFIXES: tuple[Prefix, ...] = ("hf", "path", "run", "openai", "trec", "vectors", "index")
+FORMS = "hf:ORG/NAME@REVISION, path:DIR, run:ID, openai:MODEL, trec:PATH, vectors:FILE, index:DIR"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ModelRef:
     Attributes:
         scheme: What kind of model it names.
         target: Catalogue name, lexical name, name of static vectors, Hub id, folder, run id, name of the model at an
-            endpoint, TREC run (a file, or a folder with one file a task), or table of vectors.
+            endpoint, TREC run (a file, or a folder with one file a task), table of vectors, or index.
         revision: Hub revision, or None.
     """
 
@@ -37,7 +37,7 @@ class ModelRef:
         """Name for tables; a path is shortened to its last two parts."""
         if self.scheme in {"catalogue", "lexical", "static"}:
             return self.target
-        if self.scheme in {"path", "trec", "vectors"}:
+        if self.scheme in {"path", "trec", "vectors", "index"}:
             return f"{self.scheme}:{'/'.join(PurePath(self.target).parts[-2:])}"
         return f"{self.scheme}:{self.target}"
 
@@ -65,6 +65,11 @@ class ModelRef:
     def is_rankings(self) -> bool:
         """Whether it holds rankings that were made elsewhere, in place of a model."""
         return self.scheme == "trec"
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is the search of an index, with all that ranks there."""
+        return self.scheme == "index"
 
     @property
     def has_weights(self) -> bool:

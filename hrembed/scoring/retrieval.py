@@ -16,6 +16,7 @@ from hrembed.metrics.names import parse_metric
 from hrembed.registry import resolve
 from hrembed.scoring.self_retrieval import exclude_self, without_self
 from hrembed.scoring.tasks import items_of
+from hrembed.types import TaskRanker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,10 @@ def rank_task(encoder: Encoder, task: Task, *, depth: int = DEPTH, memory_mb: in
 
     Raises:
         ModelError: A text cannot be embedded.
+        DataError: The search of an index holds other documents.
     """
+    if isinstance(encoder, TaskRanker):
+        return encoder.rank(task, depth)
     queries = [query.text for query in task.queries]
     similarity = encoder.similarity(queries, texts_to_rank(task), instruction=task.instruction)
     return rank_similarity(similarity, task, depth=depth, memory_mb=memory_mb)
