@@ -25,7 +25,7 @@ Example: hrembed match ad-17 --jobs ads.jsonl --index IDX --why --show-text --ou
 Example: hrembed match --batch ads.jsonl --index IDX --k 50 --out matches.parquet"""
 
 Job = Annotated[str | None, typer.Argument(metavar="JOB", help="Text, file, id of `--jobs`, or `-`.")]
-Index = Annotated[str | None, typer.Option("--index", metavar="DIR", help="Folder that `index build` wrote.")]
+Index = Annotated[str | None, typer.Option("--index", metavar="DIR", help="Folder that `hrembed index build` wrote.")]
 K = Annotated[int | None, typer.Option("--k", metavar="N", help="Number of candidates.")]
 Where = Annotated[
     list[str] | None,

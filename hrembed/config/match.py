@@ -80,7 +80,7 @@ class GroupsSection(Section):
 class MatchConfig(Section):
     """`hrembed match`: candidates of an index, ranked for a job."""
 
-    index: str | None = Field(default=None, min_length=1, description="Folder that `index build` wrote.")
+    index: str | None = Field(default=None, min_length=1, description="Folder that `hrembed index build` wrote.")
     job: str | None = Field(
         default=None,
         description="The job: a text, a text file, an id of `jobs` (also as `id:ID`), or `-` for standard input.",

@@ -299,8 +299,8 @@ class ModelSection(Section):
     ref: str = Field(
         default="minilm",
         description="`minilm`, `hf:ORG/NAME@REVISION`, `path:DIR`, `run:ID`, `openai:MODEL`, `wordllama`, `bm25`, "
-        "`tfidf`, `char-tfidf`, `index:DIR` (the search of an index, in `eval` and `bias-audit`) or `trec:PATH` (TREC run "
-        "files of an earlier evaluation or of another system; `eval` only).",
+        "`tfidf`, `char-tfidf`, `index:DIR` (the search of an index; `eval` and `bias-audit` only) or `trec:PATH` "
+        "(TREC run files of an earlier evaluation or of another system; `eval` only).",
     )
     name: str | None = NAME
     dtype: Literal["float32", "bfloat16", "float16"] = Field(

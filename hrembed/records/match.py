@@ -49,6 +49,7 @@ class SentenceShare(Record):
         start: First character.
         end: The one behind its last.
         share: What it adds; with `leave one sentence out`, what the cosine loses without it.
+        loss: What the cosine loses without it, the text embedded anew; null where that was not tried.
         text: The sentence, redacted; null without `show_text`.
     """
 
@@ -56,6 +57,7 @@ class SentenceShare(Record):
     start: int
     end: int
     share: Number
+    loss: Number = float("nan")
     text: str | None = None
 
 
@@ -63,7 +65,7 @@ class Reasons(Record):
     """Why a candidate has its cosine.
 
     Attributes:
-        candidate: Sentences of the candidate's text, the largest share first.
+        candidate: Sentences of the candidate's text, the largest loss first.
         job: The same of the job.
         unanswered: Sentences of the job, by place, to which no sentence of the candidate comes close.
         other: What stands in no sentence: special tokens, the prompt; with it, all shares of the candidate's text add

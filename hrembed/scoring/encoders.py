@@ -101,7 +101,9 @@ def open_encoder(
         )
     _name_unused(section, ref, workspace.progress)
     if ref.is_index:
-        from hrembed.scoring.index_system import open_index_system  # which opens the model of the index by this function
+        from hrembed.scoring.index_system import (
+            open_index_system,
+        )  # which opens the model of the index by this function
 
         return open_index_system(section, workspace, cache=cache)
     if ref.is_lexical:
@@ -133,13 +135,8 @@ _OF_TEXTS = {"query_prompt", "document_prompt", "batch_size"}
 def _name_unused(section: ModelSection, ref: ModelRef, progress: Progress) -> None:
     """Say which settings of a model are not used, since they belong to models of another kind."""
     usual = type(section)()
-<<<<<<< HEAD
-    if ref.is_lexical:
-        unused = {*type(section).model_fields} - {"ref", "name"}
-=======
     if ref.is_lexical or ref.is_index:
-        unused = {*type(section).model_fields} - {"ref", "search"}
->>>>>>> 795836b (ref: index:DIR: the search of an index as it is deployed, as a system of eval and bias-audit)
+        unused = {*type(section).model_fields} - {"ref", "name", "search"}
     elif ref.is_endpoint:
         unused = _OF_WEIGHTS
     elif ref.is_vector_table:

@@ -97,7 +97,8 @@ def open_index_system(
     if query_side.bridge is not None:
         model = validated(ModelSection, index.generation.space.model, f"index '{index.folder}' names no usable model")
         documents = open_encoder(model.model_copy(update={"score": ScoreSection()}), workspace, cache=cache)
-    return IndexSystem(ref.short_name, index, config, query_side, documents, scorer, cross_encoder, workspace, stimuli)
+    name = section.name or ref.short_name
+    return IndexSystem(name, index, config, query_side, documents, scorer, cross_encoder, workspace, stimuli)
 
 
 @dataclass
@@ -174,14 +175,14 @@ class IndexSystem:
         folder = self.workspace.root / "task-index"
         hint = (
             f"encode the corpus of the task and index it: hrembed encode CORPUS --model {model} --keep text --out "
-            f"{folder}-vectors; then index build {folder}-vectors --out {folder}"
+            f"{folder}-vectors, then hrembed index build {folder}-vectors --out {folder}; `retention` must be empty"
         )
         ids = self.index.ids()
         differing = set(ids) ^ set(place)
         if differing:
             raise DataError(
-                f"index '{self.index.folder}' does not hold the documents of {task.name}: {len(differing):,} ids are in "
-                f"one of them alone, for example '{min(differing)[:60]}'",
+                f"index '{self.index.folder}' does not hold the documents of {task.name}: {len(differing):,} ids are "
+                f"in one of them alone, for example '{min(differing)[:60]}'",
                 hint=hint,
             )
         if self.index.generation.space.anonymised:
@@ -262,7 +263,9 @@ class IndexSystem:
         cells = [{**stimuli.cells.get(given, {}), "text": text} for given, text in zip(documents, texts, strict=True)]
         arrays: dict[str, Any] = {
             "id": pa.array([str(n) for n in range(len(texts))], pa.string()),
-            "vector": pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).reshape(-1)), vectors.shape[1]),
+            "vector": pa.FixedSizeListArray.from_arrays(
+                pa.array(np.ascontiguousarray(vectors).reshape(-1)), vectors.shape[1]
+            ),
             "text_hash": pa.array([bytes(key) for key in text_keys(texts)], pa.binary(16)),
         }
         arrays |= {name: pa.array([row.get(name) for row in cells], arrow_type(kind)) for name, kind in types.items()}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.config.parts import ModelSection, ScoreSection
-from hrembed.errors import DataError, ModelError
+from hrembed.errors import DataError
+from hrembed.index.identity import query_map
 from hrembed.index.ranking import cosines, id_key
 from hrembed.metrics.fusion import RANK_CONSTANT, reciprocal_rank_fusion
 from hrembed.models.dense import unit_rows
@@ -119,17 +120,7 @@ def open_query_side(
     section = given or validated(ModelSection, space.model, f"index '{index.folder}' names a model that is not usable")
     section = section.model_copy(update={"score": ScoreSection()})
     encoder = open_encoder(section, workspace, cache=cache)
-    if encoder.identity == space.identity:
-        return QuerySide(section, encoder, None)
-    for bridge in index.generation.bridges:
-        if bridge.identity == encoder.identity:
-            map_ = np.load(index.folder / index.generation.folder / bridge.file, allow_pickle=False)
-            return QuerySide(section, encoder, map_)
-    raise ModelError(
-        f"'{section.ref}' is not the model of index '{index.folder}': its identity is {encoder.identity[:16]}, that of "
-        f"the index {space.identity[:16]}; weights, prompts, `dimensions`, `max_tokens` or titles differ",
-        hint="encode the candidates with it and build an index, or remove `model` to use that of the index",
-    )
+    return QuerySide(section, encoder, query_map(index, encoder.identity, section.model_dump(mode="json")))
 
 
 class SearchPipeline:

@@ -2,6 +2,7 @@
 
 The vector of a text whose tokens are averaged is a sum over its tokens, so its cosine with another text is one as well:
 tokens are grouped by sentence, and nothing is left over. For other models one sentence after another is left out.
+Whether the sentence that is named is the one that the score rests on is measured, since neither says so by itself.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.records.match import WhyMethod
-    from hrembed.types import Encoder, Floats, Side, Task, Text
+    from hrembed.types import Encoder, Floats, Ints, Side, Task, Text, TokenParts
 
-_VERSION = 1  # of how shares and faithfulness are computed
+_VERSION = 2  # of how shares and faithfulness are computed
 _ALIKE = 2.0  # sentences whose lengths differ by no more than this factor are of like length
 _CHANCE = 0.95  # share of foreign sentences that are less close than one that counts as an answer
 _SEED = 13
+_TRIED = 2  # sentences with the largest estimated losses that are left out
 
 
 class Shares(NamedTuple):
@@ -39,16 +41,24 @@ class Shares(NamedTuple):
     Attributes:
         spans: First character of each sentence and the one behind its last.
         shares: What each adds, shape (sentences,).
+        losses: What the cosine loses without each, the text embedded anew, shape (sentences,); NaN where not tried.
+        order: Sentences by what is lost without them, the largest loss first.
         other: What stands in no sentence; NaN where shares do not add up.
     """
 
     spans: list[tuple[int, int]]
     shares: Floats
+    losses: Floats
+    order: Ints
     other: float
 
 
 def sentence_shares(encoder: Encoder, texts: Sequence[str], side: Side, others: Floats) -> list[Shares]:
     """Divide the cosine of each text with a vector of the other side among the sentences of the text.
+
+    A share is no loss: without a sentence the rest weighs more, and the tokens of the rest no longer see it. So the
+    sentences without whose tokens the sum would lose most are left out, the text is embedded anew, and they are
+    ordered by what that really costs.
 
     Args:
         encoder: Embeds the texts.
@@ -60,34 +70,87 @@ def sentence_shares(encoder: Encoder, texts: Sequence[str], side: Side, others: 
         ModelError: A text cannot be embedded.
     """
     parts = encoder.token_parts(texts, side) if isinstance(encoder, DenseEncoder) else None
+    places = [sentences(text) for text in texts]
     if parts is None:
-        return [_by_leaving_out(encoder, text, side, other) for text, other in zip(texts, others, strict=True)]
+        estimated = [_Estimate(np.zeros(len(own)), np.zeros(len(own)), float("nan"), len(own)) for own in places]
+    else:
+        estimated = [_within_sum(*each) for each in zip(parts, places, others, strict=True)]
+    tried = [np.argsort(-each.losses, kind="stable")[: each.tried] for each in estimated]
+    left_out = [[without(text, own[n]) for n in chosen] for text, own, chosen in zip(texts, places, tried, strict=True)]
+    scores = _cosines(encoder, [[text, *own] for text, own in zip(texts, left_out, strict=True)], side, others)
     found = []
-    for text, (vectors, spans), other in zip(texts, parts, others, strict=True):
-        places = sentences(text)
-        of_tokens = vectors @ np.asarray(other, dtype=np.float64)
-        starts = np.array([start for start, _ in places], dtype=np.int64)
-        # A token that begins in the space before a sentence, as those of some tokenizers do, belongs to the sentence.
-        owner = np.searchsorted(starts, spans[:, 1] - 1, side="right") - 1
-        inside = (spans[:, 0] >= 0) & (owner >= 0)
-        shares = np.zeros(len(places))
-        np.add.at(shares, owner[inside], of_tokens[inside])
-        found.append(Shares(places, shares, float(of_tokens[~inside].sum())))
+    for own, each, chosen, (whole, *rest) in zip(places, estimated, tried, scores, strict=True):
+        losses = np.full(len(own), np.nan)
+        losses[chosen] = whole - np.array(rest)
+        confirmed = chosen[np.argsort(-losses[chosen], kind="stable")]
+        behind = [n for n in np.argsort(-each.losses, kind="stable") if np.isnan(losses[n])]
+        shares = losses if parts is None else each.shares
+        order = np.array([*confirmed, *behind], dtype=np.int64)
+        found.append(Shares(own, shares, losses, order, each.other))
     return found
+
+
+class _Estimate(NamedTuple):
+    """What is known of the sentences of a text before any is left out.
+
+    Attributes:
+        shares: What each adds to the cosine.
+        losses: About what the cosine would lose without each.
+        other: What stands in no sentence.
+        tried: How many are left out.
+    """
+
+    shares: Floats
+    losses: Floats
+    other: float
+    tried: int
+
+
+def _within_sum(parts: TokenParts, places: list[tuple[int, int]], other: Floats) -> _Estimate:
+    """Group tokens by sentence, and see what the cosine would be without those of each."""
+    vectors, spans = parts
+    starts = np.array([start for start, _ in places], dtype=np.int64)
+    # A token that begins in the space before a sentence, as those of some tokenizers do, belongs to the sentence.
+    owner = np.searchsorted(starts, spans[:, 1] - 1, side="right") - 1
+    inside = (spans[:, 0] >= 0) & (owner >= 0)
+    of_sentences = np.zeros((len(places), vectors.shape[1]))
+    np.add.at(of_sentences, owner[inside], vectors[inside])
+    whole = vectors.sum(axis=0)
+    shares = of_sentences @ np.asarray(other, dtype=np.float64)
+    return _Estimate(
+        shares,
+        lost_within_sum(of_sentences, whole, other),
+        float(whole @ other - shares.sum()),
+        min(_TRIED, len(places)),
+    )
+
+
+def lost_within_sum(of_sentences: Floats, whole: Floats, other: Floats) -> Floats:
+    """What a cosine loses when the tokens of a sentence are taken out of the sum, shape (sentences,).
+
+    Args:
+        of_sentences: Sum of the tokens of each sentence, shape (sentences, dim).
+        whole: Sum of all tokens, of length 1, shape (dim,).
+        other: The vector that the text is compared with, of length 1.
+    """
+    rest = whole - of_sentences
+    lengths = np.linalg.norm(rest, axis=1)
+    return np.asarray(whole @ other - rest @ other / np.where(lengths > 0, lengths, 1))
+
+
+def _cosines(encoder: Encoder, texts: Sequence[Sequence[str]], side: Side, others: Floats) -> list[list[float]]:
+    """Cosines of some texts each with the vector of their row, all embedded at once."""
+    flat = [text for row in texts for text in row]
+    rows = np.repeat(np.arange(len(texts)), [len(row) for row in texts])
+    cosines = (encoder.vectors(flat, side) * np.asarray(others)[rows]).sum(axis=1).tolist() if flat else []
+    ends = np.cumsum([len(row) for row in texts]).tolist()
+    return [cosines[end - len(row) : end] for row, end in zip(texts, ends, strict=True)]
 
 
 def method_of(encoder: Encoder) -> WhyMethod:
     """How shares of this model are computed."""
     adds_up = isinstance(encoder, DenseEncoder) and encoder.token_parts(["word"], "document") is not None
     return "token shares" if adds_up else "leave one sentence out"
-
-
-def _by_leaving_out(encoder: Encoder, text: str, side: Side, other: Floats) -> Shares:
-    places = sentences(text)
-    if not places:
-        return Shares([], np.zeros(0), float("nan"))
-    scores = encoder.vectors([text, *(without(text, place) for place in places)], side) @ other
-    return Shares(places, np.asarray(scores[0] - scores[1:], dtype=np.float64), float("nan"))
 
 
 def without(text: str, place: tuple[int, int]) -> str:
@@ -158,7 +221,7 @@ def measure_faithfulness(encoder: Encoder, task: Task, *, pairs: int, needed: fl
     left_out, rows = [], []
     for row, ((_, document), shares) in enumerate(zip(chosen, found, strict=True)):
         if len(shares.spans) > 1 and (other := _alike(shares)) is not None:
-            named = int(np.argmax(shares.shares))
+            named = int(shares.order[0])
             left_out += [without(document.text, shares.spans[named]), without(document.text, shares.spans[other])]
             rows.append(row)
     if not rows:
@@ -186,7 +249,7 @@ def measure_faithfulness(encoder: Encoder, task: Task, *, pairs: int, needed: fl
 def _alike(shares: Shares) -> int | None:
     """Sentence whose length is nearest to that of the named one; None where none is of like length."""
     lengths = np.array([end - start for start, end in shares.spans], dtype=np.float64)
-    named = int(np.argmax(shares.shares))
+    named = int(shares.order[0])
     apart = np.abs(np.log(lengths / lengths[named]))
     apart[named] = np.inf
     nearest = int(np.argmin(apart))

@@ -38,6 +38,8 @@ def text_index(
     model: Mapping[str, Any] | None = None,
     keep_text: bool = True,
     bridges: tuple[BridgeUse, ...] = (),
+    backend: str = "exact",
+    anonymised: bool = False,
 ) -> Path:
     """Write an index of texts, encoded here."""
     section = ModelSection.model_validate(model or {"ref": "wordllama"})
@@ -48,5 +50,6 @@ def text_index(
     if keep_text:
         columns, kept = {**columns, "text": [*texts.values()]}, {**kept, "text": "string"}
     whose = space(vectors.shape[1], model=section.model_dump(mode="json"), identity=encoder.identity)
-    small_index(folder, [*texts], vectors, kept, columns, space=whose, bridges=bridges)
+    whose = whose.model_copy(update={"anonymised": anonymised})
+    small_index(folder, [*texts], vectors, kept, columns, space=whose, bridges=bridges, backend=backend)
     return folder

@@ -110,17 +110,17 @@ def reasons_of(
 
 
 def _largest(shares: Shares, text: str, count: int, finder: Finder | None) -> tuple[SentenceShare, ...]:
-    """Sentences with the largest shares, redacted where there is a finder, else without their words."""
-    order = np.argsort(-shares.shares, kind="stable")[:count]
+    """Sentences without which most is lost, redacted where there is a finder, else without their words."""
     return tuple(
         SentenceShare(
             place=int(place),
             start=shares.spans[place][0],
             end=shares.spans[place][1],
             share=float(shares.shares[place]),
+            loss=float(shares.losses[place]),
             text=None if finder is None else redacted_piece(text, shares.spans[place], finder),
         )
-        for place in order
+        for place in shares.order[:count]
     )
 
 

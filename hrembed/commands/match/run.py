@@ -64,7 +64,7 @@ def run_match(config: MatchConfig, workspace: Workspace) -> CommandResult[MatchR
         ModelError: The model is not that of the index, or a text cannot be embedded.
     """
     if config.index is None:
-        raise ConfigError("no index was given", hint="set it with `--index DIR`; `index build` writes one")
+        raise ConfigError("no index was given", hint="set it with `--index DIR`; `hrembed index build` writes one")
     folder = user_path(config.index)
     if config.model is not None:
         config = config.model_copy(update={"model": pinned(config.model, workspace)})
