@@ -29,7 +29,7 @@ from hrembed.config.eval import EvalConfig
 from hrembed.config.index import IndexBuildConfig
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
-from hrembed.scoring import index_system
+from hrembed.scoring import score_choice
 from hrembed.scoring.index_system import Stimuli
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ def audit(name: str, section: dict[str, Any], workspace: Workspace, resamples: i
     names = len(stimuli.names.names)
     half = {text: {"half": n % 2} for n, text in enumerate(without_slots(stimuli.resumes))}
     half |= {text: {"half": n // names % 2} for n, text in enumerate(fill(stimuli.resumes, stimuli.names.names))}
-    opened = index_system.open_index_system
+    opened = score_choice.open_index_system
     with mock.patch.object(
-        index_system,
+        score_choice,
         "open_index_system",
         lambda *args, **options: opened(*args, **options, stimuli=Stimuli({"half": "int64"}, half)),
     ):

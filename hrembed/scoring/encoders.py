@@ -91,7 +91,7 @@ def open_encoder(
         choice: How the scoring of the section was chosen, where it was.
 
     Raises:
-        ConfigError: A run of rankings is no encoder, or it is still to be chosen how it scores.
+        ConfigError: A run of rankings or an index is no encoder, or it is still to be chosen how it scores.
         ModelError: It cannot be found, or has no windows of tokens and is to be scored by them.
     """
     ref = parse_ref(section.ref)
@@ -99,13 +99,12 @@ def open_encoder(
         raise ConfigError(
             f"`{section.ref}` contains rankings, not a model", hint="it can be used only with `hrembed eval`"
         )
-    _name_unused(section, ref, workspace.progress)
     if ref.is_index:
-        from hrembed.scoring.index_system import (
-            open_index_system,
-        )  # which opens the model of the index by this function
-
-        return open_index_system(section, workspace, cache=cache)
+        raise ConfigError(
+            f"`{section.ref}` is the search of an index, not a model",
+            hint="it can be used only with `hrembed eval` and `hrembed bias-audit`",
+        )
+    name_unused(section, ref, workspace.progress)
     if ref.is_lexical:
         lexical: Encoder = resolve("lexical", ref.target)()
         return lexical
@@ -132,7 +131,7 @@ _OF_WEIGHTS = {"dtype", "backend", "precision", "attention", "compile", "max_tok
 _OF_TEXTS = {"query_prompt", "document_prompt", "batch_size"}
 
 
-def _name_unused(section: ModelSection, ref: ModelRef, progress: Progress) -> None:
+def name_unused(section: ModelSection, ref: ModelRef, progress: Progress) -> None:
     """Say which settings of a model are not used, since they belong to models of another kind."""
     usual = type(section)()
     if ref.is_lexical or ref.is_index:

@@ -31,7 +31,7 @@ from hrembed.models.refs import parse_ref
 from hrembed.records.base import validated
 from hrembed.records.index import IndexManifest
 from hrembed.registry import nearest
-from hrembed.scoring.encoders import open_encoder
+from hrembed.scoring.encoders import name_unused, open_encoder
 from hrembed.scoring.search_pipeline import SearchPipeline, open_query_side
 from hrembed.scoring.self_retrieval import without_self
 from hrembed.shards.shard import arrow_type
@@ -81,6 +81,7 @@ def open_index_system(
         ModelError: Its model cannot be found.
     """
     ref = parse_ref(section.ref)
+    name_unused(section, ref, workspace.progress)
     config = load_config(config_file(section.search), MatchConfig) if section.search else MatchConfig()
     if config.groups.rerank.method != "none":
         raise ConfigError(

@@ -11,9 +11,11 @@ import numpy as np
 from hrembed.config.parts import ScoreSection
 from hrembed.errors import DataError, ModelError
 from hrembed.models.dense import DenseEncoder, DenseSimilarity
+from hrembed.models.refs import parse_ref
 from hrembed.models.windows import WeightedSum, WindowSimilarity
 from hrembed.records.manifest import Scoring, ScoringChoice, ScoringTrial
 from hrembed.scoring.encoders import check_windows, open_encoder
+from hrembed.scoring.index_system import open_index_system
 from hrembed.scoring.retrieval import rank_similarity, score_ranking, texts_to_rank
 from hrembed.scoring.tasks import items_of, open_tasks
 from hrembed.text import normalise
@@ -49,7 +51,9 @@ class Settled(NamedTuple):
     choice: ScoringChoice | None = None
 
     def open(self, run: Run, *, cache: Path | None, memory_mb: int = 1024) -> Encoder:
-        """Open it as `open_encoder` does."""
+        """Open it as `open_encoder` does, or the search of an index."""
+        if parse_ref(self.section.ref).is_index:
+            return open_index_system(self.section, run, cache=cache)
         return open_encoder(self.section, run, cache=cache, memory_mb=memory_mb, choice=self.choice)
 
 
