@@ -275,12 +275,12 @@ class Journal:
     def _left_in_all(self) -> str:
         """When everything will be done, for the note of a bar; empty where that cannot be told."""
         left = self._left(self._levels[0]) if self._levels else None
-        return "" if left is None else f"about {in_time(left)} left in all"
+        return "" if left is None or left < 1 else f"about {in_time(left)} left in all"
 
     def _time_in_words(self, level: _Level) -> str:
         passed, left = self._clock() - level.opened, self._left(level)
         words = [] if passed < 1 else [f"{in_time(passed)} so far"]
-        words += [] if left is None else [f"about {in_time(left)} left"]
+        words += [] if left is None or left < 1 else [f"about {in_time(left)} left"]
         return f" ({', '.join(words)})" if words else ""
 
     @contextmanager

@@ -101,6 +101,15 @@ def _escaped(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number with a noun: `1 row`, `2,000 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Write a number with a noun: `1 row`, `2,000 rows`, `2 queries`.
+
+    Args:
+        number: How many.
+        noun: Of one.
+        plural: Of several; by the rules of most nouns where it is empty.
+    """
+    if number == 1:
+        return f"{number:,} {noun}"
+    regular = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{number:,} {plural or regular}"

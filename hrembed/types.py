@@ -169,7 +169,8 @@ class CommandResult(Generic[R_co]):
         metrics: Record of the command: what it says, the content of `metrics.json`.
         tables: What a person wants to read: title to rows of named cells.
         failure: Raised by the command line after the result was shown; None when all limits hold.
-        notice: A sentence that belongs below the tables; empty for none.
+        notice: What belongs below the tables, in lines: what was found, then what to do next; empty for none.
+        details: How titles of tables begin that the command line shows with `--verbose` only.
     """
 
     run: str
@@ -178,6 +179,7 @@ class CommandResult(Generic[R_co]):
     tables: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     failure: Exception | None = None
     notice: str = ""
+    details: tuple[str, ...] = ()
 
 
 class Ranking(NamedTuple):

@@ -127,30 +127,9 @@ def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random four-layer BERT with a vocabulary of single characters: real code paths, no weights needed."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from small_encoders import save_tiny_model
 
-    folder = tmp_path_factory.mktemp("tiny")
-    characters = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789{},.-")
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *[f"##{c}" for c in characters]]
-    config = BertConfig(
-        vocab_size=len(tokens),
-        hidden_size=32,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
-    )
-    import torch
-
-    torch.manual_seed(0)
-    BertModel(config).save_pretrained(folder / "plain")
-    BertTokenizerFast(vocab={token: n for n, token in enumerate(tokens)}).save_pretrained(folder / "plain")
-    body = Transformer(str(folder / "plain"), max_seq_length=64)
-    model = SentenceTransformer(modules=[body, Pooling(32, pooling_mode="mean")], device="cpu")
-    model.save_pretrained(str(folder / "model"), create_model_card=False)
-    return folder / "model"
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from hrembed.cli import (
     select,
     serve_check,
 )
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, Verbose, filled, run_command
 from hrembed.cli.groups import GroupedCommands
 from hrembed.cli.streams import discard_rest, guarded
 from hrembed.errors import HrembedError
@@ -105,8 +105,9 @@ def _add_command(name: str, function: str, summary: str, more: str, example: str
         runs_dir: RunsDir = Path("runs"),
         as_json: AsJson = False,
         quiet: Quiet = False,
+        verbose: Verbose = False,
     ) -> None:
-        run_command(name, function, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
+        run_command(name, function, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
 
     app.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
@@ -162,9 +163,9 @@ def _run(argv: Sequence[str] | None) -> int:
         _command_line()(args=None if argv is None else list(argv), prog_name="hrembed")
     except HrembedError as err:
         if str(err):  # empty in a process of a launch that ends since another one, which says why, did
-            print(f"hrembed: error: {err}", file=sys.stderr)
+            print(filled(f"hrembed: error: {err}"), file=sys.stderr)
         if err.hint:
-            print(f"hint: {err.hint}", file=sys.stderr)
+            print(filled(f"hint: {err.hint}"), file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         print("hrembed: interrupted; the run folder says so", file=sys.stderr)

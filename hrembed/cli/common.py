@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
@@ -48,6 +49,18 @@ def hanging(head: str, text: str) -> str:
     return head + f"\n{'':<{len(head)}}".join(lines)
 
 
+def filled(text: str) -> str:
+    """Break a message between words where its reader's lines are known to be short: at a terminal, or by COLUMNS.
+
+    A log keeps it in one line, in which it can be found.
+    """
+    if not sys.stderr.isatty() and not os.environ.get("COLUMNS"):
+        return text
+    columns = shutil.get_terminal_size().columns
+    lines = [textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
+    return "\n".join(lines)
+
+
 Config = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="YAML or `shipped:NAME`; else hrembed.yaml or defaults.")
 ]
@@ -56,6 +69,7 @@ RunsDir = Annotated[
     Path, typer.Option("--runs-dir", parser=runs_folder, metavar="FOLDER", help="Where run folders go.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the tables behind the main ones, too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables; stdout is the run folder.")]
 
 
@@ -68,6 +82,7 @@ def run_command(
     *,
     as_json: bool,
     quiet: bool,
+    verbose: bool = False,
     **options: object,
 ) -> None:
     """Load the config, run the command, show what came out.
@@ -80,6 +95,7 @@ def run_command(
         runs_dir: Where run folders go.
         as_json: Print one JSON object.
         quiet: Print the run folder only.
+        verbose: Show the tables behind the main ones, too.
         options: Further arguments of the command.
 
     Raises:
@@ -90,7 +106,7 @@ def run_command(
     def load(workspace: Workspace) -> object:
         return load_settings(command, config, overrides, workspace)
 
-    run_loaded(load, function, runs_dir, as_json=as_json, quiet=quiet, **options)
+    run_loaded(load, function, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose, **options)
 
 
 def run_loaded(
@@ -100,6 +116,7 @@ def run_loaded(
     *,
     as_json: bool,
     quiet: bool,
+    verbose: bool = False,
     **options: object,
 ) -> None:
     """Load settings, run a command on them, show what came out.
@@ -110,6 +127,7 @@ def run_loaded(
         runs_dir: As there.
         as_json: As there.
         quiet: As there.
+        verbose: As there.
         options: As there.
 
     Raises:
@@ -118,7 +136,7 @@ def run_loaded(
     from hrembed.cli.render import Terminal
     from hrembed.runs.workspace import Workspace
 
-    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal = Terminal(as_json=as_json, quiet=quiet, verbose=verbose)
     workspace = Workspace(runs_dir, terminal)
     settings = load(workspace)
     module, _, name = function.partition(":")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
 
 _HELP = """Weigh models on latency, computation, cost, accuracy and scale.
 
@@ -35,8 +35,16 @@ def _compare(
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     sets = [*([f"runs={json.dumps(runs)}"] if runs else []), *(overrides or [])]
     run_command(
-        "compare", "hrembed.commands.compare.run:run_compare", config, sets, runs_dir, as_json=as_json, quiet=quiet
+        "compare",
+        "hrembed.commands.compare.run:run_compare",
+        config,
+        sets,
+        runs_dir,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
     )

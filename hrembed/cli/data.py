@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
 
 app = typer.Typer(
     help="Import, split, inspect, check and anonymise training data.", no_args_is_help=True, rich_markup_mode=None
@@ -95,9 +95,10 @@ def _add_command(place: typer.Typer, name: str, row: tuple[str, str, str, str, s
         runs_dir: RunsDir = Path("runs"),
         as_json: AsJson = False,
         quiet: Quiet = False,
+        verbose: Verbose = False,
     ) -> None:
         sets = [*_set(key, source), *(overrides or [])]
-        run_command(schema, function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+        run_command(schema, function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
 
     place.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
 
@@ -123,6 +124,7 @@ def ats(
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Turn an export of an applicant-tracking system into pairs, a task, stimuli and decisions.
 
@@ -132,7 +134,7 @@ def ats(
     sets = [*_set("source", source), *_set("jobs.path", jobs), *_set("candidates.path", candidates)]
     sets += [*_set("applications.path", applications), *_set("out", out), *(overrides or [])]
     function = "hrembed.commands.data.ats:run_import_ats"
-    run_command("data-import-ats", function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+    run_command("data-import-ats", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 @app.command(
@@ -150,6 +152,7 @@ def check(
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Look for leaks between training pairs and tasks.
 
@@ -159,7 +162,7 @@ def check(
     sets = [*_set("train", train), *_set("against", against or None)]
     sets += [*_set("personal", personal or None), *_set("fix", "pairs" if fix else None), *(overrides or [])]
     function = "hrembed.commands.data.check:run_check"
-    run_command("data-check", function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
+    run_command("data-check", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 def _set(key: str, value: Any) -> list[str]:

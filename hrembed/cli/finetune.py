@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command, run_loaded
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, Verbose, run_command, run_loaded
 from hrembed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,13 +65,14 @@ def _finetune(
     further: Input = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     given = _inputs(onet, esco, against or [], further or [])
     if resume is not None:
         if config is not None or overrides or dry_run or recipe is not None or given:
             raise ConfigError("a resumed run uses its original config", hint="pass only `--resume` and `--runs-dir`")
         if Path(resume).parent.name == "recipe":
-            _resume_recipe(resume, runs_dir, as_json=as_json, quiet=quiet)
+            _resume_recipe(resume, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
             return
     if recipe is not None:
         if config is not None or dry_run:
@@ -80,7 +81,7 @@ def _finetune(
                 f"`--recipe {recipe}` and `{other}` cannot be combined",
                 hint="a recipe names the settings of its training; `--set finetune.KEY=VALUE` changes them",
             )
-        _run_recipe(recipe, given, overrides or [], runs_dir, as_json=as_json, quiet=quiet)
+        _run_recipe(recipe, given, overrides or [], runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
         return
     if given:
         name = next(iter(given))
@@ -95,7 +96,17 @@ def _finetune(
         config, resume = run.path / "config.yaml", run.path.name
     entry, options = ("launch_preflight", {}) if dry_run else ("launch_finetune", {"resume": resume})
     function = f"hrembed.commands.finetune.run:{entry}"
-    run_command("finetune", function, config, overrides or [], runs_dir, as_json=as_json, quiet=quiet, **options)
+    run_command(
+        "finetune",
+        function,
+        config,
+        overrides or [],
+        runs_dir,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        **options,
+    )
 
 
 def _inputs(onet: str | None, esco: str | None, against: Sequence[str], further: Sequence[str]) -> dict[str, list[str]]:
@@ -113,7 +124,14 @@ _FUNCTION = "hrembed.commands.recipe:run_recipe"
 
 
 def _run_recipe(
-    recipe: str, given: dict[str, list[str]], overrides: Sequence[str], runs_dir: Path, *, as_json: bool, quiet: bool
+    recipe: str,
+    given: dict[str, list[str]],
+    overrides: Sequence[str],
+    runs_dir: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     from hrembed.config.recipe import load_recipe
 
@@ -123,10 +141,11 @@ def _run_recipe(
         runs_dir,
         as_json=as_json,
         quiet=quiet,
+        verbose=verbose,
     )
 
 
-def _resume_recipe(reference: str, runs_dir: Path, *, as_json: bool, quiet: bool) -> None:
+def _resume_recipe(reference: str, runs_dir: Path, *, as_json: bool, quiet: bool, verbose: bool) -> None:
     from hrembed.config.load import load_config
     from hrembed.config.recipe import RecipeConfig
     from hrembed.runs.past import resumable_run
@@ -139,5 +158,6 @@ def _resume_recipe(reference: str, runs_dir: Path, *, as_json: bool, quiet: bool
         runs_dir,
         as_json=as_json,
         quiet=quiet,
+        verbose=verbose,
         resume=run.path.name,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -19,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from hrembed.cli.streams import OutputError, drawn
 from hrembed.files import json_text
@@ -30,9 +32,10 @@ from hrembed.types import CommandResult
 class Terminal:
     """The `Progress` of the command line: bars and notes on stderr, the result on stdout."""
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool, verbose: bool = False) -> None:
         self._as_json = as_json
         self._quiet = quiet
+        self._verbose = verbose
         self._err = Console(file=drawn(sys.stderr), quiet=quiet, highlight=False)
 
     @contextmanager
@@ -83,20 +86,93 @@ class Terminal:
             return
         wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160
         console = Console(file=drawn(sys.stdout), width=wide, highlight=False)
+        hidden = [] if self._verbose else [title for title in result.tables if title.startswith(result.details)]
         for title, rows in result.tables.items():
-            console.print(fitting(title, rows, console))
+            if title not in hidden:
+                console.print(fitting(title, rows, console))
+        if hidden:
+            console.print(printable(f"Not shown without --verbose: {'; '.join(hidden)}."), style="dim", markup=False)
         for line in result.notice.splitlines():
-            # A command to copy, which is indented, must not be broken into two lines.
-            console.print(printable(line), markup=False, soft_wrap=line.startswith(" "))
+            for part in command_lines(line, console.width) if line.startswith(" ") else [line]:
+                console.print(printable(part), markup=False, soft_wrap=part.startswith(" "))
         console.print(printable(f"{result.status}: {result.run}"), markup=False, soft_wrap=True)
 
 
-def fitting(title: str, rows: Sequence[Mapping[str, str]], console: Console) -> Table:
-    """Draw rows as a table where no word has to be broken for it, else each row as a block."""
+_WORD = r"""(?:[^\s"']|"[^"]*"|'[^']*')+"""
+_ARGUMENT = rf"--\S+ (?!--){_WORD}|{_WORD}"  # an option stays with its value
+
+
+def command_lines(command: str, width: int) -> list[str]:
+    """Break a command to copy as a shell takes it: between arguments, and with a backslash at the end of the line.
+
+    Args:
+        command: The command, indented.
+        width: Characters of a line.
+    """
+    words = re.findall(_ARGUMENT, command)
+    lines, further = [command[: len(command) - len(command.lstrip())] + words[0]], "    "
+    for word in words[1:]:
+        if cell_len(f"{lines[-1]} {word} \\") > width and lines[-1].strip():
+            lines[-1] += " \\"
+            lines.append(further + word)
+        else:
+            lines[-1] += f" {word}"
+    return lines
+
+
+_UNIT = re.compile(r"\[[^\[\]]{1,40}\]|< \S+|\S+")  # an interval stays within its brackets, and `< 0.001` together
+_MOST_TURNED = 4  # rows that become columns
+_TALLEST = 4  # lines of a cell; a table of narrow, tall columns is harder to read than blocks
+
+
+def fitting(title: str, rows: Sequence[Mapping[str, str]], console: Console) -> Group:
+    """Draw rows as a table where no word has to be broken and no cell is tall.
+
+    Else rows become columns, where they are few and their first cells are names; else each row becomes a block.
+    """
+    table = _table(rows, console.width) or _table(_turned(rows), console.width) or stacked(rows)
+    return Group(*([Text(printable(title), style="bold")] if title else []), table)
+
+
+def _table(rows: Sequence[Mapping[str, str]], width: int) -> Table | None:
+    """Draw rows as a table; None where it would not be readable."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = {name: [printable(name), *(printable(row.get(name, "")) for row in rows)] for name in columns}
-    widths = column_widths(list(cells.values()), console.width - 3 * len(columns) - 1)
-    return stacked(title, rows) if widths is None else table_of(title, cells, widths)
+    widths = column_widths(list(cells.values()), width - 3 * len(columns) - 1)
+    if not rows or widths is None:
+        return None
+    wrapped = [[wrap(cell, size) for cell in column] for column, size in zip(cells.values(), widths, strict=True)]
+    if any(cell.count("\n") >= _TALLEST for column in wrapped for cell in column):
+        return None
+    return table_of(wrapped, widths)
+
+
+def _turned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Make a column of each row, under its first cell; nothing where rows are many, or share their first cell."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    heads = [row.get(columns[0], "") for row in rows]
+    if len(rows) > _MOST_TURNED or len({*heads, columns[0]}) <= len(rows) or not all(heads):
+        return []
+    return [
+        {columns[0]: name, **{head: row.get(name, "") for head, row in zip(heads, rows, strict=True)}}
+        for name in columns[1:]
+        if any(row.get(name) for row in rows)
+    ]
+
+
+def wrap(text: str, width: int) -> str:
+    """Break a text into lines between words; an interval in brackets counts as a word."""
+    lines = []
+    for given in text.splitlines() or [""]:
+        line = ""
+        for unit in _UNIT.findall(given):
+            if line and cell_len(f"{line} {unit}") > width:
+                lines.append(line)
+                line = unit
+            else:
+                line = f"{line} {unit}" if line else unit
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
@@ -109,7 +185,7 @@ def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | No
     Returns:
         Characters of each column; None where the longest words alone take more room.
     """
-    widths = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
+    widths = [max((cell_len(unit) for cell in cells for unit in _UNIT.findall(cell)), default=0) for cells in columns]
     whole = [max((cell_len(line) for cell in cells for line in cell.splitlines()), default=0) for cells in columns]
     spare = room - sum(widths)
     if spare < 0:
@@ -120,16 +196,9 @@ def column_widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | No
     return widths
 
 
-def stacked(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
+def stacked(rows: Sequence[Mapping[str, str]]) -> Table:
     """Draw each row as a block of names and values; a value that is empty is left out."""
-    table = Table(
-        title=escape(printable(title)),
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for row in rows:
@@ -139,17 +208,16 @@ def stacked(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def table_of(title: str, columns: Mapping[str, Sequence[str]], widths: Sequence[int]) -> Table:
+def table_of(columns: Sequence[Sequence[str]], widths: Sequence[int]) -> Table:
     """Draw columns as a table.
 
     Args:
-        title: Stands above it.
-        columns: Name -> what is shown of the column: its name, and its cells.
+        columns: What is shown of each: its name, and its cells.
         widths: Characters of each column.
     """
-    table = Table(title=escape(printable(title)), title_justify="left", title_style="bold")
-    for (name, *_), width in zip(columns.values(), widths, strict=True):
+    table = Table()
+    for (name, *_), width in zip(columns, widths, strict=True):
         table.add_column(escape(name), overflow="fold", width=width)
-    for cells in zip(*(cells[1:] for cells in columns.values()), strict=True):
+    for cells in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(escape, cells))
     return table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hrembed.cli.common import AsJson, Quiet, RunsDir, can_ask
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from hrembed.records.registry import Action
@@ -139,5 +140,5 @@ def prune(
     removable = sum(run.outcome == REMOVABLE for run in result.metrics.runs)
     if not removable or as_json or not can_ask():
         return
-    if typer.confirm(f"Remove {removable} {'run' if removable == 1 else 'runs'}?"):
+    if typer.confirm(f"Remove {counted(removable, 'run')}?"):
         terminal.show(prune_runs(runs_dir, command, remove=True, idle_minutes=idle))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, Verbose, run_command
 
 _HELP = """Shortlist models, and measure those at hand on your task.
 
@@ -34,6 +34,7 @@ def _select(
     refresh: Refresh = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     run_command(
         "select",
@@ -43,5 +44,6 @@ def _select(
         runs_dir,
         as_json=as_json,
         quiet=quiet,
+        verbose=verbose,
         refresh=refresh,
     )

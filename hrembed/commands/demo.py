@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,21 @@ def _go_through(config: DemoConfig, workspace: Workspace, phases: Phases) -> Com
         "Runs": [{"command": name, "outcome": run.status, "folder": run.run} for name, run in runs.items()],
     }
     record = DemoRecord(runs=runs, eval_metrics=evaluated.metrics)
-    return CommandResult(str(workspace.root), audited.status, record, tables)
+    notice = "\n".join(
+        [
+            *_found(evaluated.notice),
+            *_found(audited.notice),
+            "Next, look at the pages of these runs, and make a project of your own data:",
+            f"  hrembed runs report --runs-dir {workspace.root}",
+            "  hrembed init",
+        ]
+    )
+    return CommandResult(str(workspace.root), audited.status, record, tables, notice=notice)
+
+
+def _found(notice: str) -> list[str]:
+    """What a command found, without what it says comes next."""
+    return [*takewhile(lambda line: not line.startswith("Next"), notice.splitlines())]
 
 
 def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from hrembed.models.transformer import load_model
 from hrembed.records.doctor import Diagnosis, Finding
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import model_folder, open_encoder
+from hrembed.text import counted
 from hrembed.types import CommandResult
 from hrembed.version import __version__
 
@@ -188,7 +189,7 @@ def _hub() -> Iterator[Finding]:
         cached = [repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model"]
     except CacheNotFound:
         cached = []
-    held = f"{len(cached)} models in '{constants.HF_HUB_CACHE}'"
+    held = f"{counted(len(cached), 'model')} in '{constants.HF_HUB_CACHE}'"
     if constants.HF_HUB_OFFLINE:
         yield Finding(subject="Hugging Face Hub", outcome="note", found=f"switched off by HF_HUB_OFFLINE; {held}")
     elif _answers(constants.ENDPOINT):

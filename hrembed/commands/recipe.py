@@ -84,7 +84,8 @@ def run_recipe(config: RecipeConfig, workspace: Workspace, *, resume: str | None
     tables = {"Steps": _steps_table(record.steps, workspace.root), **(result.tables if result else {})}
     status, failure, notice = (result.status, result.failure, result.notice) if result else ("ok", None, "")
     failure = None if isinstance(failure, MendedError) else failure
-    return CommandResult(str(run.path), status, record, tables, failure, notice)
+    details = result.details if result else ()
+    return CommandResult(str(run.path), status, record, tables, failure, notice, details)
 
 
 def _paths(config: RecipeConfig) -> list[tuple[str, list[Path]]]:

@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.parts import COLUMNS, DELIMITER, ENCODING, PAIR_COLUMNS, TASK_COLUMNS, known_columns
+from hrembed.config.parts import (
+    COLUMNS,
+    DELIMITER,
+    ENCODING,
+    PAIR_COLUMNS,
+    TASK_COLUMNS,
+    checked_ref,
+    known_columns,
+)
 from hrembed.config.section import Section
 from hrembed.records.data import Match, PersonalType
 
@@ -171,6 +179,7 @@ class DataInspectConfig(Section):
     seed: int = Field(default=13, ge=0, description="Seed of the sample.")
 
     _columns = field_validator("columns")(lambda cls, value: known_columns(value, (*PAIR_COLUMNS, *TASK_COLUMNS)))
+    _model = field_validator("model")(checked_ref)
 
 
 class LeakLimits(Section):

@@ -99,8 +99,10 @@ class Names:
         return with_names(row, names) if names else row
 
     def _note(self, names: Mapping[str, str]) -> None:
-        recognised = [f"reading '{theirs}' as `{ours}`" for ours, theirs in names.items() if ours not in self._given]
-        self.notes += [note for note in recognised if note not in self.notes]
+        recognised = [f"'{theirs}' as `{ours}`" for ours, theirs in names.items() if ours not in self._given]
+        new = [name for name in recognised if not any(name in note for note in self.notes)]
+        if new:
+            self.notes.append(f"reading {', '.join(new)}")
 
 
 def with_names(row: Row, names: Mapping[str, str]) -> Row:

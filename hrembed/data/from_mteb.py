@@ -12,6 +12,7 @@ import numpy as np
 
 from hrembed.errors import DataError, HrembedError
 from hrembed.registry import nearest
+from hrembed.text import counted
 from hrembed.types import LabelTask, PairTask, Task, Text
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _retrieval(part: _Part, progress: Progress) -> list[EvaluationTask]:
     }
     absent = sum(map(len, judged.values())) - sum(map(len, qrels.values()))
     if absent:
-        progress.note(f"{part.name}: ignoring {absent} judgements of documents that are not in the corpus")
+        progress.note(f"{part.name}: ignoring {counted(absent, 'judgement')} of documents that are not in the corpus")
     queries = tuple(_query(row, part) for row in part.data["queries"] if str(row["id"]) in qrels)
     ordered = tuple(sorted(documents.values(), key=lambda d: hashlib.sha256(d.id.encode()).digest()))
     candidates = _candidates(part, [q.id for q in queries], tuple(d.id for d in ordered))

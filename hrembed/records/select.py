@@ -29,6 +29,30 @@ class RegistryCounts(Record):
     licences: dict[LicenceClass, int]
 
 
+class FittingModel(Record):
+    """A model that fulfils every constraint, by its facts; null means that nobody says.
+
+    Attributes:
+        model: Hub id, `ORG/NAME`.
+        parameters: Number of parameters.
+        memory_mb: Size of the weights, MB.
+        dimension: Length of a vector.
+        max_tokens: Longest text; null also where there is no limit.
+        licence: As written.
+        released: Date.
+        superseded_by: Model that its makers recommend instead.
+    """
+
+    model: str
+    parameters: int | None
+    memory_mb: float | None
+    dimension: int | None
+    max_tokens: int | None
+    licence: str | None
+    released: str | None
+    superseded_by: str | None
+
+
 class ScoresSummary(Record):
     """What could be used of the scores that were read.
 
@@ -228,6 +252,7 @@ class SelectRecord(CommandRecord):
 
     Attributes:
         registry: Models that are known, and what the constraints leave of them.
+        fitting: Models that fulfil every constraint, the newest first; empty with scores, which rank them.
         scores: What was read of the leaderboard; null without scores.
         ranking: What the ranking can say; null without scores.
         leaderboard: The shortlist, best first; empty without scores.
@@ -242,6 +267,7 @@ class SelectRecord(CommandRecord):
     command: ClassVar[str] = "select"
 
     registry: RegistryCounts
+    fitting: tuple[FittingModel, ...] = ()
     scores: ScoresSummary | None
     ranking: RankingSummary | None
     leaderboard: tuple[RankedModel, ...]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hrembed.records.select import LicenceClass
 
-_NO_LIMIT = 2**31
+NO_LIMIT = 2**31
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _whole(value: float | None) -> int | None:
     """A number of tokens; mteb writes "no limit" as infinity."""
     if value is None:
         return None
-    return int(value) if value < _NO_LIMIT else _NO_LIMIT
+    return int(value) if value < NO_LIMIT else NO_LIMIT
 
 
 def seen_tasks(names: Iterable[str], tasks: Sequence[str]) -> dict[str, frozenset[str] | None]:

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hrembed.cli.render import fitting
+from hrembed.cli.render import command_lines, fitting, wrap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -38,7 +38,7 @@ def test_every_word_stands_whole_in_one_line(width: int):
 
 def test_a_wide_terminal_shows_columns_and_a_narrow_one_blocks():
     assert "┏" in printed([ROW], 240)
-    assert "┏" not in printed([ROW], 80)
+    assert "┏" not in printed([ROW, ROW], 80)
 
 
 def test_an_empty_value_is_left_out_of_a_block():
@@ -51,3 +51,31 @@ def test_an_empty_value_is_left_out_of_a_block():
 )
 def test_no_line_is_wider_than_the_terminal(row: dict[str, str]):
     assert max(map(len, printed([row], 60).splitlines())) <= 60
+
+
+def test_an_interval_stays_whole_and_so_does_a_small_p_value():
+    assert wrap("0.290 [0.243, 0.343]", 14) == "0.290\n[0.243, 0.343]"
+    assert wrap("p is < 0.0001", 9) == "p is\n< 0.0001"
+
+
+def test_few_rows_whose_first_cells_are_names_become_columns():
+    rows = [{"model": name, **{f"metric {n}": "0.290 [0.243, 0.343]" for n in range(6)}} for name in ("bm25", "minilm")]
+    head, *cells = [line for line in printed(rows, 80).splitlines() if "│" in line or "┃" in line]
+    assert head.split() == ["┃", "model", "┃", "bm25", "┃", "minilm", "┃"]
+    assert len(cells) == 6
+    assert "┃" not in printed([*rows, rows[0]], 80)  # two of one name
+
+
+def test_tall_cells_make_blocks():
+    assert "┃" in printed([{"check": "quality", "asked": "a b c", "found": "d"}], 80)
+    assert "┃" not in printed([{"check": "quality", "asked": "word " * 90, "found": "word " * 90}], 80)
+
+
+def test_a_command_is_broken_as_a_shell_takes_it():
+    command = (
+        '  hrembed bias-audit --set model.ref=run:20261130T063421Z-1a2b3c4d --set "mitigation.ways=[header, leace]"'
+    )
+    first, second = command_lines(command, 80)
+    assert first == "  hrembed bias-audit --set model.ref=run:20261130T063421Z-1a2b3c4d \\"
+    assert second == '    --set "mitigation.ways=[header, leace]"'
+    assert command_lines(command, 160) == [command]

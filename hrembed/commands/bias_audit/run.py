@@ -11,13 +11,14 @@ from hrembed.audit.matching import imbalance
 from hrembed.audit.self_check import self_check
 from hrembed.audit.stimuli import fill, stimuli_hash, strange_names, without_slots
 from hrembed.audit.verdict import Gate
+from hrembed.commands.bias_audit.conclusion import conclusion_of
 from hrembed.commands.bias_audit.mitigation import mitigate
 from hrembed.commands.bias_audit.page import write_report
 from hrembed.commands.bias_audit.probes import associations_of, leakage, name_vectors
 from hrembed.commands.bias_audit.record import attribute_comparison, cue_comparison, gate_results, notice_of
 from hrembed.commands.bias_audit.scores import ModelScores, controls, measure, read_scores
 from hrembed.commands.bias_audit.stimuli import cue_texts, open_stimuli
-from hrembed.commands.bias_audit.tables import other_cuts, result_tables
+from hrembed.commands.bias_audit.tables import DETAILS, other_cuts, result_tables
 from hrembed.commands.bias_audit.titles import gendered_titles
 from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
@@ -30,6 +31,7 @@ from hrembed.runs.record import open_run
 from hrembed.scoring.decisions import audit_decisions
 from hrembed.scoring.encoders import pinned, use_of
 from hrembed.scoring.score_choice import settle_score
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -78,12 +80,18 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
     if config.model is not None:
         config = config.model_copy(update={"model": pinned(config.model, workspace)})
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+    scored = not config.texts_only and (config.model is not None or config.scores is not None)
+    phases = _PHASES if scored else (_READ, _WRITE)
+    with open_run(workspace, "bias-audit", config.model_dump(mode="json"), seeds=seeds, phases=phases) as run:
         run.phases.begin(_READ)
         decisions = _real_decisions(config, run)
         if config.texts_only:
-            return _write_texts(config, open_stimuli(config, run), decisions, run)
-        if config.model is None and config.scores is None:
+            run.phases.begin(_WRITE)
+            record = _write_texts(config, open_stimuli(config, run), decisions, run)
+            run.write_metrics(record)
+            run.conclude(conclusion_of(record, config, run.path.name))
+            return _result(config, run, record)
+        if not scored:
             record = BiasAuditRecord(
                 verdict=decisions.verdict if decisions else "ok",
                 confidence=config.bootstrap.confidence,
@@ -95,6 +103,7 @@ def run_bias_audit(config: AuditConfig, workspace: Workspace) -> CommandResult[B
             record = _audit_names(config, open_stimuli(config, run), decisions, run)
         run.phases.begin(_WRITE)
         run.write_metrics(record)
+        run.conclude(conclusion_of(record, config, run.path.name))
         write_report(run, config, record)
     return _result(config, run, record)
 
@@ -109,9 +118,11 @@ def _real_decisions(config: AuditConfig, run: Run) -> RealDecisions | None:
 def _result(config: AuditConfig, run: Run, record: BiasAuditRecord) -> CommandResult[BiasAuditRecord]:
     """What the command shows: tables, the sentences below them, and the failure that `fail_on` asks for."""
     sentences = [record.notice, *other_cuts(record), *(record.decisions.notes if record.decisions else ())]
-    notice = "\n".join(sentence for sentence in sentences if sentence)
+    notice = "\n".join([*(sentence for sentence in sentences if sentence), *run.manifest.conclusion])
     failure = _failure(config, record)
-    return CommandResult(str(run.path), record.verdict, record, result_tables(record), failure, notice=notice)
+    return CommandResult(
+        str(run.path), record.verdict, record, result_tables(record), failure, notice=notice, details=DETAILS
+    )
 
 
 def method_of(config: AuditConfig) -> Method:
@@ -144,7 +155,10 @@ def _audit_names(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions
     wordings = sum(len(stimuli.resumes) * len(units.names) for units in stimuli.cues.values())
     run.phases.expect({_NAMES: len(named), _MORE: wordings if config.scores is None else 0})
     run.phases.begin(_NAMES)
-    run.progress.note(f"{len(stimuli.jobs):,} jobs, {len(stimuli.resumes):,} résumés, {len(names.names):,} names")
+    run.progress.note(
+        f"{counted(len(stimuli.jobs), 'job')}, {counted(len(stimuli.resumes), 'résumé')}, "
+        f"{counted(len(names.names), 'name')}"
+    )
     measured = _measure_names(config, stimuli, source, named, run)
     findings = [compare(measured, names, attribute, method) for attribute in names.groups]
     judged = judge_all(findings, method, holm)
@@ -279,9 +293,7 @@ def _write_rows(run: Run, scores: Sequence[Floats], stimuli: Stimuli) -> None:
     )
 
 
-def _write_texts(
-    config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions | None, run: Run
-) -> CommandResult[BiasAuditRecord]:
+def _write_texts(config: AuditConfig, stimuli: Stimuli, decisions: RealDecisions | None, run: Run) -> BiasAuditRecord:
     """Write what another system would have to score."""
     names = ["", *stimuli.names.names]
     nameless = without_slots(stimuli.resumes)
@@ -298,7 +310,7 @@ def _write_texts(
             "text": [job.text for job in stimuli.jobs] + texts,
         },
     )
-    record = BiasAuditRecord(
+    return BiasAuditRecord(
         verdict=decisions.verdict if decisions else "ok",
         confidence=config.bootstrap.confidence,
         limits=limits_of(config),
@@ -309,8 +321,6 @@ def _write_texts(
         decisions=decisions,
         texts=len(texts),
     )
-    run.write_metrics(record)
-    return _result(config, run, record)
 
 
 def _failure(config: AuditConfig, record: BiasAuditRecord) -> Exception | None:

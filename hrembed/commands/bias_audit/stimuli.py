@@ -25,6 +25,7 @@ from hrembed.errors import DataError, ModelError
 from hrembed.evaluation.perturb import perturb
 from hrembed.models.tokenizer import open_tokenizer
 from hrembed.scoring.encoders import model_folder
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +149,9 @@ def _name_words_in_braces(resumes: Sequence[Template], run: Run) -> None:
         listed = ", ".join(f"{word} in {number:,}" for word, number in list(counts.items())[:_LISTED])
         further = f" and {len(counts) - _LISTED:,} more words" if len(counts) > _LISTED else ""
         slots = ", ".join(sorted({NAME_SLOT, *resumes[0].slots}))
-        run.progress.note(f"{listed}{further} in {len(resumes):,} résumés: left unchanged; supported slots: {slots}")
+        run.progress.note(
+            f"{listed}{further} in {counted(len(resumes), 'résumé')}: left unchanged; supported slots: {slots}"
+        )
 
 
 def _tokens(config: AuditConfig, runs_dir: Path, names: Sequence[str]) -> list[int] | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 
 _MANY = 10_000
+_CUTS = 3  # that are named below the tables; every cut stands in a table of the report
+DETAILS = ("Gates, with", "Score gaps between groups of names", "Impact ratios (worst pair)", "Other cues")
+"""Tables for whoever wants to look closer, by how their titles begin."""
 
 
 def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
@@ -32,7 +35,8 @@ def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
         row = {"verdict": record.verdict, "jobs": str(record.jobs), "texts": str(record.texts)}
         tables["Texts"] = [row]
     if record.attributes:
-        tables["Gates (engineering choices, not law)"] = [gate_row(gate) for gate in record.gates]
+        tables["Gates (engineering choices, not law)"] = [short_gate_row(gate) for gate in record.gates]
+        tables["Gates, with equivalence and the names that a verdict needs"] = [gate_row(gate) for gate in record.gates]
         tables["Score gaps between groups of names"] = [
             row for name, groups in record.attributes.items() for row in gap_rows(name, groups)
         ]
@@ -48,6 +52,13 @@ def result_tables(record: BiasAuditRecord) -> dict[str, list[dict[str, str]]]:
     if record.decisions is not None:
         tables |= decision_tables(record.decisions)
     return tables
+
+
+def short_gate_row(gate: GateResult) -> dict[str, str]:
+    """One verdict, with what decides it."""
+    row = gate_row(gate)
+    shown = ("attribute", "gate", "range", "largest effect", "p (Holm)")
+    return {**{name: row[name] for name in shown}, "verdict": gate.verdict}
 
 
 def gate_row(gate: GateResult) -> dict[str, str]:
@@ -154,7 +165,8 @@ def other_cuts(record: BiasAuditRecord) -> list[str]:
     )
     if not below:
         return [f"{rests} No other cut has a ratio below {limit:g}."]
-    return [f"{rests} Below {limit:g} at other cuts, p-values uncorrected: {'; '.join(below)}."]
+    more = f"; {len(below) - _CUTS} more in the report" if len(below) > _CUTS else ""
+    return [f"{rests} Below {limit:g} at other cuts, p-values uncorrected: {'; '.join(below[:_CUTS])}{more}."]
 
 
 def _ratio_in_words(ratio: GroupContrast) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.commands.compare.costs import CostRequest, measure_cost
 from hrembed.commands.compare.page import write_report
-from hrembed.commands.compare.tables import tables_of, trade_offs
+from hrembed.commands.compare.tables import DETAILS, next_steps, tables_of, trade_offs
 from hrembed.config.compare import AlternativeSection
 from hrembed.config.eval import CompareSection
 from hrembed.errors import ConfigError, DataError
@@ -91,9 +91,9 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Co
         sentences = trade_offs(record, costs, tables)
         decision = Decision(tables={title: tuple(rows) for title, rows in tables.items()}, trade_offs=tuple(sentences))
         write_record(run.path / "decision.json", decision)
+        notice = run.conclude([*sentences, *next_steps(record)])
         write_report(run, config, record, costs, tables, sentences)
-    shown = {**tables, "Trade-offs": [{"from what was measured": sentence} for sentence in sentences]}
-    return CommandResult(str(run.path), "ok", record, shown)
+    return CommandResult(str(run.path), "ok", record, tables, notice=notice, details=DETAILS)
 
 
 def _record(

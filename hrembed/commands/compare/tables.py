@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DECISION = "Decision table"
 _NONE = "-"
+DETAILS = ("Paired differences", "Growth")  # for whoever wants to look closer: sentences say what follows from them
 _MARK = " *"
 _BUSY = 1.2  # processes for each processor; one that measures alone stays at about 1
 
@@ -219,3 +220,15 @@ def trade_offs(record: CompareRecord, costs: Costs, tables: Tables) -> list[str]
             f"The machine was under load while {', '.join(busy)} was measured: times are overestimated and noisy."
         )
     return sentences
+
+
+def next_steps(record: CompareRecord) -> list[str]:
+    """Name the gate for the model that won somewhere, else for the first one beside the reference."""
+    others = [label for label in record.models if label != record.reference]
+    better = [row.model for row in record.differences if row.verdict == "better" and not row.retention]
+    candidate, baseline = record.models[(better or others)[0]], record.models[record.reference]
+    sides = [f'--set candidate.eval={candidate.run} --set "candidate.model={candidate.model}"']
+    if baseline.run != candidate.run:
+        sides.append(f"--set baseline.eval={baseline.run}")
+    sides.append(f'--set "baseline.model={baseline.model}"')
+    return [f"Next, let the gate decide on {(better or others)[0]}:", f"  hrembed gate {' '.join(sides)}"]

@@ -22,6 +22,7 @@ from hrembed.data.redact import scan as scan_file
 from hrembed.files import json_text, writing
 from hrembed.records.data import DataAnonymiseRecord
 from hrembed.runs.record import open_run
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -84,8 +85,12 @@ def run_anonymise(config: DataAnonymiseConfig, workspace: Workspace) -> CommandR
                 "personal data, so store it separately"
             )
         run.write_metrics(record)
+        found = (
+            f"{counted(record.findings, 'piece')} of personal data replaced in {counted(record.rows_with_any, 'row')}"
+        )
+        notice = run.conclude([f"{found} of {record.rows:,}; the cleaned table is {target}.", *_limits(config, unread)])
     tables = {f"Personal data in {target.name}": table(record)}
-    return CommandResult(str(run.path), "ok", record, tables, notice=" ".join(_limits(config, unread)))
+    return CommandResult(str(run.path), "ok", record, tables, notice=notice)
 
 
 def _limits(config: DataAnonymiseConfig, unread: Sequence[str]) -> list[str]:

@@ -120,13 +120,12 @@ def run_import_ats(config: ImportAtsConfig, workspace: Workspace) -> CommandResu
         decisions = _audit(run, attributes, score=score) if attributes else None
         record = _record(config, export, people, texts, materials, products, attributes, decisions)
         run.write_metrics(record)
+        notice = run.conclude([*notices(record, out or run.path)])
         write_report(run, config, record)
         if out is not None:
             _copy(run, out)
         _judge(config, export, run)
-    return CommandResult(
-        str(run.path), "ok", record, tables(record), notice="\n".join(notices(record, out or run.path))
-    )
+    return CommandResult(str(run.path), "ok", record, tables(record), notice=notice)
 
 
 class _Export(NamedTuple):

@@ -59,11 +59,10 @@ def notices(record: DataImportAtsRecord, place: Path) -> Iterator[str]:
     yield _PAST
     yield record.decisions.notes[0] if record.decisions is not None else _NO_CATEGORIES
     yield f"Personal data was taken out by rules, which is no guarantee of anonymity: {CANNOT_SEE}."
-    yield (
-        f"Next: `hrembed finetune --set sources.0.path={place}/pairs.parquet --set dev.path={place}/"
-        f"{'dev' if 'dev/applications' in record.tasks else 'test'}/applications`, then `hrembed eval` with "
-        f"`tasks: [{{path: {place}/test/applications}}]`."
-    )
+    dev = "dev" if "dev/applications" in record.tasks else "test"
+    yield "Next, train on the pairs, and measure on the held-out jobs:"
+    yield f"  hrembed finetune --set sources.0.path={place}/pairs.parquet --set dev.path={place}/{dev}/applications"
+    yield f"  hrembed eval --set tasks.0.path={place}/test/applications --set models.1.ref=run:latest"
 
 
 def write_report(run: Run, config: ImportAtsConfig, record: DataImportAtsRecord) -> None:

@@ -27,6 +27,7 @@ from hrembed.data.read import read_every_split
 from hrembed.errors import DataError, MendedError
 from hrembed.records.data import DataCheckRecord
 from hrembed.runs.record import open_run
+from hrembed.text import counted
 from hrembed.training.batches import schedule
 from hrembed.types import CommandResult
 
@@ -49,6 +50,7 @@ _PHASES = (_READ, _LEAKS, _NEGATIVES, _PERSONAL, _WRITE) = (
     "look for personal data",
     "write what was found",
 )
+ALL_MET = "all limits are met"
 _SAMPLED_BATCHES = 500
 _NAMES: Mapping[TaskPart, str] = {"documents": "documents", "queries": "queries", "pairs": "relevant pairs"}
 # What must go for a fix: a row that holds an answer also holds its query, a row with a query may be harmless.
@@ -76,7 +78,8 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         DataError: Data is missing or malformed.
     """
     seeds = {"batches": config.seed}
-    with open_run(workspace, "data-check", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+    phases = [phase for phase in _PHASES if phase != _PERSONAL or config.personal]
+    with open_run(workspace, "data-check", config.model_dump(mode="json"), seeds=seeds, phases=phases) as run:
         run.phases.begin(_READ)
         file = pairs_file(locate(config.train))
         run.add_input("train", file)
@@ -85,7 +88,8 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         leaks = _find_leaks(config, pairs, tasks, workspace.progress)
         run.phases.begin(_NEGATIVES)
         negatives = _count_negatives(config, pairs)
-        run.phases.begin(_PERSONAL)
+        if config.personal:
+            run.phases.begin(_PERSONAL)
         personal = _count_personal(config, run, file)
         run.phases.begin(_WRITE)
         run.write_table("flagged", _flagged(leaks))
@@ -103,9 +107,10 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
             false_negatives=negatives,
             personal=personal,
             removed=removed,
-            verdict="; ".join(exceeded) or "all limits are met",
+            verdict="; ".join(exceeded) or ALL_MET,
         )
         run.write_metrics(record)
+        notice = run.conclude(_conclusion(config, record, run))
     failure = MendedError if mended else DataError
     return CommandResult(
         str(run.path),
@@ -113,7 +118,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         record,
         _tables(record),
         failure(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
-        notice=f"Verdict: {record.verdict}." + (f" Personal data: {CANNOT_SEE}." if config.personal else ""),
+        notice=notice,
     )
 
 
@@ -202,8 +207,27 @@ def _exceeded_by_personal(limits: LeakLimits, personal: PersonalCounts | None) -
     if personal is None or limit is None or personal.findings <= limit:
         return []
     return [
-        (f"{personal.findings:,} occurrences of personal data in {personal.rows_with_any:,} rows (limit {limit:,})")
+        (
+            f"{counted(personal.findings, 'occurrence')} of personal data in "
+            f"{counted(personal.rows_with_any, 'row')} (limit {limit:,})"
+        )
     ]
+
+
+def _conclusion(config: DataCheckConfig, record: DataCheckRecord, run: Run) -> list[str]:
+    """Say which limits are exceeded, and what may be trained on; what to do about a limit is the error's hint."""
+    sentences = [f"{config.train} ({counted(record.rows, 'pair')}): {record.verdict}."]
+    if config.personal:
+        sentences.append(f"Personal data: {CANNOT_SEE}.")
+    if record.removed is not None:
+        cleaned = run.path / PAIRS
+        sentences += [
+            f"{counted(record.removed, 'leaking row')} left out. Next, train on the others:",
+            f"  hrembed finetune --set sources.0.path={cleaned}",
+        ]
+    elif record.verdict == ALL_MET:
+        sentences += ["Next, train on them:", f"  hrembed finetune --set sources.0.path={config.train}"]
+    return sentences
 
 
 def _hint(config: DataCheckConfig, run: Run) -> str:

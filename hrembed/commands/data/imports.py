@@ -38,7 +38,9 @@ from hrembed.records.data import (
     TaxonomyImportRecord,
 )
 from hrembed.records.manifest import Attribution
+from hrembed.reports.conclusions import listed
 from hrembed.runs.record import open_run
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -161,7 +163,8 @@ def _import_release(
             kinds=kinds, pairs=sum(of_kind.pairs for of_kind in kinds.values()), counts=dict(counts.steps)
         )
         run.write_metrics(record)
-    return CommandResult(str(run.path), "ok", record, _tables(record))
+        notice = run.conclude([*_taxonomy_conclusion(record), *_next(record)])
+    return CommandResult(str(run.path), "ok", record, _tables(record), notice=notice)
 
 
 def run_import_table(config: ImportTableConfig, workspace: Workspace) -> CommandResult[DataImportTableRecord]:
@@ -192,6 +195,9 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
         )
         run.write_metrics(record)
         _judge(imported, config, run)
+        left = record.rows - record.pairs
+        found = f"{counted(record.pairs, 'pair')} from {counted(record.rows, 'row')}; {counted(left, 'row')} left out."
+        notice = run.conclude([found, *_next(record)])
     table = [
         {"what": "rows", "rows": f"{record.rows:,}"},
         {"what": "pairs", "rows": f"{record.pairs:,}"},
@@ -199,7 +205,7 @@ def run_import_table(config: ImportTableConfig, workspace: Workspace) -> Command
         {"what": "skipped: the text is a missing-value marker (N/A, nan, ...)", "rows": f"{record.missing:,}"},
         {"what": "rejected", "rows": f"{record.rejected:,}"},
     ]
-    return CommandResult(str(run.path), "ok", record, {"Table": table})
+    return CommandResult(str(run.path), "ok", record, {"Table": table}, notice=notice)
 
 
 def _table_rows(
@@ -292,6 +298,20 @@ def _write_pairs(path: Path, builders: Mapping[str, _Builder], progress: Progres
 
 def _kind_counts(sizes: Collection[int]) -> KindCounts:
     return KindCounts(pairs=sum(sizes), groups=len(sizes), largest_group=max(sizes, default=0))
+
+
+def _taxonomy_conclusion(record: TaxonomyImportRecord) -> list[str]:
+    kinds = [f"{name} ({counted(kind.pairs, 'pair')})" for name, kind in record.kinds.items() if kind.pairs]
+    return (
+        [f"{counted(record.pairs, 'pair')} of {counted(len(kinds), 'kind')}: {listed(kinds, most=8)}."] if kinds else []
+    )
+
+
+def _next(record: TaxonomyImportRecord | DataImportTableRecord) -> list[str]:
+    return [
+        "Next, split them into training, development and test:",
+        f"  hrembed data split run:{record.command}/latest",
+    ]
 
 
 def _tables(record: TaxonomyImportRecord) -> dict[str, list[dict[str, str]]]:

@@ -198,7 +198,9 @@ def run_inspect(config: DataInspectConfig, workspace: Workspace) -> CommandResul
         write_jsonl(run.path / "examples.jsonl", [_line_of(example) for example in examples])
         draw_inspection(run.path / "inspect.png", _picture(config, content, lengths, sizes, record.languages))
     notice = f"Examples were redacted: {CANNOT_SEE}." if config.show_text else _NO_TEXTS
-    return CommandResult(str(run.path), "ok", record, _tables(content, record, examples), notice=notice)
+    return CommandResult(
+        str(run.path), "ok", record, _tables(content, record, examples), notice=notice, details=("Examples",)
+    )
 
 
 def _without_texts(example: _Example) -> _Example:

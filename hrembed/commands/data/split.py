@@ -14,7 +14,9 @@ from hrembed.data.split import GRADED_KINDS, SIDES, assign_groups, build_task, g
 from hrembed.data.tasks import write_task
 from hrembed.errors import DataError
 from hrembed.records.data import DataSplitRecord, SideCounts, TaskSize
+from hrembed.reports.conclusions import listed
 from hrembed.runs.record import open_run
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ def run_split(config: DataSplitConfig, workspace: Workspace) -> CommandResult[Da
             tasks={name: _size(task) for name, task in tasks.items()},
         )
         run.write_metrics(record)
-    return CommandResult(str(run.path), "ok", record, _tables(record))
+        notice = run.conclude(_conclusion(record, run.path))
+    return CommandResult(str(run.path), "ok", record, _tables(record), notice=notice)
 
 
 def _divide(pairs: Sequence[Pair], config: DataSplitConfig) -> dict[SplitSide, list[Pair]]:
@@ -147,6 +150,24 @@ def _counts(pairs: Sequence[Pair]) -> SideCounts:
     )
 
 
+def _conclusion(record: DataSplitRecord, folder: Path) -> list[str]:
+    """Say what the sides hold, and how to train on one and measure on the others."""
+    parts = [
+        f"{counted(counts.pairs, 'pair')} of {counted(counts.groups, 'group')} for {side}"
+        for side, counts in record.sides.items()
+        if counts.pairs
+    ]
+    found = f"{listed(parts)}; no group is on two sides."
+    train = f"sources.0.path={folder / 'train'}"
+    tasks = {side: next((name for name in record.tasks if name.startswith(f"{side}/")), None) for side in SIDES[1:]}
+    sets = [f"--set {key}={folder / name}" for key, name in (("dev.path", tasks["dev"]),) if name]
+    return [
+        found,
+        "Next, train on the first and measure on the others:",
+        " ".join([f"  hrembed finetune --set {train}", *sets]),
+    ]
+
+
 def _tables(record: DataSplitRecord) -> dict[str, list[dict[str, str]]]:
     sides = [
         {
@@ -170,4 +191,4 @@ def _tables(record: DataSplitRecord) -> dict[str, list[dict[str, str]]]:
         "training pairs dropped": f"{record.dropped_from_train:,}",
         "why": "they reveal answers of a held-out task, by the rules of `hrembed data check`",
     }
-    return {"GateInputs": sides, "Retrieval tasks": tasks, "Overlap": [dropped]}
+    return {"Sides": sides, "Retrieval tasks": tasks, "Overlap": [dropped]}

@@ -88,5 +88,10 @@ def _next(ref: str) -> list[str]:
     audit = f"  hrembed bias-audit --set model.ref={ref}"
     if ref.startswith("run:"):
         return ["Next, audit it, then decide:", audit, "  hrembed gate"]
-    trained = f" --set model.ref={ref}" if parse_ref(ref).has_weights else ""  # others have nothing to train
-    return ["Next, train it on your own pairs, or audit it as it is:", f"  hrembed finetune{trained}", audit]
+    if not parse_ref(ref).has_weights:  # nothing to train
+        return ["Next, train a model on your own pairs, or audit this one as it is:", "  hrembed finetune", audit]
+    return [
+        "Next, train it on your own pairs, or audit it as it is:",
+        f"  hrembed finetune --set model.ref={ref}",
+        audit,
+    ]

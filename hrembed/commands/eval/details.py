@@ -115,7 +115,7 @@ def _slices(
                 least = 1 if by == SHARED_WORDS else config.slices.min_queries
                 slices.setdefault(task.name, {})[by] = _slices_of(task, labels, results[task.name], config, least)
         if absent is not None and not any(by in divided for divided in slices.values()):
-            progress.note(f"no slices by `{by}`: {absent}")
+            progress.note(str(absent))
     return slices
 
 

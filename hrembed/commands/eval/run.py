@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hrembed.commands.eval.conclusion import conclusion_of
 from hrembed.commands.eval.details import details, draw, work_behind, write_details
-from hrembed.commands.eval.tables import tables_of
+from hrembed.commands.eval.tables import DETAILS, tables_of
 from hrembed.errors import DataError
 from hrembed.models.dense import DenseEncoder
 from hrembed.models.lexical import Bm25
@@ -20,6 +20,7 @@ from hrembed.scoring.measures import measure
 from hrembed.scoring.retrieval import groups_of, unit_of
 from hrembed.scoring.systems import open_systems
 from hrembed.scoring.tasks import items_of, kind_of, open_tasks, texts_in
+from hrembed.text import counted
 from hrembed.types import CommandResult, LabelTask, Task
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def run_evaluate(config: EvalConfig, workspace: Workspace) -> CommandResult[Eval
         run.write_metrics(record)
         draw(run, record)
         notice = run.conclude(conclusion_of(record, config))
-    return CommandResult(str(run.path), "ok", record, tables_of(record, config), notice=notice)
+    return CommandResult(str(run.path), "ok", record, tables_of(record, config), notice=notice, details=DETAILS)
 
 
 def _measure_all(
@@ -249,7 +250,7 @@ def _usage(systems: Sequence[System], progress: Progress) -> dict[str, EndpointU
         usage = usage_of(system.encoder)
         if usage is not None:
             cost = "" if usage.cost is None else f", cost {usage.cost:.4f}"
-            progress.note(f"{system.name}: {usage.requests} requests, {usage.tokens} tokens{cost}")
+            progress.note(f"{system.name}: {counted(usage.requests, 'request')}, {usage.tokens} tokens{cost}")
             usages[system.name] = usage
     return usages
 

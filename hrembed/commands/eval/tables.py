@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hrembed.evaluation.slices import SHARED_WORDS
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.estimates import format_estimate, format_p
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
 
     Tables = dict[str, list[dict[str, str]]]
 
+DETAILS = ("Queries with and without a word", "Robustness")
+"""Tables for whoever wants to look closer, by how their titles begin."""
+
 
 def tables_of(record: EvalRecord, config: EvalConfig) -> Tables:
     """Scores of each task, paired differences with a verdict, robustness."""
     tables: Tables = {}
     for task, models in record.scores.items():
         facts = record.kinds[task]
-        title = f"{task}: {facts.kind}, {facts.items} {'queries' if facts.kind in _RANKED else 'items'}"
+        title = f"{task}: {facts.kind}, {counted(facts.items, 'query' if facts.kind in _RANKED else 'item')}"
         tables[title + (" (retention)" if task in record.retention else "")] = _scores(models)
     if record.scorings:
         tables["How models score"] = [_scoring(model, scoring) for model, scoring in record.scorings.items()]
@@ -73,7 +77,7 @@ def _by_shared_words(record: EvalRecord) -> list[dict[str, str]]:
         for slice_row in divided[SHARED_WORDS].rows if SHARED_WORDS in divided else ():
             first = {"task": task, "model": slice_row.model, "metric": record.headlines[task]}
             row = rows.setdefault((task, slice_row.model), first)
-            row[slice_row.slice] = f"{format_estimate(slice_row.score)} ({slice_row.queries} queries)"
+            row[slice_row.slice] = f"{format_estimate(slice_row.score)} ({counted(slice_row.queries, 'query')})"
     return [*rows.values()]
 
 

@@ -15,6 +15,7 @@ from hrembed.models.legacy import remove
 from hrembed.models.static import is_model2vec
 from hrembed.models.transformer import load_model
 from hrembed.records.export import ExactExport, ExportRecord, QuantisedExport
+from hrembed.reports.conclusions import listed
 from hrembed.reports.estimates import format_estimate
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import describe_use, model_folder, pinned, weights_identity
@@ -75,6 +76,7 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         run.write_metrics(record)
         if timings:
             run.write_timings(timings)
+        notice = run.conclude([*_conclusion(record, run.path), *filter(None, [_other_formats(config)])])
     removed = [name for name, export in formats.items() if not _kept(export)]
     return CommandResult(
         str(run.path),
@@ -82,7 +84,7 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         record,
         _tables(record, timings, run.path),
         _failure(config, removed),
-        notice=_other_formats(config),
+        notice=notice,
     )
 
 
@@ -195,6 +197,26 @@ def _other_formats(config: ExportConfig) -> str:
         "`legacy` is the older layout with torch weights. Graphs for OpenVINO and ONNX, in float32 and int8, are "
         f"written with `--set 'formats=[{','.join(graphs)}]'` (needs `pip install 'hrembed[export]'`)."
     )
+
+
+def _conclusion(record: ExportRecord, folder: Path) -> list[str]:
+    """Say which exports give the vectors of their source, which ranks as it does, and where a server finds them."""
+    exact = [name for name, export in record.formats.items() if isinstance(export, ExactExport)]
+    sentences = []
+    if exact:
+        largest = max(export.difference for export in record.formats.values() if isinstance(export, ExactExport))
+        gives = "gives" if len(exact) == 1 else "give"
+        sentences.append(f"{listed(exact)} {gives} the vectors of the source (largest difference {largest:.1e}).")
+    for name, export in record.formats.items():
+        if isinstance(export, QuantisedExport):
+            row = export.ranking
+            kept = "ranks as the source does" if export.kept else "was removed, since it ranks worse than the source"
+            found = f"{row.difference.value:+.3f} {row.metric} on {row.task}, mean cosine {export.cosine.mean:.4f}"
+            sentences.append(f"{name} {kept} ({found}).")
+    kept_names = [name for name, export in record.formats.items() if _kept(export)]
+    if kept_names:
+        return [*sentences, "Next, copy the folder to where your server reads models:", f"  {folder / kept_names[0]}"]
+    return [*sentences, "Next, keep float32:", '  hrembed export --set "formats=[openvino]"']
 
 
 def _tables(record: ExportRecord, timings: Mapping[str, Speed], folder: Path) -> dict[str, list[dict[str, str]]]:

@@ -21,6 +21,7 @@ from hrembed.records.base import Record, as_json
 from hrembed.records.finetune import MiningFacts
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder, pinned, use_of
+from hrembed.text import counted
 from hrembed.training.mining import Mined, MiningRule, mine
 from hrembed.types import LabelTask, PairTask
 
@@ -138,7 +139,7 @@ class _SourceModels:
         file = folder / f"mined-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
         mined = _read(file, pairs)
         if mined is None:
-            self._run.progress.note(f"mining hard negatives for {len(pairs):,} pairs")
+            self._run.progress.note(f"mining hard negatives for {counted(len(pairs), 'pair')}")
             mined = mine(pairs, lambda texts, side: self._embed(encoder, texts, side), rule)
             _write(file, pairs, mined)
         return self._with_negatives(source, pairs, mined)
@@ -163,7 +164,9 @@ class _SourceModels:
                 ),
             )
         if len(rows) < len(pairs):
-            self._run.progress.note(f"skipping {len(pairs) - len(rows):,} pairs: mining found no negative for them")
+            self._run.progress.note(
+                f"skipping {counted(len(pairs) - len(rows), 'pair')}: mining found no negative for them"
+            )
         return replace(source, rows=rows, mined=mined.facts)
 
 

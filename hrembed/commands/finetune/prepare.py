@@ -24,6 +24,7 @@ from hrembed.registry import resolve
 from hrembed.scoring.encoders import describe_use, model_folder
 from hrembed.scoring.leaks import dev_warnings, leak_warnings, training_leaks
 from hrembed.scoring.retrieval import open_task
+from hrembed.text import counted
 from hrembed.training.methods import count_parameters, freeze_documents
 from hrembed.training.plan import Recipe, require_batches, whole_rounds
 from hrembed.training.preflight import check
@@ -219,7 +220,7 @@ def preflight(prepared: Prepared, *, probe: bool) -> Preflight:
     queries = len(prepared.tasks.dev.queries)
     if queries < FEW_QUERIES and config.train.evaluations > 1:
         warnings.append(
-            f"the dev task has only {queries} queries, so the choice among {config.train.evaluations} "
+            f"the dev task has only {counted(queries, 'query')}, so the choice among {config.train.evaluations} "
             "checkpoints is mostly chance; use a larger dev task, or set `train.evaluations: 1` to keep "
             "the final model"
         )

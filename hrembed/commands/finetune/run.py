@@ -12,8 +12,9 @@ from hrembed.commands.finetune.phases import PROBE, expected_work, preflight_pha
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.prepare import preflight, prepare
 from hrembed.commands.finetune.pretrain import estimate_pretraining
-from hrembed.commands.finetune.tables import finetune_tables, preflight_tables
+from hrembed.commands.finetune.tables import DETAILS, finetune_tables, preflight_tables
 from hrembed.commands.finetune.train import train_all
+from hrembed.metrics.verdicts import verdict_words
 from hrembed.models.machine import settled
 from hrembed.records.finetune import PreflightRecord
 from hrembed.runs.record import open_run
@@ -163,7 +164,14 @@ def _finish(prepared: Prepared, trainings: Trainings) -> CommandResult[FinetuneR
     record = finish(prepared, trainings)
     path = prepared.run.path
     notice = prepared.run.conclude(conclusion_of(record, path.name))
-    return CommandResult(str(path), record.verdict, record, finetune_tables(record), notice=notice)
+    return CommandResult(
+        str(path),
+        verdict_words(record.verdict, record.delta),
+        record,
+        finetune_tables(record),
+        notice=notice,
+        details=DETAILS,
+    )
 
 
 def _report(prepared: Prepared, checked: Preflight) -> CommandResult[PreflightRecord]:

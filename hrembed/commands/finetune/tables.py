@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Row = dict[str, str]
 
+DETAILS = ("Branches", "How much of the training is kept", "Layers by")
+"""Tables for whoever wants to look closer, by how their titles begin."""
+
 
 def finetune_tables(record: FinetuneRecord) -> dict[str, list[Row]]:
     """What is shown when the command ends."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.models.refs import parse_ref
 from hrembed.reports.conclusions import listed
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from hrembed.records.gate import GateRecord
@@ -22,7 +24,9 @@ def conclusion_of(record: GateRecord) -> list[str]:
         if names:
             sentences.append(f"{len(names)} of {total} checks {words}: {listed(names)}.")
     passed = len(of_status.get("pass", []))
-    sentences.append(f"{passed} of {total} checks hold for {record.candidate.model}.")
+    against = f" against {record.baseline.model}" if record.baseline else ""
+    judged = f"{record.candidate.model}{against} ({record.candidate.run})"
+    sentences.append(f"{passed} of {counted(total, 'check')} {'holds' if passed == 1 else 'hold'} for {judged}.")
     return [*sentences, *_next(record)]
 
 
@@ -35,4 +39,6 @@ def _next(record: GateRecord) -> list[str]:
     if reference.startswith("run:"):
         run = reference.removeprefix("run:").rpartition("/")[2]
         return ["Next, put the model in use:", f'  hrembed runs accept {run} --by "YOUR NAME" --why "passed the gate"']
+    if not parse_ref(reference).has_weights:  # nothing to export
+        return ["Next, show the reports to whoever decides:", "  hrembed runs report"]
     return ["Next, write the model for a server:", f"  hrembed export --set model.ref={reference}"]

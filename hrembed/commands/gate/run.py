@@ -74,7 +74,9 @@ def run_gate(config: GateConfig, workspace: Workspace, *, today: date | None = N
         run.write_timings(GateTimings(latency={check.name: check.time for check in checks if check.time is not None}))
         notice = run.conclude(conclusion_of(record))
         _write_reports(run, record, config)
-    return CommandResult(str(run.path), record.verdict, record, tables_of(record), _failure(record, config), notice)
+    return CommandResult(
+        str(run.path), record.verdict, record, tables_of(record), _failure(record, config), notice, ("Models",)
+    )
 
 
 def check_waivers(waivers: Sequence[WaiverSection], today: date) -> None:

@@ -9,6 +9,7 @@ from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.gate.run import run_gate
 from hrembed.commands.retrain.bridge import best_way, bridge_sentence, fit_bridges, judge_bridge, measure_bridges
+from hrembed.commands.retrain.conclusion import conclusion_of
 from hrembed.commands.retrain.drift import measure_drift
 from hrembed.commands.retrain.tables import retrain_tables
 from hrembed.config.eval import EvalConfig
@@ -158,7 +159,8 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
                 verdict="not worth it", last=last.run.name, drift=drift, drifted=drifted, retraining=None
             )
             run.write_metrics(record)
-            return CommandResult(str(run.path), record.verdict, record, retrain_tables(record))
+            notice = run.conclude(conclusion_of(record, config))
+            return CommandResult(str(run.path), record.verdict, record, retrain_tables(record), notice=notice)
         start = _choose_start(config, last, drift)
         trained = _train_and_gate(config, last, start, run)
         run.phases.begin(_BRIDGE)
@@ -180,9 +182,9 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
             ),
         )
         run.write_metrics(record)
+        notice = run.conclude(conclusion_of(record, config))
     failure = trained.gated.failure or _outdated(entry, workspace.root)
-    tables, notice = retrain_tables(record), bridge_sentence(bridge)
-    return CommandResult(str(run.path), record.verdict, record, tables, failure, notice)
+    return CommandResult(str(run.path), record.verdict, record, retrain_tables(record), failure, notice)
 
 
 def _outdated(entry: RegisteredModel, runs_dir: Path) -> InconclusiveError | None:

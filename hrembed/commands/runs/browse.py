@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.runs.index import index_page, run_row
@@ -16,6 +17,7 @@ from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.page import write_page
 from hrembed.runs.model_registry import read_registry
 from hrembed.runs.past import find_run, past_runs
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
     from hrembed.progress import Progress
     from hrembed.records.manifest import Manifest
     from hrembed.records.registry import RegisteredModel
+    from hrembed.records.runs import RunRow
     from hrembed.runs.past import PastRun
 
 PAGES = "reports"
 _SILENT = Silent()
+_DIGITS = 12  # of a hash: enough to compare by eye, and a line holds it
+_LONGEST_VERDICT = 40
 
 
 def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
@@ -39,8 +44,15 @@ def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
     """
     registry = read_registry(runs_dir)
     rows = tuple(run_row(run, registry) for run in past_runs(runs_dir, command))
-    tables = {"Runs": [row.model_dump() for row in rows]}
-    return CommandResult(str(runs_dir), f"{len(rows)} runs", RunList(runs=rows), tables)
+    tables = {"Runs": [_short(row) for row in rows]}
+    return CommandResult(str(runs_dir), counted(len(rows), "run"), RunList(runs=rows), tables)
+
+
+def _short(row: RunRow) -> dict[str, str]:
+    """Show what fits into a line; when a run started is in its id, and its models are in `runs show`."""
+    verdict = shorten(row.verdict, _LONGEST_VERDICT, placeholder=" ...")
+    cells = {"run": row.run, "status": row.status, "seconds": row.seconds, "verdict": verdict}
+    return {**cells, "registry": row.registry} if row.registry else cells
 
 
 def show_run(runs_dir: Path, reference: str, progress: Progress = _SILENT) -> CommandResult[Manifest]:
@@ -57,7 +69,10 @@ def show_run(runs_dir: Path, reference: str, progress: Progress = _SILENT) -> Co
     run = find_run(runs_dir, reference, progress=progress)
     record, unreadable = read_numbers(run)
     numbers = estimate_rows(record) if record else [{"number": unreadable}] if unreadable else []
-    inputs = [{"input": name, **entry.model_dump()} for name, entry in run.manifest.inputs.items()]
+    inputs = [
+        {"input": name, "path": entry.path, "sha256": entry.sha256[:_DIGITS]}
+        for name, entry in run.manifest.inputs.items()
+    ]
     registry = read_registry(runs_dir)
     tables = {
         "Run": [run_row(run, registry).model_dump()],
@@ -127,7 +142,8 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _leaves(item, f"{path}.{key}" if path else str(key))
     else:
-        yield path, "null" if value is None else str(value)
+        text = "null" if value is None else str(value)
+        yield path, text[:_DIGITS] if path.endswith("sha256") else text
 
 
 def _changed(first: Mapping[str, str], second: Mapping[str, str], runs: Sequence[PastRun]) -> list[dict[str, str]]:

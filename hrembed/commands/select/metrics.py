@@ -9,8 +9,9 @@ import numpy as np
 
 from hrembed.commands.select.leaderboard import task_weights
 from hrembed.config.select import WeightsSection
-from hrembed.records.select import RankedModel, RankingSummary, RegistryCounts, ScoresSummary, Sensitivity
+from hrembed.records.select import FittingModel, RankedModel, RankingSummary, RegistryCounts, ScoresSummary, Sensitivity
 from hrembed.registry import nearest
+from hrembed.selection.facts import NO_LIMIT
 from hrembed.selection.licences import licence_class
 from hrembed.selection.ranking import (
     borda_points,
@@ -41,6 +42,24 @@ def count_registry(catalogue: Catalogue) -> RegistryCounts:
         fitting=len(catalogue.fitting),
         dropped_by=dict(sorted(dropped.items())),
         licences=dict(Counter(licence_class(facts.licence) for facts in catalogue.fitting)),
+    )
+
+
+def fitting_models(catalogue: Catalogue) -> tuple[FittingModel, ...]:
+    """List the models that fulfil every constraint, the newest first: without scores nobody knows which is better."""
+    newest_first = sorted(catalogue.fitting, key=lambda facts: facts.released or "", reverse=True)
+    return tuple(
+        FittingModel(
+            model=facts.name,
+            parameters=facts.parameters,
+            memory_mb=facts.memory_mb,
+            dimension=facts.dimension,
+            max_tokens=None if facts.max_tokens == NO_LIMIT else facts.max_tokens,
+            licence=facts.licence,
+            released=facts.released,
+            superseded_by=facts.superseded_by,
+        )
+        for facts in newest_first
     )
 
 

@@ -9,9 +9,11 @@ from hrembed.commands.select.probe import tied_with_best
 from hrembed.files import write_text
 from hrembed.models.refs import parse_ref
 from hrembed.records.select import Pick
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hrembed.commands.select.probe import Probe
     from hrembed.commands.select.transfer import Tuned
@@ -61,9 +63,9 @@ def pick_model(
 def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: Probe, tuned: Sequence[Tuned]) -> Pick:
     best = probe.finalists[0]
     tied = tied_with_best(probe.finalists)
-    score = f"{config.probe.metric} {best.estimate.value:.3f} on {best.queries} queries of {probe.task.name}"
+    score = f"{config.probe.metric} {best.estimate.value:.3f} on {counted(best.queries, 'query')} of {probe.task.name}"
     reasons = [f"{best.name} scored highest of the models measured here: {score}."]
-    reasons += _tied_words(tied, "these queries")
+    reasons += _tied_words(tied, "these queries") if len(probe.finalists) > 1 else []
     if tuned:
         start = tuned[0].base
         if start.name != best.name:
@@ -76,7 +78,8 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
         reasons.append(f"Fine-tuned briefly, {best.name} gains {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}].")
         reasons += _tied_words(tied, "the scores of the fine-tuned models") if len(tuned) > 1 else []
     section = best.candidate.section
-    if parse_ref(section.ref).is_lexical:
+    embedding = [row for row in probe.finalists if not parse_ref(row.candidate.section.ref).is_lexical]
+    if parse_ref(section.ref).is_lexical and embedding:
         reasons.append("No embedding model beat it here; it has nothing to fine-tune.")
     reasons += _place_words(best.candidate.facts.name if best.candidate.facts else best.name, ranked)
     return Pick(
@@ -87,10 +90,18 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
     )
 
 
+def next_steps(pick: Pick, folder: Path) -> list[str]:
+    """Name the command that takes the pick: a training, or an evaluation where there is nothing to train."""
+    ref = str(pick.section.get("ref", ""))
+    if parse_ref(ref).has_weights:
+        return ["Next, train it on your own pairs:", f"  hrembed finetune --set model={folder}/pick.yaml"]
+    return ["Next, evaluate it on your own tasks:", f"  hrembed eval --set models.0={folder}/pick.yaml"]
+
+
 def _tied_words(tied: Sequence[str], by: str) -> list[str]:
     if not tied:
         return [f"No other model is statistically tied with it by {by}."]
-    more = f" and {len(tied) - _MANY} others" if len(tied) > _MANY else ""
+    more = f" and {counted(len(tied) - _MANY, 'other')}" if len(tied) > _MANY else ""
     return [
         (
             f"By {by} it is statistically tied with {', '.join(tied[:_MANY])}{more}: choose among them by "

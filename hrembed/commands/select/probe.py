@@ -20,6 +20,7 @@ from hrembed.scoring.encoders import use_of
 from hrembed.scoring.retrieval import compare, estimate, groups_of, open_task, score_task
 from hrembed.scoring.score_choice import settle_score
 from hrembed.scoring.systems import names_of
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,7 +249,9 @@ def _round(
     """Score models on a part of the task, best first."""
     metric, bootstrap, groups = config.probe.metric, config.bootstrap, groups_of(part)
     values: dict[str, Floats] = {}
-    with progress.bar(f"probe: {len(part.queries)} queries, {len(part.documents)} documents", len(candidates)) as step:
+    with progress.bar(
+        f"probe: {counted(len(part.queries), 'query')}, {counted(len(part.documents), 'document')}", len(candidates)
+    ) as step:
         for candidate in candidates:
             values[candidate.name] = score_task(candidate.encoder, part, [metric])[metric]
             step(1, candidate.name)

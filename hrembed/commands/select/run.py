@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hrembed.commands.select.leaderboard import open_catalogue, rank, shape_of
 from hrembed.commands.select.metrics import (
     count_registry,
+    fitting_models,
     leaderboard_columns,
     ranked_models,
     score_columns,
@@ -14,16 +15,17 @@ from hrembed.commands.select.metrics import (
     summarise_scores,
 )
 from hrembed.commands.select.page import write_report
-from hrembed.commands.select.pick import notices, pick_model, write_pick
+from hrembed.commands.select.pick import next_steps, notices, pick_model, write_pick
 from hrembed.commands.select.probe import open_probe_task, probed_model, run_probe
 from hrembed.commands.select.refresh import refresh as refresh_scores
 from hrembed.commands.select.scores import open_scores
-from hrembed.commands.select.tables import tables_of
+from hrembed.commands.select.tables import DETAILS, tables_of
 from hrembed.commands.select.transfer import run_transfer, tuned_model
 from hrembed.errors import ConfigError
 from hrembed.records.select import ProbeTask, SelectRecord, SelectTimings
 from hrembed.runs.record import open_run
 from hrembed.scoring.encoders import pinned, usage_of
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
     )
     config = config.model_copy(update={"probe": probe_section})
     seeds = {"bootstrap": config.bootstrap.seed}
-    with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+    phases = [phase for phase in _PHASES if phase != _TRAIN or config.transfer.finalists]
+    with open_run(workspace, "select", config.model_dump(mode="json"), seeds=seeds, phases=phases) as run:
         run.phases.begin(_READ)
         catalogue = open_catalogue(config)
         task = _task(config, run)
@@ -89,7 +92,8 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
         run.phases.begin(_MEASURE)
         shortlist = [catalogue.facts[row.model] for row in leaderboard.ranked[: config.shortlist]]
         probe = None if task is None else run_probe(config, task, shortlist, run)
-        run.phases.begin(_TRAIN)
+        if config.transfer.finalists:
+            run.phases.begin(_TRAIN)
         tuned = [] if probe is None else run_transfer(config, probe, run)
         run.phases.begin(_PICK)
         record = _record(config, catalogue, leaderboard, probe, tuned)
@@ -97,9 +101,11 @@ def run_select(config: SelectConfig, workspace: Workspace, *, refresh: bool = Fa
         _write_rows(run, leaderboard, probe, tuned)
         run.write_metrics(record)
         write_pick(run, record.pick)
+        conclusion = [*record.pick.reasons, *next_steps(record.pick, run.path)]
+        run.conclude(conclusion)
         write_report(run, config, record, leaderboard.ranked, tables, {} if probe is None else probe.footprints)
-    notice = "\n".join([*record.pick.reasons, *record.notices])
-    return CommandResult(str(run.path), "ok", record, tables, notice=notice)
+    notice = "\n".join([*record.notices, *conclusion])
+    return CommandResult(str(run.path), "ok", record, tables, notice=notice, details=DETAILS)
 
 
 def _task(config: SelectConfig, run: Run) -> Task | None:
@@ -113,7 +119,8 @@ def _leaderboard(config: SelectConfig, catalogue: Catalogue, task: Task | None, 
     if opened is None:
         if not config.probe.models:
             raise ConfigError(
-                "there are no scores, and no models to measure",
+                f"there are no scores to rank the {counted(len(catalogue.fitting), 'model')} that meet the "
+                "constraints, and no models to measure",
                 hint="set `scores.path`, run `hrembed select --refresh`, or add models to `probe.models`",
             )
         return _Leaderboard()
@@ -134,6 +141,7 @@ def _record(
     limit = config.constraints.max_ms_per_text
     return SelectRecord(
         registry=count_registry(catalogue),
+        fitting=() if leaderboard.ranking else fitting_models(catalogue),
         scores=leaderboard.scores,
         ranking=leaderboard.ranking,
         leaderboard=shortlist,

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from hrembed.commands.select.probe import Probe
     from hrembed.commands.select.transfer import Tuned
     from hrembed.config.select import CostSection, SelectConfig
-    from hrembed.records.select import Footprint, RankedModel, SelectRecord
+    from hrembed.records.select import FittingModel, Footprint, RankedModel, SelectRecord
     from hrembed.selection.facts import Facts
     from hrembed.types import Estimate, Task
 
 _CHARACTERS_PER_TOKEN = 4  # of English, roughly: prices of a service are an estimate
+
+ALL_FITTING = "All models that meet the constraints, the newest first"
+DETAILS = (ALL_FITTING,)
+"""Tables for whoever wants to look closer, by how their titles begin."""
 
 
 def tables_of(
@@ -43,11 +47,7 @@ def tables_of(
             )
         ] = _leaderboard_rows(record.leaderboard)
     else:
-        registry = record.registry
-        licences = ", ".join(f"{name} {count}" for name, count in registry.licences.items())
-        tables["Constraints (no leaderboard scores given: set `scores.path`)"] = [
-            {"models that meet them": f"{registry.fitting} of {registry.models}", "by licence": licences}
-        ]
+        tables |= _fitting_tables(config, record)
     if probe is not None:
         tokens = _mean_tokens(probe.task)
         title = f"Measured here: {config.probe.metric} on {probe.task.name}{_busy_words(probe)}"
@@ -58,6 +58,28 @@ def tables_of(
     if tuned:
         tables["After the same short fine-tuning"] = _transfer_rows(record, tuned)
     return tables
+
+
+def _fitting_tables(config: SelectConfig, record: SelectRecord) -> dict[str, list[dict[str, str]]]:
+    """The models that meet the constraints, the newest first, where no scores rank them."""
+    registry, rows = record.registry, [_fitting_row(model) for model in record.fitting]
+    shown = rows[: config.shortlist]
+    found = f"{registry.fitting} of {registry.models} models meet the constraints"
+    if len(shown) == len(rows):
+        return {found: rows}
+    return {f"{found}; the newest {len(shown)}": shown, ALL_FITTING: rows}
+
+
+def _fitting_row(model: FittingModel) -> dict[str, str]:
+    facts = [
+        "" if model.parameters is None else f"{model.parameters / 1e6:,.0f} M parameters",
+        "" if model.memory_mb is None else f"{model.memory_mb:,.0f} MB",
+        "texts of any length" if model.max_tokens is None else f"{model.max_tokens:,} tokens",
+        model.licence or "",
+        model.released or "",
+        f"superseded by {model.superseded_by}" if model.superseded_by else "",
+    ]
+    return {"model": model.model, "what is known of it": ", ".join(filter(None, facts))}
 
 
 def _leaderboard_rows(shortlist: Sequence[RankedModel]) -> list[dict[str, str]]:
