@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
 from hrembed.errors import ConfigError
 
 _HELP = """Embed a table once, into a folder of vectors that can be resumed, updated and searched.
@@ -89,6 +89,7 @@ def _encode(
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     given = {
         "input": source,
@@ -115,7 +116,7 @@ def _encode(
         function, options = "hrembed.commands.encode.verify:run_verify", {"folder": verify}
     elif dry_run:
         function = "hrembed.commands.encode.estimate:run_dry"
-    run_command("encode", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, **options)
+    run_command("encode", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose, **options)
 
 
 def _set(key: str, value: Any) -> list[str]:

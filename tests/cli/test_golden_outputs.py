@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from difflib import unified_diff
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from golden import FOLDER, QUICK, TRAINED, WIDTH, all_commands, file_of, outputs, prepare
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from golden import Step
 
 # Without a golden text of their own: each needs what a test cannot have, and says here what.
