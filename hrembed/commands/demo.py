@@ -14,6 +14,7 @@ from hrembed.commands.select.run import run_select
 from hrembed.config.parts import ModelSection
 from hrembed.records.demo import DemoRecord, RunOutcome
 from hrembed.reports.estimates import format_estimate, format_p
+from hrembed.runs.past import read_run
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def _go_through(config: DemoConfig, workspace: Workspace, phases: Phases) -> Com
     record = DemoRecord(runs=runs, eval_metrics=evaluated.metrics)
     notice = "\n".join(
         [
-            *_found(evaluated.notice),
-            *_found(audited.notice),
+            *_found(evaluated.run),
+            *_found(audited.run),
             "Next, look at the pages of these runs, and make a project of your own data:",
             f"  hrembed runs report --runs-dir {workspace.root}",
             "  hrembed init",
@@ -86,9 +87,10 @@ def _go_through(config: DemoConfig, workspace: Workspace, phases: Phases) -> Com
     return CommandResult(str(workspace.root), audited.status, record, tables, notice=notice)
 
 
-def _found(notice: str) -> list[str]:
-    """What a command found, without what it says comes next."""
-    return [*takewhile(lambda line: not line.startswith("Next"), notice.splitlines())]
+def _found(folder: str) -> list[str]:
+    """What a run found, without what it says comes next."""
+    run = read_run(Path(folder))
+    return [*takewhile(lambda line: not line.startswith("Next"), run.manifest.conclusion)] if run else []
 
 
 def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:

@@ -282,9 +282,9 @@ def _write_configs(folder: Path) -> None:
         "retention": [],
         "robustness": {"changes": []},
     }
-    scratch = {"name": "scratch", "vocabulary": 200, "layers": 1, "width": 24, "heads": 2, "mlm": {"epochs": 1}}
+    scratch = {"name": "scratch", "vocabulary": 256, "layers": 1, "width": 24, "heads": 2, "mlm": {"epochs": 1}}
     probe = {"models": ["bm25", {"ref": "path:tiny"}], "task": {"path": "task"}, "shortlisted": False}
-    audit = {"stimuli": {"names_per_cell": 4}, "cues": [], "fail_on": "never", "self_check": 2}
+    audit = {"stimuli": {"names": "names.csv", "names_per_cell": 4}, "cues": [], "fail_on": "never", "self_check": 2}
     configs = {
         "decision": {"tuned": base, "scratch": {**base, "method": scratch}, "eval": tasks},
         "demo": {"select": {"probe": probe, "shortlist": 3}, "finetune": base, "eval": tasks, "audit": audit},

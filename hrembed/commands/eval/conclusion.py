@@ -72,7 +72,8 @@ def _said(record: EvalRecord, rows: list[Comparison]) -> str:
 
 def baselines_in_words(record: EvalRecord, baselines: list[str]) -> Iterator[str]:
     """Say whether models that only count words are beaten."""
-    rows = [row for row in record.differences if row.model in baselines and row.task not in record.retention]
+    every = [row for row in record.differences if row.model in baselines and row.task not in record.retention]
+    rows = [row for row in every if row.reference == every[0].reference]
     as_good = [f"{row.model} on {row.task}" for row in rows if row.verdict != "worse"]
     if as_good:
         yield f"Not worse than {rows[0].reference}, though it only counts words: {listed(as_good)}."

@@ -76,7 +76,7 @@ def run_export(config: ExportConfig, workspace: Workspace) -> CommandResult[Expo
         run.write_metrics(record)
         if timings:
             run.write_timings(timings)
-        notice = run.conclude([*_conclusion(record, run.path), *filter(None, [_other_formats(config)])])
+        notice = run.conclude(_conclusion(config, record, run.path))
     removed = [name for name, export in formats.items() if not _kept(export)]
     return CommandResult(
         str(run.path),
@@ -199,7 +199,7 @@ def _other_formats(config: ExportConfig) -> str:
     )
 
 
-def _conclusion(record: ExportRecord, folder: Path) -> list[str]:
+def _conclusion(config: ExportConfig, record: ExportRecord, folder: Path) -> list[str]:
     """Say which exports give the vectors of their source, which ranks as it does, and where a server finds them."""
     exact = [name for name, export in record.formats.items() if isinstance(export, ExactExport)]
     sentences = []
@@ -213,6 +213,7 @@ def _conclusion(record: ExportRecord, folder: Path) -> list[str]:
             kept = "ranks as the source does" if export.kept else "was removed, since it ranks worse than the source"
             found = f"{row.difference.value:+.3f} {row.metric} on {row.task}, mean cosine {export.cosine.mean:.4f}"
             sentences.append(f"{name} {kept} ({found}).")
+    sentences += filter(None, [_other_formats(config)])
     kept_names = [name for name, export in record.formats.items() if _kept(export)]
     if kept_names:
         return [*sentences, "Next, copy the folder to where your server reads models:", f"  {folder / kept_names[0]}"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hrembed.commands.eval.run import run_evaluate
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.commands.gate.run import run_gate
-from hrembed.commands.retrain.bridge import best_way, bridge_sentence, fit_bridges, judge_bridge, measure_bridges
+from hrembed.commands.retrain.bridge import best_way, fit_bridges, judge_bridge, measure_bridges
 from hrembed.commands.retrain.conclusion import conclusion_of
 from hrembed.commands.retrain.drift import measure_drift
 from hrembed.commands.retrain.tables import retrain_tables
@@ -300,9 +300,7 @@ def _build_bridge(config: RetrainConfig, old: Encoder, section: ModelSection, da
         )
     dev, test = open_task(on_files[-1], run), open_task(on_files[0], run)
     best = best_way(measure_bridges(old, new, bridges, dev, config.gate.bootstrap), bridges)
-    measured = judge_bridge(test.name, measure_bridges(old, new, bridges, test, config.gate.bootstrap), best)
-    run.progress.note(bridge_sentence(measured))
-    return measured
+    return judge_bridge(test.name, measure_bridges(old, new, bridges, test, config.gate.bootstrap), best)
 
 
 def _registered(last: LastModel, start: Start, trained: Trained, run: Run) -> RegisteredModel:

@@ -44,15 +44,15 @@ def list_runs(runs_dir: Path, command: str | None) -> CommandResult[RunList]:
     """
     registry = read_registry(runs_dir)
     rows = tuple(run_row(run, registry) for run in past_runs(runs_dir, command))
-    tables = {"Runs": [_short(row) for row in rows]}
+    decided = any(row.registry for row in rows)
+    tables = {"Runs": [_short(row) | ({"registry": row.registry} if decided else {}) for row in rows]}
     return CommandResult(str(runs_dir), counted(len(rows), "run"), RunList(runs=rows), tables)
 
 
 def _short(row: RunRow) -> dict[str, str]:
     """Show what fits into a line; when a run started is in its id, and its models are in `runs show`."""
     verdict = shorten(row.verdict, _LONGEST_VERDICT, placeholder=" ...")
-    cells = {"run": row.run, "status": row.status, "seconds": row.seconds, "verdict": verdict}
-    return {**cells, "registry": row.registry} if row.registry else cells
+    return {"run": row.run, "status": row.status, "seconds": row.seconds, "verdict": verdict}
 
 
 def show_run(runs_dir: Path, reference: str, progress: Progress = _SILENT) -> CommandResult[Manifest]:

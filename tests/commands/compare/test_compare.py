@@ -72,7 +72,11 @@ def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, tas
     verdicts = {row.model: row.verdict for row in result.metrics.differences}
     assert verdicts == {"path:new": "better", "path:same": "no difference larger than δ"}
     assert result.metrics.fairness["path:new"].growth[0].growth.value == pytest.approx(0.28, abs=0.05)
-    assert "path:new against path:old: task/test +0.05" in result.tables["Trade-offs"][0]["from what was measured"]
+    assert "path:new against path:old: task/test +0.05" in result.notice
+    assert result.notice.splitlines()[-1] == (
+        f'  hrembed gate --set candidate.eval={both.name} --set "candidate.model=path:new" '
+        '--set "baseline.model=path:old"'
+    )
     assert (Path(result.run) / "report.html").is_file()
     assert as_json(find_run(runs, "compare/latest").record(CompareRecord)) == as_json(result.metrics)
     again = run_compare(config, Workspace(runs))

@@ -162,7 +162,7 @@ def test_the_latest_audit_is_refused_where_a_newer_one_did_not_end_well(runs: Pa
 def test_both_sides_are_named_with_run_date_status_and_model(runs: Path, task: Path, capsys):
     old = eval_run(runs, {"old": values(0)}, task)
     new = eval_run(runs, {"new": values(0, seed=2)}, task)
-    assert main(["gate", "--runs-dir", str(runs), "--set", f"baseline.eval={old.name}"]) == 0
+    assert main(["gate", "--runs-dir", str(runs), "--set", f"baseline.eval={old.name}", "--verbose"]) == 0
     printed = capsys.readouterr().out
     run = find_run(runs, "gate/latest")
     record = run.record(GateRecord)

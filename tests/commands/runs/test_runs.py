@@ -253,8 +253,8 @@ def test_pruning_asks_where_somebody_can_answer(runs: Path, capsys, monkeypatch,
 def test_a_damaged_manifest_is_a_row_and_hides_no_other_run(runs: Path):
     damaged = runs / "eval" / "20200101T000000Z-00000000"
     write_text(damaged / "manifest.json", '{"models": null}')
-    rows = list_runs(runs, None).tables["Runs"]
-    assert (rows[0]["run"], rows[0]["status"], rows[0]["started"]) == (
+    rows = list_runs(runs, None).metrics.runs
+    assert (rows[0].run, rows[0].status, rows[0].started) == (
         f"eval/{damaged.name}", "damaged", "2020-01-01T00:00:00+00:00",
     )  # fmt: skip
     assert len(rows) == 5
