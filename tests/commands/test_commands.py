@@ -236,10 +236,25 @@ def test_select_reads_a_local_mteb_results_folder(select_config: SelectConfig, t
     assert [row["mean"] for row in metrics["leaderboard"]] == pytest.approx([0.5, 0.4])
 
 
-def test_select_without_scores_says_so_and_still_probes(select_config: SelectConfig, tmp_path: Path):
-    result = run_select(select_config.model_copy(update={"scores": ScoresSection()}), Workspace(tmp_path / "runs"))
-    assert read(result.run)["leaderboard"] == []
-    assert any("no leaderboard scores given" in title for title in result.tables)
+def test_select_without_scores_lists_the_models_that_meet_the_constraints_and_still_probes(
+    select_config: SelectConfig, tmp_path: Path
+):
+    constraints = ConstraintsSection(max_parameters=30_000_000, min_max_tokens=400)
+    config = select_config.model_copy(update={"scores": ScoresSection(), "constraints": constraints, "shortlist": 3})
+    result = run_select(config, Workspace(tmp_path / "runs"))
+    record = read(result.run)
+    assert record["leaderboard"] == []
+    assert record["probe"]
+    found = record["fitting"]
+    assert len(found) == record["registry"]["fitting"] > 3
+    assert all(model["parameters"] <= 30_000_000 for model in found)
+    assert all(model["max_tokens"] is None or model["max_tokens"] >= 400 for model in found)
+    assert [model["released"] or "" for model in found] == sorted((m["released"] or "" for m in found), reverse=True)
+    (title,) = [title for title in result.tables if title.endswith("meet the constraints; the newest 3")]
+    assert [row["model"] for row in result.tables[title]] == [model["model"] for model in found[:3]]
+    every = result.tables["All models that meet the constraints, the newest first"]
+    assert [row["model"] for row in every] == [model["model"] for model in found]
+    assert result.details == ("All models that meet the constraints, the newest first",)
 
 
 def test_a_constraint_that_nobody_fulfils_is_named(select_config: SelectConfig, tmp_path: Path):

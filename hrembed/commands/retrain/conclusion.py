@@ -20,9 +20,8 @@ def conclusion_of(record: RetrainRecord, config: RetrainConfig) -> list[str]:
         config: Its settings, which name the new pairs.
     """
     if record.retraining is None:
-        kinds = listed([*record.drift.rows()] if record.drift else [], most=4)
         return [
-            f"The new pairs do not differ from the old ones beyond the limits in {kinds}: {record.last} stays in use.",
+            f"The new pairs do not differ from the old ones beyond the limits of drift: {record.last} stays in use.",
             "Next, look again when there are more pairs, or train all the same:",
             f"  hrembed retrain --set pairs={config.pairs} --set force=true",
         ]
