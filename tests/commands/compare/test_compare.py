@@ -74,7 +74,7 @@ def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, tas
     assert result.metrics.fairness["path:new"].growth[0].growth.value == pytest.approx(0.28, abs=0.05)
     assert "path:new against path:old: task/test +0.05" in result.notice
     assert result.notice.splitlines()[-1] == (
-        f'  hrembed gate --set candidate.eval={both.name} --set "candidate.model=path:new" '
+        f'  hrembed gate --set candidate.eval=eval/{both.name} --set "candidate.model=path:new" '
         '--set "baseline.model=path:old"'
     )
     assert (Path(result.run) / "report.html").is_file()
