@@ -52,13 +52,13 @@ screenshots: setup browser
 
 # Sees that every benchmark runs; numbers worth reading come from `bench-full` on a machine that does nothing else.
 # DATA may name a folder of more tasks in BEIR layout.
-BENCHMARKS := startup statistics_speed encode operations audit_speed evaluate train_speed titles sentence_scoring
+BENCHMARKS := startup statistics_speed encode encode_million operations audit_speed evaluate train_speed titles sentence_scoring
 
 bench: setup
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --short || exit 1; done
 	$(BIN)/python benchmarks/report.py
 
 bench-full: setup
-	for name in startup statistics_speed operations audit_speed train_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in startup statistics_speed operations audit_speed train_speed encode_million; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	for name in encode evaluate; do $(BIN)/python benchmarks/$$name.py $(if $(DATA),--data $(DATA)) || exit 1; done
 	$(BIN)/python benchmarks/report.py

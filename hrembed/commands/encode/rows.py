@@ -168,13 +168,15 @@ def plain_cell(value: object, column: str) -> Any:
     Raises:
         CellError: It is something else.
     """
+    if value is None or isinstance(value, str):  # most cells
+        return value
     if isinstance(value, Decimal):
         value = int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
         raise CellError(column, "is a number with more than 64 bits")
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float):
         return value
     if isinstance(value, datetime | date | time):
         return value.isoformat()
