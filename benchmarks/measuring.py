@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results")
 HR_CORE = Path(__file__).parents[1] / "data" / "hr-core"
-_PACKAGES = ("hrembed", "numpy", "torch", "transformers", "sentence-transformers", "openvino", "nncf", "mteb")
+_PACKAGES = (
+    "hrembed",
+    "numpy",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "openvino",
+    "nncf",
+    "mteb",
+    "pylance",
+    "faiss-cpu",
+)
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 

@@ -35,7 +35,7 @@ def words(key: str) -> list[str]:
 HEAVY = {
     "torch", "transformers", "sentence_transformers", "datasets", "peft", "mteb", "pandas",
     "numpy", "scipy", "sklearn", "pydantic_core._pydantic_core.SchemaValidator", "bm25s", "pyarrow", "yaml",
-    "ray", "sqlalchemy", "fsspec",
+    "ray", "sqlalchemy", "fsspec", "lance", "lancedb",
 }  # fmt: skip
 
 

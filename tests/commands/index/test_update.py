@@ -167,22 +167,18 @@ def test_a_second_writer_is_refused_with_the_holder_and_its_age(
     commanded(capsys, "index", "update", tmp_path / "idx", shards, runs=tmp_path / "runs")
 
 
-def _update(place: Path, number: int, waits: bool) -> None:
-    """Merge two ids, one of which everybody merges: as a command does, or as two LanceDB writers would."""
-    table = open_index(place).table
-    rows = batches(["shared", f"own-{number}"], composed(2, 16, number)[0], {}, {})
-    if waits:
-        with locked(place, "index update", wait=300):
-            upsert(open_index(place).table, rows.to_batches(), schema_of({}, 16))
-    else:
-        upsert(table, rows.to_batches(), schema_of({}, 16))
+def _update(place: Path, number: int) -> None:
+    """Merge two ids, one of which everybody merges, under the lock that every command takes."""
+    with locked(place, "index update", wait=300):
+        rows = batches(["shared", f"own-{number}"], composed(2, 16, number)[0], {}, {})
+        upsert(open_index(place).table, rows.to_batches(), schema_of({}, 16))
 
 
 @pytest.mark.long
 def test_thirty_parallel_updates_give_distinct_ids(tmp_path: Path) -> None:
     small_index(tmp_path / "i", ["shared", "other"], composed(2, 16)[0], backend="lancedb")
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.starmap(_update, [(tmp_path / "i", number, True) for number in range(30)])
+        pool.starmap(_update, [(tmp_path / "i", number) for number in range(30)])
     counts = Counter(open_index(tmp_path / "i").ids())
     assert len(counts) == 32
     assert set(counts.values()) == {1}
