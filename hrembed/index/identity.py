@@ -57,8 +57,9 @@ def query_map(index: Index, identity: str, model: Mapping[str, Any]) -> Floats |
             file = index.folder / index.generation.name / bridge.file
             return np.asarray(np.load(file, allow_pickle=False), dtype=np.float32)
     raise ModelError(
-        f"'{model.get('ref', 'unknown')}' (identity {identity[:12]}) is not the model of index '{index.folder}', which "
-        f"holds vectors of {_described(space.model, space.identity)}: weights, prompts, truncation or titles differ",
+        f"'{model.get('ref', 'unknown')}' is not the model of index '{index.folder}': its identity is {identity[:12]}, "
+        f"that of the index {space.identity[:12]} ('{space.model.get('ref', 'unknown')}'); weights, prompts, "
+        "truncation or titles differ",
         hint=f"use the model of the index ({settings_of(space.model)}); or `encode` the documents with the new model "
         f"and `index build` a generation beside it; until then, `index switch --bridge` carries its queries",
     )

@@ -159,10 +159,17 @@ def test_queries_of_another_model_are_refused_with_both_hashes(tmp_path: Path, w
     with pytest.raises(ModelError) as err:
         query_map(index, other, {"ref": "run:new"})
     assert err.value.exit_code == 4
-    assert f"'run:new' (identity {other[:12]}) is not the model of index" in str(err.value)
-    assert f"'wordllama' (identity {own.identity[:12]})" in str(err.value)
+    assert "'run:new' is not the model of index" in str(err.value)
+    assert f"its identity is {other[:12]}, that of the index {own.identity[:12]} ('wordllama')" in str(err.value)
     assert "--set model.ref=wordllama" in err.value.hint
     assert "index switch --bridge" in err.value.hint
+
+
+def test_without_the_engine_one_is_told_what_to_install(index: LanceIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hrembed.index.lance_table.version_of", lambda package: None)
+    with pytest.raises(ModelError, match="needs LanceDB, which is not installed") as err:
+        open_index(index.folder)
+    assert err.value.hint == 'pip install "hrembed[index]"'
 
 
 def test_lancedb_reads_what_we_write(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hrembed.shards.reading import ShardSet
 
 
+_PHASES = _WRITE, _MEASURE = "write and index the rows", "measure recall"
+
+
 def run_build(config: IndexBuildConfig, workspace: Workspace) -> CommandResult[IndexBuildRecord]:
     """Write an index of a folder of vectors, and measure how much of the exact answer it finds.
 
@@ -45,7 +48,9 @@ def run_build(config: IndexBuildConfig, workspace: Workspace) -> CommandResult[I
         DataError: The vectors are missing, damaged, or of queries.
         HrembedError: Another process writes to the index.
     """
-    with open_run(workspace, "index-build", config.model_dump(mode="json"), seeds={"recall": config.seed}) as run:
+    seeds = {"recall": config.seed}
+    with open_run(workspace, "index-build", config.model_dump(mode="json"), seeds=seeds, phases=_PHASES) as run:
+        run.phases.begin(_WRITE)
         shards = open_shards(config.shards)
         run.add_content("vectors", config.shards, shards.sha256)
         _check(shards, config)
@@ -55,6 +60,7 @@ def run_build(config: IndexBuildConfig, workspace: Workspace) -> CommandResult[I
             tombstones = Tombstones(folder)
             rows = Rows(shards, kept_columns(shards.manifest), tombstones)
             generation = _write(folder, _planned(config, shards, before), rows)
+            run.phases.begin(_MEASURE)
             generation = _measured(config, folder, generation, run)
             generations = (*(before.generations if before else ()), generation)
             current = before.current if before else generation.name

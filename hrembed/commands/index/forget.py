@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.commands.index.kept_results import forget_results, traces_in_results
+from hrembed.commands.index.kept_results import forget_results, runs_that_name, traces_in_results
 from hrembed.commands.index.shown import index_folder
 from hrembed.errors import ConfigError, DataError, HrembedError
 from hrembed.files import files_below, sha256, user_path
@@ -92,6 +92,10 @@ def run_forget(config: IndexForgetConfig, workspace: Workspace) -> CommandResult
             not_seen=NOT_SEEN,
         )
         run.write_metrics(record)
+        named = runs_that_name(run.root, set(ids))
+        if named:
+            listed = ", ".join(named)
+            run.warn(f"{counted(len(named), 'run')} of an evaluation or audit on the index still name them: {listed}")
     notice = f"Receipt: {run.path / 'metrics.json'}. It does not cover {NOT_SEEN}."
     return CommandResult(str(run.path), "forgotten", record, _tables(record), notice=notice)
 

@@ -24,12 +24,27 @@ _AS_RUN = {"manifest.json", "config.yaml", "log.txt"}
 def kept_files(root: Path) -> list[tuple[PastRun, Path]]:
     """Files that runs of `match` wrote, with their runs."""
     runs = [run for command in _COMMANDS for run in past_runs(root, command) if not run.damaged]
-    return [(run, file) for run in runs for file in files_below(run.path) if file.name not in _AS_RUN]
+    return [(run, file) for run in runs for file in _tables_of(run)]
 
 
 def traces_in_results(root: Path, gone: set[str]) -> int:
     """Count entries of kept results that name one of some ids."""
     return sum(_cleaned(file, gone)[1] for _, file in kept_files(root))
+
+
+def runs_that_name(root: Path, gone: set[str]) -> list[str]:
+    """Names of other runs on an index whose tables name one of some ids: their numbers depend on every row."""
+    runs = [run for command in ("eval", "bias-audit") for run in past_runs(root, command) if not run.damaged]
+    return [run.name for run in runs if _is_of_index(run) and any(_cleaned(file, gone)[1] for file in _tables_of(run))]
+
+
+def _is_of_index(run: PastRun) -> bool:
+    config = run.path / "config.yaml"
+    return config.is_file() and "index:" in config.read_text(encoding="utf-8")
+
+
+def _tables_of(run: PastRun) -> list[Path]:
+    return [file for file in files_below(run.path) if file.name not in _AS_RUN]
 
 
 def forget_results(root: Path, gone: set[str]) -> dict[str, str]:

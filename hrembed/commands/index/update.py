@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hrembed.commands.index.shown import in_mb, index_folder, size_of
+from hrembed.config.index import IndexBuildConfig
 from hrembed.errors import DataError, HrembedError
 from hrembed.index.changes import apply, compare
 from hrembed.index.identity import check_same_space
@@ -60,6 +61,8 @@ def run_update(config: IndexUpdateConfig, workspace: Workspace) -> CommandResult
             sources = [each for each in changed.sources if each.folder != shards.folder.reference]
             changed = changed.model_copy(update={"sources": (*sources, source_of(shards))})
             write_manifest(folder, replaced(manifest, changed))
+            if changed.backend == "exact" and changed.rows > IndexBuildConfig().exact_up_to:
+                run.warn(f"'{config.index}' compares all {changed.rows:,} rows; a new `index build` would use LanceDB")
             unindexed = unindexed_of(open_index(folder, generation.name))
         if unindexed:
             raise HrembedError(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,6 +185,23 @@ def test_after_a_kill_in_its_midst_the_same_command_finishes_it(
     commanded(capsys, "index", "stats", tmp_path / "idx", runs=tmp_path / "runs")
 
 
+@BACKENDS
+def test_after_sigkill_the_same_command_finishes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    cache = everything(tmp_path, capsys, backend, 2100)
+    argv = ["index", "forget", str(tmp_path / "idx"), PERSON, "--runs-dir", str(tmp_path / "runs")]
+    with subprocess.Popen([sys.executable, "-m", "hrembed", *argv], stderr=subprocess.DEVNULL) as process:
+        while not is_unfinished(tmp_path / "idx") and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+    assert is_unfinished(tmp_path / "idx")
+    commanded(capsys, *argv[:4], runs=tmp_path / "runs")
+    assert not any(holding(tmp_path, cache).values())
+    assert raw_bytes(tmp_path / "idx") == 0
+    assert open_index(tmp_path / "idx").count() == 2100
+
+
 def test_what_the_engine_alone_deletes_is_still_found(tmp_path: Path) -> None:
     """The red of traps 15 and 16: a delete, and a clean-up that keeps files in which little was deleted."""
     from datetime import timedelta
@@ -239,6 +259,21 @@ def test_the_vectors_stay_a_whole_folder_that_encode_takes_for_finished(
     assert delta.manifest.base.sha256 == shards.sha256
     sources = open_index(tmp_path / "idx").generation.sources
     assert [source.manifest_sha256 for source in sources] == [shards.sha256, delta.sha256]
+
+
+def test_evaluations_on_the_index_that_name_the_person_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything(tmp_path, capsys, "exact")
+    kept = tmp_path / "runs" / "eval" / "20260101T000000Z-00000000"
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text(json.dumps({"command": "eval", "status": "ok"}))
+    (kept / "config.yaml").write_text('{"models": [{"ref": "index:idx"}]}')
+    (kept / "rankings.csv").write_text(f"query,document\nq1,{PERSON}\n")
+    commanded(capsys, "index", "forget", tmp_path / "idx", PERSON, runs=tmp_path / "runs")
+    log = next((tmp_path / "runs" / "index-forget").glob("*/log.txt")).read_text()
+    assert "1 run of an evaluation or audit on the index still name them: eval/20260101T000000Z-00000000" in log
+    assert PERSON not in log
 
 
 def test_an_id_that_nobody_knows_erases_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,10 @@ def test_a_second_writer_is_refused_with_the_holder_and_its_age(
 
 
 def _update(place: Path, number: int) -> None:
-    """Merge two ids, one of which everybody merges, under the lock that every command takes."""
+    """Merge two new ids, one of which everybody merges, under the lock that every command takes.
+
+    Without it, three processes of four merges each gave a shared id twice, and no error.
+    """
     with locked(place, "index update", wait=300):
         rows = batches(["shared", f"own-{number}"], composed(2, 16, number)[0], {}, {})
         upsert(open_index(place).table, rows.to_batches(), schema_of({}, 16))
@@ -176,7 +179,7 @@ def _update(place: Path, number: int) -> None:
 
 @pytest.mark.long
 def test_thirty_parallel_updates_give_distinct_ids(tmp_path: Path) -> None:
-    small_index(tmp_path / "i", ["shared", "other"], composed(2, 16)[0], backend="lancedb")
+    small_index(tmp_path / "i", ["other"], composed(1, 16)[0], backend="lancedb")
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.starmap(_update, [(tmp_path / "i", number) for number in range(30)])
     counts = Counter(open_index(tmp_path / "i").ids())
