@@ -192,17 +192,17 @@ def conditions(cells: dict[str, list[Any]], ads: list[str]) -> dict[str, str]:
 
 
 def truth(vectors: Floats, queries: Floats, rows: Any) -> list[set[int]]:
-    """The k best of each query among some rows, by plain NumPy."""
+    """The k best of each query among some rows, by plain NumPy: the best by float32 first, those in float64."""
+    kept: list[list[Any]] = [[] for _ in queries]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[start : start + _ROWS_AT_ONCE]
+        for found, scores in zip(kept, queries @ vectors[part].T, strict=True):
+            found.append(part[np.argpartition(-scores, 2 * K)[: 2 * K]] if len(part) > 2 * K else part)
     best = []
-    for query in queries:
-        scores = vectors[rows].astype(np.float32) @ query
-        top = (
-            np.argpartition(-scores, min(2 * K, len(scores) - 1))[: 2 * K]
-            if len(scores) > 2 * K
-            else np.arange(len(scores))
-        )
-        exact = vectors[rows[top]].astype(np.float64) @ query.astype(np.float64)
-        best.append(set(rows[top[np.argsort(-exact, kind="stable")[:K]]].tolist()))
+    for found, query in zip(kept, queries, strict=True):
+        candidates = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+        exact = vectors[candidates].astype(np.float64) @ query.astype(np.float64)
+        best.append(set(candidates[np.argsort(-exact, kind="stable")[:K]].tolist()))
     return best
 
 
@@ -255,10 +255,12 @@ def by_faiss(index: Any, rows: Any) -> Callable[[Floats], list[int]]:
 
 
 def by_numpy(vectors: Floats, rows: Any) -> Callable[[Floats], list[int]]:
-    """Compare all rows, or those that match, which are known beforehand."""
+    """Compare all rows, or those that match, known beforehand; a copy of many would cost more than it saves."""
+    few = rows is not None and len(rows) < len(vectors) // 10
 
     def ask(query: Floats) -> list[int]:
-        scores = (vectors if rows is None else vectors[rows]) @ query
+        scores = vectors[rows] @ query if few else vectors @ query
+        scores = scores if few or rows is None else scores[rows]
         top = np.argpartition(-scores, K)[:K] if len(scores) > K else np.arange(len(scores))
         top = top[np.argsort(-scores[top], kind="stable")]
         return [int(each) for each in (top if rows is None else rows[top])]

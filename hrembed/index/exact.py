@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.index.conditions import mask
-from hrembed.index.lexical import FOLDER, Words
+from hrembed.index.lexical import FOLDER, open_words
 from hrembed.index.ranking import Block, checked_queries, id_key, rank_blocks
-from hrembed.index.rows import missing_rows, no_texts
+from hrembed.index.rows import missing_rows, no_texts, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from hrembed.files import Cell
     from hrembed.index.conditions import Condition
+    from hrembed.index.lexical import Words
     from hrembed.index.ranking import Hits
     from hrembed.records.index import Generation, IndexManifest
-    from hrembed.types import Bools, Floats
+    from hrembed.types import Bools, Floats, Ints
 
 VECTORS, ROWS = "vectors.npy", "rows.parquet"
 _ROWS_AT_ONCE = 65_536
@@ -56,6 +57,9 @@ class ExactIndex:
         folder: The index.
         manifest: What `index.json` says.
         generation: Which of its generations is searched.
+
+    Raises:
+        DataError: Its files are damaged, or were replaced at this moment.
     """
 
     def __init__(self, folder: Path, manifest: IndexManifest, generation: Generation) -> None:
@@ -63,17 +67,8 @@ class ExactIndex:
         self.manifest = manifest
         self.generation = generation
         self._rows = folder / generation.folder
-
-    @cached_property
-    def _table(self) -> Any:
-        import pyarrow.parquet as pq
-
-        with (self._rows / ROWS).open("rb") as stream:
-            return pq.read_table(stream)
-
-    @cached_property
-    def _vectors(self) -> Floats:
-        return np.asarray(np.load(self._rows / VECTORS, mmap_mode="r", allow_pickle=False))
+        # Both are opened at once: a writer removes the folder, and what is open stays as it is.
+        self._table, self._vectors = _opened(self._rows)
 
     @cached_property
     def _ids(self) -> list[str]:
@@ -86,7 +81,7 @@ class ExactIndex:
 
     @cached_property
     def _words(self) -> Words:
-        return Words(self._rows / FOLDER)
+        return open_words(self._rows / FOLDER)
 
     def search(self, queries: Floats, k: int, where: Sequence[Condition] = ()) -> list[Hits]:
         """Find the k documents of highest cosine that meet all conditions; here the same as `exact`.
@@ -175,8 +170,20 @@ class ExactIndex:
         met: Bools = mask(where, self._table)
         return met
 
-    def _places(self, ids: Sequence[str]) -> list[int]:
+    def _places(self, ids: Sequence[str]) -> Ints:
         missing = [each for each in ids if each not in self._row_of]
         if missing:
             raise missing_rows(self.folder, missing)
-        return [self._row_of[each] for each in ids]
+        return np.array([self._row_of[each] for each in ids], dtype=np.int64)
+
+
+def _opened(place: Path) -> tuple[Any, Floats]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with (place / ROWS).open("rb") as stream:
+            table = pq.read_table(stream)
+        return table, np.asarray(np.load(place / VECTORS, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, pa.ArrowException) as err:
+        raise unreadable(place, err) from None

@@ -14,16 +14,17 @@ import numpy as np
 
 from hrembed.index.conditions import as_sql, quoted, text_literal
 from hrembed.index.lance_table import TABLE, open_table
-from hrembed.index.lexical import FOLDER, Words
+from hrembed.index.lexical import FOLDER, open_words
 from hrembed.index.ranking import Block, checked_queries, id_key, rank_blocks, ranked
 from hrembed.index.rows import missing_rows, no_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hrembed.files import Cell
     from hrembed.index.conditions import Condition
+    from hrembed.index.lexical import Words
     from hrembed.index.ranking import Hits
     from hrembed.records.index import Generation, IndexManifest
     from hrembed.types import Floats
@@ -49,7 +50,7 @@ class LanceIndex:
 
     @cached_property
     def _words(self) -> Words:
-        return Words(self.folder / self.generation.folder / FOLDER)
+        return open_words(self.folder / self.generation.folder / FOLDER)
 
     def search(self, queries: Floats, k: int, where: Sequence[Condition] = ()) -> list[Hits]:
         """Find the k documents of highest cosine that meet all conditions.
@@ -69,12 +70,15 @@ class LanceIndex:
         return [self._nearest(query, k, where, matching) for query in rows]
 
     def _scan(self, **asked: Any) -> Any:
-        """Ask the table; once more where a writer has removed the version that was open."""
+        return self._again(lambda table: table.scanner(**asked).to_table())
+
+    def _again(self, ask: Callable[[Any], Any]) -> Any:
+        """Ask the table, and once more where a writer has removed the version that was open."""
         try:
-            return self.table.scanner(**asked).to_table()
+            return ask(self.table)
         except OSError:
             self.table = open_table(self.folder / self.generation.folder / TABLE)
-            return self.table.scanner(**asked).to_table()
+            return ask(self.table)
 
     def _nearest(self, query: Floats, k: int, where: Sequence[Condition], matching: int) -> Hits:
         wanted = k * self.generation.refine
@@ -172,7 +176,7 @@ class LanceIndex:
 
     def count(self, where: Sequence[Condition] = ()) -> int:
         """Count the documents that meet all conditions."""
-        return int(self.table.count_rows(self._sql(where)))
+        return int(self._again(lambda table: table.count_rows(self._sql(where))))
 
     def ids(self, where: Sequence[Condition] = ()) -> list[str]:
         """Ids of the documents that meet all conditions, in the order of their hashes."""

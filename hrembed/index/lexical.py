@@ -9,6 +9,7 @@ import numpy as np
 
 from hrembed.files import write_text
 from hrembed.index.ranking import id_key
+from hrembed.index.rows import unreadable
 from hrembed.models.lexical import bm25_weights, bm25_words
 
 if TYPE_CHECKING:
@@ -64,3 +65,15 @@ class Words:
         found = np.flatnonzero(scores)
         order = found[np.argsort(-scores[found], kind="stable")]
         return [(self.ids[row], float(scores[row])) for row in order.tolist()]
+
+
+def open_words(folder: Path) -> Words:
+    """Open what `write_words` wrote.
+
+    Raises:
+        DataError: It is damaged, or was replaced at this moment.
+    """
+    try:
+        return Words(folder)
+    except (OSError, ValueError) as err:
+        raise unreadable(folder, err) from None

@@ -26,3 +26,11 @@ def no_texts(folder: Path) -> DataError:
         f"index '{folder}' holds no texts, so words cannot be searched",
         hint="keep them (`encode` with `--keep text`, then `index build`), or search without BM25",
     )
+
+
+def unreadable(place: Path, err: Exception) -> DataError:
+    """Say that files of an index cannot be read, which also happens where a writer has just replaced them."""
+    return DataError(
+        f"'{place}' cannot be read: {str(err).splitlines()[0][:120] if str(err) else type(err).__name__}",
+        hint="repeat the command, since an update may have replaced it; otherwise build the index again",
+    )

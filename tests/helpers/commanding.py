@@ -24,10 +24,10 @@ def commanded(capsys: pytest.CaptureFixture[str], *argv: object, runs: Path) -> 
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: object, runs: Path) -> tuple[int, str]:
-    """Run a command that must fail; its exit code and what it says on stderr."""
+    """Run a command that must fail; its exit code and what it says on stderr, in one line."""
     capsys.readouterr()
     code = main([*map(str, argv), "--runs-dir", str(runs), "--quiet"])
     captured = capsys.readouterr()
     assert code != 0
     assert "Traceback" not in captured.err
-    return code, captured.err
+    return code, " ".join(captured.err.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,3 +134,18 @@ def test_an_index_whose_rows_are_gone_is_refused(folder: Path, tmp_path: Path) -
     (tmp_path / "index.json").write_bytes((folder / "index.json").read_bytes())
     with pytest.raises(DataError, match="lacks the folder 'g001/v000001'"):
         open_index(tmp_path)
+
+
+def test_an_open_index_is_read_on_while_a_writer_replaces_it(tmp_path: Path, vectors: np.ndarray) -> None:
+    index = small_index(tmp_path / "i", [f"c{n}" for n in range(COUNT)], vectors)
+    shutil.rmtree(tmp_path / "i" / "g001")
+    assert index.search(vectors[:1], 1)[0].ids == ["c0"]
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "vectors.npy"])
+def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
+    small_index(tmp_path / "i", ["c1", "c2"], np.eye(2))
+    (tmp_path / "i" / "g001" / "v000001" / name).write_bytes(b"cut off")
+    with pytest.raises(DataError, match="cannot be read") as err:
+        open_index(tmp_path / "i")
+    assert "build the index again" in err.value.hint

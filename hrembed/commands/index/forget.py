@@ -214,9 +214,6 @@ class _Erasure:
 
     def _text_keys(self, manifest: IndexManifest) -> npt.NDArray[np.void]:
         """Keys under which a cache may hold vectors of these people: of texts as given, as kept, and normalised."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         hashes: set[bytes] = set()
         texts: set[str] = set()
         for reference in self._shards:
@@ -225,11 +222,10 @@ class _Erasure:
                 texts.update(each for each in _column(table, "text") if each)
         for generation in manifest.generations:
             index = open_index(self._folder, generation.name)
-            names = ["id", "text_hash", *([generation.text_column] if generation.text_column else [])]
-            table = index.columns(names)
-            rows = table.filter(pc.is_in(table["id"], value_set=pa.array(self._ids, pa.string())))
-            hashes.update(rows["text_hash"].to_pylist())
-            texts.update(each for each in _column(rows, generation.text_column or "") if each)
+            held = sorted(set(self._ids).intersection(index.columns(["id"])["id"].to_pylist()))
+            for row in index.rows(held, ["text_hash", *([generation.text_column] if generation.text_column else [])]):
+                hashes.add(row["text_hash"])  # type: ignore[arg-type]
+                texts.update(each for each in [row.get(generation.text_column or "")] if isinstance(each, str) and each)
         keys = text_keys([])
         given = np.frombuffer(b"".join(sorted(hashes)), dtype=keys.dtype)
         return np.concatenate([given, text_keys(sorted(texts | set(map(normal_form, texts))))])

@@ -56,8 +56,11 @@ def run_update(config: IndexUpdateConfig, workspace: Workspace) -> CommandResult
             generation = _generation_of(manifest, shards, config.index)
             _check_base(config, shards, generation, run)
             tombstones = Tombstones(folder)
-            changes = compare(open_index(folder, generation.name), shards, tombstones, replace=config.replace)
-            changed = apply(folder, generation, shards, changes, tombstones)
+            index = open_index(folder, generation.name)
+            changes = compare(index, shards, tombstones, replace=config.replace)
+            changed = generation
+            if changes.added or changes.changed or changes.removed or unindexed_of(index):
+                changed = apply(folder, generation, shards, changes, tombstones)
             sources = [each for each in changed.sources if each.folder != shards.folder.reference]
             changed = changed.model_copy(update={"sources": (*sources, source_of(shards))})
             write_manifest(folder, replaced(manifest, changed))
