@@ -28,7 +28,7 @@ _ERRORS = {
     "ThresholdError",
     "ValueError",
 }
-_ERRORS |= {"CellError", "OutputError", "ReaderGoneError", "StoppedError", "RowError"}
+_ERRORS |= {"CellError", "ChangedError", "RefusalError", "OutputError", "ReaderGoneError", "StoppedError", "RowError"}
 _NOTES = {"note", "notes", "warn", "warning", "say", "tell"}
 # Lists of words, patterns, and texts that are embedded: nothing that hrembed says.
 _NOT_SAID = {

@@ -70,12 +70,14 @@ class Wrong:
         answer: From texts and their vectors to a status and a body; the usual answer by default.
         models: What `GET /models` lists; None for status 404.
         seen: Texts of each request.
+        keys: What was sent as authorization.
     """
 
     embed: Embed
     answer: Callable[[list[str], np.ndarray], tuple[int, Any]] | None = None
     models: list[str] | None = field(default_factory=lambda: [NAME])
     seen: list[list[str]] = field(default_factory=list)
+    keys: set[str | None] = field(default_factory=set)
 
 
 def usual(texts: list[str], vectors: np.ndarray) -> tuple[int, Any]:
@@ -99,6 +101,7 @@ def serving(wrong: Wrong) -> Iterator[str]:
         def do_POST(self) -> None:
             texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
             wrong.seen.append(texts)
+            wrong.keys.add(self.headers["Authorization"])
             self._send(*(wrong.answer or usual)(texts, wrong.embed(texts)))
 
         def _send(self, status: int, content: Any) -> None:

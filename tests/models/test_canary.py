@@ -248,7 +248,7 @@ def test_a_check_without_a_model_says_whether_it_changed(server: Server, tmp_pat
         assert json.loads(shown)["metrics"]["canary"]["lowest_cosine"] == pytest.approx(1)
     server.script = [moved(0.4)]
     assert main(command) == 5
-    assert "has changed" in capsys.readouterr().err
+    assert "has changed" in " ".join(capsys.readouterr().err.split())
     server.script = [moved(0.4)]
     assert main([*command, "--accept"]) == 0
     server.script = [moved(0.4)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import yaml
+from answering import KEY
 from embedding_servers import NAME, PASSAGE, QUERY, Wrong, error, model_folder, opened, serving, usual
 from hrembed.cli.app import main
 from hrembed.commands.serve_check.checks import many_texts
@@ -423,8 +424,16 @@ def test_on_the_command_line(check: Check, folder: Path, task: Path, tmp_path: P
     assert not (report.parent / "served.yaml").exists()
     assert main(["serve-check", "ftp://x", *words]) == 4
     assert main(["serve-check", "http://127.0.0.1:1/v1", "--model", "bm25"]) == 2
-    assert "is not a model on this machine" in capsys.readouterr().err
+    assert "is not a model on this machine" in " ".join(capsys.readouterr().err.split())
     config = tmp_path / "c.yaml"
     config.write_text("endpoint: {timeout_seconds: 5}\n", encoding="utf-8")
     assert main(["serve-check", "--config", str(config)]) == 2
-    assert "`endpoint.base_url` is not set" in capsys.readouterr().err
+    assert "`endpoint.base_url` is not set" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_key_is_sent_and_stands_in_no_file(quick: Check, static: Embed, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    wrong = Wrong(static)
+    assert quick(wrong).failure is None
+    assert wrong.keys == {f"Bearer {KEY}"}
+    assert not [file for file in (tmp_path / "runs").rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
