@@ -29,6 +29,12 @@ def listed(names: Sequence[str], most: int = _NAMED) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
+def found_and_next(conclusion: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide a conclusion into what was found and what comes next, which begins with `Next`."""
+    place = next((number for number, line in enumerate(conclusion) if line.startswith("Next")), len(conclusion))
+    return [*conclusion[:place]], [*conclusion[place:]]
+
+
 def compared_in_words(rows: Iterable[Comparison], *, delta: float, confidence: float) -> str:
     """Say of one model against another what holds on which tasks, what is certain first.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hrembed.commands.bias_audit.tables import about
 from hrembed.models.refs import parse_ref
 from hrembed.reports.conclusions import interval_in_words, listed
 from hrembed.text import counted
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from hrembed.config.bias_audit import AuditConfig
     from hrembed.records.bias_audit import BiasAuditRecord, DecisionGate, GateResult
-
-_MANY = 10_000
 
 
 def conclusion_of(record: BiasAuditRecord, config: AuditConfig, run_id: str) -> list[str]:
@@ -42,7 +41,7 @@ def _of_names(record: BiasAuditRecord) -> Iterator[str]:
         yield f"Beyond the limits: {listed([_found(gate, record.confidence) for gate in failed])}."
     if still_open:
         names = [gate.names_needed for gate in still_open if gate.names_needed]
-        needed = f" It takes {_about(max(names))} names of each group to settle all of them." if names else ""
+        needed = f" It takes {about(max(names))} names of each group to settle all of them." if names else ""
         which = listed([f"{gate.gate} by {gate.attribute}" for gate in still_open], most=6)
         yield f"Open, neither within the limits nor certain to be beyond them: {which}.{needed}"
     if passed:
@@ -54,10 +53,6 @@ def _found(gate: GateResult, confidence: float) -> str:
     interval = interval_in_words(worst.effect, confidence, sign=worst.unit != "ratio")
     value = f"{worst.effect.value:.3f}" if worst.unit == "ratio" else f"{worst.effect.value:+.3f}"
     return f"{gate.gate} by {gate.attribute} ({worst.first} against {worst.second} {value}, {interval})"
-
-
-def _about(names: int) -> str:
-    return f"about {names:,}" if names <= _MANY else f"more than {_MANY:,}"
 
 
 def _of_decisions(record: BiasAuditRecord) -> Iterator[str]:

@@ -20,6 +20,7 @@ from hrembed.commands.bias_audit.tables import (
 from hrembed.metrics.gating import overall
 from hrembed.plots.bias_audit import Effect, cells_chart, gaps_chart, power_chart, sensitivity_chart, sweep_chart
 from hrembed.plots.svg import NARROW, WIDE, Mark, Strip, Strips, write_svg
+from hrembed.reports.conclusions import found_and_next
 from hrembed.reports.decisions import decision_parts
 from hrembed.reports.estimates import format_estimate, format_p
 from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
@@ -92,7 +93,11 @@ def page_of(run: Run, config: AuditConfig, record: BiasAuditRecord) -> Page:
         title="Bias audit",
         subtitle=subtitle_of(run.manifest, run.path.name),
         asked=_asked(record, model),
-        answer=Prose(_HEADLINES[record.verdict], [*_answer(record)], "" if record.verdict == "ok" else record.verdict),
+        answer=Prose(
+            _HEADLINES[record.verdict],
+            [*_answer(record, run.manifest.conclusion)],
+            "" if record.verdict == "ok" else record.verdict,
+        ),
         figures=[_figure(gate) for gate in record.gates[:_FIGURES]],
         lead=lead,
         pictures=[*drawn.values()],
@@ -117,26 +122,13 @@ def _asked(record: BiasAuditRecord, model: str) -> str:
     return "Which texts does another system have to score?"
 
 
-def _answer(record: BiasAuditRecord) -> Iterator[str]:
-    if not record.attributes:
-        yield from record.decisions.notes[:1] if record.decisions is not None else ()
-        return
-    verdict = overall(gate.verdict for gate in record.gates)
-    yield _VERDICTS[verdict]
-    for gate in record.gates:
-        if gate.verdict != "pass":
-            yield _gate_in_words(gate)
-    yield from other_cuts(record)
-    yield record.notice
-
-
-def _gate_in_words(gate: GateResult) -> str:
-    low, high = gate.range
-    worst = f"{gate.worst.first} / {gate.worst.second} {format_estimate(gate.worst.effect)}"
-    allowed = f"{low:.3g} to {high:.3g}"
-    needed = f"; {about(gate.names_needed)} names of each group would settle it" if gate.names_needed else ""
-    outside = {"fail": "lies outside", "inconclusive": "may lie outside"}[gate.verdict]
-    return f"{gate.gate} of {gate.attribute}: {worst} {outside} the accepted range {allowed}{needed}."
+def _answer(record: BiasAuditRecord, conclusion: Sequence[str]) -> Iterator[str]:
+    found, following = found_and_next(conclusion)
+    if record.attributes:
+        yield _VERDICTS[overall(gate.verdict for gate in record.gates)]
+    yield from found
+    yield from (line for line in (*other_cuts(record), record.notice) if line and line not in found)
+    yield from following
 
 
 def _figure(gate: GateResult) -> Figure:

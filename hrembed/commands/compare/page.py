@@ -14,7 +14,7 @@ from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
 from hrembed.reports.page import Drawing, Figure, Page, Prose, Section, Table, tone_of, write_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from hrembed.commands.compare.tables import Tables
     from hrembed.config.compare import CompareConfig
@@ -35,7 +35,6 @@ def write_report(
     record: CompareRecord,
     costs: Mapping[str, ModelCost],
     tables: Tables,
-    words: Sequence[str],
 ) -> None:
     """Write `report.html` of a comparison, and its pictures.
 
@@ -47,7 +46,7 @@ def write_report(
         write_svg(run.path / f"{name}.svg", chart, alt)
         drawings.append(Drawing(title, chart.svg(WIDE, alt), chart.svg(NARROW, alt)))
     others = [label for label in record.models if label != record.reference]
-    first, *rest = words or ["There is nothing to compare."]
+    first, *rest = run.manifest.conclusion or ["There is nothing to compare."]
     decision = Table(DECISION, tables.get(DECISION, []), note=_NOTE, link="decision.json")
     page = Page(
         title="Comparison",

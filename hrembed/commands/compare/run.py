@@ -92,7 +92,7 @@ def run_compare(config: CompareConfig, workspace: Workspace) -> CommandResult[Co
         decision = Decision(tables={title: tuple(rows) for title, rows in tables.items()}, trade_offs=tuple(sentences))
         write_record(run.path / "decision.json", decision)
         notice = run.conclude([*sentences, *next_steps(record)])
-        write_report(run, config, record, costs, tables, sentences)
+        write_report(run, config, record, costs, tables)
     return CommandResult(str(run.path), "ok", record, tables, notice=notice, details=DETAILS)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hrembed.data.personal import CANNOT_SEE
 from hrembed.data.stages import GRADES, reaches
+from hrembed.reports.conclusions import found_and_next
 from hrembed.reports.decisions import decision_parts, decision_tables
 from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
 from hrembed.reports.page import Figure, Page, Prose, Section, Table, write_page
@@ -80,6 +81,7 @@ def write_report(run: Run, config: ImportAtsConfig, record: DataImportAtsRecord)
                 f"further. Of {balance.decided:,} decided cases {balance.positive:,} did. Jobs without any such "
                 f"person, of which nothing is made: {balance.jobs_without_positive:,}.",
                 _PAST,
+                *found_and_next(run.manifest.conclusion)[1],
             ],
         ),
         figures=[

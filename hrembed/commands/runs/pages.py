@@ -19,6 +19,7 @@ from hrembed.records.eval import EvalRecord
 from hrembed.records.finetune import FinetuneRecord
 from hrembed.records.gate import GateRecord, GateTimings
 from hrembed.records.recipe import RecipeRecord
+from hrembed.reports.conclusions import found_and_next
 from hrembed.reports.estimates import estimate_rows
 from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
 from hrembed.reports.page import Listing, Page, Picture, Prose, Section, Table, tone_of, write_page
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hrembed.runs.past import PastRun
     from hrembed.types import Estimate
 
+_HEADLINE = 120  # letters of a sentence that can lead a page
 _ROWS = ("per_query.parquet", "per_name.parquet")
 
 
@@ -118,14 +120,19 @@ def _plain(run: PastRun, record: CommandRecord | None, unreadable: str, rows: st
     verdict = str(getattr(record, "verdict", ""))
     numbers = estimate_rows(record) if record is not None else []
     cases = _cases(run)
-    words = [unreadable] if unreadable else []
-    if not words and not numbers:
-        words = ["It wrote no numbers with intervals; what it wrote is listed below."]
+    found, following = found_and_next(run.manifest.conclusion)
+    if unreadable:
+        found = [unreadable]
+    elif not found and not numbers:
+        found = ["It wrote no numbers with intervals; what it wrote is listed below."]
+    headline = f"Verdict: {verdict}" if verdict else "The run ended well"
+    if not verdict and found and len(found[0]) <= _HEADLINE:
+        headline, *found = found
     return Page(
         title=_title(run),
         subtitle="",
         asked=f"What did this run of `hrembed {run.command.replace('data-', 'data ', 1)}` find?",
-        answer=Prose(f"Verdict: {verdict}" if verdict else "The run ended well", words, tone_of(verdict)),
+        answer=Prose(headline, [*found, *following], tone_of(verdict)),
         pictures=[*_pictures(run)],
         details=[
             *([Section("Numbers with their intervals", [Table("Numbers", numbers, link=rows)])] if numbers else []),

@@ -51,7 +51,7 @@ def write_report(
         title="Selection of a model",
         subtitle=subtitle_of(run.manifest, run.path.name),
         asked=_asked(record),
-        answer=Prose(f"Picked: {record.pick.model}", record.pick.reasons),
+        answer=Prose(f"Picked: {record.pick.model}", run.manifest.conclusion),
         figures=[*_figures(record)],
         lead=drawings[:1],
         pictures=drawings[1:],

@@ -130,7 +130,13 @@ def test_does_the_model_treat_names_of_different_groups_alike(small_runs: Path):
     }[record["verdict"]]
     assert f"{headline}\n" in said
     worst = next(gate for gate in record["gates"] if gate["verdict"] == record["verdict"])
-    assert f"{worst['gate']} of {worst['attribute']}: " in said or record["verdict"] == "pass"
+    begins = {
+        "pass": "Within the limits: ",
+        "fail": "Beyond the limits: ",
+        "inconclusive": "Open, neither within the limits nor certain to be beyond them: ",
+    }[record["verdict"]]
+    (sentence,) = [line for line in said.splitlines() if line.startswith(begins)]
+    assert f"{worst['gate']} by {worst['attribute']}" in sentence
 
 
 def test_what_does_the_audit_not_tell(small_runs: Path):
