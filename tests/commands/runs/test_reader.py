@@ -94,7 +94,8 @@ def test_may_this_model_go_live_and_which_check_says_so(small_runs: Path):
     assert "May the model tfidf go live, compared with char-tfidf?\n" in said
     assert "No, tfidf may not go live\n" in said
     assert "1 of 2 checks do not hold: quality titles/test ndcg@10 loss.\n" in said
-    assert "1 of 2 checks hold for tfidf.\n" in said
+    run = past_runs(small_runs, "eval")[1].name
+    assert f"1 of 2 checks holds for tfidf against char-tfidf ({run}).\n" in said
 
 
 def test_what_was_asked_of_a_check_and_what_was_found(small_runs: Path):
