@@ -95,7 +95,9 @@ class Terminal:
         for line in result.notice.splitlines():
             for part in command_lines(line, console.width) if line.startswith(" ") else [line]:
                 console.print(printable(part), markup=False, soft_wrap=part.startswith(" "))
-        console.print(printable(f"{result.status}: {result.run}"), markup=False, soft_wrap=True)
+        # Two runs in a line must not be broken inside an id; a folder must not be broken at all.
+        last = printable(f"{result.status}: {result.run}")
+        console.print(wrap(last, console.width) if " and " in last else last, markup=False, soft_wrap=True)
 
 
 _WORD = r"""(?:[^\s"']|"[^"]*"|'[^']*')+"""
@@ -128,10 +130,13 @@ _TALLEST = 4  # lines of a cell; a table of narrow, tall columns is harder to re
 def fitting(title: str, rows: Sequence[Mapping[str, str]], console: Console) -> Group:
     """Draw rows as a table where no word has to be broken and no cell is tall.
 
-    Else rows become columns, where they are few and their first cells are names; else each row becomes a block.
+    Else rows become columns, where they are few and their first cells are names; or the columns are divided among
+    tables of the same rows; or each row becomes a block.
     """
-    table = _table(rows, console.width) or _table(_turned(rows), console.width) or stacked(rows)
-    return Group(*([Text(printable(title), style="bold")] if title else []), table)
+    width = console.width
+    whole = _table(rows, width) or _table(_turned(rows), width)
+    tables = [whole] if whole else _divided(rows, width) or [stacked(rows)]
+    return Group(*([Text(printable(title), style="bold")] if title else []), *tables)
 
 
 def _table(rows: Sequence[Mapping[str, str]], width: int) -> Table | None:
@@ -150,14 +155,38 @@ def _table(rows: Sequence[Mapping[str, str]], width: int) -> Table | None:
 def _turned(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Make a column of each row, under its first cell; nothing where rows are many, or share their first cell."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    heads = [row.get(columns[0], "") for row in rows]
-    if len(rows) > _MOST_TURNED or len({*heads, columns[0]}) <= len(rows) or not all(heads):
+    heads = [row.get(columns[0], "") for row in rows] if columns else []
+    if not 0 < len(rows) <= _MOST_TURNED or len({*heads, *columns[:1]}) <= len(rows) or not all(heads):
         return []
     return [
         {columns[0]: name, **{head: row.get(name, "") for head, row in zip(heads, rows, strict=True)}}
         for name in columns[1:]
         if any(row.get(name) for row in rows)
     ]
+
+
+def _divided(rows: Sequence[Mapping[str, str]], width: int) -> list[Table]:
+    """Divide columns among tables, each with the first columns, which tell the rows apart; nothing where one is wide.
+
+    Few rows are easier to read as blocks.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if len(rows) <= _MOST_TURNED:
+        return []
+    names = ({tuple(row.get(key, "") for key in columns[:n]) for row in rows} for n in (1, 2, 3))
+    keys = next((n for n, found in enumerate(names, start=1) if len(found) == len(rows)), 0)
+    tables: list[Table] = []
+    part, drawn = columns[:keys], None
+    for name in columns[keys:] if keys else ():
+        wider = _table([{key: row.get(key, "") for key in (*part, name)} for row in rows], width)
+        if wider is None and drawn is not None:
+            tables.append(drawn)
+            part = columns[:keys]
+            wider = _table([{key: row.get(key, "") for key in (*part, name)} for row in rows], width)
+        if wider is None:
+            return []
+        drawn, part = wider, [*part, name]
+    return [*tables, drawn] if drawn is not None else []
 
 
 def wrap(text: str, width: int) -> str:

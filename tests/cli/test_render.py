@@ -79,3 +79,20 @@ def test_a_command_is_broken_as_a_shell_takes_it():
     assert first == "  hrembed bias-audit --set model.ref=run:20261130T063421Z-1a2b3c4d \\"
     assert second == '    --set "mitigation.ways=[header, leace]"'
     assert command_lines(command, 160) == [command]
+
+
+def test_many_columns_are_divided_among_tables_that_name_their_rows():
+    names = [f"model {n}" for n in range(5)]
+    rows = [
+        {"component": "accuracy", "measure": f"task {n}", **dict.fromkeys(names, "0.290 [0.243, 0.343]")}
+        for n in range(6)
+    ]
+    heads = [line.split("┃")[1:-1] for line in printed(rows, 80).splitlines() if "component" in line]
+    shown = [[cell.strip() for cell in head] for head in heads]
+    assert [head[:2] for head in shown] == [["component", "measure"]] * len(shown)
+    assert [name for head in shown for name in head[2:]] == names
+    assert len(shown) == 2
+
+
+def test_a_table_without_rows_is_its_title():
+    assert printed([], 80).split() == ["Paired", "differences"]

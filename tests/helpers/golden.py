@@ -33,6 +33,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "cli" / "golden"
 WIDTH = 80
 
 _RUN_ID = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 _HASH = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b(?=\s*(│|$))", re.MULTILINE)
 _FRACTION = re.compile(r"(?<![\w.])([+-]?\d)\.(\d{2,4})(?![\w.])")
 
@@ -157,6 +158,7 @@ def _named(word: str) -> str:
 
 def masked(text: str, step: Step) -> str:
     """Take out what differs between runs and machines, with something of the same width."""
+    text = _TIME.sub("YYYY-MM-DDTHH:MM:SS+00:00", text)
     text = _HASH.sub("xxxxxxxxxxxx", _RUN_ID.sub(r"\1-xxxxxxxx", text))
     text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     if step in TRAINED:

@@ -93,7 +93,7 @@ def _measured_pick(config: SelectConfig, ranked: Sequence[RankedModel], probe: P
 def next_steps(pick: Pick, folder: Path) -> list[str]:
     """Name the command that takes the pick: a training, or an evaluation where there is nothing to train."""
     ref = str(pick.section.get("ref", ""))
-    if parse_ref(ref).has_weights:
+    if ref.startswith("hf:") or parse_ref(ref).has_weights:
         return ["Next, train it on your own pairs:", f"  hrembed finetune --set model={folder}/pick.yaml"]
     return ["Next, evaluate it on your own tasks:", f"  hrembed eval --set models.0={folder}/pick.yaml"]
 

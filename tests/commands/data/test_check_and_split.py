@@ -143,7 +143,7 @@ def test_personal_data_is_counted_by_row_and_never_shown(capsys, tmp_path, task)
     words = ["check", str(file), "--against", str(task), "--personal"]
     folder, metrics, said = run(capsys, tmp_path / "runs", *words, code=3)
     assert metrics["personal"]["types"]["email"] == {"count": 1, "rows": 1, "first_rows": [2]}
-    assert "1 occurrences of personal data in 1 rows" in said
+    assert "1 occurrence of personal data in 1 row" in " ".join(said.split())
     assert "example.org" not in said + (folder / "metrics.json").read_text() + (folder / "log.txt").read_text()
     (where,) = pq.read_table(folder / "findings.parquet").to_pylist()
     assert where == {"row": 2, "field": "positive", "type": "email", "start": 5, "end": 19}
