@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
@@ -49,14 +48,17 @@ def hanging(head: str, text: str) -> str:
     return head + f"\n{'':<{len(head)}}".join(lines)
 
 
-def filled(text: str) -> str:
-    """Break a message between words where its reader's lines are known to be short: at a terminal, or by COLUMNS.
+def filled(text: str, columns: int | None = None) -> str:
+    """Break a message between words at a terminal; a log keeps it in one line, in which it can be found.
 
-    A log keeps it in one line, in which it can be found.
+    Args:
+        text: The message.
+        columns: Width of the lines; None asks the terminal.
     """
-    if not sys.stderr.isatty() and not os.environ.get("COLUMNS"):
-        return text
-    columns = shutil.get_terminal_size().columns
+    if columns is None:
+        if not sys.stderr.isatty():
+            return text
+        columns = shutil.get_terminal_size().columns
     lines = [textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
     return "\n".join(lines)
 

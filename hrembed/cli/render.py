@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,8 @@ from hrembed.files import json_text
 from hrembed.records.base import Record, as_json
 from hrembed.text import printable, printable_json
 from hrembed.types import CommandResult
+
+WIDTH = 160  # of what is written into a file or a pipe
 
 
 class Terminal:
@@ -84,8 +85,7 @@ class Terminal:
         if self._quiet:
             print(result.run)
             return
-        wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160
-        console = Console(file=drawn(sys.stdout), width=wide, highlight=False)
+        console = Console(file=drawn(sys.stdout), width=None if sys.stdout.isatty() else WIDTH, highlight=False)
         hidden = [] if self._verbose else [title for title in result.tables if title.startswith(result.details)]
         for title, rows in result.tables.items():
             if title not in hidden:

@@ -12,6 +12,7 @@ import re
 import shutil
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from unittest.mock import patch
 
 from exports import write_export
 from hrembed.cli.app import app, main
+from hrembed.cli.common import filled
 from hrembed.progress import Journal
 from hrembed.records.compare import EmbeddingTimes, ModelCost, SizeCost
 from hrembed.records.doctor import Finding
@@ -232,6 +234,8 @@ def _still(folder: Path) -> Iterator[None]:
             ("hrembed.runs.record.time", SimpleNamespace(monotonic=lambda: 0.0)),
             ("hrembed.runs.record.peak_memory_mb", lambda: 500.0),
             ("hrembed.runs.workspace.Journal", _Still),
+            ("hrembed.cli.render.WIDTH", WIDTH),
+            ("hrembed.cli.app.filled", partial(filled, columns=WIDTH)),
             ("hrembed.commands.select.probe.footprints", lambda *_: [_FOOTPRINT]),
             ("hrembed.commands.compare.run.measure_cost", _cost),
             ("hrembed.commands.doctor._findings", lambda _: iter(_FINDINGS)),
