@@ -121,8 +121,12 @@ def audit(name: str, section: dict[str, Any], workspace: Workspace, resamples: i
     ):
         record = run_bias_audit(config, workspace).metrics
     for gate in record.gates:
-        worst = gate.worst
-        print(f"{name}: {gate.attribute}, {gate.gate}: {worst}, p {gate.p_value:.3g}: {gate.verdict}", flush=True)
+        worst, effect = gate.worst, gate.worst.effect
+        print(
+            f"{name}: {gate.attribute}, {gate.gate}: {worst.first} against {worst.second} {effect.value:.3f} "
+            f"[{effect.low:.3f}, {effect.high:.3f}], p {gate.p_value:.3g}: {gate.verdict}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

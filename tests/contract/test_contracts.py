@@ -88,7 +88,7 @@ def test_a_shipped_job_is_valid_and_says_how_it_is_used_and_what_came_out(file: 
     command = file.parent.name
     load_config(file, SCHEMAS[command])
     lines = file.read_text(encoding="utf-8").splitlines()
-    option = "--config " if command == "encode" else ""  # whose argument is the data
+    option = "--config " if command in {"encode", "match"} else ""  # whose argument is data, or a job
     assert lines[2] == f"#   hrembed {command} {option}shipped:{command}/{file.stem}"
     assert any("easured" in line for line in lines if line.startswith("#"))
 
