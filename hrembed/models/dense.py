@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import tempfile
 from contextlib import closing
@@ -122,6 +123,12 @@ class DenseEncoder:
         self._memory = memory_mb * MB
         self._progress = progress or Silent()
         self.name = name
+
+    def without_cache(self) -> DenseEncoder:
+        """The same model, which keeps no vectors: for pieces of texts, under whose keys nobody would look for them."""
+        twin = copy.copy(self)
+        twin._cache = None
+        return twin
 
     @property
     def identity(self) -> str:

@@ -97,7 +97,8 @@ def _jsonl(file: Path, gone: set[str]) -> tuple[Callable[[], None], int]:
 
 def _csv(file: Path, gone: set[str]) -> tuple[Callable[[], None], int]:
     rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"))))
-    kept = [row for row in rows if not gone.intersection(row)]
+    # `match` writes an apostrophe before a cell that a spreadsheet would take for a formula.
+    kept = [row for row in rows if not gone.intersection([*row, *(cell.removeprefix("'") for cell in row)])]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(kept)
     return lambda: write_text(file, text.getvalue()), len(rows) - len(kept)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hrembed.data.personal import TAGS, replaced
+from hrembed.models.dense import DenseEncoder
 from hrembed.records.match import Reasons, SentenceShare
 from hrembed.scoring.retrieval import open_task
 from hrembed.scoring.why import closest_sentences, known_faithfulness, sentence_shares
@@ -79,6 +80,8 @@ def reasons_of(
         ModelError: A text cannot be embedded.
     """
     encoder = pipeline.query_side.encoder
+    if isinstance(encoder, DenseEncoder):
+        encoder = encoder.without_cache()  # a sentence of somebody who is forgotten must not stay there
     texts = pipeline.texts([row.id for row in candidates])
     query = pipeline.query_side.vectors([job])
     documents = encoder.vectors(texts, "document")

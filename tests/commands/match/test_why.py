@@ -12,6 +12,7 @@ from hrembed.commands.match import reasons
 from hrembed.config.parts import ModelSection
 from hrembed.data.locate import locate
 from hrembed.data.read import read_task
+from hrembed.models.cache import count_keys, text_keys
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring import why
 from hrembed.scoring.encoders import open_encoder
@@ -205,6 +206,16 @@ def test_sentences_of_candidates_are_texts(match, tmp_path: Path):
     for file in (tmp_path / "runs" / "match").rglob("*"):
         if file.is_file():
             assert b"Sterilises instruments" not in file.read_bytes(), file
+
+
+def test_no_sentence_of_a_candidate_stays_in_the_cache(match, tmp_path: Path):
+    """`index forget` takes whole texts out of it, and knows no pieces of them."""
+    match("--set", "why.needed=0.5", "--show-text")
+    cache = tmp_path / "runs" / ".cache" / "vectors"
+    assert count_keys(cache, text_keys([JOB])) == 1, "the job is kept"
+    pieces = [text[start:end] for text in CANDIDATES.values() for start, end in why.sentences(text)]
+    left_out = [without(text, span) for text in CANDIDATES.values() for span in why.sentences(text)]
+    assert count_keys(cache, text_keys([*pieces, *left_out, *CANDIDATES.values()])) == 0
 
 
 def test_a_model_that_does_not_pass_shows_nothing_and_says_so(index: Path, tmp_path: Path, capsys, monkeypatch):
