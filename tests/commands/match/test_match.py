@@ -38,7 +38,11 @@ def match(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
         assert main(["match", *given, "--runs-dir", str(tmp_path / "runs"), "--json"]) == code
         shown = capsys.readouterr()
         assert "Traceback" not in shown.err
-        return shown.err if code else json.loads(shown.out)["metrics"] | {"run": json.loads(shown.out)["run"]}
+        return (
+            " ".join(shown.err.split())
+            if code
+            else json.loads(shown.out)["metrics"] | {"run": json.loads(shown.out)["run"]}
+        )
 
     return run
 
