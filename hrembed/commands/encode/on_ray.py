@@ -6,6 +6,7 @@ files whose bytes depend on its own batches.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -146,24 +147,32 @@ def _cluster(section: RaySection, workers: int | None, threads: int) -> Iterator
 
 def _start(ray: Any, section: RaySection, workers: int | None, place: Path | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-    try:
-        if place is None:
-            ray.init(address=section.address, **quiet)
-        else:
-            cpus = (workers or len(os.sched_getaffinity(0))) * section.cpus_per_worker
-            ray.init(
-                num_cpus=max(1, round(cpus + 0.49)),
-                include_dashboard=False,
-                object_store_memory=section.object_store_mb * MB,
-                _temp_dir=str(place),
-                **quiet,
-            )
-    except Exception as err:  # Ray has errors of many kinds here
-        where = f"join the Ray cluster at '{section.address}'" if section.address else "start Ray"
-        raise HrembedError(
-            f"cannot {where}: {type(err).__name__}: {str(err).strip().splitlines()[0][:200]}",
-            hint="check `ray.address`; `--engine local` needs no Ray",
-        ) from err
+    own: dict[str, Any] = {"address": section.address}
+    if place is not None:
+        cpus = (workers or len(os.sched_getaffinity(0))) * section.cpus_per_worker
+        own = {
+            "num_cpus": max(1, math.ceil(cpus)),
+            "include_dashboard": False,
+            "object_store_memory": section.object_store_mb * MB,
+            "_temp_dir": str(place),
+        }
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            ray.init(**own, **quiet)
+            return
+        except Exception as err:  # Ray has errors of many kinds here
+            ray.shutdown()
+            # Ray waits half a minute for its own processes, which a machine under load exceeds.
+            if left and "timed out during startup" in str(err):
+                continue
+            where = f"join the Ray cluster at '{section.address}'" if section.address else "start Ray"
+            raise HrembedError(
+                f"cannot {where}: {type(err).__name__}: {str(err).strip().splitlines()[0][:200]}",
+                hint="check `ray.address`; `--engine local` needs no Ray",
+            ) from err
+
+
+_ATTEMPTS = 3
 
 
 def _short_folder() -> Path:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from encoding import hashes, profiles
-from hrembed.errors import DataError
+from hrembed.commands.encode import on_ray
+from hrembed.config.encode import RaySection
+from hrembed.errors import DataError, HrembedError
 from hrembed.shards.reading import open_shards
 
 from conftest import jsonl
@@ -203,6 +205,48 @@ def test_two_nodes_write_what_one_process_does(tmp_path: Path):
     assert hashes(tmp_path / "one") == hashes(tmp_path / "nodes")
     (timings,) = [file for file in (tmp_path / "runs/encode").glob("*/timings.json") if '"ray"' in file.read_text()]
     assert '"workers": 2' in timings.read_text()  # one processor a node, so one worker on each
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_transformer_gives_the_same_bytes_too(tmp_path: Path, tiny_model: Path):
+    """Torch rounds by its number of threads, which is the same for every worker."""
+    rows = [{"id": f"c{n}", "text": row["text"].replace(" ", "") * (1 + n % 5)} for n, row in enumerate(profiles(60))]
+    jsonl(tmp_path / "in.jsonl", rows)
+    model = ["--model", f"path:{tiny_model}"]
+    for out, engine, workers in (("one", "local", 1), ("two", "local", 2), ("ray", "ray", 2)):
+        finish(start(tmp_path, *words(tmp_path, out, engine, workers, 20), *model))
+    assert len(hashes(tmp_path / "one")) == 3
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two") == hashes(tmp_path / "ray")
+    manifest = open_shards(tmp_path / "one").manifest
+    assert (manifest.dim, manifest.zero_vectors) == (32, 0)
+    assert manifest.truncated_texts
+    assert 0 < manifest.truncated_texts < 60
+
+
+class SlowRay:
+    """Ray on a machine under load: its own processes take longer than it waits for them."""
+
+    def __init__(self, slow: int) -> None:
+        self.slow, self.shutdowns = slow, 0
+
+    def init(self, **settings: Any) -> None:
+        assert settings["include_dashboard"] is settings["log_to_driver"] is False
+        assert settings["num_cpus"] == 3  # two workers of one and a quarter each
+        if self.shutdowns < self.slow:
+            raise OSError("The current node timed out during startup. This could happen because ...")
+
+    def shutdown(self) -> None:
+        self.shutdowns += 1
+
+
+def test_ray_is_started_again_where_it_waited_too_little(tmp_path: Path):
+    section = RaySection(cpus_per_worker=1.25)
+    slow = SlowRay(2)
+    on_ray._start(slow, section, 2, tmp_path)
+    assert slow.shutdowns == 2
+    with pytest.raises(HrembedError, match="cannot start Ray: OSError: The current node timed out"):
+        on_ray._start(SlowRay(3), section, 2, tmp_path)
 
 
 def test_a_cluster_that_is_not_there_is_said(tmp_path: Path):
