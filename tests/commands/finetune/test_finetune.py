@@ -66,6 +66,7 @@ def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: Finetu
         "training.svg",
     ]  # fmt: skip
     assert len(metrics["loss_history"]) == metrics["steps"] >= 12
+    assert metrics["step_sources"] == [0] * metrics["steps"]
     best = max(entry["score"] for entry in metrics["dev_history"][1:])
     assert metrics["tuned"]["value"] == pytest.approx(best, abs=1e-6)
     assert metrics["dev_history"][0]["score"] == pytest.approx(metrics["base"]["value"])
