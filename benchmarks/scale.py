@@ -1,0 +1,162 @@
+"""From a laptop to 100 million candidates: bytes, hours and money, computed from what the other benchmarks measured.
+
+    python benchmarks/scale.py [--price 0.05] [--write]
+
+Measures nothing itself: rates are those of `encode`, `encode_million` and `index_million` in `benchmarks/results`, and
+grow in proportion to the rows unless a row says otherwise. `--write` puts the tables into docs/scale.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from measuring import RESULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "scale.md"
+START, END = "<!-- written by benchmarks/scale.py -->\n", "<!-- end -->\n"
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+DIM = 384
+CORES = 2
+BESIDE_THE_VECTOR = 32  # bytes of a row for its id, the hash of its text, and Parquet itself
+
+
+def results(name: str) -> dict[str, Any]:
+    """Read what a benchmark measured.
+
+    Raises:
+        SystemExit: It was not run.
+    """
+    file = RESULTS / f"{name}.json"
+    if not file.is_file():
+        sys.exit(f"{file} is missing: run `python benchmarks/{name}.py` first")
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def row(found: dict[str, Any], **wanted: object) -> dict[str, Any]:
+    """Return the row with these values."""
+    return next(each for each in found["rows"] if all(each.get(key) == value for key, value in wanted.items()))
+
+
+def rates() -> dict[str, tuple[float, str]]:
+    """Texts a second of this kind of machine, and where each was measured."""
+    encode, million = results("encode"), results("encode_million")
+    static = row(million, what="encode", engine="local", workers=2)
+    texts = row(million, what="summary")["rows"]
+    return {
+        "profiles of 126 tokens, MiniLM, torch": (
+            row(encode, what="encode profiles (126 tokens), `auto`")["plain_per_second"],
+            place(encode),
+        ),
+        "the same, `precision: auto`": (
+            row(encode, what="encode profiles (126 tokens), `auto`")["per_second"],
+            place(encode),
+        ),
+        "titles of 6 tokens, `precision: auto`": (
+            row(encode, what="encode titles (6 tokens), `auto`")["per_second"],
+            place(encode),
+        ),
+        "profiles, static model": (texts / static["wall_seconds"], place(million)),
+    }
+
+
+def place(found: dict[str, Any]) -> str:
+    """Name the machine and the commit of a benchmark."""
+    machine = found["machine"]
+    fast = [flag for flag in machine["flags"] if flag.startswith("a") and flag != "avx2"]
+    return f"{machine['processor']}{' with ' + fast[-1] if fast else ', AVX2'}, at {machine['commit']}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def hours(count: float, rate: float) -> str:
+    """Say how long one machine takes."""
+    seconds = count / rate
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+
+
+def size(count: float) -> str:
+    """Say how many bytes."""
+    for unit, power in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= power:
+            return f"{count / power:,.1f} {unit}"
+    return f"{count / 1e3:,.0f} kB"
+
+
+def encoding(price: float) -> str:
+    """Hours and money of encoding, by size."""
+    rows = [
+        [name, *(f"{hours(n, rate)}, {n / rate / 3600 * CORES * price:,.2f}" for n in SIZES), f"{rate:,.0f}", where]
+        for name, (rate, where) in rates().items()
+    ]
+    return table(["texts", *(f"{n:,}" for n in SIZES), "texts a second", "measured on"], rows)
+
+
+def storing() -> str:
+    """Bytes of shards and index, by size."""
+    widths = {"float32": 4 * DIM, "float16": 2 * DIM, "int8": DIM + 4}
+    rows = [[f"shards, {name}", *(size(n * (width + BESIDE_THE_VECTOR)) for n in SIZES)] for name, width in widths.items()]
+    found = results("index_million")
+    largest = max(each["rows"] for each in found["rows"])
+    built = row(found, what="build", rows=largest)
+    rows.append(["index (LanceDB), vectors in it", *(size(n * built["mb"] * 1e6 / largest) for n in SIZES)])
+    rows.append(["exact search, in memory", *(size(n * DIM * 4) for n in SIZES)])
+    rows.append(["seconds to build the index", *(f"{n * built['seconds'] / largest:,.0f}" for n in SIZES)])
+    return table(["", *(f"{n:,}" for n in SIZES)], rows)
+
+
+def searching() -> str:
+    """Latency and recall by size, as measured."""
+    found = results("index_million")
+    searches = [each for each in found["rows"] if each["what"] == "search"]
+    rows = []
+    for way in dict.fromkeys(each["against"] for each in searches):
+        for count in sorted({each["rows"] for each in searches}):
+            of = [each for each in searches if each["against"] == way and each["rows"] == count]
+            free, kept = [e for e in of if e["filter"] == "none"], [e for e in of if e["filter"] != "none"]
+            cells = [f"{free[0]['p95_ms']:.1f}", f"{free[0]['recall']:.3f}"]
+            cells += [f"{max(e['p95_ms'] for e in kept):.1f}", f"{min(e['recall'] for e in kept):.3f}"]
+            rows.append([way, f"{count:,}", *cells])
+    head = ["search by", "candidates", "p95, ms", "recall@10", "worst p95 of six filters, ms", "lowest recall of six filters"]
+    return f"{place(found)}:\n\n{table(head, rows)}"
+
+
+def tables(price: float) -> str:
+    """All tables, as they stand in the document."""
+    money = f"Hours on one machine of {CORES} cores, and money at {price:g} per core and hour (yours: `--price`):"
+    return f"{money}\n\n{encoding(price)}\nBytes, {DIM} numbers a vector:\n\n{storing()}\nSearch, measured, one query at a time on {searching()}"
+
+
+def document(price: float) -> str:
+    """The document with its tables made anew."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    head, rest = text.split(START)
+    return f"{head}{START}{tables(price)}{END}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    """Print the tables, or write them into the document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--price", type=float, default=0.05, help="of a core for an hour")
+    parser.add_argument("--write", action="store_true", help="write docs/scale.md")
+    options = parser.parse_args()
+    if options.write:
+        DOCUMENT.write_text(document(options.price), encoding="utf-8")
+    else:
+        print(tables(options.price))
+
+
+if __name__ == "__main__":
+    main()
