@@ -107,7 +107,9 @@ def encoding(price: float) -> str:
 def storing() -> str:
     """Bytes of shards and index, by size."""
     widths = {"float32": 4 * DIM, "float16": 2 * DIM, "int8": DIM + 4}
-    rows = [[f"shards, {name}", *(size(n * (width + BESIDE_THE_VECTOR)) for n in SIZES)] for name, width in widths.items()]
+    rows = [
+        [f"shards, {name}", *(size(n * (width + BESIDE_THE_VECTOR)) for n in SIZES)] for name, width in widths.items()
+    ]
     found = results("index_million")
     largest = max(each["rows"] for each in found["rows"])
     built = row(found, what="build", rows=largest)
@@ -129,7 +131,14 @@ def searching() -> str:
             cells = [f"{free[0]['p95_ms']:.1f}", f"{free[0]['recall']:.3f}"]
             cells += [f"{max(e['p95_ms'] for e in kept):.1f}", f"{min(e['recall'] for e in kept):.3f}"]
             rows.append([way, f"{count:,}", *cells])
-    head = ["search by", "candidates", "p95, ms", "recall@10", "worst p95 of six filters, ms", "lowest recall of six filters"]
+    head = [
+        "search by",
+        "candidates",
+        "p95, ms",
+        "recall@10",
+        "worst p95 of six filters, ms",
+        "lowest recall of six filters",
+    ]
     return f"{place(found)}:\n\n{table(head, rows)}"
 
 
