@@ -144,8 +144,14 @@ def searching() -> str:
 
 def tables(price: float) -> str:
     """All tables, as they stand in the document."""
-    money = f"Hours on one machine of {CORES} cores, and money at {price:g} per core and hour (yours: `--price`):"
-    return f"{money}\n\n{encoding(price)}\nBytes, {DIM} numbers a vector:\n\n{storing()}\nSearch, measured, one query at a time on {searching()}"
+    parts = (
+        f"Hours on one machine of {CORES} cores, and money at {price:g} per core and hour (yours: `--price`):",
+        encoding(price),
+        f"Bytes, {DIM} numbers a vector:",
+        storing(),
+        f"Search, measured, one query at a time on {searching()}",
+    )
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
 def document(price: float) -> str:
