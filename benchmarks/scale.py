@@ -2,29 +2,36 @@
 
     python benchmarks/scale.py [--price 0.05] [--write]
 
-Measures nothing itself: rates are those of `encode`, `encode_million` and `index_million` in `benchmarks/results`, and
-grow in proportion to the rows unless a row says otherwise. `--write` puts the tables into docs/scale.md.
+Rates are those of `encode`, `encode_million` and `index_million` in `benchmarks/results`, taken to stay the same at
+all sizes; only the bytes of a shard are measured here. `--write` puts the tables into docs/scale.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hrembed.records.encode import ShardFooter
+from hrembed.shards.shard import ShardRows, shard_bytes, stored, vectors_hash
 
 from measuring import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hrembed.records.encode import VectorType
+
 DOCUMENT = Path(__file__).parents[1] / "docs" / "scale.md"
 START, END = "<!-- written by benchmarks/scale.py -->\n", "<!-- end -->\n"
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 DIM = 384
 CORES = 2
-BESIDE_THE_VECTOR = 32  # bytes of a row for its id, the hash of its text, and Parquet itself
+SHARD_ROWS = 10_000
 
 
 def results(name: str) -> dict[str, Any]:
@@ -93,6 +100,19 @@ def size(count: float) -> str:
         if count >= power:
             return f"{count / power:,.1f} {unit}"
     return f"{count / 1e3:,.0f} kB"
+
+
+def bytes_of_a_row(dtype: VectorType) -> float:
+    """Bytes of a row of a shard of random unit vectors, which compress as little as those of a model, with short ids."""
+    vectors = np.random.default_rng(13).normal(size=(SHARD_ROWS, DIM)).astype(np.float32)
+    numbers, scale = stored(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype)
+    ids = [f"c{n}" for n in range(SHARD_ROWS)]
+    hashes = [hashlib.blake2b(id_.encode(), digest_size=16).digest() for id_ in ids]
+    footer = ShardFooter(
+        identity="", side="document", prompt_hash="", dim=DIM, dtype=dtype, number=0, input_hash="", rows=SHARD_ROWS,
+        vectors_hash=vectors_hash(numbers, scale), zero_vectors=0, truncated_texts=0, empty_texts=0,
+    )  # fmt: skip
+    return len(shard_bytes(ShardRows(ids, hashes, numbers, scale, {}, {}), footer)) / SHARD_ROWS
 
 
 def encoding(price: float) -> str:
