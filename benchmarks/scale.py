@@ -103,7 +103,7 @@ def size(count: float) -> str:
 
 
 def bytes_of_a_row(dtype: VectorType) -> float:
-    """Bytes of a row of a shard of random unit vectors, which compress as little as those of a model, with short ids."""
+    """Bytes of a row in a shard of random unit vectors, which compress as little as those of a model."""
     vectors = np.random.default_rng(13).normal(size=(SHARD_ROWS, DIM)).astype(np.float32)
     numbers, scale = stored(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype)
     ids = [f"c{n}" for n in range(SHARD_ROWS)]
@@ -126,10 +126,8 @@ def encoding(price: float) -> str:
 
 def storing() -> str:
     """Bytes of shards and index, by size."""
-    widths = {"float32": 4 * DIM, "float16": 2 * DIM, "int8": DIM + 4}
-    rows = [
-        [f"shards, {name}", *(size(n * (width + BESIDE_THE_VECTOR)) for n in SIZES)] for name, width in widths.items()
-    ]
+    types: tuple[VectorType, ...] = ("float32", "float16", "int8")
+    rows = [[f"shards, {dtype}", *(size(n * bytes_of_a_row(dtype)) for n in SIZES)] for dtype in types]
     found = results("index_million")
     largest = max(each["rows"] for each in found["rows"])
     built = row(found, what="build", rows=largest)
