@@ -64,7 +64,7 @@ def page_of(record: EvalRecord, config: EvalConfig | None, cases: Mapping[str, T
                 "Every model on every task",
                 scores.svg(WIDE, alt),
                 scores.svg(NARROW, alt),
-                "Further right is better. Where two intervals overlap the difference may still be certain: the "
+                "Further right is better. Where two intervals overlap the difference may still be significant: the "
                 "same queries went to both models, and the differences below use that.",
             )
         ]
@@ -139,12 +139,12 @@ def winner_in_words(record: EvalRecord, task: str) -> str:
     interval = interval_in_words(row.difference, record.confidence, sign=True)
     size = f"{abs(row.difference.value):.3f} ahead of {rival} ({_turned(row, model, interval)})"
     if row.verdict in {"better", "worse"}:
-        return f"On {task}, {model} wins: {reached}, {size}. That is certain at this level, after Holm's correction."
+        return f"On {task}, {model} wins: {reached}, {size}. The difference is significant after Holm's correction."
     if row.verdict == EQUAL:
         equal = f"no difference larger than {record.delta:g} ({_turned(row, model, interval)})"
         return f"On {task}, {model} and {rival} are equally good: {reached}, {equal}."
     seen = f"a difference of {row.detectable:.3f} or more would be seen"
-    return f"On {task}, {model} scores highest, {reached}, {size}, but that is not certain: {seen}."
+    return f"On {task}, {model} scores highest, {reached}, {size}, but the difference is not significant: {seen}."
 
 
 def _turned(row: Comparison, first: str, interval: str) -> str:
@@ -167,7 +167,7 @@ def _figure(record: EvalRecord, task: str) -> Figure:
     if row is None or row.verdict == EQUAL:
         note += f"; {rival} is as good" if row is not None else ""
         return Figure(label, f"{score.value:.3f}", note)
-    tone, word = ("inconclusive", "not certain") if row.verdict == "cannot tell" else ("pass", "certain")
+    tone, word = ("inconclusive", "not significant") if row.verdict == "cannot tell" else ("pass", "significant")
     return Figure(label, f"{score.value:.3f}", note, tone, word)
 
 

@@ -78,7 +78,7 @@ def test_which_model_won_on_titles_by_how_much_and_is_that_certain(small_runs: P
     assert f"char-tfidf wins on titles/test: {difference:.3f} ndcg@10 ahead of tfidf\n" in said
     assert (
         f"On titles/test, char-tfidf wins: {score:.3f} ndcg@10, {difference:.3f} ahead of tfidf (95 % interval "
-        f"{low:+.3f} to {high:+.3f}). That is certain at this level, after Holm's correction.\n"
+        f"{low:+.3f} to {high:+.3f}). The difference is significant after Holm's correction.\n"
     ) in said
 
 
