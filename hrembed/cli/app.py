@@ -75,7 +75,7 @@ COMMANDS = {
     ),
     "retrain": (
         "hrembed.commands.retrain.run:run_retrain",
-        "Look for drift; retrain, gate and register where it is worth it.",
+        "Look for drift; retrain, gate and register if it is worth it.",
         "Continues from the model in use or restarts from the base by rule, writes runs/registry.json, and measures "
         "how much of the gain survives on old document vectors.",
         "hrembed retrain --set pairs=new-pairs.jsonl",

@@ -11,7 +11,7 @@ import typer
 from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
 from hrembed.errors import ConfigError
 
-_HELP = """Embed a table once, into a folder of vectors that can be resumed, updated and searched.
+_HELP = """Embed a table once; what was stopped goes on where it was.
 
 INPUT is JSONL, CSV or Parquet, a folder of them, a URL of object storage, hf:ORG/NAME, or a database
 (postgresql+psycopg://USER@HOST/NAME with --query; the password comes from the environment). Every row needs an id and a
