@@ -11,7 +11,7 @@ import typer
 from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
 
 app = typer.Typer(
-    help="Build, update and search-test an index of vectors, and erase people from it.",
+    help="Build, update and measure an index of vectors; erase from it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
