@@ -35,9 +35,10 @@ def test_a_printed_config_is_the_shipped_one_with_its_schema_beside_it(capsys, t
         assert main(["configs", row.name]) == 0
         printed = capsys.readouterr().out
         command = row.name.partition("/")[0]
-        assert printed.splitlines()[0] == f"# yaml-language-server: $schema={command}.config.json"
+        key = printed.splitlines()[0].removeprefix("# yaml-language-server: $schema=").removesuffix(".config.json")
+        assert key == command or key.startswith(f"{command}-")
         (tmp_path / "own.yaml").write_text(printed, encoding="utf-8")
-        schema = {**SCHEMAS, "recipe": RecipeConfig}[command]
+        schema = {**SCHEMAS, "recipe": RecipeConfig}[key]
         assert load_config(tmp_path / "own.yaml", schema) == load_config(row.path, schema)
 
 

@@ -100,7 +100,7 @@ def test_retrieval_is_read_as_mteb_reads_it():
     assert [q.text for q in task.queries] == _retrieval_texts(data["queries"], PromptType.query)[:2]
     assert task.qrels == {"q1": {"a": 2, "q1": 1}, "q2": {"b": 1, "a": 0}}
     assert task.candidates is None
-    assert notes.said == ["Theirs/test: ignoring 1 judgements of documents that are not in the corpus"]
+    assert notes.said == ["Theirs/test: ignoring 1 judgement of documents that are not in the corpus"]
 
 
 def test_a_document_with_the_id_of_the_query_is_no_candidate_where_mteb_ignores_it():

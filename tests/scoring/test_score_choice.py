@@ -170,7 +170,7 @@ def test_every_ranked_task_is_split_by_shared_words(tiny_model, task, tmp_path):
     assert {name: row.queries for name, row in rows.items()} == {"shares a word": 3, "shares no word": 1}
     assert np.isfinite(rows["shares no word"].score.value)  # a single query is shown, with its number
     (shown,) = result.tables["Queries with and without a word of their answer"]
-    assert "(1 queries)" in shown["shares no word"]
+    assert "(1 query)" in shown["shares no word"]
 
 
 def test_an_audit_audits_the_scoring_and_says_what_it_is_no_part_of(tiny_model, stimuli, tmp_path):

@@ -12,7 +12,7 @@ from hrembed.commands.encode.local import encode_locally
 from hrembed.commands.encode.on_ray import check_ray, encode_on_ray
 from hrembed.commands.encode.planning import make_plan, still_valid
 from hrembed.commands.encode.rows import open_sources
-from hrembed.commands.encode.tables import limits, tables
+from hrembed.commands.encode.tables import conclusion, tables
 from hrembed.commands.encode.work import Job
 from hrembed.errors import DataError, ModelError
 from hrembed.models.refs import parse_ref
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from hrembed.shards.plan import Receipt
 
 
+_PHASES = _PLAN, _ENCODE = "read the input and plan shards", "encode shards"
+
+
 def run_encode(config: EncodeConfig, workspace: Workspace) -> CommandResult[EncodeRecord]:
     """Embed a table into a folder of shards; a folder that was begun is gone on with.
 
@@ -53,7 +56,8 @@ def run_encode(config: EncodeConfig, workspace: Workspace) -> CommandResult[Enco
     if config.engine == "ray":
         check_ray()
     config = config.model_copy(update={"model": pinned(config.model, workspace)})
-    with open_run(workspace, "encode", config.model_dump(mode="json"), seeds={}) as run:
+    with open_run(workspace, "encode", config.model_dump(mode="json"), seeds={}, phases=_PHASES) as run:
+        run.phases.begin(_PLAN)
         folder = open_folder(config.out)
         with folder.locked():
             if isinstance(folder, LocalFolder):
@@ -62,6 +66,7 @@ def run_encode(config: EncodeConfig, workspace: Workspace) -> CommandResult[Enco
             began = time.monotonic()
             plan = _planned(config, opened.settings, folder, run)
             planned = time.monotonic()
+            run.phases.begin(_ENCODE)
             outcome = _encode(config, plan, folder, opened.use, run)
         encoded = time.monotonic()
         _note_inputs(run, plan)
@@ -78,9 +83,8 @@ def run_encode(config: EncodeConfig, workspace: Workspace) -> CommandResult[Enco
         )
         record = _record(config, plan, outcome)
         run.write_metrics(record)
-    return CommandResult(
-        str(run.path), "ok", record, tables(record, outcome.manifest), notice=limits(config, outcome.manifest)
-    )
+        notice = run.conclude(conclusion(config, outcome.manifest))
+    return CommandResult(str(run.path), "ok", record, tables(record, outcome.manifest), notice=notice)
 
 
 class OpenModel(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from hrembed.data.personal import CANNOT_SEE
@@ -50,8 +51,17 @@ def tables(record: EncodeRecord, manifest: EncodeManifest) -> Mapping[str, Seque
     return shown
 
 
-def limits(config: EncodeConfig, manifest: EncodeManifest) -> str:
-    """Say what a reader of these vectors must know."""
+def conclusion(config: EncodeConfig, manifest: EncodeManifest) -> list[str]:
+    """Say what a reader of these vectors must know, and what they are for."""
+    sentences = _limits(config, manifest)
+    if config.side == "query":
+        return sentences
+    index = "update index" if manifest.base is not None else "build"
+    out = "" if manifest.base is not None else " --out index"
+    return [*sentences, "Next, make them searchable:", f"  hrembed index {index} {shlex.quote(config.out)}{out}"]
+
+
+def _limits(config: EncodeConfig, manifest: EncodeManifest) -> list[str]:
     sentences = []
     if config.anonymise:
         sentences.append(f"This does not guarantee anonymity: {CANNOT_SEE}.")
@@ -64,4 +74,4 @@ def limits(config: EncodeConfig, manifest: EncodeManifest) -> str:
             f"{counted(manifest.truncated_texts, 'text')} longer than the model reads: the rest is unseen."
         )
     sentences += [_PRECISION[manifest.dtype]] if manifest.dtype in _PRECISION else []
-    return " ".join(sentences)
+    return sentences

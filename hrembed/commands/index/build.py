@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from hrembed.commands.index.recall_queries import draws, recall_queries
@@ -16,6 +17,7 @@ from hrembed.index.writing import now, versions, write_manifest, write_rows
 from hrembed.records.index import Generation, IndexBuildRecord, IndexManifest
 from hrembed.runs.record import open_run
 from hrembed.shards.reading import open_shards
+from hrembed.text import counted
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
@@ -75,9 +77,10 @@ def run_build(config: IndexBuildConfig, workspace: Workspace) -> CommandResult[I
             verdict="; ".join(wrong) or "recall is as high as asked for",
         )
         run.write_metrics(record)
+        notice = run.conclude(_conclusion(record))
     failure = ThresholdError(f"{config.out}: {record.verdict}", hint=_HINT) if wrong else None
     status = "recall too low" if wrong else "ok"
-    return CommandResult(str(run.path), status, record, _tables(record), failure, _notice(record))
+    return CommandResult(str(run.path), status, record, _tables(record), failure, notice)
 
 
 _HINT = "the index was written; raise `refine`, or compare all rows with `backend: exact`"
@@ -169,15 +172,15 @@ def _tables(record: IndexBuildRecord) -> dict[str, list[dict[str, str]]]:
     return tables
 
 
-def _notice(record: IndexBuildRecord) -> str:
+def _conclusion(record: IndexBuildRecord) -> list[str]:
+    """Say what of the table is not plain, and what to do with the index."""
     said = []
     if record.kept_out:
-        said.append(f"{record.kept_out:,} rows belong to people who were forgotten, and were left out.")
-    if not record.current:
-        said.append(
-            f"The index goes on being searched by its older generation; `hrembed index switch {record.index}` goes to "
-            f"{record.generation.name}."
-        )
+        said.append(f"{counted(record.kept_out, 'row')} of people who were forgotten: left out.")
     if not record.generation.recall:
         said.append("All rows are compared, so recall is 1 by construction.")
-    return " ".join(said)
+    index = shlex.quote(record.index)
+    if record.current:
+        return [*said, "Next, rank its rows for a text:", f'  hrembed match "night nurse" --index {index}']
+    said.append(f"The index goes on being searched by its older generation. To search {record.generation.name}:")
+    return [*said, f"  hrembed index switch {index}"]

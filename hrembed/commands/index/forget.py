@@ -246,4 +246,4 @@ def _tables(record: IndexForgetRecord) -> dict[str, list[dict[str, str]]]:
         }
         for each in record.places
     ]
-    return {f"Forgotten: {record.known:,} of {record.asked:,} ids ({record.tombstones:,} tombstones)": rows}
+    return {f"Forgotten: {record.known:,} of {record.asked:,} ids ({counted(record.tombstones, 'tombstone')})": rows}

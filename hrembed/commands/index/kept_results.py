@@ -7,7 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from hrembed.files import files_below, sha256, write_json, write_text, writing
+from hrembed.files import files_below, remove_parts, sha256, write_json, write_text, writing
 from hrembed.records.base import as_json
 from hrembed.runs.past import past_runs
 
@@ -23,8 +23,11 @@ _AS_RUN = {"manifest.json", "config.yaml", "log.txt"}
 
 def kept_files(root: Path) -> list[tuple[PastRun, Path]]:
     """Files that runs of `match` wrote, with their runs."""
-    runs = [run for command in _COMMANDS for run in past_runs(root, command) if not run.damaged]
-    return [(run, file) for run in runs for file in _tables_of(run)]
+    return [(run, file) for run in _runs(root) for file in _tables_of(run)]
+
+
+def _runs(root: Path) -> list[PastRun]:
+    return [run for command in _COMMANDS for run in past_runs(root, command) if not run.damaged]
 
 
 def traces_in_results(root: Path, gone: set[str]) -> int:
@@ -62,6 +65,9 @@ def forget_results(root: Path, gone: set[str]) -> dict[str, str]:
     Raises:
         HrembedError: A file cannot be written.
     """
+    for run in _runs(root):
+        if run.manifest.status != "started":
+            remove_parts(run.path)  # what was killed here before its end may name the person as well
     written: dict[str, str] = {}
     for run, file in kept_files(root):
         write, found = _cleaned(file, gone)

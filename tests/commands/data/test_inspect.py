@@ -219,7 +219,7 @@ def test_only_a_sample_of_rows_is_measured_when_texts_are_many(tmp_path: Path, p
 
 def test_the_terminal_shows_what_was_found(tmp_path: Path, capsys, pairs_of_four: Path, tiny_model: Path):
     argv = ["data", "inspect", str(pairs_of_four), "--set", f"model=path:{tiny_model}", "--runs-dir", str(tmp_path)]
-    assert main([*argv, "--set", "show_text=true"]) == 0
+    assert main([*argv, "--set", "show_text=true", "--verbose"]) == 0
     shown = capsys.readouterr().out
     assert "the model cuts above 64" in shown
     assert "1 (25.0%)" in shown
@@ -293,7 +293,7 @@ def test_a_damaged_tokenizer_ends_with_four(tmp_path: Path, capsys, pairs_of_fou
 
 def test_texts_that_look_like_markup_are_shown_as_they_are(capsys, tmp_path):
     file = jsonl(tmp_path / "p.jsonl", [{"anchor": "a [/b] c", "positive": "[red]x"}])
-    settings = ["--set", "model=bm25", "--set", "show_text=true"]
+    settings = ["--set", "model=bm25", "--set", "show_text=true", "--verbose"]
     assert main(["data", "inspect", str(file), *settings, "--runs-dir", str(tmp_path / "runs")]) == 0
     shown = capsys.readouterr().out
     assert "a [/b] c" in shown

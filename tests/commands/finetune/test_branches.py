@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hrembed.commands.finetune.phases import training_phases
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.prepare import prepare
 from hrembed.commands.finetune.run import run_finetune
@@ -105,7 +106,8 @@ def test_company_keeps_to_its_branch(alone: FinetuneConfig, pairs: Path, tmp_pat
     held = EmbeddingDistillationLoss(name="embedding-distillation", texts="positives", every_step=4)
     config = branched(alone, pairs)
     config = with_sources(config, *config.sources, SourceSection(path=str(pairs), branch=2, loss=held))
-    with open_run(Workspace(tmp_path), "finetune", config.model_dump(mode="json"), seeds={}) as run:
+    phases = training_phases(config)
+    with open_run(Workspace(tmp_path), "finetune", config.model_dump(mode="json"), seeds={}, phases=phases) as run:
         prepared = prepare(config, run, Processes())
     losses, sources = prepared.plan.losses, source_records(config, prepared.sources, prepared.plan)
     assert type(losses["source-1"]) is not type(losses["source-0"])

@@ -169,6 +169,7 @@ def test_half_precision_is_timed_before_it_is_used(tiny_model, pairs, task, tmp_
             self.seen.append(text)
 
     monkeypatch.setattr(preflight, "_step", lambda model, plan, batch, kind: (1.0, 3.0 if kind == "bfloat16" else 2.0))
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
     config = FinetuneConfig(
         model=ModelSection(ref=f"path:{tiny_model}"),
         sources=(SourceSection(path=str(pairs)),),

@@ -202,6 +202,17 @@ def test_after_sigkill_the_same_command_finishes_it(
     assert open_index(tmp_path / "idx").count() == 2100
 
 
+def test_what_a_killed_forget_was_writing_in_a_kept_result_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything(tmp_path, capsys, "exact")
+    (kept,) = (tmp_path / "runs" / "match").iterdir()
+    (kept / "metrics.json.part").write_text(f'["{PERSON}"]', encoding="utf-8")
+    commanded(capsys, "index", "forget", str(tmp_path / "idx"), PERSON, runs=tmp_path / "runs")
+    assert not list(kept.glob("*.part"))
+    assert PERSON not in "".join(file.read_text(encoding="utf-8") for file in kept.glob("*.json"))
+
+
 def test_what_the_engine_alone_deletes_is_still_found(tmp_path: Path) -> None:
     """The red of traps 15 and 16: a delete, and a clean-up that keeps files in which little was deleted."""
     from datetime import timedelta
