@@ -122,7 +122,7 @@ def command_lines(command: str, width: int) -> list[str]:
     return lines
 
 
-_UNIT = re.compile(r"\[[^\[\]]{1,40}\]|< \S+|\S+")  # an interval stays within its brackets, and `< 0.001` together
+_UNIT = re.compile(r"\[[^\[\]]{1,40}\]\S*|< \S+|\S+")  # an interval stays within its brackets, and `< 0.001` together
 _MOST_TURNED = 4  # rows that become columns
 _TALLEST = 4  # lines of a cell; a table of narrow, tall columns is harder to read than blocks
 
