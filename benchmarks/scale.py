@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from hrembed.shards.shard import ShardRows, shard_bytes, stored, vectors_hash
 from measuring import RESULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hrembed.records.encode import VectorType
 
@@ -34,16 +33,16 @@ CORES = 2
 SHARD_ROWS = 10_000
 
 
-def results(name: str) -> dict[str, Any]:
-    """Read what a benchmark measured.
-
-    Raises:
-        SystemExit: It was not run.
-    """
+def results(name: str) -> dict[str, Any] | None:
+    """Read what a benchmark measured; None where it was not run in full."""
     file = RESULTS / f"{name}.json"
-    if not file.is_file():
-        sys.exit(f"{file} is missing: run `python benchmarks/{name}.py` first")
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+
+def missing() -> str:
+    """Name the benchmarks whose rows are left out, since they were not run in full."""
+    names = [f"`benchmarks/{name}.py`" for name in ("encode", "encode_million", "index_million") if not results(name)]
+    return f"Left out, since it was not run in full yet: {', '.join(names)}." if names else ""
 
 
 def row(found: dict[str, Any], **wanted: object) -> dict[str, Any]:
@@ -51,26 +50,18 @@ def row(found: dict[str, Any], **wanted: object) -> dict[str, Any]:
     return next(each for each in found["rows"] if all(each.get(key) == value for key, value in wanted.items()))
 
 
-def rates() -> dict[str, tuple[float, str]]:
-    """Texts a second of this kind of machine, and where each was measured."""
-    encode, million = results("encode"), results("encode_million")
-    static = row(million, what="encode", engine="local", workers=2)
-    texts = row(million, what="summary")["rows"]
-    return {
-        "profiles of 126 tokens, MiniLM, torch": (
-            row(encode, what="encode profiles (126 tokens), `auto`")["plain_per_second"],
-            place(encode),
-        ),
-        "the same, `precision: auto`": (
-            row(encode, what="encode profiles (126 tokens), `auto`")["per_second"],
-            place(encode),
-        ),
-        "titles of 6 tokens, `precision: auto`": (
-            row(encode, what="encode titles (6 tokens), `auto`")["per_second"],
-            place(encode),
-        ),
-        "profiles, static model": (texts / static["wall_seconds"], place(million)),
-    }
+def rates() -> Iterator[tuple[str, float, str]]:
+    """Texts a second of a machine of `CORES` cores, and where each was measured."""
+    if encode := results("encode"):
+        profiles = row(encode, what="encode profiles (126 tokens), `auto`")
+        titles = row(encode, what="encode titles (6 tokens), `auto`")
+        yield "profiles of 126 tokens, MiniLM, torch", profiles["plain_per_second"], place(encode)
+        yield "the same, `precision: auto`", profiles["per_second"], place(encode)
+        yield "titles of 6 tokens, `precision: auto`", titles["per_second"], place(encode)
+    if million := results("encode_million"):
+        static = row(million, what="encode", engine="local", workers=2)
+        texts = row(million, what="summary")["rows"]
+        yield "profiles, static model", texts / static["wall_seconds"], place(million)
 
 
 def place(found: dict[str, Any]) -> str:
@@ -119,7 +110,7 @@ def encoding(price: float) -> str:
     """Hours and money of encoding, by size."""
     rows = [
         [name, *(f"{hours(n, rate)}, {n / rate / 3600 * CORES * price:,.2f}" for n in SIZES), f"{rate:,.0f}", where]
-        for name, (rate, where) in rates().items()
+        for name, rate, where in rates()
     ]
     return table(["texts", *(f"{n:,}" for n in SIZES), "texts a second", "measured on"], rows)
 
@@ -128,18 +119,20 @@ def storing() -> str:
     """Bytes of shards and index, by size."""
     types: tuple[VectorType, ...] = ("float32", "float16", "int8")
     rows = [[f"shards, {dtype}", *(size(n * bytes_of_a_row(dtype)) for n in SIZES)] for dtype in types]
-    found = results("index_million")
-    largest = max(each["rows"] for each in found["rows"])
-    built = row(found, what="build", rows=largest)
-    rows.append(["index (LanceDB), vectors in it", *(size(n * built["mb"] * 1e6 / largest) for n in SIZES)])
     rows.append(["exact search, in memory", *(size(n * DIM * 4) for n in SIZES)])
-    rows.append(["seconds to build the index", *(f"{n * built['seconds'] / largest:,.0f}" for n in SIZES)])
+    if found := results("index_million"):
+        largest = max(each["rows"] for each in found["rows"])
+        built = row(found, what="build", rows=largest)
+        rows.append(["index (LanceDB), vectors in it", *(size(n * built["mb"] * 1e6 / largest) for n in SIZES)])
+        rows.append(["seconds to build the index", *(f"{n * built['seconds'] / largest:,.0f}" for n in SIZES)])
     return table(["", *(f"{n:,}" for n in SIZES)], rows)
 
 
 def searching() -> str:
-    """Latency and recall by size, as measured."""
+    """Latency and recall by size, as measured; empty where they were not."""
     found = results("index_million")
+    if found is None:
+        return ""
     searches = [each for each in found["rows"] if each["what"] == "search"]
     rows = []
     for way in dict.fromkeys(each["against"] for each in searches):
@@ -157,7 +150,7 @@ def searching() -> str:
         "worst p95 of six filters, ms",
         "lowest recall of six filters",
     ]
-    return f"{place(found)}:\n\n{table(head, rows)}"
+    return f"Search, measured, one query at a time on {place(found)}:\n\n{table(head, rows)}"
 
 
 def tables(price: float) -> str:
@@ -167,9 +160,10 @@ def tables(price: float) -> str:
         encoding(price),
         f"Bytes, {DIM} numbers a vector:",
         storing(),
-        f"Search, measured, one query at a time on {searching()}",
+        searching(),
+        missing(),
     )
-    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 
 
 def document(price: float) -> str:
