@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import textwrap
@@ -41,6 +42,11 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def override(key: str, value: object) -> list[str]:
+    """Write an argument as an override, none where it was not given; JSON is YAML, and quotes what needs quoting."""
+    return [] if value is None else [f"{key}={json.dumps(value)}"]
+
+
 def hanging(head: str, text: str) -> str:
     """Write a text beside its head, in lines as wide as the terminal (at most 120 characters) and below each other."""
     columns = min(shutil.get_terminal_size().columns, 120)
@@ -66,6 +72,7 @@ def filled(text: str, columns: int | None = None) -> str:
 Config = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="YAML or `shipped:NAME`; else hrembed.yaml or defaults.")
 ]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value; repeatable.")]
 RunsDir = Annotated[
     Path, typer.Option("--runs-dir", parser=runs_folder, metavar="FOLDER", help="Where run folders go.")

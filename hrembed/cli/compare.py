@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
+from hrembed.cli.common import AsJson, ConfigFile, Quiet, RunsDir, Set, Verbose, run_command
 
 _HELP = """Weigh models on latency, computation, cost, accuracy and scale.
 
@@ -19,7 +19,6 @@ model is measured in a process of its own; what does not fit is extrapolated fro
 Runs = Annotated[
     list[str] | None, typer.Argument(metavar="[RUN]...", help="Eval and bias-audit runs; else the config's.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _compare(
     runs: Runs = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
+from hrembed.cli.common import AsJson, ConfigFile, Quiet, RunsDir, Set, Verbose, override, run_command
 
 app = typer.Typer(
     help="Import, split, inspect, check and anonymise training data.", no_args_is_help=True, rich_markup_mode=None
@@ -17,7 +16,6 @@ imports = typer.Typer(help="Turn exports, taxonomies and tables into training pa
 app.add_typer(imports, name="import")
 
 Source = Annotated[str | None, typer.Argument(metavar="DATA", help="File or folder; without it, the config's.")]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 Against = Annotated[
     list[str] | None, typer.Option("--against", metavar="TASK", help="Task folder that must stay unseen; repeatable.")
 ]
@@ -90,14 +88,14 @@ def _add_command(place: typer.Typer, name: str, row: tuple[str, str, str, str, s
 
     def command(
         source: Source = None,
-        config: Config = None,
+        config: ConfigFile = None,
         overrides: Set = None,
         runs_dir: RunsDir = Path("runs"),
         as_json: AsJson = False,
         quiet: Quiet = False,
         verbose: Verbose = False,
     ) -> None:
-        sets = [*_set(key, source), *(overrides or [])]
+        sets = [*override(key, source), *(overrides or [])]
         run_command(schema, function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
 
     place.command(name, help=f"{summary}\n\n{more}", short_help=summary, epilog=f"Example: {example}")(command)
@@ -119,7 +117,7 @@ def ats(
     candidates: Candidates = None,
     applications: Applications = None,
     out: Out = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -131,8 +129,8 @@ def ats(
     Columns and statuses are recognised by their usual names. HTML becomes text, names and addresses are taken out, no
     job and no person stands on two sides, and the past decisions are audited.
     """
-    sets = [*_set("source", source), *_set("jobs.path", jobs), *_set("candidates.path", candidates)]
-    sets += [*_set("applications.path", applications), *_set("out", out), *(overrides or [])]
+    sets = [*override("source", source), *override("jobs.path", jobs), *override("candidates.path", candidates)]
+    sets += [*override("applications.path", applications), *override("out", out), *(overrides or [])]
     function = "hrembed.commands.data.ats:run_import_ats"
     run_command("data-import-ats", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
 
@@ -147,7 +145,7 @@ def check(
     against: Against = None,
     personal: Personal = False,
     fix: Fix = False,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -159,12 +157,7 @@ def check(
     Tells documents, queries and relevant pairs apart, counts false negatives inside batches, and ends with exit code 3
     when a limit is exceeded. `--fix` writes the cleaned set.
     """
-    sets = [*_set("train", train), *_set("against", against or None)]
-    sets += [*_set("personal", personal or None), *_set("fix", "pairs" if fix else None), *(overrides or [])]
+    sets = [*override("train", train), *override("against", against or None)]
+    sets += [*override("personal", personal or None), *override("fix", "pairs" if fix else None), *(overrides or [])]
     function = "hrembed.commands.data.check:run_check"
     run_command("data-check", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose)
-
-
-def _set(key: str, value: Any) -> list[str]:
-    """Write an argument as an override; JSON is YAML, and quotes what needs quoting."""
-    return [] if value is None else [f"{key}={json.dumps(value)}"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, Verbose, run_command
+from hrembed.cli.common import AsJson, ConfigFile, Quiet, RunsDir, Set, Verbose, override, run_command
 from hrembed.errors import ConfigError
 
 _HELP = """Embed a table once; what was stopped goes on where it was.
@@ -57,7 +56,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Encode 200 rows; print 
 Verify = Annotated[
     str | None, typer.Option("--verify", metavar="FOLDER", help="Check a finished folder; encode 100 rows again.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -84,7 +82,7 @@ def _encode(
     ray_address: RayAddress = None,
     dry_run: DryRun = False,
     verify: Verify = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -108,7 +106,7 @@ def _encode(
         "workers": workers,
         "ray.address": ray_address,
     }
-    sets = [text for key, value in given.items() for text in _set(key, value)] + (overrides or [])
+    sets = [text for key, value in given.items() for text in override(key, value)] + (overrides or [])
     if verify is not None and (dry_run or source is not None):
         raise ConfigError("`--verify FOLDER` takes no INPUT and no `--dry-run`; the plan of the folder names its input")
     function, options = "hrembed.commands.encode.run:run_encode", dict[str, str]()
@@ -117,8 +115,3 @@ def _encode(
     elif dry_run:
         function = "hrembed.commands.encode.estimate:run_dry"
     run_command("encode", function, config, sets, runs_dir, as_json=as_json, quiet=quiet, verbose=verbose, **options)
-
-
-def _set(key: str, value: Any) -> list[str]:
-    """Write an argument as an override; JSON is YAML, and quotes what needs quoting."""
-    return [] if value is None else [f"{key}={json.dumps(value)}"]

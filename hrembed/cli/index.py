@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, ConfigFile, Quiet, RunsDir, Set, override, run_command
 
 app = typer.Typer(
     help="Build, update and measure an index of vectors; erase from it.",
@@ -16,7 +15,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 Index = Annotated[str | None, typer.Argument(metavar="INDEX", help="Folder of the index; without it, the config's.")]
 Vectors = Annotated[
     str | None, typer.Argument(metavar="VECTORS", help="Folder written by `encode`; without it, the config's.")
@@ -32,10 +30,6 @@ Bridge = Annotated[
 ]
 
 
-def _set(key: str, value: Any) -> list[str]:
-    return [] if value is None else [f"{key}={json.dumps(value)}"]
-
-
 def _run(name: str, config: Path | None, sets: list[str], runs_dir: Path, *, as_json: bool, quiet: bool) -> None:
     function = f"hrembed.commands.index.{name}:run_{name}"
     run_command(f"index-{name}", function, config, sets, runs_dir, as_json=as_json, quiet=quiet)
@@ -49,7 +43,7 @@ def _run(name: str, config: Path | None, sets: list[str], runs_dir: Path, *, as_
 def build(
     shards: Vectors = None,
     out: Out = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -60,7 +54,7 @@ def build(
     Small ones compare all rows, larger ones are tables of LanceDB. In a folder that is an index already, the vectors
     become a generation beside those that are searched; `index switch` goes there and back.
     """
-    sets = [*_set("shards", shards), *_set("out", out), *(overrides or [])]
+    sets = [*override("shards", shards), *override("out", out), *(overrides or [])]
     _run("build", config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 
@@ -72,7 +66,7 @@ def build(
 def update(
     index: Index = None,
     shards: Vectors = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -83,7 +77,7 @@ def update(
     Takes a folder written by `encode`, whole or with `--base`. Whoever was forgotten stays out; afterwards no row is
     without its place in the indices.
     """
-    sets = [*_set("index", index), *_set("shards", shards), *(overrides or [])]
+    sets = [*override("index", index), *override("shards", shards), *(overrides or [])]
     _run("update", config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 
@@ -95,7 +89,7 @@ def update(
 def stats(
     index: Index = None,
     recall: Recall = False,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -106,7 +100,7 @@ def stats(
     Generations, models, rows, rows without an index, size, recall. Exit code 5 where recall is below the limit, rows
     are in no index, or an erasure was not finished.
     """
-    sets = [*_set("index", index), *_set("measure", recall or None), *(overrides or [])]
+    sets = [*override("index", index), *override("measure", recall or None), *(overrides or [])]
     _run("stats", config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 
@@ -118,7 +112,7 @@ def stats(
 def forget(
     index: Index = None,
     ids: Ids = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -129,7 +123,7 @@ def forget(
     Every generation, the folders of vectors, cached vectors and kept results of `match`; a tombstone keeps them out of
     later updates. Traces are searched before and after, and the run is the receipt. Repeat the command after a kill.
     """
-    sets = [*_set("index", index), *_set("ids", ids or None), *(overrides or [])]
+    sets = [*override("index", index), *override("ids", ids or None), *(overrides or [])]
     _run("forget", config, sets, runs_dir, as_json=as_json, quiet=quiet)
 
 
@@ -142,7 +136,7 @@ def switch(
     index: Index = None,
     generation: Generation = None,
     bridge: Bridge = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -153,5 +147,10 @@ def switch(
     `--bridge MODEL` fits a linear map that lets the queries of a new model search the vectors of the old one while its
     own are being encoded.
     """
-    sets = [*_set("index", index), *_set("to", generation), *_set("bridge.model", bridge), *(overrides or [])]
+    sets = [
+        *override("index", index),
+        *override("to", generation),
+        *override("bridge.model", bridge),
+        *(overrides or []),
+    ]
     _run("switch", config, sets, runs_dir, as_json=as_json, quiet=quiet)

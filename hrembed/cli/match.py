@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, ConfigFile, Quiet, RunsDir, Set, run_command
 
 _HELP = """Rank the candidates of an index for a job.
 
@@ -43,7 +43,6 @@ Out = Annotated[
 Groups = Annotated[
     str | None, typer.Option("--groups", metavar="FILE", help="Table of id and group: report what groups get.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,7 +64,7 @@ def _match(
     batch: Batch = None,
     out: Out = None,
     groups: Groups = None,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.common import AsJson, Quiet, RunsDir, Set, run_command
+from hrembed.cli.common import AsJson, ConfigFile, Quiet, RunsDir, Set, run_command
 
 _HELP = """Check that an embedding server gives a model's vectors.
 
@@ -24,7 +24,6 @@ Name = Annotated[str | None, typer.Option("--name", help="Name of the model on t
 Accept = Annotated[
     bool, typer.Option("--accept", help="Accept the model behind the name as it is now; without --model, only that.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML config, or `shipped:NAME`.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,7 +38,7 @@ def _serve_check(
     model: Model = None,
     name: Name = None,
     accept: Accept = False,
-    config: Config = None,
+    config: ConfigFile = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     as_json: AsJson = False,
