@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,7 @@ def _counts(rows: Sequence[Sequence[int]], words: int) -> Any:
     return counts
 
 
-class _Cosine:
+class _Cosine(ABC):
     """Cosine of TF-IDF vectors of whatever a vectorizer takes out of a text."""
 
     def similarity(
@@ -158,8 +159,9 @@ class _Cosine:
         return vectorizer.fit_transform(composed)
 
     @staticmethod
+    @abstractmethod
     def _vectorizer() -> Any:
-        raise NotImplementedError
+        """Make what takes words or letters out of texts and weighs them."""
 
 
 class TfIdf(_Cosine):

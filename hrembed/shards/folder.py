@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def open_folder(reference: str | Path) -> Folder:
     return LocalFolder(Path(root)) if isinstance(system, LocalFileSystem) else RemoteFolder(system, root, text)
 
 
-class Folder:
+class Folder(ABC):
     """A flat set of named files.
 
     Attributes:
@@ -56,29 +57,29 @@ class Folder:
 
     reference: str
 
+    @abstractmethod
     def names(self) -> set[str]:
         """Names of all whole files; none where the folder is not there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, name: str) -> bytes:
         """Read a file.
 
         Raises:
             FileNotFoundError: It is not there.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all; whatever had the name is replaced.
 
         Raises:
             HrembedError: The system refuses.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        raise NotImplementedError
 
     @contextmanager
     def locked(self) -> Iterator[None]:
