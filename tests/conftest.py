@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from places import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+# A busy machine is not slow code, and the examples of one test may share its folder.
+settings.register_profile(
+    "ours",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("ours")
 
 DOCUMENTS = {
     "d1": "cleans wounds and dresses them on the ward",
@@ -49,6 +60,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Take what heavy imports left out of the garbage collector's sight: each training walks through all of it."""
+    if len(sys.modules) > item.config.stash.get(FROZEN, 0) + 300:
+        gc.collect()
+        gc.freeze()
+        item.config.stash[FROZEN] = len(sys.modules)
+
+
+FROZEN = pytest.StashKey[int]()  # modules when that was last done
 
 
 @pytest.fixture(scope="session")

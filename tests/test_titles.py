@@ -170,7 +170,7 @@ titles = st.lists(st.sampled_from(words) | st.text("aensr ,", max_size=4), max_s
 
 @pytest.mark.parametrize("change", [singular, plural, without_inversion, normal_form])
 @given(text=anything | titles)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_changes_are_idempotent_and_leave_something(change, text):
     changed = change(text)
     assert change(changed) == changed
@@ -178,7 +178,7 @@ def test_changes_are_idempotent_and_leave_something(change, text):
 
 
 @given(text=anything | titles)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_words_are_moved_and_not_lost(text):
     moved = inverted(text)
     assert sorted(moved.replace(",", " ").lower().split()) == sorted(text.replace(",", " ").lower().split())
@@ -188,7 +188,7 @@ HEADS = ["Baker", "Nurse", "Watchman", "Clerk", "Secretary", "Coach", "Actress",
 
 
 @given(front=st.lists(st.sampled_from(["Dock", "Sales", "night", "Physics"]), max_size=3), head=st.sampled_from(HEADS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_number_goes_there_and_back(front, head):
     one = " ".join([*front, head])
     assert plural(one) != one

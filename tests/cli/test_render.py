@@ -4,7 +4,7 @@ import io
 
 import pytest
 from hrembed.cli.render import command_lines, fitting, wrap
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -45,7 +45,6 @@ def test_an_empty_value_is_left_out_of_a_block():
     assert "waiver" not in printed([ROW | {"waiver": ""}], 80)
 
 
-@settings(deadline=None)  # a busy machine is not slow code
 @given(
     st.dictionaries(st.text("abcdefgh", min_size=1, max_size=9), st.text("xyz -/", max_size=40), min_size=1, max_size=9)
 )

@@ -34,7 +34,7 @@ from hrembed.models.transformer import TransformerBackend
 from hrembed.runs.past import find_run
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_folders import static_folder, with_adapter
 
@@ -50,10 +50,7 @@ TALLY: Counter[str] = Counter()
 
 
 def tried(examples: int) -> Callable[[Any], Any]:
-    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(
-        max_examples=examples, derandomize=examples < 1000, deadline=None, suppress_health_check=checks, database=None
-    )
+    return settings(max_examples=examples, derandomize=examples < 1000, database=None)
 
 
 def outcome(what: str, call: Callable[[], object], *names: str) -> None:

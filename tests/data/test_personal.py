@@ -15,7 +15,7 @@ from hrembed.data.layout import Form
 from hrembed.data.personal import TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
 from hrembed.data.redact import Placeholders, Reader, numbers_in_use, redact, restore
 from hrembed.errors import ConfigError, DataError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -460,7 +460,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 TEXTS = st.lists(PIECES | st.text(max_size=5).filter(lambda t: "\0" not in t), max_size=8).map("".join)
 ROWS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4)
-THOROUGH = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+THOROUGH = settings(max_examples=100)
 
 
 def encodable(text: str) -> bool:

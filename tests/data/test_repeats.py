@@ -39,7 +39,7 @@ def expected(entries: list[tuple[str, str, bool]], *, chosen: bool) -> set[tuple
     return found
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ENTRIES, st.integers(1, 50))
 def test_repeats_agree_with_a_dictionary(tmp_path_factory, entries, waiting):
     with pytest.MonkeyPatch.context() as patch:
@@ -51,7 +51,7 @@ def test_repeats_agree_with_a_dictionary(tmp_path_factory, entries, waiting):
     assert list(repeats.found()) == found
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ENTRIES)
 def test_entries_that_do_not_count_are_as_if_never_added(tmp_path_factory, entries):
     repeats = remembered(tmp_path_factory.mktemp("repeats"), entries)

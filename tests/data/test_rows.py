@@ -24,7 +24,7 @@ from hrembed.data.layout import Form
 from hrembed.data.rows import read_rows
 from hrembed.errors import ConfigError, DataError
 from hrembed.records.tables import collecting
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ def test_parquet_cut_short_or_with_a_column_twice_is_refused(tmp_path):
 
 
 CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=12)
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=100)
 
 
 @QUICK

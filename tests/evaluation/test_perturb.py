@@ -55,7 +55,7 @@ anything = st.text(st.characters(exclude_categories=()), max_size=60)  # halves 
 pieces = st.lists(st.sampled_from(WORDS + OTHERS), max_size=20).map(" ".join)
 plain = st.lists(st.sampled_from(WORDS), min_size=1, max_size=40).map(" ".join)
 seeds = st.integers(0, 5)
-fast = settings(max_examples=60, deadline=None)
+fast = settings(max_examples=60)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -192,7 +192,7 @@ def clusters(text: str) -> list[str]:
 
 
 @given(letters, seeds)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example("re\u0301sume\u0301", 0)
 def test_a_letter_keeps_its_combining_marks(text, seed):
     own = set(clusters(text))

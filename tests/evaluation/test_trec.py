@@ -50,7 +50,7 @@ SCORES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(SCORES, min_size=6, max_size=6), min_size=3, max_size=3), st.integers(1, 6))
 def test_a_ranking_is_read_as_it_was_written(matrix, depth):
     ranking, task = rank(matrix, depth), task_of()

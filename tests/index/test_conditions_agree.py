@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from hrembed.index.conditions import Condition
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexes import composed, small_index
 
@@ -65,7 +65,7 @@ CONDITIONS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(where=st.lists(CONDITIONS, min_size=1, max_size=3))
 def test_both_backends_take_the_same_documents(both: tuple[Index, Index], where: list[Condition]) -> None:
     exact, lance = (index.ids(where) for index in both)

@@ -35,7 +35,7 @@ rankings = st.lists(st.tuples(ranked, ranked), min_size=1, max_size=6)
 
 
 @given(rankings, st.floats(0.01, 0.99))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_overlap_is_the_papers_equation_and_what_it_promises(pairs, p):
     first, second = (padded([pair[n] for pair in pairs], 9) for n in (0, 1))
     found = rank_biased_overlap(first, second, p=p)
@@ -52,7 +52,7 @@ def test_overlap_is_the_papers_equation_and_what_it_promises(pairs, p):
 
 
 @given(rankings, st.integers(1, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_top_overlap_is_the_share_of_the_sets(pairs, k):
     first, second = (padded([pair[n] for pair in pairs], 9) for n in (0, 1))
     wanted = [

@@ -18,7 +18,7 @@ from hrembed.models.windows import WeightedSum, Windows, WindowSimilarity, token
 from hrembed.records.manifest import Scoring
 from hrembed.runs.workspace import Workspace
 from hrembed.scoring.encoders import open_encoder
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TEXTS = st.lists(st.text("ab c-ü", max_size=14), min_size=1, max_size=5)
 WIDTHS = st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(lambda widths: tuple(sorted(widths)))
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=15)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_windows_of_a_text_by_hand():
     columns=st.integers(1, 4),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_blocks_of_any_size_give_the_best_window(counts, others, size, columns, seed):
     rng = np.random.default_rng(seed)
     rows = unit_rows(rng.normal(size=(sum(counts), 4)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from commanding import commanded
 from hrembed.config.parts import ModelSection
 from hrembed.errors import ModelError
 from hrembed.models.dense import DenseEncoder
@@ -144,15 +145,17 @@ def hub(place: Path, model: Path) -> dict[str, str]:
     return {**os.environ, "HF_HOME": str(place), "HF_HUB_OFFLINE": "1"}
 
 
-def test_a_model_of_the_hub_is_found_in_its_cache_and_the_commit_recorded(tiny_model: Path, task: Path, tmp_path: Path):
-    command = [
-        sys.executable, "-m", "hrembed", "eval", "--runs-dir", str(tmp_path / "runs"), "--json",
-        "--set", "models=[{ref: hf:someone/tiny}]", "--set", "baselines=[]", "--set", f"tasks=[{{path: {task}}}]",
-        "--set", "retention=[]", "--set", "robustness.changes=[]",
-    ]  # fmt: skip
-    done = subprocess.run(command, env=hub(tmp_path, tiny_model), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    manifest = json.loads((Path(json.loads(done.stdout)["run"]) / "manifest.json").read_text(encoding="utf-8"))
+def test_a_model_of_the_hub_is_found_in_its_cache_and_the_commit_recorded(
+    tiny_model: Path, task: Path, tmp_path: Path, monkeypatch, capsys
+):
+    place = Path(hub(tmp_path, tiny_model)["HF_HOME"]) / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(place))  # read from HF_HOME when it is imported
+    said = commanded(
+        capsys, "eval", "--set", "models=[{ref: hf:someone/tiny}]", "--set", "baselines=[]",
+        "--set", f"tasks=[{{path: {task}}}]", "--set", "retention=[]", "--set", "robustness.changes=[]",
+        runs=tmp_path / "runs",
+    )  # fmt: skip
+    manifest = json.loads((Path(said["run"]) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["models"]["hf:someone/tiny"]["source"].endswith("0123abcd" * 5)
     assert manifest["models"]["hf:someone/tiny"]["identity"] == identity(tiny_model, tmp_path)
 

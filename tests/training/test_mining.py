@@ -11,7 +11,7 @@ from hrembed.relevance import Relatives
 from hrembed.training import mining
 from hrembed.training.mining import MiningRule, mine
 from hrembed.types import Pair
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.util import mine_hard_negatives
 
@@ -81,7 +81,7 @@ PAIRS = st.lists(
 
 
 @given(PAIRS, st.sampled_from(["top", "random"]), st.sampled_from([0.0, 0.05, 0.3]), st.integers(1, 3))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_a_mined_negative_is_never_relevant_and_keeps_the_margin(pairs, strategy, margin, count):
     found = mine(pairs, embed, rule(strategy=strategy, margin=margin, count=count))
     known = Relatives(pairs)

@@ -98,14 +98,14 @@ PAIRS = st.lists(st.builds(Pair, WORDS, WORDS, group=KEYS, anchor_id=KEYS, posit
 
 
 @given(PAIRS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_planned_batches_hold_no_false_negative_by_the_count(pairs):
     plan = schedule(pairs, batch_size=4, epochs=1, rng=np.random.default_rng(0))
     assert false_negatives(pairs, plan).false == 0
 
 
 @given(PAIRS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_counted_as_false_is_no_negative_of_the_group_loss(pairs):
     relation = Relevance(pairs).among(np.arange(len(pairs)))
     held = relation.relevant | relation.unclear

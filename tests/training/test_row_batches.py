@@ -16,7 +16,7 @@ from hypothesis import strategies as st
     st.integers(4, 20),
     st.sampled_from([0.3, 1.0, 2.5]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_batch_holds_two_texts_of_two_labels(labels, size, weight):
     plan = schedule_labels(labels, batch_size=size, epochs=2, weight=weight, rng=np.random.default_rng(0))
     for batch in plan:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -34,12 +36,22 @@ from safetensors.numpy import load_file
 
 from conftest import jsonl
 
+if TYPE_CHECKING:
+    from hrembed.records.finetune import FinetuneRecord
+    from hrembed.types import CommandResult
+
 NO_PROOF = ProofSection(tests=(), retention=(), strengths=())
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
 
 
 def read(run: str, name: str = "metrics.json"):
     return json.loads((Path(run) / name).read_text(encoding="utf-8"))
+
+
+def copied(result: CommandResult[FinetuneRecord], runs: Path) -> Path:
+    """The folder of a run, copied to where a test may change it, and where `latest` finds it."""
+    run = Path(result.run)
+    return Path(shutil.copytree(run, runs / run.parent.name / run.name))
 
 
 def vectors(folder: Path) -> np.ndarray:
@@ -57,8 +69,8 @@ def tiny_config(tiny_model: Path, pairs: Path, task: Path) -> FinetuneConfig:
     )
 
 
-def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(tiny_config, Workspace(tmp_path))
+def test_a_run_keeps_the_best_model_and_says_how_it_was_made(tiny_config: FinetuneConfig, trained):
+    result = trained(trained.settled(tiny_config))
     run = Path(result.run)
     metrics = read(result.run)
     assert sorted(item.name for item in run.iterdir()) == [
@@ -101,11 +113,11 @@ def test_titles_are_trained_scored_and_saved_as_they_are_embedded(tiny_model: Pa
     assert read_settings(second / "model").normalise_titles == "queries"
 
 
-def test_adapter_plus_base_gives_the_saved_model(tiny_config: FinetuneConfig, tiny_model: Path, tmp_path: Path):
+def test_adapter_plus_base_gives_the_saved_model(tiny_config: FinetuneConfig, tiny_model: Path, trained):
     """The merged folder, and PEFT's own way of loading the adapter, are two engines for one model."""
     from peft import PeftModel
 
-    run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
+    run = Path(trained(trained.settled(tiny_config)).run)
     base = load_model(tiny_model)
     before = np.asarray(base.encode(TEXTS))
     base[0].model = PeftModel.from_pretrained(base[0].model, str(run / "adapter")).merge_and_unload()
@@ -140,13 +152,14 @@ def test_more_layers_than_there_are_is_an_error(tiny_config: FinetuneConfig, tmp
         run_finetune(config, Workspace(tmp_path))
 
 
-def test_the_same_config_gives_the_same_numbers(tiny_config: FinetuneConfig, tmp_path: Path):
-    first, second = (Path(run_finetune(tiny_config, Workspace(tmp_path)).run) for _ in range(2))
+def test_the_same_config_gives_the_same_numbers(tiny_config: FinetuneConfig, trained, tmp_path: Path):
+    config = trained.settled(tiny_config)
+    first, second = Path(trained(config).run), Path(run_finetune(config, Workspace(tmp_path)).run)
     assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
 
 
-def test_a_tuned_model_can_be_named_by_its_run(tiny_config: FinetuneConfig, task: Path, tmp_path: Path):
-    run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
+def test_a_tuned_model_can_be_named_by_its_run(tiny_config: FinetuneConfig, trained, task: Path, tmp_path: Path):
+    run = copied(trained(trained.settled(tiny_config)), tmp_path)
     config = EvalConfig(
         models=(ModelSection(ref="run:latest", max_tokens=32),), baselines=(), tasks=(TaskSection(path=str(task)),)
     )
@@ -155,8 +168,8 @@ def test_a_tuned_model_can_be_named_by_its_run(tiny_config: FinetuneConfig, task
     assert score == pytest.approx(read(str(run))["tuned"]["value"], abs=1e-6)
 
 
-def test_weights_that_changed_after_the_run_are_refused(tiny_config: FinetuneConfig, tmp_path: Path):
-    run = Path(run_finetune(tiny_config, Workspace(tmp_path)).run)
+def test_weights_that_changed_after_the_run_are_refused(tiny_config: FinetuneConfig, trained, tmp_path: Path):
+    run = copied(trained(trained.settled(tiny_config)), tmp_path)
     with (run / "model" / "model.safetensors").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(ModelError, match="was modified after the run: its SHA-256 differs from the manifest"):
