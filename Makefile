@@ -14,9 +14,10 @@ setup: .venv/.installed
 demo: setup
 	$(BIN)/hrembed demo
 
-# One process for each processor, with one thread: most of the time goes into imports and tiny models.
+# One process for each processor, with one thread: most of the time goes into imports and tiny models. Compiled modules
+# are kept even where the environment says otherwise, since a hundred tests start Python anew.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n logical --maxprocesses 8 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n logical --maxprocesses 8 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff format --check .

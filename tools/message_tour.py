@@ -12,6 +12,7 @@ import ast
 import re
 import sys
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,16 +65,23 @@ class Sentence(NamedTuple):
     text: str
 
 
-def sentences() -> list[Sentence]:
+@cache
+def modules() -> tuple[tuple[str, ast.Module], ...]:
+    """Parse every module of the package; with their names relative to it, in order."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return tuple((file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in files)
+
+
+@cache
+def sentences() -> tuple[Sentence, ...]:
     """Collect all sentences of the package, in the order of files and lines."""
     found = [
         Sentence(kind, name, node.lineno, text)
-        for file in sorted(PACKAGE.rglob("*.py"))
-        for name in [file.relative_to(PACKAGE).as_posix()]
-        for kind, node, text in spoken(ast.parse(file.read_text(encoding="utf-8")))
+        for name, tree in modules()
+        for kind, node, text in spoken(tree)
         if kind != "text" or name not in _NOT_SAID
     ]
-    return sorted(dict.fromkeys(found), key=lambda said: (said.file, said.line, said.kind))
+    return tuple(sorted(dict.fromkeys(found), key=lambda said: (said.file, said.line, said.kind)))
 
 
 def spoken(tree: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
@@ -81,17 +89,18 @@ def spoken(tree: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
 
     Of the latter, these are strings of four words or more that are neither documentation nor a pattern.
     """
-    said = [(kind, node, text) for node in ast.walk(tree) for kind, node, text in _said_by(node)]
+    nodes = [*ast.walk(tree)]
+    said = [(kind, node, text) for node in nodes for kind, node, text in _said_by(node)]
     yield from said
     skipped = {id(part) for _, node, _ in said for part in ast.walk(node)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skipped.add(id(node.value))
         elif isinstance(node, ast.keyword) and node.arg in _TOLD_ELSEWHERE:
             skipped |= {id(part) for part in ast.walk(node.value)}
         elif isinstance(node, ast.JoinedStr):
             skipped |= {id(part) for part in node.values if isinstance(part, ast.Constant)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in skipped:
             yield from (("text", part, text) for part, text in _texts(node) if _is_sentence(text))
 

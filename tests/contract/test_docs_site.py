@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from hrembed import errors
 from places import ROOT
 
-from message_tour import PACKAGE, spoken
+from message_tour import modules, spoken
 from site_pages import GENERATED, shown
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def test_every_page_stands_in_the_navigation_of_mkdocs_yml():
     assert set(listed) == written | set(GENERATED), "add the page to `nav` of mkdocs.yml"
 
 
+@cache
 def codes() -> dict[str, set[int]]:
     """Message -> exit codes with which it is raised; none where a part of a message is kept apart from it."""
     found: dict[str, set[int]] = {}
-    for file in PACKAGE.rglob("*.py"):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+    for _, tree in modules():
         for _, _, text in spoken(tree):
             found.setdefault(shown(text), set())
         for call in ast.walk(tree):
@@ -60,7 +61,6 @@ def codes() -> dict[str, set[int]]:
     return found
 
 
-CODES = codes()
 TROUBLESHOOTING = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
 QUOTED = [
     (heading, row.strip("| ").split(" | ")[0])
@@ -76,10 +76,10 @@ def test_troubleshooting_quotes_a_good_number_of_messages():
 
 @pytest.mark.parametrize(("heading", "message"), QUOTED)
 def test_a_quoted_message_is_said_and_with_that_exit_code(heading: str, message: str):
-    assert message in CODES, "no such message in the source: look at docs/troubleshooting.md"
+    assert message in codes(), "no such message in the source: look at docs/troubleshooting.md"
     expected = {int(code) for code in re.findall(r"\d", heading)}
     assert expected
-    assert CODES[message] <= expected, f"raised with {CODES[message]}"
+    assert codes()[message] <= expected, f"raised with {codes()[message]}"
 
 
 def test_exit_codes_are_those_of_the_errors():

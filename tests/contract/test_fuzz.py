@@ -1,6 +1,6 @@
 """Whatever a user gives ends in a result or in one message that names the file; anything else is a bug of ours.
 
-The quick tests try some hundred inputs, always the same. The long run, `pytest -m slow tests/contract/test_fuzz.py`,
+The quick tests try a few hundred inputs, always the same. The long run, `pytest -m slow tests/contract/test_fuzz.py`,
 tries thousands, other ones each time; how many is set by the variable FUZZ_EXAMPLES.
 """
 
@@ -210,7 +210,7 @@ def try_config(folder: Path, command: str, data: bytes, overrides: list[str]) ->
     outcome("configs", lambda: load_config(file, SCHEMAS[command], overrides), "given.yaml", "--set")
 
 
-@tried(250)
+@tried(150)
 @given(configs())
 def test_any_config_is_settings_or_a_message(tmp_path_factory: pytest.TempPathFactory, given_config):
     try_config(tmp_path_factory.getbasetemp(), *given_config)
@@ -375,7 +375,7 @@ def try_table(folder: Path, ending: str, data: bytes, readers: list[str] = READE
     shutil.rmtree(folder / "runs", ignore_errors=True)
 
 
-@tried(40)
+@tried(25)
 @given(tables())
 def test_any_table_is_read_or_a_message(tmp_path_factory: pytest.TempPathFactory, table):
     try_table(tmp_path_factory.mktemp("table"), *table)
@@ -537,7 +537,7 @@ def try_run(root: Path, files: dict[str, bytes]) -> None:
         outcome("runs", call, "odd", "whole", "eval")
 
 
-@tried(80)
+@tried(40)
 @given(run_folders())
 def test_any_run_folder_is_shown_or_a_message_and_hides_no_other(tmp_path_factory: pytest.TempPathFactory, files):
     try_run(tmp_path_factory.mktemp("runs"), files)
@@ -644,7 +644,7 @@ def try_model(folder: Path, models: dict[str, Path], damage: tuple[str, str, str
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@tried(12)
+@tried(8)
 @given(damages(["tiny", "static"]))
 @pytest.mark.filterwarnings("ignore")
 def test_any_damaged_model_gives_vectors_or_a_message(

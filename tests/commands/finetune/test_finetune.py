@@ -6,13 +6,11 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import forked
 import numpy as np
 import pytest
 import yaml
@@ -204,16 +202,12 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
     train = tiny_config.train.model_copy(update={"epochs": 1000, "evaluations": 100})
     config = tiny_config.model_copy(update={"train": train})
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(json.loads(config.model_dump_json())), encoding="utf-8")
-    command = [sys.executable, "-m", "hrembed", "finetune", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "r")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ.copy()) as process:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("r/finetune/*/checkpoints/last/model.safetensors")):
-            assert process.poll() is None, process.stderr.read() if process.stderr else ""
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(number)
-        errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    argv = ["finetune", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "r")]
+    process = forked.start(forked.hrembed, *argv, said=tmp_path / "said")
+    forked.wait_until(lambda: any(tmp_path.glob("r/finetune/*/checkpoints/last/model.safetensors")), process)
+    os.kill(process.pid, number)
+    _, errors = forked.ended(process, tmp_path / "said")
+    assert process.exitcode == 130
     assert "Traceback" not in errors
     (run,) = (tmp_path / "r" / "finetune").iterdir()
     manifest = read(str(run), "manifest.json")

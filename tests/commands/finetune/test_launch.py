@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import launched
 import numpy as np
 import psutil
@@ -33,7 +34,7 @@ from hrembed.training.trainer import _planned
 
 from conftest import jsonl
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.long]
 SCRIPT = launched.__file__
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
 LAUNCH = [
@@ -92,7 +93,7 @@ def hrembed(*arguments: str) -> subprocess.Popen[str]:
     return launch("-m", "hrembed", "finetune", *arguments)
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 120) -> tuple[str, str]:
+def ended(process: subprocess.Popen[str], seconds: float = 300) -> tuple[str, str]:
     """Wait for launcher and processes, and leave none behind."""
     started = psutil.Process(process.pid).children(recursive=True)
     try:
@@ -110,7 +111,7 @@ def newest(runs: Path) -> str:
 
 
 def wait_for_point(process: subprocess.Popen[str], runs: Path) -> None:
-    before, deadline = newest(runs), time.monotonic() + 120
+    before, deadline = newest(runs), time.monotonic() + 300
     while newest(runs) == before:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -196,9 +197,9 @@ def test_two_processes_are_one_with_twice_the_accumulation(
         ),
     }
     (tmp_path / "plan.json").write_text(json.dumps({n: as_json(c) for n, c in configs.items()}), encoding="utf-8")
-    process = launch(SCRIPT, "train", str(tmp_path / "plan.json"))
-    _, errors = ended(process, 400)
-    assert process.returncode == 0, errors
+    leader, _ = forked.pair(launched.train, str(tmp_path / "plan.json"), said=tmp_path / "said")
+    _, errors = forked.ended(leader, tmp_path / "said")
+    assert leader.exitcode == 0, errors
     for name, config in configs.items():
         train = config.train.model_copy(update={"accumulate": 2 * config.train.accumulate})
         one = Path(run_finetune(config.model_copy(update={"train": train}), Workspace(tmp_path / "one" / name)).run)
@@ -218,7 +219,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(
     "kill", [pytest.param(False, id="stopped"), pytest.param(True, marks=pytest.mark.slow, id="stopped and killed")]
 )
 def test_a_launch_that_did_not_finish_ends_as_if_nothing_had_happened(tiny_model, pairs, task, tmp_path, kill):
-    """Every launch takes long, hence two trainings in the first; test_resume kills the same training in one process."""
+    """Two trainings in the first launch, and the last one without a launcher, since each takes seconds to import."""
     config = long_config(tiny_model, pairs, task)
     folders = str(tmp_path / "a"), str(tmp_path / "b")
     stopped = launch(SCRIPT, "twice", *folders, "finetune", written(config, tmp_path))
@@ -239,14 +240,15 @@ def test_a_launch_that_did_not_finish_ends_as_if_nothing_had_happened(tiny_model
         wait_for_point(killed, tmp_path / "b")
         for process in family(killed):
             process.kill()
-        killed.communicate(timeout=60)
+        killed.communicate(timeout=300)
         assert read(only(tmp_path / "b"), "manifest.json")["status"] == "started"
     with pytest.raises(ModelError, match="the number of processes changed since the run was started"):
         run_finetune(config, Workspace(tmp_path / "b"), resume=only(tmp_path / "b").name)
 
-    resumed = hrembed("--resume", "latest", "--runs-dir", str(tmp_path / "b"), "--quiet")
-    output, errors = ended(resumed)
-    assert resumed.returncode == 0, errors
+    argv = ["finetune", "--resume", "latest", "--runs-dir", str(tmp_path / "b"), "--quiet"]
+    leader, _ = forked.pair(forked.hrembed, *argv, said=tmp_path / "resumed")
+    output, errors = forked.ended(leader, tmp_path / "resumed")
+    assert leader.exitcode == 0, errors
     assert output == f"{only(tmp_path / 'b')}\n"
     assert (only(tmp_path / "b") / "metrics.json").read_bytes() == (only(tmp_path / "a") / "metrics.json").read_bytes()
     assert len(read(only(tmp_path / "b"), "manifest.json")["resumed"]) == (3 if kill else 2)
@@ -264,7 +266,7 @@ def test_one_process_that_fails_ends_all_and_the_manifest_says_why(tiny_model, p
     arguments = [written(long_config(tiny_model, pairs, task), tmp_path), "--runs-dir", str(tmp_path / "r")]
     process = launch(SCRIPT, "fail", str(rank), "5", "finetune", *arguments)
     wait_for_point(process, tmp_path / "r")
-    _, errors = ended(process, 30)
+    _, errors = ended(process)
     assert process.returncode != 0
     manifest = read(only(tmp_path / "r"), "manifest.json")
     assert manifest["status"] == "failed"
@@ -349,7 +351,7 @@ def test_a_launcher_that_started_one_process_of_two_is_noticed(tmp_path):
     (tmp_path / "one.py").write_text(code, encoding="utf-8")
     at = LAUNCH.index("--multi_gpu")
     command = [*LAUNCH[:at], "--cpu", *LAUNCH[at + 1 :], str(tmp_path / "one.py")]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     assert len(output.split()) == 2
     assert output.endswith("True\n")
     assert not launch_lost({})
