@@ -49,7 +49,9 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 # What a test needs says what kind it is.
-MARKER_OF_FIXTURE = {"minilm": "model", "tiny_model": "torch", "shared": "shared", "registry": "mteb"}
+MARKER_OF_FIXTURE = {
+    "minilm": "model", "tiny_model": "torch", "shallow_model": "torch", "shared": "shared", "registry": "mteb",
+}  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -153,6 +155,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from small_encoders import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def shallow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two layers, for tests of graphs: writing one takes time for each layer."""
+    from small_encoders import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("shallow"), layers=2)
 
 
 @pytest.fixture(scope="session")

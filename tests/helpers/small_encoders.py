@@ -25,8 +25,8 @@ def small(texts: list[str], *, max_tokens: int = 32) -> tuple[SentenceTransforme
     return build_encoder(tokenizer, SHAPE, max_tokens=max_tokens, seed=13), corpus
 
 
-def save_tiny_model(folder: Path) -> Path:
-    """Write a random four-layer BERT with a vocabulary of single characters, and return the folder of the model."""
+def save_tiny_model(folder: Path, *, layers: int = 4) -> Path:
+    """Write a random BERT with a vocabulary of single characters, and return the folder of the model."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
@@ -36,7 +36,7 @@ def save_tiny_model(folder: Path) -> Path:
     config = BertConfig(
         vocab_size=len(tokens),
         hidden_size=32,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,

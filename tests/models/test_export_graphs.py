@@ -33,8 +33,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory):
-    return settings_on(tmp_path_factory.mktemp("data"), tiny_model)
+def settings(shallow_model: Path, tmp_path_factory: pytest.TempPathFactory):
+    return settings_on(tmp_path_factory.mktemp("data"), shallow_model)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,14 @@ def planted(monkeypatch):
 
 
 @pytest.mark.parametrize("form", GRAPHS)
-def test_the_runtime_alone_gives_the_vectors_of_the_source_for_any_batch_and_length(form, everything, tiny_model: Path):
+def test_the_runtime_alone_gives_the_vectors_of_the_source_for_any_batch_and_length(
+    form, everything, shallow_model: Path
+):
     folder = Path(everything.run) / form
     names, free, _ = plain_graph(folder)
     assert names == ["input_ids", "attention_mask", "token_type_ids"]
     assert free
-    source = load_model(tiny_model)
+    source = load_model(shallow_model)
     for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS[3:4], TEXTS * 3):
         expected, found = np.asarray(source.encode(texts)), served(folder, texts)
         if form.endswith("int8"):
@@ -113,8 +115,8 @@ def test_int8_is_smaller_and_really_int8(everything):
     tensors = library.load(run / "onnx-int8" / "onnx" / "model.onnx").graph.initializer
     whole = [library.numpy_helper.to_array(t) for t in tensors if t.data_type == library.TensorProto.INT8]
     scales = [t for t in tensors if t.name.endswith("_scale") and len(t.dims) == 1]
-    assert len(whole) >= 4 * 6  # six matrices in each of four layers
-    assert len(scales) >= 4 * 6  # one number for each column
+    assert len(whole) >= 2 * 6  # six matrices in each of two layers
+    assert len(scales) >= 2 * 6  # one number for each column
     assert max(int(np.abs(values.astype(int)).max()) for values in whole if values.ndim == 2) <= 64  # seven bits
 
 
@@ -222,7 +224,7 @@ def test_int8_that_loses_rankings_fails(settings, copied, tmp_path: Path, monkey
 def test_an_export_with_undefined_vectors_is_removed(planted, settings, tmp_path: Path):
     def undefined(model) -> None:
         with torch.no_grad():
-            model[0].model.encoder.layer[3].output.LayerNorm.bias.fill_(float("nan"))
+            model[0].model.encoder.layer[1].output.LayerNorm.bias.fill_(float("nan"))
 
     planted(undefined)
     with pytest.raises(ModelError, match="largest difference nan"):
@@ -282,12 +284,12 @@ def test_openvino_reports_to_nobody(everything):
 
 
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
-def test_prompts_pooling_and_projection_are_read_from_the_folder(form, tiny_model: Path, tmp_path: Path):
+def test_prompts_pooling_and_projection_are_read_from_the_folder(form, shallow_model: Path, tmp_path: Path):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 
     torch.manual_seed(1)
-    body = load_model(tiny_model)[0]
+    body = load_model(shallow_model)[0]
     modules = [body, Pooling(32, pooling_mode="cls"), Dense(32, 8), Normalize()]
     model = SentenceTransformer(modules=modules, prompts={"query": "find, ", "document": ""}, device="cpu")
     write_export(model, tmp_path / form, form)
@@ -297,17 +299,17 @@ def test_prompts_pooling_and_projection_are_read_from_the_folder(form, tiny_mode
     assert np.abs(found.encode_query(TEXTS) - model.encode_document(TEXTS)).max() > 1e-3
 
 
-def test_a_damaged_or_missing_graph_is_explained(everything, tiny_model: Path, tmp_path: Path):
+def test_a_damaged_or_missing_graph_is_explained(everything, shallow_model: Path, tmp_path: Path):
     folder = shutil.copytree(Path(everything.run) / "onnx", tmp_path / "onnx")
     (folder / "onnx" / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(ModelError, match=r"cannot open the graph in '.*': "):
         open_export(folder, threads=1)
     with pytest.raises(ModelError, match=r"contains neither 'openvino/openvino_model.xml' nor 'onnx/model.onnx'"):
-        open_export(tiny_model, threads=1)
+        open_export(shallow_model, threads=1)
 
 
-def test_a_model_that_gives_no_token_vectors_has_no_graph(tiny_model: Path):
-    model = load_model(tiny_model)
+def test_a_model_that_gives_no_token_vectors_has_no_graph(shallow_model: Path):
+    model = load_model(shallow_model)
     model[0].module_output_name = "sentence_embedding"
     with pytest.raises(
         ModelError, match="this model starts with Transformer, not with a transformer that outputs token embeddings"

@@ -61,16 +61,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("side", ["query", "document"])
 @pytest.mark.parametrize("prompt", ["", "find "])
-def test_float32_gives_the_vectors_of_torch(tiny_model: Path, runs: Path, side: str, prompt: str) -> None:
+def test_float32_gives_the_vectors_of_torch(shallow_model: Path, runs: Path, side: str, prompt: str) -> None:
     prompts = {"query_prompt": prompt, "document_prompt": prompt}
-    expected = encoder(tiny_model, runs, **prompts).vectors(TEXTS, side)
-    found = encoder(tiny_model, runs, backend="openvino", **prompts).vectors(TEXTS, side)
+    expected = encoder(shallow_model, runs, **prompts).vectors(TEXTS, side)
+    found = encoder(shallow_model, runs, backend="openvino", **prompts).vectors(TEXTS, side)
     assert np.abs(found - expected).max() < 1e-5
     assert np.array_equal(found[0], found[2])
 
 
-def test_the_models_own_prompts_are_used(tiny_model: Path, tmp_path: Path) -> None:
-    model = load_model(tiny_model)
+def test_the_models_own_prompts_are_used(shallow_model: Path, tmp_path: Path) -> None:
+    model = load_model(shallow_model)
     model.prompts = {"query": "q ", "passage": "p ", "other": "o "}
     model.default_prompt_name = "other"
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
@@ -80,41 +80,41 @@ def test_the_models_own_prompts_are_used(tiny_model: Path, tmp_path: Path) -> No
         assert np.abs(found - expected).max() < 1e-5
 
 
-def test_max_tokens_cuts_as_torch_does(tiny_model: Path, runs: Path) -> None:
-    expected = encoder(tiny_model, runs, max_tokens=8).vectors(TEXTS, "query")
+def test_max_tokens_cuts_as_torch_does(shallow_model: Path, runs: Path) -> None:
+    expected = encoder(shallow_model, runs, max_tokens=8).vectors(TEXTS, "query")
     assert (
-        np.abs(encoder(tiny_model, runs, backend="openvino", max_tokens=8).vectors(TEXTS, "query") - expected).max()
+        np.abs(encoder(shallow_model, runs, backend="openvino", max_tokens=8).vectors(TEXTS, "query") - expected).max()
         < 1e-5
     )
-    assert np.abs(encoder(tiny_model, runs, backend="openvino").vectors(TEXTS, "query") - expected).max() > 1e-3
+    assert np.abs(encoder(shallow_model, runs, backend="openvino").vectors(TEXTS, "query") - expected).max() > 1e-3
 
 
-def test_vectors_do_not_depend_on_the_threads(tiny_model: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_do_not_depend_on_the_threads(shallow_model: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for threads in ("1", "2"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        found.append(encoder(tiny_model, runs, backend="openvino").vectors(TEXTS, "query"))
+        found.append(encoder(shallow_model, runs, backend="openvino").vectors(TEXTS, "query"))
     assert found[0].tobytes() == found[1].tobytes()
 
 
-def test_a_graph_is_made_once_and_again_when_damaged(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_graph_is_made_once_and_again_when_damaged(shallow_model: Path, tmp_path: Path) -> None:
     first, second, third = Notes(), Notes(), Notes()
-    expected = encoder(tiny_model, tmp_path, first, backend="openvino").vectors(TEXTS, "query")
+    expected = encoder(shallow_model, tmp_path, first, backend="openvino").vectors(TEXTS, "query")
     assert any("exporting the model to OpenVINO" in note for note in first.notes)
-    encoder(tiny_model, tmp_path, second, backend="openvino").vectors(TEXTS, "query")
+    encoder(shallow_model, tmp_path, second, backend="openvino").vectors(TEXTS, "query")
     assert second.notes == []
     (weights,) = tmp_path.rglob("graph.bin")
     content = bytearray(weights.read_bytes())
     content[100] ^= 255
     weights.write_bytes(content)
-    found = encoder(tiny_model, tmp_path, third, backend="openvino").vectors(TEXTS, "query")
+    found = encoder(shallow_model, tmp_path, third, backend="openvino").vectors(TEXTS, "query")
     assert any("exporting the model to OpenVINO" in note for note in third.notes)
     assert np.array_equal(found, expected)
     assert [item.name for item in tmp_path.glob(".cache/graphs/*")] == [weights.parent.name]  # nothing is left over
 
 
 def test_a_graph_with_other_vectors_is_not_kept(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shallow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = graph_backend.tokenizer_json
 
@@ -125,17 +125,17 @@ def test_a_graph_with_other_vectors_is_not_kept(
 
     monkeypatch.setattr(graph_backend, "tokenizer_json", cut)
     with pytest.raises(ModelError, match="produces different vectors than the model"):
-        encoder(tiny_model, tmp_path, backend="openvino")
+        encoder(shallow_model, tmp_path, backend="openvino")
     assert list((tmp_path / ".cache" / "graphs").iterdir()) == []
 
 
 def test_without_openvino_torch_computes_and_says_so(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shallow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hrembed.models.graph.find_spec", lambda name: None)
     notes = Notes()
-    found = encoder(tiny_model, tmp_path, notes, precision="auto")
-    plain = encoder(tiny_model, tmp_path)
+    found = encoder(shallow_model, tmp_path, notes, precision="auto")
+    plain = encoder(shallow_model, tmp_path)
     assert found.identity == plain.identity
     assert np.array_equal(found.vectors(TEXTS, "query"), plain.vectors(TEXTS, "query"))
     (said,) = [note for note in notes.notes if "torch in float32" in note]
@@ -144,9 +144,9 @@ def test_without_openvino_torch_computes_and_says_so(
 
 
 def test_a_model_without_a_graph_is_run_by_torch_unless_openvino_was_asked_for(
-    tiny_model: Path, tmp_path: Path
+    shallow_model: Path, tmp_path: Path
 ) -> None:
-    split_sides(load_model(tiny_model)).save_pretrained(str(tmp_path / "sides"), create_model_card=False)
+    split_sides(load_model(shallow_model)).save_pretrained(str(tmp_path / "sides"), create_model_card=False)
     notes = Notes()
     found = encoder(tmp_path / "sides", tmp_path, notes, precision="auto")
     assert found.vectors(["a"], "query").shape == (1, 32)
@@ -155,28 +155,28 @@ def test_a_model_without_a_graph_is_run_by_torch_unless_openvino_was_asked_for(
         encoder(tmp_path / "sides", tmp_path, backend="openvino")
 
 
-def test_precisions_never_share_vectors(tiny_model: Path, runs: Path) -> None:
+def test_precisions_never_share_vectors(shallow_model: Path, runs: Path) -> None:
     ways = ({}, {"backend": "openvino"}, {"precision": "bfloat16"})
-    assert len({encoder(tiny_model, runs, **settings).identity for settings in ways}) == 3
+    assert len({encoder(shallow_model, runs, **settings).identity for settings in ways}) == 3
 
 
-def test_int8_is_near_and_made_once(tiny_model: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_is_near_and_made_once(shallow_model: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerating, "_CALIBRATION_TEXTS", 8)
     notes = Notes()
-    found = encoder(tiny_model, runs, precision="int8").vectors(TEXTS, "query")
-    expected = encoder(tiny_model, runs).vectors(TEXTS, "query")
+    found = encoder(shallow_model, runs, precision="int8").vectors(TEXTS, "query")
+    expected = encoder(shallow_model, runs).vectors(TEXTS, "query")
     assert (found * expected).sum(axis=1).mean() > 0.98
     assert not np.allclose(found, expected, atol=1e-5)
-    assert np.array_equal(encoder(tiny_model, runs, notes, precision="int8").vectors(TEXTS, "query"), found)
+    assert np.array_equal(encoder(shallow_model, runs, notes, precision="int8").vectors(TEXTS, "query"), found)
     assert notes.notes == []
 
 
-def test_a_graph_encodes_without_torch(tiny_model: Path, runs: Path) -> None:
-    encoder(tiny_model, runs, backend="openvino")
+def test_a_graph_encodes_without_torch(shallow_model: Path, runs: Path) -> None:
+    encoder(shallow_model, runs, backend="openvino")
     code = (
         "import sys; from pathlib import Path; from hrembed.config.parts import ModelSection;"
         "from hrembed.runs.workspace import Workspace; from hrembed.scoring.encoders import open_encoder;"
-        f"e = open_encoder(ModelSection(ref='path:{tiny_model}', backend='openvino'), Workspace(Path('{runs}')));"
+        f"e = open_encoder(ModelSection(ref='path:{shallow_model}', backend='openvino'), Workspace(Path('{runs}')));"
         "print(e.vectors(['a new text'], 'query').shape, 'torch' in sys.modules, 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -187,8 +187,8 @@ def facts(runs: Path) -> dict[str, object]:
     return json.loads(next(runs.rglob("facts.json")).read_text())
 
 
-def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path: Path) -> None:
-    made = encoder(tiny_model, tmp_path, backend="openvino")
+def test_texts_that_share_a_row_do_not_see_each_other(shallow_model: Path, tmp_path: Path) -> None:
+    made = encoder(shallow_model, tmp_path, backend="openvino")
     together = made.vectors([f"job {n}" for n in range(40)], "query")
     assert facts(tmp_path)["first_position"] == 0
     alone = np.concatenate([made.vectors([f"job {n}"], "query") for n in range(40)])
@@ -196,12 +196,15 @@ def test_texts_that_share_a_row_do_not_see_each_other(tiny_model: Path, tmp_path
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("minilm")
-def test_texts_that_share_a_row_do_not_see_each_other_in_int8(tmp_path: Path) -> None:
-    """MiniLM, for a tiny model with random weights hardly looks at its neighbours."""
-    made = open_encoder(ModelSection(ref="minilm", precision="int8"), Workspace(tmp_path, Notes()))
+def test_texts_that_share_a_row_do_not_see_each_other_in_int8(minilm: Path, tmp_path: Path) -> None:
+    """Layers of MiniLM, for a tiny model with random weights hardly looks at its neighbours; two, to save time."""
+    model = load_model(minilm)
+    model[0].model.encoder.layer = model[0].model.encoder.layer[:2]
+    model[0].model.config.num_hidden_layers = 2
+    model.save_pretrained(str(tmp_path / "cut"), create_model_card=False)
+    made = encoder(tmp_path / "cut", tmp_path, precision="int8")
     texts = [f"{text} {n}" for n in range(20) for text in ("registered nurse", "welder", "database administrator")]
-    plain = open_encoder(ModelSection(ref="minilm"), Workspace(tmp_path, Notes())).vectors(texts, "query")
+    plain = encoder(tmp_path / "cut", tmp_path).vectors(texts, "query")
     together = made.vectors(texts, "query")
     assert (together * plain).sum(axis=1).min() > 0.95
     alone = np.concatenate([made.vectors([text], "query") for text in texts[:6]])
@@ -282,18 +285,18 @@ def test_the_fastest_that_agrees_is_chosen(
     assert found.speed["bfloat16"] == takes[0] / takes[2]
 
 
-def test_a_choice_is_kept(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_is_kept(shallow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         accelerating,
         "choose",
         lambda backends: Choice(way="bfloat16", speed={"bfloat16": 2.0}, cosine={"bfloat16": 1.0}),
     )
     notes = Notes()
-    first = encoder(tiny_model, tmp_path, notes, precision="auto")
+    first = encoder(shallow_model, tmp_path, notes, precision="auto")
     assert any("OpenVINO in bfloat16, 2.0 times as fast" in note for note in notes.notes)
     monkeypatch.setattr(accelerating, "choose", lambda backends: pytest.fail("measured twice"))
-    assert encoder(tiny_model, tmp_path, precision="auto").identity == first.identity
-    assert first.identity == encoder(tiny_model, tmp_path, precision="bfloat16").identity
+    assert encoder(shallow_model, tmp_path, precision="auto").identity == first.identity
+    assert first.identity == encoder(shallow_model, tmp_path, precision="bfloat16").identity
 
 
 def test_a_choice_comes_back_from_its_file(tmp_path: Path) -> None:

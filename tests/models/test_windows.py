@@ -35,10 +35,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def encoders(tiny_model: Path, runs: Path) -> dict[str, DenseEncoder]:
+def encoders(shallow_model: Path, runs: Path) -> dict[str, DenseEncoder]:
     """One a backend: a graph is opened once."""
     return {
-        backend: open_encoder(ModelSection(ref=f"path:{tiny_model}", backend=backend), Workspace(runs))
+        backend: open_encoder(ModelSection(ref=f"path:{shallow_model}", backend=backend), Workspace(runs))
         for backend in ("torch", "openvino")
     }
 
@@ -61,8 +61,8 @@ def loop(model, text: str, widths, prompt: str = "") -> np.ndarray:
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 @given(queries=TEXTS, documents=TEXTS, widths=WIDTHS, side=st.sampled_from(["query", "document"]))
 @FEW
-def test_scores_are_those_of_a_plain_loop(tiny_model, encoders, backend, queries, documents, widths, side):
-    model = load_model(tiny_model)
+def test_scores_are_those_of_a_plain_loop(shallow_model, encoders, backend, queries, documents, widths, side):
+    model = load_model(shallow_model)
     encoder = encoders[backend]
     encoder._scoring = Scoring(windows=widths, side=side, lexical=0.5)
     found = encoder.similarity(queries, documents).block(slice(None), slice(None))
@@ -76,18 +76,18 @@ def test_scores_are_those_of_a_plain_loop(tiny_model, encoders, backend, queries
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_no_window_holds_a_token_of_the_prompt(tiny_model, encoders, runs, backend):
+def test_no_window_holds_a_token_of_the_prompt(shallow_model, encoders, runs, backend):
     texts, prompt = ["abc de", "a", ""], "find it: "
-    section = ModelSection(ref=f"path:{tiny_model}", backend=backend, query_prompt=prompt)
+    section = ModelSection(ref=f"path:{shallow_model}", backend=backend, query_prompt=prompt)
     found = open_encoder(section, Workspace(runs)).windows(texts, "query", (2, 3))
-    model = load_model(tiny_model)
+    model = load_model(shallow_model)
     for n, text in enumerate(texts):
         rows = found.rows[found.starts[n] : found.starts[n] + found.counts[n]]
         assert np.abs(rows - loop(model, text, (2, 3), prompt)).max() < 1e-5
 
 
-def test_a_model_that_leaves_its_prompt_out_does_so_with_short_texts_too(tiny_model, tmp_path):
-    model = load_model(tiny_model)
+def test_a_model_that_leaves_its_prompt_out_does_so_with_short_texts_too(shallow_model, tmp_path):
+    model = load_model(shallow_model)
     model[1].include_prompt = False
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
     section = ModelSection(ref=f"path:{tmp_path / 'model'}", query_prompt="find: ")
@@ -97,11 +97,11 @@ def test_a_model_that_leaves_its_prompt_out_does_so_with_short_texts_too(tiny_mo
     assert np.abs(found.rows - encoder.vectors(["ab"], "query")).max() < 1e-5
 
 
-def test_what_follows_the_pooling_is_part_of_a_window(tiny_model, tmp_path, runs):
+def test_what_follows_the_pooling_is_part_of_a_window(shallow_model, tmp_path, runs):
     import torch
     from sentence_transformers.sentence_transformer.modules import Dense
 
-    model = load_model(tiny_model)
+    model = load_model(shallow_model)
     torch.manual_seed(1)
     model.append(Dense(32, 5, activation_function=torch.nn.Tanh()))
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
@@ -288,8 +288,8 @@ def test_a_vector_table_has_no_windows(tmp_path):
         encoder.windows(["a"], "query", (2,))
 
 
-def test_a_model_that_does_not_take_the_mean_is_refused(tiny_model, tmp_path):
-    model = load_model(tiny_model)
+def test_a_model_that_does_not_take_the_mean_is_refused(shallow_model, tmp_path):
+    model = load_model(shallow_model)
     model[1].pooling_mode = "cls"
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
     section = ModelSection(ref=f"path:{tmp_path / 'model'}", score={"windows": [2]})
@@ -298,12 +298,12 @@ def test_a_model_that_does_not_take_the_mean_is_refused(tiny_model, tmp_path):
     assert "score.lexical" in caught.value.hint
 
 
-def test_a_graph_whose_texts_do_not_share_rows_is_refused(tiny_model, tmp_path, monkeypatch):
+def test_a_graph_whose_texts_do_not_share_rows_is_refused(shallow_model, tmp_path, monkeypatch):
     def no_packing(model):
         raise RuntimeError("positions are relative")
 
     monkeypatch.setattr("hrembed.models.graph_backend.whole_packed", no_packing)
-    section = ModelSection(ref=f"path:{tiny_model}", backend="openvino", score={"windows": [2]})
+    section = ModelSection(ref=f"path:{shallow_model}", backend="openvino", score={"windows": [2]})
     with pytest.raises(ModelError, match="cannot return vectors of token windows") as caught:
         open_encoder(section, Workspace(tmp_path)).similarity(["a b c"], ["d"])
     assert "torch" in caught.value.hint

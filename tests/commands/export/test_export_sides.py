@@ -18,14 +18,14 @@ from hrembed.training.methods import split_sides
 
 
 @pytest.fixture
-def settings(tiny_model: Path, tmp_path: Path):
-    return settings_on(tmp_path / "data", tiny_model)
+def settings(shallow_model: Path, tmp_path: Path):
+    return settings_on(tmp_path / "data", shallow_model)
 
 
 @pytest.fixture
-def sided(tiny_model: Path, tmp_path: Path) -> Path:
+def sided(shallow_model: Path, tmp_path: Path) -> Path:
     """A model whose queries have an encoder of their own, other than that of the documents."""
-    model = split_sides(load_model(tiny_model))
+    model = split_sides(load_model(shallow_model))
     scale_a_weight(model[0].sub_modules["query"])
     model.save_pretrained(str(tmp_path / "sided"), create_model_card=False)
     return tmp_path / "sided"
