@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from encoding import hashes, profiles
+from encoding import encode, hashes, profiles
 from hrembed.commands.encode import on_ray
 from hrembed.config.encode import RaySection
 from hrembed.errors import DataError, HrembedError
@@ -141,9 +141,11 @@ def until(ready: Callable[[], bool], seconds: float = 120) -> None:
     "engine", [pytest.param("local", marks=pytest.mark.long), pytest.param("ray", marks=pytest.mark.slow)]
 )
 @pytest.mark.timeout(900)  # minutes only where other work shares the machine
-def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(tmp_path: Path, engine: str):
-    jsonl(tmp_path / "in.jsonl", profiles(6_000))
-    finish(start(tmp_path, *words(tmp_path, "whole", "local", 2, 40)))
+def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+):
+    source = jsonl(tmp_path / "in.jsonl", profiles(6_000))
+    encode(tmp_path, monkeypatch, input=str(source), out=str(tmp_path / "whole"), rows_per_shard=40)
     whole, rng = hashes(tmp_path / "whole"), random.Random(1)
     assert len(whole) == 150
     said, kept, killed = words(tmp_path, "out", engine, 2, 40), 0, list[int]()

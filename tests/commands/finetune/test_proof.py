@@ -170,8 +170,8 @@ def test_a_dev_task_too_small_to_choose_a_checkpoint_is_told(config, tmp_path: P
     )
 
 
-def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(config, Workspace(tmp_path))
+def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, trained):
+    result = trained(trained.settled(config))
     run, metrics = Path(result.run), result.metrics
     assert [point.strength for point in metrics.strengths] == [0.0, 0.5, 1.0]
     ends = metrics.strengths[0], metrics.strengths[-1]
@@ -179,19 +179,20 @@ def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tmp
     (test,), (kept,) = metrics.tests, metrics.retention
     assert test.difference.value == pytest.approx(test.tuned.value - test.base.value)
     assert test.tuned.value == pytest.approx(metrics.tuned.value)  # the same task, for once
+    assert kept.task.endswith("/similar")
     assert kept.metric == "spearman"
-    assert ends[1].lost["general/similar"] == pytest.approx(-kept.difference.value)
+    assert ends[1].lost[kept.task] == pytest.approx(-kept.difference.value)
     assert {"strengths.svg", "training.svg"} <= {item.name for item in run.iterdir()}
     titles = ["Dev task, base against tuned", "Test tasks, base against tuned", "Outside of hiring"]
     assert list(result.tables)[:3] == titles
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
-    assert f"| general/similar | outside | spearman | {kept.base.value:.3f}" in card
-    assert json.loads((run / "manifest.json").read_text())["inputs"]["general/similar"]["sha256"]
-    assert find_run(tmp_path, "finetune/latest").record(FinetuneRecord) == metrics
+    assert f"| {kept.task} | outside | spearman | {kept.base.value:.3f}" in card
+    assert json.loads((run / "manifest.json").read_text())["inputs"][kept.task]["sha256"]
+    assert find_run(run.parent.parent, "finetune/latest").record(FinetuneRecord) == metrics
 
 
-def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, tmp_path: Path):
-    result = run_finetune(config, Workspace(tmp_path))
+def test_texts_of_the_user_cannot_break_the_card(config: FinetuneConfig, trained, tmp_path: Path):
+    result = trained(trained.settled(config))
     (test,) = result.metrics.tests
     hostile = test.model_copy(update={"task": "a|b`c\n---\n# d"})
     record = result.metrics.model_copy(update={"tests": (hostile,)})
