@@ -53,8 +53,7 @@ screenshots: setup browser
 
 # Sees that every benchmark runs; numbers worth reading come from `bench-full` on a machine that does nothing else.
 # DATA may name a folder of more tasks in BEIR layout.
-BENCHMARKS := startup statistics_speed encode encode_million operations audit_speed evaluate train_speed titles sentence_scoring
-BENCHMARKS := startup statistics_speed encode operations audit_speed evaluate train_speed titles sentence_scoring index_million
+BENCHMARKS := startup statistics_speed encode encode_million operations audit_speed evaluate train_speed titles sentence_scoring index_million layers
 
 bench: setup
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --short || exit 1; done

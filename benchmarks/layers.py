@@ -1,6 +1,7 @@
 """Which layers are worth training: all 20 choices of three of MiniLM's six layers, trained with several seeds.
 
     python benchmarks/layers.py --seeds 13 14 15 16 17 [--threads 1] [--results FOLDER] [--short]
+    python benchmarks/layers.py --report [--results FOLDER]
 
 A training is that of `hrembed finetune` with `method: {name: partial, layers: [...]}` (a test compares the numbers), on
 a sample of 700 of the pairs of hr-core, as in `finetune.py`. A seed draws the sample, the batches and dropout, so that
@@ -61,6 +62,7 @@ from hrembed.scoring.retrieval import groups_of
 from hrembed.scoring.systems import System
 from hrembed.training.trainer import Context, train
 
+from layer_regret import read_study, report
 from measuring import arguments
 
 if TYPE_CHECKING:
@@ -234,15 +236,19 @@ def add_line(file: Path, row: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Train what is missing."""
+    """Train what is missing, or report."""
     options = arguments(
         __doc__ or "",
         seeds={"type": int, "nargs": "+", "default": [13, 14, 15, 16, 17]},
         threads={"type": int, "default": 1},
+        report={"action": "store_true", "help": "train nothing; print what the complete seeds say"},
         idle={"action": "store_true", "help": "nothing else runs on this machine, so seconds are a measurement"},
     )
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # read when torch is imported, which no import above does
     file = options.results / ("layers-short.jsonl" if options.short else "layers.jsonl")
+    if options.report:
+        print(report(read_study(read_lines(file), SUBSETS)), end="")
+        return
     for seed in options.seeds:
         study(seed, file, short=options.short, idle=options.idle)
 

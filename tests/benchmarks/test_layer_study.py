@@ -63,6 +63,7 @@ def test_only_what_is_missing_is_trained(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # three trainings
 def test_the_numbers_are_those_of_finetune(layers: ModuleType, minilm: Path, tmp_path: Path) -> None:
     """Every score of a training of the study is that of the command with the same settings and named layers."""
     from hrembed.commands.finetune.run import run_finetune
