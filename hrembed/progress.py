@@ -37,8 +37,8 @@ class Phases(Protocol):
 class Display(Protocol):
     """Shows progress to somebody: bars, lines, and a sign of life where no bar can move."""
 
-    def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
-        """Open a bar of `total` steps (0 when unknown); call the result with (steps done, short note)."""
+    def bar(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
+        """Open a bar of `total` steps (0 when unknown), `done` of them earlier; call it with (steps, short note)."""
         ...
 
     def note(self, text: str) -> None:
@@ -53,8 +53,8 @@ class Display(Protocol):
 class Progress(Protocol):
     """Receives progress updates: bars, notes, and phases."""
 
-    def bar(self, label: str, total: int) -> AbstractContextManager[Advance]:
-        """Open a bar of `total` steps (0 when unknown); call the result with (steps done, short note)."""
+    def bar(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
+        """Open a bar of `total` steps (0 when unknown), `done` of them earlier; call it with (steps, short note)."""
         ...
 
     def note(self, text: str) -> None:
@@ -80,7 +80,7 @@ class Silent:
     """A `Progress` and `Display` that shows nothing, the default when a command is called from Python."""
 
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Advance]:
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:
         """Open a bar that is not shown."""
         yield lambda steps, note: None
 
@@ -103,17 +103,18 @@ class _Bar:
     Attributes:
         label: What moves.
         total: Its steps; 0 when unknown.
-        done: Steps done.
+        before: Steps that were done before it was opened, by a run that goes on: they say nothing about the pace.
+        done: Steps done, those included.
     """
 
     label: str
     total: int
-    done: int = 0
+    before: int
+    done: int
 
-    @property
-    def share(self) -> float:
-        """What is done of it, 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else 0.0
+    def share(self, steps: int) -> float:
+        """What so many steps are of it, 0 to 1."""
+        return min(1.0, steps / self.total) if self.total else 0.0
 
     def __str__(self) -> str:
         return f"{self.label}: {self.done:,} of {self.total:,}" if self.total else f"{self.label}: {self.done:,}"
@@ -128,6 +129,7 @@ class _Level:
         opened: When they were opened, in seconds of the clock.
         bars_before: Bars that were open already; the next one shows how far the present phase is.
         work: What phases take, in a unit of their own.
+        before: Share of a phase that was done before it began, where there is any.
         seconds: What each phase took that has ended.
         current: The present one; -1 before the first.
         since: When it began.
@@ -137,6 +139,7 @@ class _Level:
     opened: float
     bars_before: int
     work: dict[str, float] = field(default_factory=dict)
+    before: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     current: int = -1
     since: float = 0.0
@@ -156,15 +159,16 @@ class _Level:
             share: What is done of the present phase, 0 to 1.
         """
         name = self.names[self.current]
-        done = sum(work for ended, work in self.work.items() if ended in self.seconds)
-        spent = sum(seconds for ended, seconds in self.seconds.items() if ended in self.work)
-        if share > 0 and name in self.work:
-            done += share * self.work[name]
+        shares = {ended: 1.0 for ended in self.work if ended in self.seconds}
+        spent = sum(self.seconds[ended] for ended in shares)
+        if share > self.before.get(name, 0.0) and name in self.work:
+            shares[name] = share
             spent += now - self.since
-        whole = sum(self.work.values())
-        if not _LEAST_KNOWN * whole <= done < whole:
+        done = sum((part - self.before.get(phase, 0.0)) * self.work[phase] for phase, part in shares.items())
+        left = sum((1 - shares.get(phase, self.before.get(phase, 0.0))) * work for phase, work in self.work.items())
+        if left <= 0 or not 0 < _LEAST_KNOWN * (done + left) <= done:
             return None
-        return spent / done * (whole - done)
+        return spent / done * left
 
 
 class _OfLevel:
@@ -203,12 +207,15 @@ class Journal:
         self._levels: list[_Level] = []
 
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Advance]:
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:
         """Open a bar; its note also says when the whole will be done, where that can be told."""
-        bar = _Bar(label, total)
+        bar = _Bar(label, total, done, done)
+        for level in self._levels:
+            if level.current >= 0 and level.bars_before == len(self._bars) and bar.share(done):
+                level.before[level.names[level.current]] = bar.share(done)
         self._bars.append(bar)
         try:
-            with self._display.bar(label, total) as advance:
+            with self._display.bar(label, total, done) as advance:
 
                 def count(steps: int, note: str) -> None:
                     bar.done += steps
@@ -270,7 +277,7 @@ class Journal:
         if level.current < 0:
             return None
         bars = self._bars[level.bars_before :]
-        return level.left(self._clock(), bars[0].share if bars else 0.0)
+        return level.left(self._clock(), bars[0].share(bars[0].done) if bars else 0.0)
 
     def _left_in_all(self) -> str:
         """When everything will be done, for the note of a bar; empty where that cannot be told."""

@@ -26,7 +26,7 @@ class Shown:
         self.said = threading.Event()
 
     @contextmanager
-    def bar(self, label: str, total: int):
+    def bar(self, label: str, total: int, done: int = 0):
         yield lambda steps, note: self.bar_notes.append(note)
 
     def note(self, text: str) -> None:
@@ -90,6 +90,24 @@ def test_a_bar_refines_the_estimate_within_its_phase(journal, shown, clock):
             journal.sign()
     assert shown.bar_notes == ["dev 0.4", "dev 0.5, about 15 min left in all"]
     assert shown.signs == ["1 of 2: train, steps: 10 of 100 (90 s so far, about 15 min left)"]
+
+
+def test_what_an_interrupted_run_had_done_says_nothing_about_the_pace_and_is_not_left(journal, shown, clock):
+    with journal.phases("score", "train", "prove") as phases:
+        phases.expect({"score": 100, "train": 800, "prove": 100})
+        phases.begin("score")
+        clock.now += 100
+        phases.begin("train")
+        with journal.bar("steps", 100, 75) as advance:
+            journal.sign()  # 100 in 100 s; a quarter of 800 and the proof are left
+            clock.now += 200
+            advance(10, "dev 0.5")  # 180 in 300 s; 120 and 100 are left
+            clock.now += 300
+            advance(15, "dev 0.5")
+        phases.begin("prove")  # 300 in 600 s
+    assert shown.signs == ["2 of 3: train, steps: 75 of 100 (2 min so far, about 5 min left)"]
+    assert shown.bar_notes[0] == "dev 0.5, about 6 min left in all"
+    assert shown.lines[-1] == "3 of 3: prove (10 min so far, about 3 min left)"
 
 
 def test_a_skipped_phase_and_one_without_known_work_do_not_spoil_the_estimate(journal, shown, clock):

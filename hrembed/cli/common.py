@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -57,6 +58,8 @@ def hanging(head: str, text: str) -> str:
 def filled(text: str, columns: int | None = None) -> str:
     """Break a message between words at a terminal; a log keeps it in one line, in which it can be found.
 
+    What stands in backticks stays whole, even where it is longer than a line: a command is there to be copied.
+
     Args:
         text: The message.
         columns: Width of the lines; None asks the terminal.
@@ -65,8 +68,13 @@ def filled(text: str, columns: int | None = None) -> str:
         if not sys.stderr.isatty():
             return text
         columns = shutil.get_terminal_size().columns
-    lines = [textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
-    return "\n".join(lines)
+    whole = _QUOTED.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    lines = [textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False) for line in whole.split("\n")]
+    return "\n".join(lines).replace(_NO_BREAK, " ")
+
+
+_QUOTED = re.compile(r"`[^`\n]+`")
+_NO_BREAK = "\ue000"  # of the private area, which no message contains
 
 
 Config = Annotated[

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from hrembed.cli.common import filled
 from hrembed.cli.streams import OutputError, drawn
 from hrembed.files import json_text
 from hrembed.records.base import Record, as_json
@@ -40,7 +41,7 @@ class Terminal:
         self._err = Console(file=drawn(sys.stderr), quiet=quiet, highlight=False)
 
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], None]]:
         """Show a bar that vanishes when done; nothing when stderr is no terminal. A total of 0 is unknown."""
         columns = (
             TextColumn("{task.description}"),
@@ -52,12 +53,12 @@ class Terminal:
         )
         disabled = self._quiet or not self._err.is_terminal
         with Progress(*columns, console=self._err, transient=True, disable=disabled) as progress:
-            task = progress.add_task(escape(printable(label)), total=total or None, note="")
+            task = progress.add_task(escape(printable(label)), total=total or None, completed=done, note="")
             yield lambda steps, note: progress.update(task, advance=steps, note=escape(printable(note)))
 
     def note(self, text: str) -> None:
-        """Print a line on stderr."""
-        self._err.print(printable(text), markup=False)
+        """Print a line on stderr, broken at a terminal."""
+        self._err.print(filled(printable(text)), markup=False, soft_wrap=True)
 
     def alive(self, text: str) -> None:
         """Print a line where no bar moves, so that whoever waits for a job without a terminal sees it live."""
@@ -93,8 +94,11 @@ class Terminal:
         if hidden:
             console.print(printable(f"Not shown without --verbose: {'; '.join(hidden)}."), style="dim", markup=False)
         for line in result.notice.splitlines():
-            for part in command_lines(line, console.width) if line.startswith(" ") else [line]:
-                console.print(printable(part), markup=False, soft_wrap=part.startswith(" "))
+            parts = (
+                command_lines(line, console.width) if line.startswith(" ") else [filled(line, columns=console.width)]
+            )
+            for part in parts:
+                console.print(printable(part), markup=False, soft_wrap=True)
         # Two runs in a line must not be broken inside an id; a folder must not be broken at all.
         last = printable(f"{result.status}: {result.run}")
         console.print(wrap(last, console.width) if " and " in last else last, markup=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.compare import AlternativeSection
 from hrembed.config.parts import ModelSection
 from hrembed.files import write_text
+from hrembed.models.refs import parse_ref
 from hrembed.reports.markdown import markdown_table
 
 if TYPE_CHECKING:
@@ -52,18 +53,15 @@ def run_decision(config: DecisionConfig, workspace: Workspace) -> CommandResult[
 def _go_through(config: DecisionConfig, workspace: Workspace, phases: Phases) -> CommandResult[CompareRecord]:
     base = config.tuned.model.model_copy(update={"max_tokens": config.tuned.train.max_tokens})
     phases.begin(_TUNE)
-    tuned = _trained(config.tuned, workspace)
+    tuned = _trained(config.tuned, "fine-tuned", workspace)
     phases.begin(_SCRATCH)
-    scratch = _trained(config.scratch, workspace)
+    scratch = _trained(config.scratch, "from scratch", workspace)
     models = (base, tuned, scratch, *(model for model in config.eval.models if model.ref != base.ref))
     phases.begin(_EVALUATE)
     evaluated = run_evaluate(config.eval.model_copy(update={"models": models}), workspace)
-    labels = tuple(
-        AlternativeSection(model=model, label=label)
-        for model, label in ((base.ref, "pre-trained"), (tuned.ref, "fine-tuned"), (scratch.ref, "from scratch"))
-    )
+    label = AlternativeSection(model=base.name or parse_ref(base.ref).short_name, label="pre-trained")
     prices = config.compare.prices
-    priced = prices.model_copy(update={"alternatives": (*prices.alternatives, *labels)})
+    priced = prices.model_copy(update={"alternatives": (*prices.alternatives, label)})
     settings = config.compare.model_copy(update={"runs": (f"eval/{Path(evaluated.run).name}",), "prices": priced})
     phases.begin(_COMPARE)
     compared = run_compare(settings, workspace)
@@ -71,7 +69,7 @@ def _go_through(config: DecisionConfig, workspace: Workspace, phases: Phases) ->
     return compared
 
 
-def _trained(config: FinetuneConfig, workspace: Workspace) -> ModelSection:
-    """Train, and name the result as `eval` takes it."""
+def _trained(config: FinetuneConfig, name: str, workspace: Workspace) -> ModelSection:
+    """Train, and describe the result as `eval` takes it, under a name for its tables."""
     done = run_finetune(config, workspace)
-    return ModelSection(ref=f"run:{Path(done.run).name}", max_tokens=config.train.max_tokens)
+    return ModelSection(ref=f"run:{Path(done.run).name}", name=name, max_tokens=config.train.max_tokens)

@@ -30,6 +30,7 @@ _PHASES = (_SELECT, _TUNE, _EVALUATE, _AUDIT) = (
     "eval on the held-out split",
     "bias-audit of the tuned model",
 )
+_TUNED = "tuned"  # its name in tables and pages; the run id stands in the table of runs
 
 
 def run_demo(config: DemoConfig, workspace: Workspace) -> CommandResult[DemoRecord]:
@@ -56,8 +57,9 @@ def _go_through(config: DemoConfig, workspace: Workspace, phases: Phases) -> Com
     selected = run_select(config.select, workspace)
     phases.begin(_TUNE)
     tuned = run_finetune(config.finetune, workspace)
-    tuned_ref = ModelSection(ref=f"run:{Path(tuned.run).name}", max_tokens=config.finetune.train.max_tokens)
-    base = config.finetune.model.model_copy(update={"max_tokens": config.finetune.train.max_tokens})
+    limit = config.finetune.train.max_tokens
+    tuned_ref = ModelSection(ref=f"run:{Path(tuned.run).name}", name=_TUNED, max_tokens=limit)
+    base = config.finetune.model.model_copy(update={"max_tokens": limit})
     phases.begin(_EVALUATE)
     evaluated = run_evaluate(config.eval.model_copy(update={"models": (base, tuned_ref)}), workspace)
     phases.begin(_AUDIT)
@@ -70,7 +72,7 @@ def _go_through(config: DemoConfig, workspace: Workspace, phases: Phases) -> Com
     }
     runs = {name: RunOutcome(run=result.run, status=result.status) for name, result in results.items()}
     tables = {
-        "On occupations not seen in training": _scores(evaluated.metrics, tuned_ref.ref),
+        "On occupations not seen in training": _scores(evaluated.metrics),
         "Bias audit of the tuned model": _audit(audited.metrics),
         "Runs": [{"command": name, "outcome": run.status, "folder": run.run} for name, run in runs.items()],
     }
@@ -93,8 +95,8 @@ def _found(folder: str) -> list[str]:
     return [*takewhile(lambda line: not line.startswith("Next"), run.manifest.conclusion)] if run else []
 
 
-def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
-    """One row per task and model; the run id of the tuned model stands in the table of runs."""
+def _scores(record: EvalRecord) -> list[dict[str, str]]:
+    """One row per task and model."""
     rows = []
     for task, models in record.scores.items():
         base = next(iter(models))
@@ -105,7 +107,7 @@ def _scores(record: EvalRecord, tuned: str) -> list[dict[str, str]]:
             rows.append(
                 {
                     "task": task,
-                    "model": "tuned" if model == tuned else model,
+                    "model": model,
                     metric: format_estimate(score),
                     "difference to the base": (
                         format_estimate(against_base.difference, sign=True) if against_base else "(the base)"

@@ -137,7 +137,7 @@ def _stop_where_it_failed(result: CommandResult[Any], run: Run, *, last: bool) -
 
 
 def _how_to_go_on(run: Run) -> str:
-    return f"to repeat this step and go on: hrembed finetune --resume {RECIPE}/{run.path.name}"
+    return f"to repeat this step and go on: `hrembed finetune --resume {RECIPE}/{run.path.name}`"
 
 
 def _finished_steps(run: Run) -> dict[str, str]:

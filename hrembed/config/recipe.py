@@ -223,7 +223,7 @@ def _option(name: str) -> str:
 
 def _example(reference: str, declared: Mapping[str, InputSection]) -> str:
     given = [f"{_option(name)}{'' if _option(name).endswith('=') else ' '}{name.upper()}" for name in declared]
-    return f"for example: hrembed finetune --recipe {reference} {' '.join(given)}"
+    return f"for example: `hrembed finetune --recipe {reference} {' '.join(given)}`"
 
 
 def _by_step(recipe: RecipeConfig, overrides: Sequence[str]) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ def starter(name: str) -> Starter:
     wanted = name.removesuffix(".yaml")
     if wanted not in known:
         raise ConfigError(
-            f"unknown config '{name}'{nearest(wanted, [*known])}", hint="to list all configs: hrembed configs"
+            f"unknown config '{name}'{nearest(wanted, [*known])}", hint="to list all configs: `hrembed configs`"
         )
     return known[wanted]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hrembed.records.encode import PartKind
 
 _PAGE = 10_000
-_NEEDS = "pip install 'hrembed[db]'"
+_NEEDS = "`pip install 'hrembed[db]'`"
 
 
 def is_database(reference: str) -> bool:

@@ -65,8 +65,8 @@ def _open(url: str, done: int) -> HTTPResponse:
 def _copy(response: HTTPResponse, part: Path, done: int, progress: Progress, name: str) -> None:
     length = response.headers.get("Content-Length")
     total = done + int(length) if length else 0
-    with part.open("ab" if done else "wb") as out, progress.bar(f"fetching {name} (kB)", total // 1000) as advance:
-        advance(done // 1000, "")
+    bar = progress.bar(f"fetching {name} (kB)", total // 1000, done // 1000)
+    with part.open("ab" if done else "wb") as out, bar as advance:
         while chunk := response.read(_CHUNK):
             out.write(chunk)
             advance(len(chunk) // 1000, "")

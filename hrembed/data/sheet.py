@@ -37,7 +37,7 @@ def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
     except ImportError:
         raise DataError(
             f"'{file}': reading spreadsheets requires the package openpyxl",
-            hint="pip install 'hrembed[xlsx]', or save the sheet as CSV in UTF-8",
+            hint="`pip install 'hrembed[xlsx]'`, or save the sheet as CSV in UTF-8",
         ) from None
     from openpyxl.utils.exceptions import InvalidFileException
 

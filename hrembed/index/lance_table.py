@@ -41,7 +41,7 @@ def lance() -> Any:
     """
     if not version_of("pylance"):
         raise ModelError(
-            "an index of this size needs LanceDB, which is not installed", hint='pip install "hrembed[index]"'
+            "an index of this size needs LanceDB, which is not installed", hint='`pip install "hrembed[index]"`'
         )
     os.environ.setdefault("LANCE_LOG", "error")  # it is read when the engine is imported
     import lance as engine

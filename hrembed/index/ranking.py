@@ -141,7 +141,7 @@ def checked_queries(queries: Floats, dim: int) -> Floats:
     if bad:
         raise ModelError(
             f"{bad} of {len(rows)} query vectors contain NaN or infinite values",
-            hint="check the model that embeds queries: hrembed doctor",
+            hint="check the model that embeds queries: `hrembed doctor`",
         )
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(length > 0, length, 1), dtype=np.float32)

@@ -55,7 +55,7 @@ def require(*packages: str) -> None:
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ModelError(f"the package `{missing[0]}` is not installed", hint="pip install 'hrembed[export]'")
+        raise ModelError(f"the package `{missing[0]}` is not installed", hint="`pip install 'hrembed[export]'`")
 
 
 @contextmanager

@@ -160,7 +160,7 @@ def open_wordllama() -> StaticTable:
     """
     package = find_spec("wordllama")
     if package is None or not package.submodule_search_locations:
-        raise ModelError("model 'wordllama' requires the package `wordllama`", hint="pip install 'hrembed[static]'")
+        raise ModelError("model 'wordllama' requires the package `wordllama`", hint="`pip install 'hrembed[static]'`")
     folder = Path(next(iter(package.submodule_search_locations)))
     weights, words = (folder / name for name in WORDLLAMA_FILES)
     for file, expected in zip((weights, words), WORDLLAMA_FILES.values(), strict=True):
@@ -168,7 +168,7 @@ def open_wordllama() -> StaticTable:
         if found != expected:
             raise ModelError(
                 f"'{file}' is not the expected wordllama file: SHA-256 is {found}, expected {expected}",
-                hint="pip install --force-reinstall 'hrembed[static]'",
+                hint="`pip install --force-reinstall 'hrembed[static]'`",
             )
     table = _floats(_read_tensors(weights), "embedding.weight", weights, dimensions=2)
     return StaticTable(

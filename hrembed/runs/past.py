@@ -233,7 +233,7 @@ def find_run(
     if run.damaged:
         raise DataError(
             f"cannot read '{run.path / 'manifest.json'}'",
-            hint="restore it from a backup, or remove the run: hrembed runs prune",
+            hint="restore it from a backup, or remove the run: `hrembed runs prune`",
         )
     if command is not None and run.command != command:
         raise DataError(f"run '{run.name}' belongs to `{run.command}`, but `{command}` is required")
@@ -372,7 +372,7 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
         raise DataError(f"no {missing} found in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
     raise DataError(
         f"no {missing} found in '{root}'; the newest is {candidates[-1].in_words}",
-        hint="list them: hrembed runs list",
+        hint="list them: `hrembed runs list`",
     )
 
 

@@ -175,8 +175,8 @@ class IndexSystem:
         model = self.index.generation.space.model.get("ref", "")
         folder = self.workspace.root / "task-index"
         hint = (
-            f"encode the corpus of the task and index it: hrembed encode CORPUS --model {model} --keep text --out "
-            f"{folder}-vectors, then hrembed index build {folder}-vectors --out {folder}; `retention` must be empty"
+            f"encode the corpus of the task and index it: `hrembed encode CORPUS --model {model} --keep text --out "
+            f"{folder}-vectors`, then `hrembed index build {folder}-vectors --out {folder}`; `retention` must be empty"
         )
         ids = self.index.ids()
         differing = set(ids) ^ set(place)

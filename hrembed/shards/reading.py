@@ -50,7 +50,7 @@ def open_shards(folder: str | Path) -> ShardSet:
                 hint="repeat the `encode` command that wrote it; finished shards are kept",
             ) from None
         raise DataError(
-            f"'{name}' contains no vectors of `encode`", hint=f"hrembed encode INPUT --out {name}"
+            f"'{name}' contains no vectors of `encode`", hint=f"`hrembed encode INPUT --out {name}`"
         ) from None
     manifest = read_record(EncodeManifest, content.decode("utf-8", "replace"), f"{name}/{MANIFEST}")
     return ShardSet(opened, manifest, hashlib.sha256(content).hexdigest())

@@ -203,8 +203,7 @@ def train_masked(model: Any, corpus: Corpus, recipe: MaskedRecipe, context: Mask
         restore_random_state(context.resume, rank=0)
     else:
         history.held_out.append((0, held_out_loss(network, model.tokenizer, corpus.held_out, recipe)))
-    with context.progress.bar("masked language modelling", len(batches)) as advance:
-        advance(len(history.losses), "")
+    with context.progress.bar("masked language modelling", len(batches), len(history.losses)) as advance:
         _Loop(model, corpus, recipe, context, history, parts, advance).run(batches)
     model.eval()
     return history

@@ -156,7 +156,7 @@ def _truncation_warnings(cut: dict[str, Truncation]) -> list[str]:
     return [
         (
             f"{lost.texts:.0%} of the texts in `{column}` exceed {lost.limit} tokens; {lost.tokens:.0%} of "
-            "all their tokens are truncated (`train.max_tokens`)"
+            "all their tokens are truncated (`train.max_tokens`), in every score of this run and of its base as well"
         )
         for column, lost in cut.items()
         if lost.texts > 0.05

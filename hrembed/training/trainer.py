@@ -85,8 +85,7 @@ def train(model: Any, plan: TrainingPlan, recipe: Recipe, context: Context) -> H
         restore_parameters(model, context.resume, learned_by_losses)
     context.processes.equalise([*trainable_parameters(model).values(), *learned_by_losses.values()])
     frozen = keep_frozen(model, plan, context.checkpoints, recipe.keep_frozen_mb, context.progress.note)
-    with context.progress.bar("training", steps) as advance:
-        advance(len(history.losses), "")
+    with context.progress.bar("training", steps, len(history.losses)) as advance:
         watch = Watch(
             model=model,
             history=history,

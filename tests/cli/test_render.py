@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from hrembed.cli.common import filled
 from hrembed.cli.render import command_lines, fitting, wrap
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +96,12 @@ def test_many_columns_are_divided_among_tables_that_name_their_rows():
 
 def test_a_table_without_rows_is_its_title():
     assert printed([], 80).split() == ["Paired", "differences"]
+
+
+@pytest.mark.parametrize("columns", [20, 80])
+def test_a_command_in_a_message_stays_in_one_line_to_be_copied(columns: int):
+    command = '`hrembed match "Night nurse, surgical ward" --index vectors`'
+    lines = filled(f"hint: no job was given; for example: {command}, or a file of text", columns).splitlines()
+    assert [line for line in lines if command in line]
+    assert max(len(line.replace(command, "")) for line in lines) <= columns
+    assert len(lines) > 1

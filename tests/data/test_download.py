@@ -112,8 +112,8 @@ class _Told(Silent):
         self.total, self.done = 0, 0
 
     @contextmanager
-    def bar(self, label: str, total: int):
-        self.total = total
+    def bar(self, label: str, total: int, done: int = 0):
+        self.total, self.done = total, done
 
         def advance(steps: int, note: str) -> None:
             self.done += steps

@@ -236,6 +236,7 @@ def _still(folder: Path) -> Iterator[None]:
             ("hrembed.runs.workspace.Journal", _Still),
             ("hrembed.cli.render.WIDTH", WIDTH),
             ("hrembed.cli.app.filled", partial(filled, columns=WIDTH)),
+            ("hrembed.cli.render.filled", partial(filled, columns=WIDTH)),
             ("hrembed.commands.select.probe.footprints", lambda *_: [_FOOTPRINT]),
             ("hrembed.commands.compare.run.measure_cost", _cost),
             ("hrembed.commands.doctor._findings", lambda _: iter(_FINDINGS)),

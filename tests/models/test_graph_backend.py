@@ -46,7 +46,7 @@ class Notes:
         self.notes.append(text)
 
     @contextmanager
-    def bar(self, label: str, total: int):
+    def bar(self, label: str, total: int, done: int = 0):
         yield lambda steps, note: None
 
 

@@ -33,7 +33,7 @@ class Notes:
     def note(self, text: str) -> None:
         self.lines.append(text)
 
-    def bar(self, label: str, total: int) -> Any:
+    def bar(self, label: str, total: int, done: int = 0) -> Any:
         from hrembed.progress import Silent
 
         return Silent().bar(label, total)

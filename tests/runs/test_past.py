@@ -24,7 +24,7 @@ class Notes:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def bar(self, label: str, total: int):
+    def bar(self, label: str, total: int, done: int = 0):
         raise AssertionError
 
     def note(self, text: str) -> None:

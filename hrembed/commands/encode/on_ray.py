@@ -39,7 +39,7 @@ def check_ray() -> None:
     from importlib.util import find_spec
 
     if find_spec("ray") is None:
-        raise ConfigError("`engine: ray` requires Ray, which is not installed", hint="pip install 'hrembed[ray]'")
+        raise ConfigError("`engine: ray` requires Ray, which is not installed", hint="`pip install 'hrembed[ray]'`")
 
 
 def encode_on_ray(job: Job, shards: Sequence[ShardPlan], workers: int | None) -> Iterator[Receipt]:

@@ -33,11 +33,13 @@ def names_in(record: EvalRecord, config: EvalConfig) -> tuple[list[str], list[st
 
 
 def next_steps(record: EvalRecord, config: EvalConfig) -> list[str]:
-    """Say which command comes next, for the model that is better than the first one, or for that one."""
+    """Say which command comes next: for a model that is better than the first, a tuned one not worse, or the first."""
     models, _ = names_in(record, config)
     better = [row.model for row in record.differences if row.verdict == "better" and row.model in models]
-    chosen = models.index(better[0]) if better else 0
-    return _next(config.models[chosen].ref)
+    worse = {row.model for row in record.differences if row.verdict == "worse"}
+    refs = [model.ref for model in config.models]
+    tuned = [name for name, ref in zip(models, refs, strict=True) if ref.startswith("run:") and name not in worse]
+    return _next(refs[models.index([*better, *tuned, models[0]][0])])
 
 
 def _scores(record: EvalRecord, model: str) -> Iterator[str]:

@@ -111,8 +111,8 @@ def _overtaking(config: GateConfig, run: Run, key: str, reference: str) -> tuple
             message,
             hint=(
                 f"{'wait until that run ends' if newer[-1].status == 'started' else 'repeat that run'}, or "
-                f"remove it: hrembed runs prune --command {past.command}; to use the older run anyway, pass "
-                "its id or --set stale=allow"
+                f"remove it: `hrembed runs prune --command {past.command}`; to use the older run anyway, pass "
+                "its id or `--set stale=allow`"
             ),
         )
     run.progress.note(message)

@@ -59,7 +59,7 @@ def read_job(given: str | None, jobs: str | None) -> Job:
     """
     if given is None or not given.strip():
         raise ConfigError(
-            "no job was given", hint='for example: hrembed match "Night nurse, surgical ward" --index IDX'
+            "no job was given", hint='for example: `hrembed match "Night nurse, surgical ward" --index IDX`'
         )
     if given == "-":
         return _checked(_stream(sys.stdin.buffer, "standard input"), "standard input")
@@ -100,7 +100,7 @@ def _file(path: Path) -> str:
     if path.suffix.lower() not in _TEXT_FILES:
         raise DataError(
             f"'{path}': a job is read from plain text, not from '{path.suffix}'",
-            hint="save it as text, or pipe the text: ... | hrembed match - (a table of jobs goes with `--jobs`)",
+            hint="save it as text, or pipe the text: `... | hrembed match -` (a table of jobs goes with `--jobs`)",
         )
     try:
         with path.open("rb") as stream:

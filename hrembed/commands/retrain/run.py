@@ -195,8 +195,8 @@ def _outdated(entry: RegisteredModel, runs_dir: Path) -> InconclusiveError | Non
     return InconclusiveError(
         f"'{entry.model}' passed its gate against '{entry.previous}', but the model in use is '{in_use.model}'",
         hint=(
-            f"compare both (hrembed eval with run:{in_use.model} and run:{entry.model}, then hrembed "
-            f"gate), then decide: hrembed runs accept {entry.model} --by NAME --why TEXT"
+            f"compare both (`hrembed eval` with run:{in_use.model} and run:{entry.model}, then `hrembed gate`), "
+            f"then decide: `hrembed runs accept {entry.model} --by NAME --why TEXT`"
         ),
     )
 

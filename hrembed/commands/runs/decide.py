@@ -40,7 +40,7 @@ def decide_on_run(runs_dir: Path, action: Action, reference: str, *, by: str, wh
                 f"a decision requires a run id: '{reference}' currently means {run.in_words}, but may refer to "
                 "another run later"
             ),
-            hint=f"hrembed runs {action} {run.path.name} --by NAME --why TEXT",
+            hint=f"`hrembed runs {action} {run.path.name} --by NAME --why TEXT`",
         )
     if action != "reject":
         trained_model(runs_dir, str(run.path))
@@ -71,6 +71,6 @@ def _notice(before: RegisteredModel | None, registry: Registry) -> str:
         return f"The model in use is {'still ' if unchanged else 'now '}run:{in_use.model}."
     earlier = [entry.model for entry in registry.models if entry.status == "superseded"]
     back = (
-        f" To go back to an earlier one: hrembed runs rollback {earlier[-1]} --by NAME --why TEXT." if earlier else ""
+        f" To go back to an earlier one: `hrembed runs rollback {earlier[-1]} --by NAME --why TEXT`." if earlier else ""
     )
     return f"No model is in use; `hrembed retrain` starts from the base.{back}"

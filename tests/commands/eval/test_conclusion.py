@@ -66,3 +66,16 @@ def test_a_baseline_that_is_not_worse_is_said():
     said = conclusion_of(record(["minilm", "bm25"], {("a", "bm25"): "cannot tell"}), config("minilm"))
 
     assert "Not worse than minilm, though it only counts words: bm25 on a." in said
+
+
+def test_a_tuned_model_that_is_not_worse_is_audited_and_gated_rather_than_the_base_trained_again():
+    tuned = "run:20260101T000000Z-00000000"
+    for verdict in ("cannot tell", "no difference larger than δ"):
+        said = conclusion_of(record(["minilm", "tuned"], {("a", "tuned"): verdict}), config("minilm", tuned))
+        assert said[-3:] == [
+            "Next, audit it, then decide:",
+            f"  hrembed bias-audit --set model.ref={tuned}",
+            "  hrembed gate",
+        ]
+    worse = conclusion_of(record(["minilm", "tuned"], {("a", "tuned"): "worse"}), config("minilm", tuned))
+    assert "  hrembed finetune --set model.ref=minilm" in worse

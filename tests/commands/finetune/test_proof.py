@@ -187,6 +187,7 @@ def test_a_run_reports_tests_retention_and_strengths(config: FinetuneConfig, tra
     assert list(result.tables)[:3] == titles
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
     assert f"| {kept.task} | outside | spearman | {kept.base.value:.3f}" in card
+    assert f"cut at {config.train.max_tokens} tokens" in card
     assert json.loads((run / "manifest.json").read_text())["inputs"][kept.task]["sha256"]
     assert find_run(run.parent.parent, "finetune/latest").record(FinetuneRecord) == metrics
 
