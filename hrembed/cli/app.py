@@ -29,8 +29,9 @@ from hrembed.cli import (
     select,
     serve_check,
 )
-from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, Verbose, filled, run_command
+from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, Verbose, run_command
 from hrembed.cli.groups import GroupedCommands
+from hrembed.cli.lines import filled
 from hrembed.cli.streams import discard_rest, guarded
 from hrembed.errors import HrembedError
 from hrembed.progress import quiet_libraries

@@ -10,7 +10,7 @@ from hrembed.config.recipe import COMMANDS, RECIPE, is_here, step_settings
 from hrembed.data.locate import locate
 from hrembed.errors import ConfigError, DataError, HrembedError, MendedError
 from hrembed.files import exists, json_text, sha256
-from hrembed.records.base import read_record
+from hrembed.records.base import read_record, typed
 from hrembed.records.commands import record_of
 from hrembed.records.recipe import RecipeRecord, StepOutcome
 from hrembed.runs.past import find_run, past_runs
@@ -55,7 +55,7 @@ def run_recipe(config: RecipeConfig, workspace: Workspace, *, resume: str | None
             hint="start the recipe without a launcher; then launch `hrembed finetune` with the `config.yaml` of its "
             "training",
         )
-    names = [f"{step.name} ({_words(step.run)})" for step in config.steps]
+    names = [f"{step.name} ({typed(step.run)})" for step in config.steps]
     resolved = config.model_dump(mode="json")
     with open_run(workspace, RECIPE, resolved, seeds={}, resume=resume, phases=names) as run:
         for name, values in _paths(config):
@@ -215,8 +215,3 @@ def _steps_table(steps: Sequence[StepOutcome], root: Path) -> list[dict[str, str
         }
         for step in steps
     ]
-
-
-def _words(command: str) -> str:
-    """`data-import-onet` as it is typed."""
-    return command.replace("data-import-", "data import ").replace("data-", "data ")

@@ -17,6 +17,7 @@ from hrembed.config.source import KeyPath, Source
 from hrembed.config.starters import config_file, starters
 from hrembed.data.locate import SHIPPED, locate
 from hrembed.errors import ConfigError, DataError
+from hrembed.records.base import typed
 from hrembed.registry import nearest
 from hrembed.runs.workspace import Workspace
 
@@ -264,7 +265,7 @@ class _Steps:
         if step.name in earlier:
             raise self._wrong((*place, "name"), f"'{step.name}' is the name of an earlier step")
         if command not in COMMANDS:
-            known = [name.replace("data-", "data ", 1).replace("import-", "import ", 1) for name in COMMANDS]
+            known = [typed(name) for name in COMMANDS]
             raise self._wrong(
                 (*place, "run"), f"no step can run '{step.run}'{nearest(step.run, known)}; known: {', '.join(known)}"
             )

@@ -126,16 +126,20 @@ def write_record(path: Path, record: Record | Mapping[str, Record]) -> None:
     write_text(path, json_text(as_json(record), sort_keys=False) + "\n")
 
 
-_OPTION = {"compare", "serve-check"}  # their argument is something else
+_OPTION = {"compare", "encode", "match", "serve-check"}  # their argument is something else
+
+
+def typed(command: str) -> str:
+    """A command as it is typed: `data-import-onet` is `data import onet`."""
+    if command == "recipe":
+        return "finetune --recipe"
+    return command.replace("-", " ") if command.startswith(("data-", "index-")) else command
 
 
 def command_line(command: str) -> str:
     """Words that run a command with a config: `data-import-onet` is `data import onet --config CONFIG`."""
-    if command == "recipe":
-        return "finetune --recipe CONFIG"
-    if command.startswith(("data-", "index-")):
-        return f"{command.replace('-', ' ')} --config CONFIG"
-    return f"{command} --config CONFIG" if command in _OPTION else f"{command} CONFIG"
+    option = command in _OPTION or command.startswith(("data-", "index-"))
+    return f"{typed(command)} --config CONFIG" if option else f"{typed(command)} CONFIG"
 
 
 def read_record(kind: type[R], text: str, where: str) -> R:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hrembed.errors import DataError, HrembedError, ModelError
 from hrembed.files import exists, files_below, sha256, user_path
 from hrembed.progress import Silent
-from hrembed.records.base import read_record, validated
+from hrembed.records.base import read_record, typed, validated
 from hrembed.records.manifest import Manifest
 from hrembed.runs.model_registry import read_registry
 
@@ -364,11 +364,7 @@ def _by_name(root: Path, reference: str, command: str | None, latest: str) -> Pa
     wanted = f"{kind} run" if kind else "run"
     missing = f"finished {wanted}" if name == LATEST else f"{wanted} '{name}'"
     if not candidates:
-        first = (
-            "finetune --recipe NAME"
-            if kind == "recipe"
-            else kind.replace("data-", "data ", 1).replace("index-", "index ", 1)
-        )
+        first = f"{typed(kind)} NAME" if kind == "recipe" else typed(kind)
         raise DataError(f"no {missing} found in '{root}'", hint=f"run `hrembed {first}` first" if kind else "")
     raise DataError(
         f"no {missing} found in '{root}'; the newest is {candidates[-1].in_words}",

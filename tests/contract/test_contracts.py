@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
+import typer
 from hrembed import errors, registry
-from hrembed.cli.app import main
+from hrembed.cli.app import app, main
 from hrembed.commands.schema import names, schema_text
 from hrembed.config.load import load_config
 from hrembed.config.recipe import RecipeConfig, load_recipe
 from hrembed.config.schema import SCHEMAS
 from hrembed.config.source import parse
 from hrembed.errors import ConfigError
+from hrembed.records.base import command_line
 from hrembed.runs.workspace import Workspace
 from places import ROOT
 
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
 def words(key: str) -> list[str]:
     """Command line of a schema's command: `data-import-onet` is `data import onet`."""
     return key.split("-") if key.startswith(("data-", "index-")) else [key]
+
+
+@pytest.mark.parametrize("key", SCHEMAS)
+def test_the_line_that_repeats_a_run_gives_its_config_where_the_command_takes_one(key):
+    command = typer.main.get_command(app)
+    for word in words(key):
+        command = command.commands[word]
+    taken = {name for part in command.params for name in (*part.opts, part.metavar)}
+    given = command_line(key).removeprefix(" ".join(words(key))).split()
+    assert given[0] in taken, "a positional CONFIG would be read as something else"
+    assert given[-1] == "CONFIG"
 
 
 HEAVY = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hrembed.commands.compare.tables import DECISION
+from hrembed.metrics.verdicts import verdict_words
 from hrembed.plots.compare import growth_chart
 from hrembed.plots.eval import differences_chart
 from hrembed.plots.svg import NARROW, WIDE, write_svg
@@ -74,7 +75,8 @@ def _figures(record: CompareRecord) -> Iterator[Figure]:
     for row in record.differences[:_FIGURES]:
         label = f"{row.model} against {row.reference}, {row.task}"
         note = f"{row.metric} {format_estimate(row.difference, sign=True)}"
-        yield Figure(label, f"{row.difference.value:+.3f}", note, tone_of(row.verdict), row.verdict)
+        word = verdict_words(row.verdict, record.delta)
+        yield Figure(label, f"{row.difference.value:+.3f}", note, tone_of(row.verdict), word)
     for label, audit in record.fairness.items():
         yield Figure(f"Bias audit of {label}", audit.verdict, "", tone_of(audit.verdict), audit.verdict)
 

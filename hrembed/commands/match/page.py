@@ -9,6 +9,7 @@ import numpy as np
 from hrembed.commands.match.exposure import NOT_A_TEST, WARNING
 from hrembed.commands.match.rows import SCORES, exposure_rows, faithfulness_words
 from hrembed.files import write_text
+from hrembed.reports.origin import repeat_command
 from hrembed.reports.page import render
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Card(NamedTuple):
 
 
 def write_report(
-    path: Path, record: MatchRecord, job: Sequence[str], filters: Mapping[str, FilterType], run: str
+    path: Path, record: MatchRecord, job: Sequence[str], filters: Mapping[str, FilterType], run: Path
 ) -> None:
     """Write the page of a single job.
 
@@ -72,7 +73,7 @@ def write_report(
         record: What `match` says.
         job: Sentences of the job, redacted.
         filters: Filters of the index.
-        run: Name of the run's folder.
+        run: Folder of the run.
 
     Raises:
         HrembedError: The file cannot be written.
@@ -92,7 +93,8 @@ def write_report(
         words=faithfulness_words(record),
         exposure=exposure_rows(record.exposure) if record.exposure is not None else [],
         not_a_test=NOT_A_TEST,
-        run=run,
+        run=run.name,
+        repeat=repeat_command("match", run),
     )
     write_text(path, page)
 

@@ -171,7 +171,7 @@ class _Search:
         for ending in (".parquet", ".csv"):
             write_list(self.run.path / f"{LIST}{ending}", rows)
         shown = [redacted_piece(job.text, span, finder) for span in sentences(job.text)]
-        write_report(self.run.path / "report.html", record, shown, self.index.manifest.filters, self.run.path.name)
+        write_report(self.run.path / "report.html", record, shown, self.index.manifest.filters, self.run.path)
         self._copy(record, rows)
         return record
 

@@ -12,7 +12,7 @@ from hrembed.commands.gate.page import page_of as gate_page
 from hrembed.config.eval import EvalConfig
 from hrembed.errors import DataError
 from hrembed.files import json_text
-from hrembed.records.base import as_json, validated
+from hrembed.records.base import as_json, typed, validated
 from hrembed.records.cases import TaskCases
 from hrembed.records.commands import RECORDS, record_of
 from hrembed.records.eval import EvalRecord
@@ -89,7 +89,7 @@ def _unfinished(run: PastRun) -> Page:
     return Page(
         title=_title(run),
         subtitle="",
-        asked=f"What did this run of `hrembed {run.command.replace('data-', 'data ', 1)}` find?",
+        asked=f"What did this run of `hrembed {typed(run.command)}` find?",
         answer=Prose(f"The run did not finish successfully: {run.status}", [str(reason), *again], tone_of(run.status)),
     )
 
@@ -131,7 +131,7 @@ def _plain(run: PastRun, record: CommandRecord | None, unreadable: str, rows: st
     return Page(
         title=_title(run),
         subtitle="",
-        asked=f"What did this run of `hrembed {run.command.replace('data-', 'data ', 1)}` find?",
+        asked=f"What did this run of `hrembed {typed(run.command)}` find?",
         answer=Prose(headline, [*found, *following], tone_of(verdict)),
         pictures=[*_pictures(run)],
         details=[

@@ -9,7 +9,8 @@ import json
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hrembed.commands.match.page import write_report
@@ -25,9 +26,6 @@ from hrembed.records.match import (
 )
 from hrembed.types import Estimate
 from places import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AXE = ROOT / ".tools" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = next(
@@ -139,8 +137,13 @@ def chromium(page: Path, *options: str, home: Path) -> str:
 def visit(tmp_path: Path, *, evil: bool = False, width: int = 1200) -> dict[str, Any]:
     page = tmp_path / "match.html"
     write_report(
-        page, record(evil=evil), JOB, {"country": "text", "years": "whole number", "languages": "texts"}, "run"
+        page,
+        record(evil=evil),
+        JOB,
+        {"country": "text", "years": "whole number", "languages": "texts"},
+        Path("runs/match/a-run"),
     )
+    assert "<code>hrembed match --config runs/match/a-run/config.yaml</code>" in page.read_text(encoding="utf-8")
     text = page.read_text(encoding="utf-8")
     axe = f"<script>{AXE.read_text(encoding='utf-8')}</script>" if AXE.is_file() else ""
     page.write_text(
