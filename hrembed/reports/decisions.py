@@ -8,6 +8,7 @@ import numpy as np
 
 from hrembed.reports.estimates import format_estimate, format_p, p_in_words
 from hrembed.reports.page import Prose, Table
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,8 @@ def decision_tables(decisions: RealDecisions) -> dict[str, list[dict[str, str]]]
 def decision_parts(decisions: RealDecisions) -> Iterator[Prose | Table]:
     """What a page says of real decisions: the verdict, what it rests on, and the tables."""
     verdict, *notes = decisions.notes
+    in_table = tuple(f"{gate.kind} by {gate.attribute}: {gate.verdict};" for gate in decisions.gates)
+    notes = [note for note in notes if not note.startswith(in_table)]
     yield Prose(f"Verdict on real decisions: {decisions.verdict}", [verdict], decisions.verdict)
     yield Prose("Real decisions", [decisions.law, *notes])
     yield Table(
@@ -95,5 +98,5 @@ def _of(persons: Persons) -> str:
 
 
 def _within_jobs_row(name: str, odds: StratifiedOdds, best: str) -> dict[str, str]:
-    note = f"within {odds.strata} jobs, odds against {best}: {odds.odds_ratio:.2f}"
+    note = f"within {counted(odds.strata, 'job')}, odds against {best}: {odds.odds_ratio:.2f}"
     return {"category": name, "test": f"Mantel-Haenszel {p_in_words(odds.p_value)}", "note": note}

@@ -78,6 +78,7 @@ class Table:
         link: Relative path of the file with the rows behind it; empty for none.
         links: Column to one relative path for each row, to which its cell leads; an empty path leads nowhere.
         filters: Columns by which the reader can choose rows.
+        toned: Whether words such as `pass` and `rejected` are outcomes, and have their colour; else they are data.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Table:
     link: str = ""
     links: Mapping[str, Sequence[str]] = field(default_factory=dict)
     filters: Sequence[str] = ()
+    toned: bool = True
 
     @property
     def columns(self) -> list[str]:

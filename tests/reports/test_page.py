@@ -67,6 +67,15 @@ def test_a_table_names_its_columns_and_rows(tmp_path: Path):
     assert '<td class="is-pass">better</td>' in text
     assert "<option>better</option><option>worse</option>" in text
     assert page(tmp_path, Table("Empty", [])).count("<td>") == 0
+    assert "<td>better</td>" in page(tmp_path, Table("Stages", rows, toned=False))
+
+
+def test_an_outcome_that_is_the_number_itself_is_said_once(tmp_path: Path):
+    once = page(tmp_path, figures=[Figure("Bias audit", "inconclusive", "", "inconclusive", "inconclusive")])
+    assert once.count(">inconclusive<") == 1
+    beside = page(tmp_path, figures=[Figure("Score", "0.7", "", "pass", "better")])
+    assert ">0.7<" in beside
+    assert ">better<" in beside
 
 
 @pytest.mark.parametrize(

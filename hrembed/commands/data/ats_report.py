@@ -9,7 +9,8 @@ from hrembed.data.stages import GRADES, reaches
 from hrembed.reports.conclusions import found_and_next
 from hrembed.reports.decisions import decision_parts, decision_tables
 from hrembed.reports.origin import origin_parts, repeat_command, subtitle_of
-from hrembed.reports.page import Figure, Page, Prose, Section, Table, write_page
+from hrembed.reports.page import Figure, Page, Prose, Section, Table, tone_of, write_page
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,11 +85,8 @@ def write_report(run: Run, config: ImportAtsConfig, record: DataImportAtsRecord)
                 *found_and_next(run.manifest.conclusion)[1],
             ],
         ),
-        figures=[
-            Figure(f"{table} that were read", f"{rows.rows:,}", f"{rows.rejected:,} unusable")
-            for table, rows in record.tables.items()
-        ],
-        lead=[Table("How far people came", _stage_rows(record), _STAGE_NOTE)],
+        figures=[*_figures(record)],
+        lead=[Table("How far people came", _stage_rows(record), _STAGE_NOTE, toned=False)],
         details=[*_details(record)],
         origin=[*origin_parts(run.manifest, config.model_dump(mode="json"), ".")],
         repeat=repeat_command("data-import-ats", run.path),
@@ -97,10 +95,19 @@ def write_report(run: Run, config: ImportAtsConfig, record: DataImportAtsRecord)
     write_page(run.path / "report.html", page)
 
 
+def _figures(record: DataImportAtsRecord) -> Iterator[Figure]:
+    for table, rows in record.tables.items():
+        yield Figure(f"{table.capitalize()} that were read", f"{rows.rows:,}", f"{rows.rejected:,} unusable")
+    if record.decisions is not None:
+        tables = counted(len(record.decisions.gates), "table")
+        verdict = record.decisions.verdict
+        yield Figure("Past decisions, audited", verdict, f"impact ratios of {tables}, below", tone_of(verdict))
+
+
 def _details(record: DataImportAtsRecord) -> Iterator[Section]:
     groups = record.groups
     read = Table("What was read", _read_rows(record))
-    statuses = Table("Statuses of the export", _status_rows(record), "What is not known was left out.")
+    statuses = Table("Statuses of the export", _status_rows(record), "What is not known was left out.", toned=False)
     yield Section("What was read, and how statuses were understood", [read, statuses])
     together = Prose(
         "What belongs together",

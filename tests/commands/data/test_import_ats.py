@@ -258,6 +258,17 @@ def test_tables_that_do_not_belong_together_are_refused(capsys, tmp_path, export
     assert "applications refer to a job that is not in the jobs" in " ".join(said.split())
 
 
+def test_the_page_says_what_past_decisions_look_like_once_and_paints_no_stage(capsys, tmp_path, export):
+    folder, record, _ = run(capsys, tmp_path, "ats", str(export), *SPLIT)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    verdict, gates = record["decisions"]["verdict"], record["decisions"]["gates"]
+    assert f">Past decisions, audited</span><b>{verdict}</b>" in page
+    assert "<td>rejected</td>" in page
+    for gate in gates:
+        assert f"<td>{gate['kind']} by {gate['attribute']}</td>" in page
+        assert f"{gate['kind']} by {gate['attribute']}: {gate['verdict']};" not in page
+
+
 def test_bad_rows_are_listed_and_products_are_kept(capsys, tmp_path, export):
     file = export / "candidates.csv"
     file.write_text(file.read_text(encoding="utf-8") + ",No,Id,,,\nonly one cell\n", encoding="utf-8")
