@@ -70,6 +70,12 @@ def test_a_table_names_its_columns_and_rows(tmp_path: Path):
     assert "<td>better</td>" in page(tmp_path, Table("Stages", rows, toned=False))
 
 
+def test_a_table_whose_section_has_its_name_shows_it_once(tmp_path: Path):
+    text = page(tmp_path, details=[Section("Growth", [Table("Growth", [{"a": "1"}]), Table("More", [{"a": "1"}])])])
+    assert '<caption class="unseen">Growth</caption>' in text
+    assert "<caption>More</caption>" in text
+
+
 def test_an_outcome_that_is_the_number_itself_is_said_once(tmp_path: Path):
     once = page(tmp_path, figures=[Figure("Bias audit", "inconclusive", "", "inconclusive", "inconclusive")])
     assert once.count(">inconclusive<") == 1

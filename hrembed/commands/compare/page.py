@@ -47,7 +47,6 @@ def write_report(
         write_svg(run.path / f"{name}.svg", chart, alt)
         drawings.append(Drawing(title, chart.svg(WIDE, alt), chart.svg(NARROW, alt)))
     others = [label for label in record.models if label != record.reference]
-    first, *rest = run.manifest.conclusion or ["There is nothing to compare."]
     decision = Table(DECISION, tables.get(DECISION, []), note=_NOTE, link="decision.json")
     page = Page(
         title="Comparison",
@@ -55,7 +54,7 @@ def write_report(
         asked=f"What does one gain, and what does it cost, with {listed(others)} in place of {record.reference}?"
         if others
         else f"What does {record.reference} cost?",
-        answer=Prose(first, rest),
+        answer=Prose(headline(record), run.manifest.conclusion),
         figures=[*_figures(record)],
         lead=[*drawings[:1], decision],
         pictures=drawings[1:],
@@ -69,6 +68,24 @@ def write_report(
         footer="Written by `hrembed compare`.",
     )
     write_page(run.path / "report.html", page)
+
+
+def headline(record: CompareRecord) -> str:
+    """Say in a line whether anything is better than the reference on tasks of hiring."""
+    rows = [row for row in record.differences if not row.retention]
+    if not rows:
+        return "There is nothing to compare"
+    better: dict[str, list[str]] = {}
+    for row in rows:
+        if row.verdict == "better":
+            better.setdefault(row.model, []).append(row.task)
+    if len(better) > 1:
+        return f"{listed([*better])} are each better than {record.reference} on at least one task"
+    for model, tasks in better.items():
+        return f"{model} is better than {record.reference} on {listed(tasks)}"
+    if any(row.verdict == "cannot tell" for row in rows):
+        return f"Whether anything is better than {record.reference} cannot be told"
+    return f"Nothing is better than {record.reference}"
 
 
 def _figures(record: CompareRecord) -> Iterator[Figure]:

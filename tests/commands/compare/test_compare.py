@@ -12,6 +12,7 @@ import pytest
 from gates import audit_run, eval_run, values
 from hrembed.cli.app import main
 from hrembed.commands.compare.costs import CostRequest, measure_cost
+from hrembed.commands.compare.page import headline
 from hrembed.commands.compare.run import run_compare
 from hrembed.commands.compare.tables import price_of
 from hrembed.commands.eval.run import run_evaluate
@@ -77,10 +78,32 @@ def test_accuracy_is_paired_and_fairness_on_the_same_stimuli(tmp_path: Path, tas
         f'  hrembed gate --set candidate.eval=eval/{both.name} --set "candidate.model=path:new" '
         '--set "baseline.model=path:old"'
     )
-    assert (Path(result.run) / "report.html").is_file()
+    page = (Path(result.run) / "report.html").read_text(encoding="utf-8")
+    assert "<h2>path:new is better than path:old on task/test</h2>" in page
+    assert ">no difference larger than 0.02</span>" in page or ">no difference larger than 0.02</td>" in page
+    assert "δ" not in page.partition("<footer>")[0].partition("Inputs, settings")[0]
     assert as_json(find_run(runs, "compare/latest").record(CompareRecord)) == as_json(result.metrics)
     again = run_compare(config, Workspace(runs))
     assert (Path(again.run) / "metrics.json").read_bytes() == (Path(result.run) / "metrics.json").read_bytes()
+
+
+def test_the_page_of_a_comparison_begins_with_whether_anything_is_better(tmp_path: Path, task: Path):
+    runs = tmp_path / "runs"
+    both = eval_run(runs, {"old": values(0), "new": values(0.05, seed=2)}, task)
+    record = run_compare(CompareConfig(runs=(both.name,), load=None), Workspace(runs)).metrics
+    (row,) = record.differences
+
+    def said(*rows: tuple[str, str, str]) -> str:
+        changed = [
+            row.model_copy(update={"model": model, "task": on, "verdict": verdict}) for model, on, verdict in rows
+        ]
+        return headline(record.model_copy(update={"reference": "old", "differences": tuple(changed)}))
+
+    assert said(("a", "x", "better"), ("a", "y", "better"), ("b", "x", "worse")) == "a is better than old on x and y"
+    assert said(("a", "x", "better"), ("b", "y", "better")) == "a and b are each better than old on at least one task"
+    assert said(("a", "x", "worse"), ("b", "x", "cannot tell")) == "Whether anything is better than old cannot be told"
+    assert said(("a", "x", "worse")) == "Nothing is better than old"
+    assert said() == "There is nothing to compare"
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, task: Path):
