@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hrembed.commands.data.anonymise import FINDINGS, scan, table
+from hrembed.commands.data.anonymise import FINDINGS, scan
+from hrembed.commands.data.check_page import ALL_MET, PART_NAMES, tables_of
 from hrembed.config.parts import form_of
-from hrembed.data.leaks import MATCHES, PARTS, TrainingTexts
+from hrembed.data.leaks import PARTS, TrainingTexts
 from hrembed.data.locate import locate
 from hrembed.data.near_duplicates import Near
 from hrembed.data.negatives import false_negatives
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from hrembed.config.data import DataCheckConfig, LeakLimits
     from hrembed.data.leaks import TaskLeaks
     from hrembed.progress import Progress
-    from hrembed.records.data import Batching, Leak, NegativeCounts, PersonalCounts, TaskPart
+    from hrembed.records.data import Batching, NegativeCounts, PersonalCounts, TaskPart
     from hrembed.runs.record import Run
     from hrembed.runs.workspace import Workspace
     from hrembed.types import Pair, Task
@@ -50,9 +51,7 @@ _PHASES = (_READ, _LEAKS, _NEGATIVES, _PERSONAL, _WRITE) = (
     "look for personal data",
     "write what was found",
 )
-ALL_MET = "all limits are met"
 _SAMPLED_BATCHES = 500
-_NAMES: Mapping[TaskPart, str] = {"documents": "documents", "queries": "queries", "pairs": "relevant pairs"}
 # What must go for a fix: a row that holds an answer also holds its query, a row with a query may be harmless.
 _FIX: Mapping[str, tuple[TaskPart, ...]] = {
     "none": (),
@@ -116,7 +115,7 @@ def run_check(config: DataCheckConfig, workspace: Workspace) -> CommandResult[Da
         str(run.path),
         "limits exceeded" if exceeded else "clean",
         record,
-        _tables(record),
+        tables_of(record),
         failure(f"{config.train}: {record.verdict}", hint=_hint(config, run)) if exceeded else None,
         notice=notice,
     )
@@ -189,7 +188,7 @@ def _exceeded_by_leaks(limits: LeakLimits, leaks: Sequence[TaskLeaks]) -> dict[T
             continue
         leak = worst.leaks[part]
         exceeded[part] = (
-            f"{leak.occur:,} of {leak.total:,} {_NAMES[part]} of '{worst.task}' occur in the training data "
+            f"{leak.occur:,} of {leak.total:,} {PART_NAMES[part]} of '{worst.task}' occur in the training data "
             f"({leak.share:.1%}, limit {limit:.1%})"
         )
     return exceeded
@@ -252,33 +251,4 @@ def _flagged(leaks: Sequence[TaskLeaks]) -> dict[str, Sequence[int] | Sequence[s
         "task": [task for _, task, _, _ in flagged],
         "what": [part for _, _, part, _ in flagged],
         "how": [match for _, _, _, match in flagged],
-    }
-
-
-def _tables(record: DataCheckRecord) -> dict[str, list[dict[str, str]]]:
-    tables = {
-        "What of the tasks occurs in training": [
-            _leak_row(task, part, leak) for task, leaks in record.tasks.items() for part, leak in leaks.items()
-        ],
-        "In-batch negatives that are relevant": [
-            {
-                "batches": batching,
-                "false": f"{counts.false:,} of {counts.all:,}",
-                "share": "no negatives" if np.isnan(counts.share) else f"{counts.share:.2%}",
-            }
-            for batching, counts in record.false_negatives.items()
-        ],
-    }
-    if record.personal is not None:
-        tables["Personal data in the texts of pairs"] = table(record.personal)
-    return tables
-
-
-def _leak_row(task: str, part: TaskPart, leak: Leak) -> dict[str, str]:
-    return {
-        "task": task,
-        "what": _NAMES[part],
-        "occur": f"{leak.occur:,} of {leak.total:,} ({leak.share:.1%})",
-        **{match: f"{leak.by[match]:,}" for match in MATCHES},
-        "training rows": f"{leak.rows:,}",
     }

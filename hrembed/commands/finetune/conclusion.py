@@ -8,7 +8,20 @@ from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.conclusions import compared_in_words, interval_in_words
 
 if TYPE_CHECKING:
-    from hrembed.records.finetune import FinetuneRecord
+    from hrembed.records.finetune import FinetuneRecord, TunedComparison
+
+
+def deciding(record: FinetuneRecord) -> FinetuneRecord | TunedComparison:
+    """Return the comparison that the answer rests on.
+
+    That of a test task where there is one, since the dev task chose the checkpoint; of several the worst news, then
+    the best.
+    """
+    for verdict in ("worse", "better", "cannot tell"):
+        for row in record.tests:
+            if row.verdict == verdict:
+                return row
+    return record.tests[0] if record.tests else record
 
 
 def conclusion_of(record: FinetuneRecord, run_id: str) -> list[str]:
@@ -26,7 +39,7 @@ def conclusion_of(record: FinetuneRecord, run_id: str) -> list[str]:
         compared = compared_in_words(rows, delta=record.delta, confidence=record.confidence)
         if compared:
             sentences.append(f"{where}: {compared}.")
-    if record.verdict != "better":
+    if deciding(record).verdict != "better":
         return [*sentences, "Next, check the pairs, and find more of them:", "  hrembed data check PAIRS"]
     return [
         *sentences,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.commands.finetune.conclusion import conclusion_of
+from hrembed.commands.finetune.conclusion import conclusion_of, deciding
 from hrembed.commands.finetune.tables import finetune_tables
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.plots.finetune import charts
 from hrembed.plots.svg import NARROW, WIDE
-from hrembed.reports.conclusions import interval_in_words
+from hrembed.reports.conclusions import found_and_next, interval_in_words, listed
 from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import Drawing, Figure, Page, Prose, Section, Table, tone_of
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,10 @@ def page_of(record: FinetuneRecord, run_id: str, base: str) -> Page:
     """
     drawn = {name: _drawing(*chart) for name, chart in charts(record).items()}
     lead = drawn.pop("differences", None) or drawn.pop("dev")
-    verdict = verdict_words(record.verdict, record.delta)
+    verdict, row = verdict_words(record.verdict, record.delta), deciding(record)
+    found, following = found_and_next(conclusion_of(record, run_id))
+    if record.warnings:
+        found.append(f"{counted(len(record.warnings), 'warning')} below: what a reader of the scores must know.")
     return Page(
         title="Fine-tuning",
         subtitle="",
@@ -51,10 +55,9 @@ def page_of(record: FinetuneRecord, run_id: str, base: str) -> Page:
             f"({record.metric}), and does it keep what it could outside of hiring?"
         ),
         answer=Prose(
-            f"{_HEADLINES[record.verdict].format(base=base, task=record.task)}: "
-            f"{record.difference.value:+.3f} {record.metric}",
-            [*conclusion_of(record, run_id)],
-            tone_of(record.verdict),
+            f"{_HEADLINES[row.verdict].format(base=base, task=row.task)}: {row.difference.value:+.3f} {row.metric}",
+            [*found, *following],
+            tone_of(row.verdict),
         ),
         figures=[
             Figure(
@@ -111,7 +114,9 @@ def _phases(record: FinetuneRecord) -> list[dict[str, str]]:
         rows.append({"phase": "masked language modelling", "length": steps, "result": result})
     stopped = "" if record.steps_done == record.steps else f" of {record.steps:,} planned (ended early)"
     kept = f"kept step {record.best_step:,}, dev score {_best(record):.3f}"
-    names = " and ".join(dict.fromkeys(source.loss for source in record.sources)) or "training"
+    if record.branches:
+        kept = f"kept the mean of {counted(len(record.branches), 'branch', 'branches')}"
+    names = listed([*dict.fromkeys(source.loss for source in record.sources)] or ["training"])
     rows.append({"phase": f"training: {names}", "length": f"{record.steps_done:,} steps{stopped}", "result": kept})
     rows += [
         {

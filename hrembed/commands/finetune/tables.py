@@ -65,7 +65,7 @@ def _branches(record: FinetuneRecord) -> list[Row]:
     rows = [
         {
             "branch": str(branch.branch),
-            "sources": ", ".join(map(str, branch.sources)),
+            "sources": ", ".join(str(source + 1) for source in branch.sources),
             "kept step": f"{branch.best_step} of {branch.steps}",
             column: f"{branch.dev:.3f}",
         }

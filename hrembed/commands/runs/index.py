@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isnan
+from textwrap import shorten
 from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.commands.runs.pages import read_numbers, verdict_of
@@ -14,6 +15,7 @@ from hrembed.records.eval import EvalRecord
 from hrembed.records.finetune import FinetuneRecord
 from hrembed.records.runs import RunRow
 from hrembed.reports.page import Drawing, Figure, Page, Prose, Section, Table, tone_of
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from hrembed.records.registry import Registry
     from hrembed.reports.page import Part
     from hrembed.runs.past import PastRun
+
+
+_LONGEST_VERDICT = 60  # a cell holds a verdict, not a sentence; the page of the run has all of it
 
 
 class _Measured(NamedTuple):
@@ -71,7 +76,13 @@ def index_page(runs: Sequence[PastRun], registry: Registry, pages: Mapping[Path,
     newest = list(reversed(runs))
     rows = [run_row(run, registry) for run in newest]
     cells = [
-        {"command": run.command, **row.model_dump(), "started": row.started[:16].replace("T", " ")}
+        {
+            "command": run.command,
+            **row.model_dump(),
+            "started": row.started[:16].replace("T", " "),
+            "seconds": row.seconds and f"{float(row.seconds):,.0f}",
+            "verdict": shorten(row.verdict, _LONGEST_VERDICT, placeholder=" ..."),
+        }
         for run, row in zip(newest, rows, strict=True)
     ]
     table = Table(
@@ -87,7 +98,7 @@ def index_page(runs: Sequence[PastRun], registry: Registry, pages: Mapping[Path,
     not_written: list[Part] = [Prose("Not written", failed, "fail")] if failed else []
     return Page(
         title="Runs",
-        subtitle=f"{len(runs)} runs",
+        subtitle=counted(len(runs), "run"),
         asked="What was run here, and what came out?",
         answer=_answer(rows, registry),
         figures=[*_figures(rows)],

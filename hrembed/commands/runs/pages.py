@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hrembed.commands.data.check_page import page_of as check_page
 from hrembed.commands.eval.page import case_sections
 from hrembed.commands.eval.page import page_of as eval_page
 from hrembed.commands.finetune.page import page_of as finetune_page
@@ -15,6 +16,7 @@ from hrembed.files import json_text
 from hrembed.records.base import as_json, typed, validated
 from hrembed.records.cases import TaskCases
 from hrembed.records.commands import RECORDS, record_of
+from hrembed.records.data import DataCheckRecord
 from hrembed.records.eval import EvalRecord
 from hrembed.records.finetune import FinetuneRecord
 from hrembed.records.gate import GateRecord, GateTimings
@@ -73,6 +75,8 @@ def _page(run: PastRun, to_run: str) -> Page:
         page = finetune_page(record, run.path.name, _base_of(run))
     elif isinstance(record, GateRecord):
         page = gate_page(record, _times(run))
+    elif isinstance(record, DataCheckRecord):
+        page = check_page(record, run.manifest.conclusion)
     elif isinstance(record, RecipeRecord):
         page = _recipe(record)
     else:

@@ -70,16 +70,16 @@ def write_report(
 
 
 def _asked(record: SelectRecord) -> str:
-    known = f"Which of {record.registry.fitting:,} models that meet the constraints"
     if record.probe_task is not None:
-        return f"{known} is best, measured by {record.probe_task.metric} on {record.probe_task.name}?"
-    return f"{known} is best by public scores?"
+        return f"Which of the models measured here is best, by {record.probe_task.metric} on {record.probe_task.name}?"
+    return f"Which of {record.registry.fitting:,} models that meet the constraints is best by public scores?"
 
 
 def _figures(record: SelectRecord) -> Iterator[Figure]:
     registry = record.registry
     dropped = ", ".join(f"{name} {count:,}" for name, count in registry.dropped_by.items())
-    yield Figure("Models that meet the constraints", f"{registry.fitting:,} of {registry.models:,}", dropped)
+    note = f"left out, some for several reasons: {dropped}" if dropped else ""
+    yield Figure("Models that meet the constraints", f"{registry.fitting:,} of {registry.models:,}", note)
     for model in record.probe[:3]:
         score = model.score
         note = f"[{score.low:.3f}, {score.high:.3f}] over {model.queries:,} queries"

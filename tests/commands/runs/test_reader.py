@@ -109,7 +109,7 @@ def test_what_was_asked_of_a_check_and_what_was_found(small_runs: Path):
 
 def test_did_the_training_help_and_what_did_it_cost(small_runs: Path):
     said = page_of(small_runs, "finetune").at_once
-    assert "The training made minilm better on titles/dev: +0.100 ndcg@10\n" in said
+    assert "The training made minilm better on titles/test: +0.100 ndcg@10\n" in said
     assert ("On test tasks: better on titles/test (+0.100 ndcg@10, 95 % interval +0.070 to +0.130).\n") in said
     assert (
         "Outside of hiring: cannot tell on questions/test (-0.005 ndcg@10, 95 % interval -0.035 to +0.025; 0.040 would "
