@@ -11,6 +11,7 @@ from hrembed.commands.gate.run import run_gate
 from hrembed.commands.retrain.bridge import best_way, fit_bridges, judge_bridge, measure_bridges
 from hrembed.commands.retrain.conclusion import conclusion_of
 from hrembed.commands.retrain.drift import measure_drift
+from hrembed.commands.retrain.page import write_report
 from hrembed.commands.retrain.tables import retrain_tables
 from hrembed.config.eval import EvalConfig
 from hrembed.config.finetune import FinetuneConfig, SourceSection
@@ -160,6 +161,7 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
             )
             run.write_metrics(record)
             notice = run.conclude(conclusion_of(record, config))
+            write_report(run, config, record)
             return CommandResult(str(run.path), record.verdict, record, retrain_tables(record), notice=notice)
         start = _choose_start(config, last, drift)
         trained = _train_and_gate(config, last, start, run)
@@ -183,6 +185,7 @@ def run_retrain(config: RetrainConfig, workspace: Workspace) -> CommandResult[Re
         )
         run.write_metrics(record)
         notice = run.conclude(conclusion_of(record, config))
+        write_report(run, config, record)
     failure = trained.gated.failure or _outdated(entry, workspace.root)
     return CommandResult(str(run.path), record.verdict, record, retrain_tables(record), failure, notice)
 
