@@ -82,7 +82,7 @@ def _asked(models: Sequence[str], tasks: Sequence[str], baselines: Sequence[str]
         return f"How well does {compared[0]} do on {listed(tasks)}{against.replace('do they', 'does it')}?"
     if not compared:
         return "How good are the models on the tasks?"
-    return f"Which of {listed(compared)} is best on {listed(tasks)}{against}?"
+    return f"Which of {listed(compared)} is {'better' if len(compared) == 2 else 'best'} on {listed(tasks)}{against}?"
 
 
 class _Winner(NamedTuple):
