@@ -66,7 +66,7 @@ class LanceIndex:
         matching = self.count(where)
         few = matching <= self.generation.count_first if where else matching <= k * self.generation.refine
         if few or not self.generation.partitions:
-            return self.exact(rows, k, where)
+            return self._compared(rows, k, where)
         return [self._nearest(query, k, where, matching) for query in rows]
 
     def _scan(self, **asked: Any) -> Any:
@@ -91,7 +91,7 @@ class LanceIndex:
         vectors = _matrix(found["vector"], self.generation.space.dim)
         hits = ranked(found["id"].to_pylist(), vectors, query, k)
         if self._undecided(hits, vectors @ query, min(k, matching), wanted):
-            return self.exact(query[None], k, where)[0]
+            return self._compared(query[None], k, where)[0]
         return hits
 
     def _probes(self, where: Sequence[Condition]) -> int:
@@ -117,7 +117,10 @@ class LanceIndex:
         Raises:
             ModelError: A query has other dimensions, or is not finite.
         """
-        rows = checked_queries(queries, self.generation.space.dim)
+        return self._compared(checked_queries(queries, self.generation.space.dim), k, where)
+
+    def _compared(self, rows: Floats, k: int, where: Sequence[Condition]) -> list[Hits]:
+        """Compare unit rows with all documents; dividing them by their length once more would move the last digit."""
         return rank_blocks(rows, k, self.blocks(where))
 
     def blocks(self, where: Sequence[Condition] = ()) -> Iterator[Block]:

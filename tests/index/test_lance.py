@@ -105,6 +105,15 @@ def test_more_equal_documents_than_candidates_stand_in_the_order_of_their_hash(t
     assert hits.ids == sorted(ids[:700], key=id_key)[:10]
 
 
+def test_a_score_does_not_depend_on_whether_all_rows_were_compared(lance, exact) -> None:
+    """A row of length one, divided by its length once more, is another one in the last digit."""
+    queries = np.random.default_rng(4).normal(size=(40, DIM)).astype(np.float32)
+    conditions = parse_conditions(["country=o'x", "years<2"], lance.manifest.filters)
+    assert lance.count(conditions) <= lance.generation.count_first, "few rows, so all are compared"
+    for found, true in zip(lance.search(queries, 10, conditions), exact.search(queries, 10, conditions), strict=True):
+        np.testing.assert_array_equal(found.scores, true.scores)
+
+
 def test_rows_and_vectors_come_in_the_order_asked_for(lance, vectors: np.ndarray) -> None:
     wanted = [f"c{n}" for n in (5, 3, 19_999)]
     found = lance.rows(wanted, ["id", "years", "languages"])

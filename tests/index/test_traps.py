@@ -79,7 +79,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> LanceIndex:
     return crowd(tmp_path_factory.mktemp("crowd") / "i", 20_000)[0]
 
 
-def test_as_many_rows_as_match_are_given(index: LanceIndex) -> None:
+def test_as_many_rows_as_match_are_given(index: LanceIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     query = index.vectors(["c5"])
     where = parse_conditions(["cohort=7", "permit=true"], index.generation.filters)
     filtered_afterwards = index.table.scanner(
@@ -87,7 +87,9 @@ def test_as_many_rows_as_match_are_given(index: LanceIndex) -> None:
         filter="cohort = 7 AND permit = true", prefilter=False,
     )  # fmt: skip
     assert filtered_afterwards.to_table().num_rows < 10
-    assert len(index.search(query, 10, where)[0].ids) == 10
+    with monkeypatch.context() as patch:  # the engine gives them itself: comparing all rows would hide the trap
+        patch.setattr(LanceIndex, "_compared", None)
+        assert len(index.search(query, 10, where)[0].ids) == 10
     rare = parse_conditions(["cohort=7", "permit=true", "country=C3", "years>=38"], index.generation.filters)
     assert len(index.search(query, 1000, rare)[0].ids) == index.count(rare) < 1000
 
