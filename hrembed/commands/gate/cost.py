@@ -131,7 +131,7 @@ def _size_checks(
 def _size_check(name: str, limit: float, value: float | None, unit: str) -> Check:
     asked = f"{limit:g} {unit} at most"
     if value is None:
-        shown = "a model that is not on this machine"
+        shown = "no weights on this machine"
         return Check(section="size", name=name, asked=asked, outcome="inconclusive", shown=shown)
     return Check(
         section="size",
