@@ -90,7 +90,10 @@ def start(path: Path, *said: str, script: str | None = None, **more: str) -> sub
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    _, said = process.communicate(timeout=300)
+    try:
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()  # nothing where it has ended; its workers end with it
     assert process.returncode == 0, said
     return said
 
@@ -138,20 +141,26 @@ def until(ready: Callable[[], bool], seconds: float = 120) -> None:
 
 
 @pytest.mark.parametrize(
-    "engine", [pytest.param("local", marks=pytest.mark.long), pytest.param("ray", marks=pytest.mark.slow)]
+    ("engine", "kills", "shards"),  # of each start, most shards before it is killed
+    [
+        pytest.param("local", 2, 30, marks=pytest.mark.long),
+        pytest.param("local", 20, 6, marks=pytest.mark.slow),
+        pytest.param("ray", 2, 30, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.timeout(900)  # minutes only where other work shares the machine
 def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(
-    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, engine: str, kills: int, shards: int, monkeypatch: pytest.MonkeyPatch
 ):
     source = jsonl(tmp_path / "in.jsonl", profiles(6_000))
     encode(tmp_path, monkeypatch, input=str(source), out=str(tmp_path / "whole"), rows_per_shard=40)
     whole, rng = hashes(tmp_path / "whole"), random.Random(1)
     assert len(whole) == 150
     said, kept, killed = words(tmp_path, "out", engine, 2, 40), 0, list[int]()
-    for _ in range(2):
+    for _ in range(kills):
         process = start(tmp_path, *said)
-        until(partial(has, tmp_path / "out", kept + rng.randint(5, 30)))
+        until(partial(has, tmp_path / "out", kept + rng.randint(1, shards)))
+        time.sleep(rng.random() / 50)  # at any moment of a shard
         process.send_signal(signal.SIGKILL)
         killed.append(process.pid)
         process.wait()
