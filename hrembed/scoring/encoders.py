@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hrembed.config.parts import EndpointSection
 from hrembed.data.locate import locate
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
     from hrembed.config.parts import ModelSection
     from hrembed.models.refs import ModelRef
+    from hrembed.models.static import StaticTable
     from hrembed.progress import Progress
     from hrembed.records.manifest import ScoringChoice
     from hrembed.records.usage import EndpointUsage
     from hrembed.runs.workspace import Workspace
-    from hrembed.types import Backend, Encoder
+    from hrembed.types import Backend, Encoder, TitleSides
 
 _RUNS = "runs"  # where commands look unless they are told
 
@@ -116,7 +117,7 @@ def open_encoder(
         opened.backend,
         name=section.name or ref.short_name,
         prompts=opened.prompts or Prompts(section.query_prompt, section.document_prompt),
-        titles=section.normalise_titles or (opened.use and opened.use.normalised_titles) or "none",
+        titles=titles_of(section, opened.use),
         dimensions=section.dimensions,
         cache=cache,
         memory_mb=memory_mb,
@@ -197,29 +198,13 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
         return _Opened(VectorTable(locate(ref.target)))
     folder = model_folder(section, workspace.root) if ref.has_weights else None
     if folder is None or is_model2vec(folder):
-        if section.max_tokens is not None:
-            raise ModelError(f"static model '{section.ref}' has no maximum length to lower", hint="remove `max_tokens`")
-        if section.pooling is not None:
-            raise ModelError(f"static model '{section.ref}' always uses mean pooling", hint="remove `pooling`")
-        if folder is None:
-            prompts = Prompts(section.query_prompt, section.document_prompt)
-            use = ModelUse(query_prompt=prompts.query, document_prompt=prompts.document, pooling="mean")
-            return _Opened(open_wordllama(), use, prompts)
-        use = describe_use(section, folder, workspace.progress).model_copy(update={"pooling": "mean"})
-        return _Opened(open_model2vec(folder), use, Prompts(use.query_prompt or "", use.document_prompt or ""))
+        table, use = open_static(section, folder, workspace.progress)
+        return _Opened(table, use, Prompts(use.query_prompt or "", use.document_prompt or ""))
     check_whole(folder)
     use = describe_use(section, folder, workspace.progress)
 
     def load() -> object:
-        workspace.progress.note(f"loading {section.ref}")
-        model = load_model(
-            folder,
-            dtype=section.dtype,
-            max_tokens=section.max_tokens,
-            trust_remote_code=section.trust_remote_code,
-            attention=section.attention,
-            pooling=section.pooling,
-        )
+        model = load_weights(section, folder, workspace.progress)
         return compile_model(model) if section.compile else model
 
     identity = weights_identity(folder, section.dtype, section.max_tokens, section.pooling)
@@ -233,6 +218,50 @@ def _open(section: ModelSection, ref: ModelRef, workspace: Workspace) -> _Opened
         return _Opened(accelerator.open(), use)
     backend = TransformerBackend(load, identity=identity, source=str(folder), batch_size=section.batch_size)
     return _Opened(backend, use)
+
+
+def open_static(section: ModelSection, folder: Path | None, progress: Progress) -> tuple[StaticTable, ModelUse]:
+    """Open a table of vectors, and say how it embeds; what of a model folder is not used is noted.
+
+    Args:
+        section: Reference and settings.
+        folder: Where it lies; None is the one that hrembed ships with.
+        progress: Receives progress updates.
+
+    Raises:
+        ModelError: A setting has no effect on such a model, or a file is damaged.
+    """
+    if section.max_tokens is not None:
+        raise ModelError(f"static model '{section.ref}' has no maximum length to lower", hint="remove `max_tokens`")
+    if section.pooling is not None:
+        raise ModelError(f"static model '{section.ref}' always uses mean pooling", hint="remove `pooling`")
+    if folder is None:
+        own = ModelUse(query_prompt=section.query_prompt, document_prompt=section.document_prompt, pooling="mean")
+        return open_wordllama(), own
+    use = describe_use(section, folder, progress).model_copy(update={"pooling": "mean"})
+    return open_model2vec(folder), use
+
+
+def load_weights(section: ModelSection, folder: Path, progress: Progress) -> Any:
+    """Load a Sentence Transformers model with the settings of a section.
+
+    Raises:
+        ModelError: It does not load.
+    """
+    progress.note(f"loading {section.ref}")
+    return load_model(
+        folder,
+        dtype=section.dtype,
+        max_tokens=section.max_tokens,
+        trust_remote_code=section.trust_remote_code,
+        attention=section.attention,
+        pooling=section.pooling,
+    )
+
+
+def titles_of(section: ModelSection, use: ModelUse | None) -> TitleSides:
+    """Which texts have their job titles normalised: as the section says, or else the model."""
+    return section.normalise_titles or (use.normalised_titles if use else None) or "none"
 
 
 def open_endpoint(name: str, section: EndpointSection, workspace: Workspace, *, batch_size: int) -> Endpoint:

@@ -11,9 +11,17 @@ from hrembed.errors import ModelError
 from hrembed.models.dense import Prompts, normalises
 from hrembed.models.exported import one_side
 from hrembed.models.refs import parse_ref
-from hrembed.models.static import is_model2vec, open_model2vec, open_wordllama
-from hrembed.models.transformer import TransformerBackend, load_model, prompts_of
-from hrembed.scoring.encoders import describe_use, model_folder, weights_identity
+from hrembed.models.static import is_model2vec
+from hrembed.models.transformer import TransformerBackend, prompts_of
+from hrembed.models.weights import check_whole
+from hrembed.scoring.encoders import (
+    describe_use,
+    load_weights,
+    model_folder,
+    open_static,
+    titles_of,
+    weights_identity,
+)
 from hrembed.scoring.varied_texts import row_cosines
 from hrembed.titles import normal_form
 
@@ -216,28 +224,20 @@ def open_served(section: ModelSection, side: Side | None, workspace: Workspace) 
     sides: tuple[Side, ...] = (side,) if side else ("query", "document")
     folder = model_folder(section, workspace.root) if ref.has_weights else None
     if folder is None or is_model2vec(folder):
-        table = open_wordllama() if folder is None else open_model2vec(folder)
-        use = describe_use(section, folder, workspace.progress) if folder is not None else None
+        table, use = open_static(section, folder, workspace.progress)
         static = StaticBody(table)
         return Served(
             table,
             {each: static for each in sides},
-            _prompts(section, use),
-            _titles(section, use),
+            Prompts(use.query_prompt or "", use.document_prompt or ""),
+            titles_of(section, use),
             use=use,
             dimensions=section.dimensions,
             is_static=True,
         )
+    check_whole(folder)
     use = describe_use(section, folder, workspace.progress)
-    workspace.progress.note(f"loading {section.ref}")
-    whole = load_model(
-        folder,
-        dtype=section.dtype,
-        max_tokens=section.max_tokens,
-        trust_remote_code=section.trust_remote_code,
-        attention=section.attention,
-        pooling=section.pooling,
-    )
+    whole = load_weights(section, folder, workspace.progress)
     routed = hasattr(whole[0], "sub_modules")
     if routed and side is None:
         raise ModelError(
@@ -251,7 +251,7 @@ def open_served(section: ModelSection, side: Side | None, workspace: Workspace) 
         TransformerBackend(lambda: whole, identity=identity, source=str(folder), batch_size=section.batch_size),
         {each: body for each in sides},
         Prompts(section.query_prompt or of_model["query"], section.document_prompt or of_model["document"]),
-        _titles(section, use),
+        titles_of(section, use),
         use=use,
         dimensions=section.dimensions,
     )
@@ -266,12 +266,3 @@ def ways_to_run(served: Served, side: Side) -> dict[str, Changes]:
         ways["without its Dense module"] = Changes(dense=False)
         ways |= {f"{pooling} pooling, without its Dense module": Changes(pooling, dense=False) for pooling in poolings}
     return ways
-
-
-def _prompts(section: ModelSection, use: ModelUse | None) -> Prompts:
-    stored = (use.query_prompt or "", use.document_prompt or "") if use else ("", "")
-    return Prompts(section.query_prompt or stored[0], section.document_prompt or stored[1])
-
-
-def _titles(section: ModelSection, use: ModelUse | None) -> TitleSides:
-    return section.normalise_titles or (use.normalised_titles if use else None) or "none"
