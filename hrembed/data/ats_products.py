@@ -8,7 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.data.markup import tidy
-from hrembed.data.personal import TAGS, NamesOf, replaced
+from hrembed.data.person_names import NamesOf
+from hrembed.data.personal import TAGS, replaced
 from hrembed.data.stages import GRADES, reaches
 from hrembed.types import Pair, Task
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hrembed.data.cells import Problem, Row
 from hrembed.data.layout import DELIMITERS, is_wide
 from hrembed.data.locate import locate
-from hrembed.data.personal import TAGS, TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
+from hrembed.data.person_names import NamesOf, Vocabulary
+from hrembed.data.personal import TAGS, TYPES, Finder, Finding, replaced
 from hrembed.data.rows import SAMPLE, header_of, is_divided, layout_of, read_jsonl, read_rows, rows_or_raise
 from hrembed.errors import DataError
 from hrembed.files import parquet_sink, writing

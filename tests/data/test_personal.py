@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hrembed.data.layout import Form
-from hrembed.data.personal import TYPES, Finder, Finding, NamesOf, Vocabulary, replaced
+from hrembed.data.person_names import NamesOf, Vocabulary
+from hrembed.data.personal import TYPES, Finder, Finding, replaced
 from hrembed.data.redact import Placeholders, Reader, numbers_in_use, redact, restore
 from hrembed.errors import ConfigError, DataError
 from hypothesis import given, settings

@@ -13,7 +13,8 @@ from hrembed.config.encode import ENCODE_COLUMNS
 from hrembed.config.parts import form_of
 from hrembed.data.cells import MARKERS, CellError, Problem, id_cell, text_cell
 from hrembed.data.database import is_database, open_database
-from hrembed.data.personal import NamesOf, replaced
+from hrembed.data.person_names import NamesOf
+from hrembed.data.personal import replaced
 from hrembed.data.redact import Placeholders, finder_of
 from hrembed.data.slices import Wanted, open_files
 from hrembed.errors import DataError
