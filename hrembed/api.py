@@ -1,4 +1,4 @@
-"""The Python door: the four main commands as functions, and past runs as typed records.
+"""The Python door: the main commands as functions, and past runs as typed records.
 
 Importing this costs nothing: whatever is heavy is imported by the first call.
 """
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from hrembed.config.bias_audit import AuditConfig
+    from hrembed.config.encode import EncodeConfig
     from hrembed.config.eval import EvalConfig
     from hrembed.config.finetune import FinetuneConfig
+    from hrembed.config.index import IndexBuildConfig
+    from hrembed.config.match import MatchConfig
     from hrembed.config.section import Section
     from hrembed.config.select import SelectConfig
     from hrembed.records.base import CommandRecord
     from hrembed.records.bias_audit import BiasAuditRecord
+    from hrembed.records.encode import EncodeRecord
     from hrembed.records.eval import EvalRecord
     from hrembed.records.finetune import FinetuneRecord
+    from hrembed.records.index import IndexBuildRecord
+    from hrembed.records.match import MatchRecord
     from hrembed.records.recipe import RecipeRecord
     from hrembed.records.select import SelectRecord
     from hrembed.runs.workspace import Workspace
@@ -176,6 +182,51 @@ def bias_audit(
     from hrembed.config.bias_audit import AuditConfig
 
     return _run(run_bias_audit, "bias-audit", AuditConfig, config, settings, runs_dir, progress)
+
+
+def encode(
+    config: EncodeConfig | str | Path | None = None,
+    *,
+    runs_dir: str | Path = "runs",
+    progress: bool = False,
+    **settings: object,
+) -> Outcome[EncodeRecord]:
+    """Embed a table into a folder of vectors, which `hrembed.shards.reading.open_shards` reads.
+
+    A folder that was begun is gone on with; see `evaluate` for the arguments.
+    """
+    from hrembed.commands.encode.run import run_encode
+    from hrembed.config.encode import EncodeConfig
+
+    return _run(run_encode, "encode", EncodeConfig, config, settings, runs_dir, progress)
+
+
+def build_index(
+    config: IndexBuildConfig | str | Path | None = None,
+    *,
+    runs_dir: str | Path = "runs",
+    progress: bool = False,
+    **settings: object,
+) -> Outcome[IndexBuildRecord]:
+    """Build an index of encoded documents, and measure its recall; see `evaluate` for the arguments."""
+    from hrembed.commands.index.build import run_build
+    from hrembed.config.index import IndexBuildConfig
+
+    return _run(run_build, "index-build", IndexBuildConfig, config, settings, runs_dir, progress)
+
+
+def match(
+    config: MatchConfig | str | Path | None = None,
+    *,
+    runs_dir: str | Path = "runs",
+    progress: bool = False,
+    **settings: object,
+) -> Outcome[MatchRecord]:
+    """Rank the candidates of an index for a job; see `evaluate` for the arguments."""
+    from hrembed.commands.match.run import run_match
+    from hrembed.config.match import MatchConfig
+
+    return _run(run_match, "match", MatchConfig, config, settings, runs_dir, progress)
 
 
 def load_run(reference: str | Path, *, runs_dir: str | Path = "runs") -> Outcome[CommandRecord]:

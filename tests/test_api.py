@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from hrembed.config.parts import BootstrapSection, ModelSection, TaskSection
 from hrembed.errors import ConfigError, DataError
 from hrembed.records.base import as_json
 from places import ROOT
+
+from conftest import jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +85,26 @@ def test_a_notebook_shows_the_tables_and_escapes_what_users_wrote(evaluated: hre
     evil = hrembed.Outcome(evaluated.record, evaluated.folder, "ok", {"<b>": [{"<i>": "<script>"}]}, notice="<u>")
     assert not re.search("<(b>[^<]*<i|i|script|u)>", evil._repr_html_().replace("<b>ok</b>", ""))
     assert repr(evaluated) == f"<EvalRecord of {evaluated.folder}: ok>"
+
+
+# No `if __name__ == "__main__"`: a worker that imported the script would start encoding as well.
+SCRIPT = """
+import sys, hrembed
+runs = {"runs_dir": "runs"}
+encoded = hrembed.encode(input="in.jsonl", out="vectors", model="wordllama", keep=["text"], workers=1, **runs)
+built = hrembed.build_index(shards="vectors", out="index", **runs)
+found = hrembed.match(job="dresses wounds", index="index", k=2, **runs)
+print(encoded.record.rows, built.record.generation.rows, *(row.id for row in found.record.candidates))
+"""
+
+
+def test_a_table_becomes_ranked_candidates_in_a_plain_script(tmp_path: Path):
+    rows = {"a": "Bakes bread before sunrise.", "b": "Dresses wounds on the ward.", "c": "Cleans wounds."}
+    jsonl(tmp_path / "in.jsonl", [{"id": id_, "text": text} for id_, text in rows.items()])
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    given = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "timeout": 300}
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False, **given)
+    assert (done.stdout, done.stderr, done.returncode) == ("3 3 b c\n", "", 0)
 
 
 def test_the_example_of_the_documents_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):

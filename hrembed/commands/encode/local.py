@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import traceback
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hrembed.commands.encode.work import Worker, limit_threads
@@ -73,7 +75,8 @@ def _processes(job: Job, count: int) -> Iterator[dict[Connection, BaseProcess]]:
         for _ in range(count):
             ours, theirs = context.Pipe()
             process: BaseProcess = context.Process(target=serve, args=(job, theirs), daemon=True)
-            process.start()
+            with _no_main_module():
+                process.start()
             theirs.close()
             processes[ours] = process
     finally:
@@ -87,6 +90,17 @@ def _processes(job: Job, count: int) -> Iterator[dict[Connection, BaseProcess]]:
             with suppress(ValueError, OSError):
                 process.kill() if process.is_alive() else None
                 process.join()
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep a new process from importing the script that called: it would encode once more, without end."""
+    own = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = own
 
 
 def serve(job: Job, pipe: Connection) -> None:
