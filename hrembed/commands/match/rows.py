@@ -128,12 +128,14 @@ def exposure_rows(exposure: Exposure) -> list[dict[str, str]]:
     return rows
 
 
-def notice_of(record: MatchRecord, *, show_text: bool, why: bool) -> str:
+def notice_of(record: MatchRecord, unmet: Sequence[str], *, show_text: bool, why: bool) -> str:
     """Sentences below the tables: what made the order, what is not shown, and what the numbers do not say."""
     lines = [f"Order: {'; '.join(record.stages)}. A cosine is no probability."]
     if record.batch is None and len(record.candidates) < record.matching and not record.candidates:
         lines.append("No candidate was found.")
-    if record.matching == 0:
+    if unmet:
+        lines.append(f"No candidate meets {' or '.join(f'`{each}`' for each in unmet)}.")
+    elif record.matching == 0:
         lines.append("No candidate meets all conditions; remove one of `--where`.")
     if why and record.faithfulness is not None:
         lines.append(faithfulness_words(record))

@@ -85,7 +85,8 @@ def run_match(config: MatchConfig, workspace: Workspace) -> CommandResult[MatchR
             else search.single(job, groups)
         )
         run.write_metrics(record)
-    notice = notice_of(record, show_text=config.show_text, why=config.why.show)
+        unmet = [str(each) for each in where if not index.count([each])] if record.matching == 0 else []
+    notice = notice_of(record, unmet, show_text=config.show_text, why=config.why.show)
     if record.exposure is not None:
         notice += f"\n{NOT_A_TEST}"
     return CommandResult(str(run.path), "ok", record, tables_of(record), notice=notice)

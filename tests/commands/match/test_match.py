@@ -80,6 +80,20 @@ def test_conditions_are_data_and_all_must_hold(match):
     assert match(JOB, "--where", "country=XX")["candidates"] == []
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (["country='DE' OR years>=0"], "No candidate meets `country='DE' OR years>=0`."),  # a text that nobody has
+        (["country=DE", "years>=99"], "No candidate meets `years>=99`."),
+        (["country=FR", "years>=7"], "No candidate meets all conditions; remove one of `--where`."),
+    ],
+)
+def test_a_condition_that_nobody_meets_is_named(index: Path, tmp_path: Path, capsys, where: list[str], said: str):
+    words = [word for each in where for word in ("--where", each)]
+    assert main(["match", JOB, "--index", str(index), *words, "--runs-dir", str(tmp_path)]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_without_show_text_a_candidate_is_an_id_and_what_the_config_allows(match, tmp_path: Path):
     found = match(JOB, "--set", "columns=[country]")
     assert all(set(row["columns"]) == {"country"} and row["text"] is None for row in found["candidates"])
