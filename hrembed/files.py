@@ -72,7 +72,7 @@ def writing(path: Path) -> Iterator[Path]:
 def cannot_write(path: Path, err: OSError) -> HrembedError:
     """Phrase a refusal of the operating system for the user."""
     full = err.errno in {errno.ENOSPC, errno.EDQUOT, None}
-    other = "use another folder with `--runs-dir`"
+    other = "use another folder: `--out`, or `--runs-dir` for runs"
     return HrembedError(
         f"cannot write '{path}': {err.strerror or err}", hint=f"free up disk space, or {other}" if full else other
     )

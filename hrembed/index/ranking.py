@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from hrembed.errors import ModelError
+from hrembed.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,6 +86,9 @@ def rank_blocks(queries: Floats, k: int, blocks: Iterable[Block]) -> list[Hits]:
 
     Returns:
         The first k of each query, fewer where there are fewer.
+
+    Raises:
+        DataError: A vector is not finite any more: it would be found by nobody.
     """
     found: list[list[_Kept]] = [[] for _ in queries]
     least = np.full(len(queries), -np.inf, dtype=np.float32)
@@ -93,7 +96,14 @@ def rank_blocks(queries: Floats, k: int, blocks: Iterable[Block]) -> list[Hits]:
     for block in blocks:
         at_once = max(1, _SCORES_AT_ONCE // max(1, len(block.vectors)))
         for start in range(0, len(queries), at_once):
-            part = queries[start : start + at_once] @ block.vectors.T
+            with np.errstate(invalid="ignore"):
+                part = queries[start : start + at_once] @ block.vectors.T
+                damaged = not np.isfinite(part.sum())  # one sum sees it, and costs nothing beside the product
+            if damaged:
+                raise DataError(
+                    "vectors of the index contain NaN or infinite values: its files are damaged",
+                    hint="restore the index from a backup, or build it again",
+                )
             for row, scores in enumerate(part, start):
                 kept = np.flatnonzero(scores >= least[row])
                 if not len(kept):

@@ -149,3 +149,14 @@ def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="cannot be read") as err:
         open_index(tmp_path / "i")
     assert "build the index again" in err.value.hint
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_any_more_is_an_error_and_not_passed_over(tmp_path: Path, bad: float) -> None:
+    index = small_index(tmp_path / "i", ["c1", "c2", "c3"], np.eye(3))
+    file = tmp_path / "i" / "g001" / "v000001" / "vectors.npy"
+    rows = np.load(file)
+    rows[1, 1] = bad
+    np.save(file, rows)
+    with pytest.raises(DataError, match="vectors of the index contain NaN or infinite values"):
+        open_index(index.folder).search(np.ones((1, 3)), 1)
