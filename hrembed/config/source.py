@@ -193,7 +193,9 @@ class _Reader:
         try:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            raise ConfigError(f"{self._where(node)}: text contains an unpaired surrogate") from None
+            raise ConfigError(
+                f"{self._where(node)}: text contains an unpaired surrogate, so it is not valid UTF-8"
+            ) from None
         if "\0" in text:
             raise ConfigError(f"{self._where(node)}: text contains a NUL character")
         return text

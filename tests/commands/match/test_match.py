@@ -214,6 +214,8 @@ REFUSED = {
     "another kind of file": (["job.pdf"], 3, "plain text, not from '.pdf'"),
     "10 MB": (["big.txt"], 3, "is longer than 200,000 bytes"),
     "not UTF-8": (["latin.txt"], 3, "is not UTF-8 text: byte 2 is 0xE9"),
+    "argument that is not UTF-8": (["caf\udce9 ward"], 2, "so it is not valid UTF-8"),
+    "NaN in the table": (["j1", "--jobs", "nan.jsonl"], 3, "NaN is not a valid JSON value"),
     "zero byte": (["zero.txt"], 3, "contains a zero byte"),
     "no word": (["... !!"], 3, "contains no word"),
     "no job": ([], 2, "no job was given"),
@@ -240,6 +242,7 @@ def test_bad_requests_get_one_message(match, tmp_path: Path, what: str):
     (tmp_path / "job.pdf").write_bytes(b"%PDF")
     (tmp_path / "big.txt").write_bytes(b"nurse " * 1_700_000)
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9"[1:] + b" ward")
+    (tmp_path / "nan.jsonl").write_text('{"_id": "j1", "text": NaN}\n', encoding="utf-8")
     (tmp_path / "zero.txt").write_bytes(b"nurse\0ward")
     err = match(*words, code=code)
     assert said in err
