@@ -116,6 +116,12 @@ BREAKS = (
         (f"{_ENCODE}::test_the_plan_stands_before_and_the_manifest_after",),
     ),
     Break(
+        1,
+        "leave what killed writers left",
+        (Edit("shards/folder.py", "            part.unlink(missing_ok=True)\n", "            pass\n"),),
+        (f"{_ENCODE}::test_a_kill_in_the_midst_of_a_file_leaves_no_shard",),
+    ),
+    Break(
         2,
         "look whether a file opens",
         (
@@ -230,10 +236,7 @@ BREAKS = (
         7,
         "leave zero vectors to the engine",
         (Edit("index/lance.py", "if self.generation.zero_vectors and hits.scores[-1] <= 0:", "if False:"), _UNNOTICED),
-        (
-            f"{_TRAPS}::test_zero_vectors_and_double_ids_are_what_the_engine_takes_without_a_word",
-            f"{_LANCE}::test_zero_vectors_are_found_where_nothing_is_closer",
-        ),
+        (f"{_LANCE}::test_zero_vectors_are_found_where_nothing_is_closer",),
     ),
     Break(
         8,

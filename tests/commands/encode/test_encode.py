@@ -409,6 +409,7 @@ def test_a_kill_in_the_midst_of_a_file_leaves_no_shard(tmp_path: Path, run: Any,
     assert sorted(hashes(tmp_path / "out")) == ["shard-000000.parquet", "shard-000002.parquet"]
     left = list((tmp_path / "out").glob("*.part"))
     assert len(left) == 1  # whole, and yet under no final name
+    left[0].rename(left[0].with_name("shard-000001.parquet.elsewhere-1.part"))  # as of another process
     run()
     assert hashes(tmp_path / "out") == whole
     assert not list((tmp_path / "out").glob("*.part"))
