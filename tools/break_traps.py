@@ -484,6 +484,12 @@ BREAKS = (
         ),
     ),
     Break(
+        21,
+        "try no model without its Dense module",
+        (Edit("commands/serve_check/model.py", "    if body.has_dense:\n", "    if False:\n"),),
+        (f"{_SERVE}::test_another_way_to_run_the_model_is_named[without Dense]",),
+    ),
+    Break(
         22,
         "add up parts of another length",
         (
