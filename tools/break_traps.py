@@ -570,8 +570,8 @@ def _unnoticed(each: Break, copy: Path) -> list[str]:
 
 def _passes(test: str, copy: Path) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
-    given = {"cwd": copy, "env": {**os.environ, "PYTHONPATH": str(copy)}}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **given)
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=copy, env=environment)
     if done.returncode not in {0, 1} or _OUT_OF_TIME.search(
         done.stdout
     ):  # which a machine under load is, broken or not
