@@ -182,7 +182,8 @@ BREAKS = (
             Edit(
                 "commands/encode/local.py",
                 "    except EOFError:\n        return\n",
-                "    except EOFError:\n        threading.Event().wait(300)\n",
+                "    except EOFError:\n        parent = parent_process()\n"
+                "        if parent is not None and not parent.is_alive():\n            threading.Event().wait(300)\n",
             ),
         ),
         (f"{_ENGINES}::test_a_killed_run_goes_on_and_its_survivors_do_no_harm[local-2-30]",),

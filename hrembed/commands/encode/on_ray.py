@@ -20,7 +20,7 @@ from hrembed.errors import ConfigError, HrembedError
 from hrembed.memory import MB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hrembed.commands.encode.work import Job
     from hrembed.config.encode import RaySection
@@ -42,13 +42,16 @@ def check_ray() -> None:
         raise ConfigError("`engine: ray` requires Ray, which is not installed", hint="`pip install 'hrembed[ray]'`")
 
 
-def encode_on_ray(job: Job, shards: Sequence[ShardPlan], workers: int | None) -> Iterator[Receipt]:
+def encode_on_ray(
+    job: Job, shards: Sequence[ShardPlan], workers: int | None, started: Callable[[int], None]
+) -> Iterator[Receipt]:
     """Encode shards in actors, and yield what came of each as it is done.
 
     Args:
         job: What each actor is told.
         shards: What is to be encoded.
         workers: How many actors; None for as many as the cluster has processors for.
+        started: Told how many there are, which nobody knows before the cluster was asked.
 
     Raises:
         HrembedError: An actor failed, or the cluster cannot be reached.
@@ -56,6 +59,7 @@ def encode_on_ray(job: Job, shards: Sequence[ShardPlan], workers: int | None) ->
     section = job.config.ray
     with _cluster(section, workers, job.config.threads) as ray:
         count = min(workers or _fitting(ray, section), len(shards))
+        started(count)
         actor = ray.remote(num_cpus=section.cpus_per_worker, num_gpus=section.gpus_per_worker, max_restarts=0)(_Actor)
         actors = [actor.remote(job) for _ in range(count)]
         waiting = list(reversed(shards))

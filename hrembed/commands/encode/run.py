@@ -25,7 +25,7 @@ from hrembed.shards.plan import MANIFEST, PLAN, content_hash, finish, finished_s
 from hrembed.types import CommandResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hrembed.config.encode import EncodeConfig
     from hrembed.records.encode import EncodeManifest, EncodePlan, ShardPlan
@@ -200,8 +200,13 @@ def _encode(config: EncodeConfig, plan: EncodePlan, folder: Folder, use: ModelUs
         folder.remove(MANIFEST)
         out = config.out if is_url(config.out) else str(Path(folder.reference).absolute())
         job = Job(config, plan.settings, str(run.root.absolute()), out)
+
+        def started(count: int) -> None:
+            nonlocal workers
+            workers = count
+
         with run.progress.bar("Encoding", sum(shard.rows for shard in missing)) as advance:
-            for receipt in _engine(config, job, missing, workers):
+            for receipt in _engine(config, job, missing, workers, started):
                 receipts[receipt.footer.number] = receipt
                 advance(receipt.entry.rows, f"{len(receipts):,} of {len(plan.shards):,} shards")
     return Outcome(finish(folder, plan, receipts, use), missing, workers)
@@ -212,11 +217,13 @@ def worker_count(config: EncodeConfig) -> int:
     return config.workers or (1 if parse_ref(config.model.ref).is_endpoint else machine().cores or 1)
 
 
-def _engine(config: EncodeConfig, job: Job, shards: Sequence[ShardPlan], workers: int) -> Iterator[Receipt]:
+def _engine(
+    config: EncodeConfig, job: Job, shards: Sequence[ShardPlan], workers: int, started: Callable[[int], None]
+) -> Iterator[Receipt]:
     if config.engine == "local":
         return encode_locally(job, shards, workers)
     joined = config.ray.address is not None and config.workers is None
-    return encode_on_ray(job, shards, None if joined else workers)
+    return encode_on_ray(job, shards, None if joined else workers, started)
 
 
 def _note_inputs(run: Run, plan: EncodePlan) -> None:
