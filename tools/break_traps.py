@@ -174,16 +174,16 @@ BREAKS = (
     ),
     Break(
         5,
-        "let workers wait for more when their parent is gone",
+        "let workers wait for whoever takes what they made",
         (
             Edit(
                 "commands/encode/local.py", "    threading.Thread(target=_die_with_parent, daemon=True).start()\n", ""
             ),
             Edit(
                 "commands/encode/local.py",
-                "    except EOFError:\n        return\n",
-                "    except EOFError:\n        parent = parent_process()\n"
-                "        if parent is not None and not parent.is_alive():\n            threading.Event().wait(300)\n",
+                "            pipe.send(worker.encode(shard))\n",
+                "            try:\n                pipe.send(worker.encode(shard))\n"
+                "            except OSError:\n                threading.Event().wait(300)\n",
             ),
         ),
         (f"{_ENGINES}::test_a_killed_run_goes_on_and_its_survivors_do_no_harm[local-2-30]",),
