@@ -44,8 +44,8 @@ def main() -> None:
                 small(page, options.out / f"page-{name}-{kind}.png", width, Path(scratch))
             if options.all is not None:
                 every_kind(name, page, options.all, Path(scratch))
-        with Image.open(options.out / "page-eval-desktop.png") as page:
-            page.crop((0, 0, DESKTOP, ANSWER)).save(options.out / "demo-scores.png", optimize=True)
+        with Image.open(options.out / "page-eval-desktop.png") as picture:
+            picture.crop((0, 0, DESKTOP, ANSWER)).save(options.out / "demo-scores.png", optimize=True)
 
 
 def demo(runs: Path) -> Path:
