@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
     from hrembed.training.plan import Features
 
-ROWS = 64  # texts of one forward pass: fewer waste less on padding, more fill the matrix products better
-_TOKENS = 1024  # of one forward pass, which still fills the matrix products
+_ROWS = 256  # texts of one forward pass: fewer waste less on padding, but every pass casts all weights
+_TOKENS = 1024  # of one forward pass, which fills the matrix products
 # Tokens of a step on a CPU whose activations are kept for the way back: about 0.7 GB for six layers of 384 numbers. What
 # is beyond is computed again, in a third more time for these tokens alone; titles and most ads stay below.
 _KEPT_TOKENS = 4096
 
 
-def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = ROWS) -> list[Any]:
+def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = _ROWS) -> list[Any]:
     """Embed every column of a batch, with gradients, as one call of the model for each would.
 
     Titles have 4 to 40 tokens: padded to the longest of a batch, most of the work is on padding. Here equal texts are
