@@ -22,7 +22,7 @@ from hrembed.runs.past import find_run, past_runs
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
 from killing import KilledError, killed_at
-from miniatures import onet_release, table
+from miniatures import CODES, onet_release, table
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ def esco(tmp_path: Path) -> Path:
     uri, folder = "http://data.europa.eu/esco", tmp_path / "esco"
     rows = [f'{uri}/occupation/o{n}|{n}221|{job}|"ward {job}\nstaff {job}"|They {job}.' for n, job in enumerate(JOBS)]
     table(folder / "occupations_en.csv", "conceptUri|iscoGroup|preferredLabel|altLabels|description", rows, ",")
-    table(folder / "skills_en.csv", "conceptUri|preferredLabel|altLabels", [f"{uri}/skill/s1|dress|bandage"], ",")
+    skills = [
+        f'{uri}/skill/s{n}|dress {job}|"bandage {job}\nwrap {job}"|How a {job} is cared for and dressed {n}.'
+        for n, job in enumerate(JOBS)
+    ]
+    table(folder / "skills_en.csv", "conceptUri|preferredLabel|altLabels|description", skills, ",")
     relations = [f"{uri}/occupation/o1|essential|{uri}/skill/s1"]
     table(folder / "occupationSkillRelations_en.csv", "occupationUri|relationType|skillUri", relations, ",")
     return folder
@@ -102,10 +106,10 @@ def own(tmp_path: Path, text: str) -> str:
     return str(file)
 
 
-def short(model: Path, task: Path, step: str = "finetune.") -> list[str]:
+def short(model: Path, task: Path, step: str = "finetune.", sources: int = 11) -> list[str]:
     """`--set` options of a training that takes seconds."""
     settings = {**SHORT, "model.ref": f"path:{model}", "dev.path": str(task), "proof.tests": [{"path": str(task)}]}
-    settings |= {f"sources.{n}.limit": 20 for n in range(11)}
+    settings |= {f"sources.{n}.limit": 20 for n in range(sources)}
     return [word for key, value in settings.items() for word in ("--set", f"{step}{key}={json.dumps(value)}")]
 
 
@@ -141,6 +145,25 @@ def test_titles_in_one_command_gives_the_model_of_the_single_commands(
         "sha256": sha256(trained.path / "manifest.json"),
     }
     assert {"O*NET" in credit["name"] or "ESCO" in credit["name"] for credit in manifest["attributions"]} == {True}
+
+
+def test_skills_trains_on_sentences_and_labels_that_it_imports(
+    capsys, tmp_path, monkeypatch, onet, esco, leaking, task, tiny_model
+):
+    monkeypatch.chdir(tmp_path)
+    head = "O*NET-SOC Code|Title|Task ID|Task|DWA ID|DWA Title"
+    links = [
+        f"{c}|{t}|{n}{c[:2]}|Task {n} of {t}.|4.{n % 3}|Do work {n % 3}." for c, t in CODES.items() for n in range(6)
+    ]
+    table(onet / "Tasks to DWAs.txt", head, links)
+    given = ["--onet", str(onet), "--esco", str(esco), "--against", str(leaking)]
+    short_run = short(tiny_model, task, sources=6)
+    result, _ = called(capsys, "finetune", "--recipe", "skills", *given, *short_run, "--runs-dir", "r")
+    trained = find_run(Path("r"), next(s["run"] for s in result["metrics"]["steps"] if s["name"] == "finetune"))
+    record = json.loads(trained.text("metrics.json"))
+    assert [branch["sources"] for branch in record["branches"]] == [[0], [1, 2, 3]]
+    assert all(branch["steps"] > 0 for branch in record["branches"])
+    assert all(source["rows"] > 1 for source in record["sources"])
 
 
 SPLIT = """
