@@ -8,6 +8,7 @@ import numpy as np
 
 from hrembed.reports.estimates import format_estimate
 from hrembed.runs.environment import machine
+from hrembed.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,7 @@ def _flags(row: RankedModel) -> str:
     flags = [f"outlier on {name}" for name in row.suspicious]
     flags += [f"known error in the mteb version on {name}" for name in row.incomparable]
     if row.tasks_of_other_revisions:
-        flags.append(f"{row.tasks_of_other_revisions} tasks of other revisions")
+        flags.append(f"{counted(row.tasks_of_other_revisions, 'task')} of other revisions")
     if len(row.mteb_versions) > 1:
         flags.append(f"mteb {' and '.join(row.mteb_versions)}")
     if row.superseded_by:
