@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import forked
 import launched
@@ -34,7 +35,10 @@ from hrembed.training.trainer import _planned
 
 from conftest import jsonl
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.long]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.long]
 SCRIPT = launched.__file__
 TEXTS = ["nurse for the ward", "car mechanic", "bakes bread before sunrise"]
 LAUNCH = [
@@ -86,14 +90,30 @@ def written(config: FinetuneConfig, folder: Path) -> str:
 def launch(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen([*LAUNCH, *arguments], env=environment, text=True, stdout=pipe, stderr=pipe)
+    STARTED.append(subprocess.Popen([*LAUNCH, *arguments], env=environment, text=True, stdout=pipe, stderr=pipe))
+    return STARTED[-1]
+
+
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_launch_outlives_its_test() -> Iterator[None]:
+    """One that failed would take the processors from all that follow."""
+    yield
+    while STARTED:
+        launcher = STARTED.pop()
+        if launcher.poll() is None:
+            for process in [*psutil.Process(launcher.pid).children(recursive=True), launcher]:
+                process.kill()
+            launcher.communicate()
 
 
 def hrembed(*arguments: str) -> subprocess.Popen[str]:
     return launch("-m", "hrembed", "finetune", *arguments)
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 300) -> tuple[str, str]:
+def ended(process: subprocess.Popen[str], seconds: float = 600) -> tuple[str, str]:
     """Wait for launcher and processes, and leave none behind."""
     started = psutil.Process(process.pid).children(recursive=True)
     try:
@@ -111,10 +131,10 @@ def newest(runs: Path) -> str:
 
 
 def wait_for_point(process: subprocess.Popen[str], runs: Path) -> None:
-    before, deadline = newest(runs), time.monotonic() + 300
+    """As long as it takes: a machine that does other work gives a launch a fiftieth of its time."""
+    before = newest(runs)
     while newest(runs) == before:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
