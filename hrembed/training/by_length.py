@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _ROWS = 256  # texts of one forward pass: fewer waste less on padding, but every pass casts all weights
 _TOKENS = 1024  # of one forward pass, which fills the matrix products
-# Tokens of a step on a CPU whose activations are kept for the way back: about 0.7 GB for six layers of 384 numbers. What
-# is beyond is computed again, in a third more time for these tokens alone; titles and most ads stay below.
+# Tokens of a step on a CPU whose activations are kept for the way back: about 0.7 GB for six layers of 384 numbers.
+# What is beyond is computed again, in a third more time for these tokens alone; titles and most ads stay below.
 _KEPT_TOKENS = 4096
 
 
