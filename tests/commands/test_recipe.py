@@ -147,6 +147,7 @@ def test_titles_in_one_command_gives_the_model_of_the_single_commands(
     assert {"O*NET" in credit["name"] or "ESCO" in credit["name"] for credit in manifest["attributions"]} == {True}
 
 
+@pytest.mark.slow
 def test_skills_trains_on_sentences_and_labels_that_it_imports(
     capsys, tmp_path, monkeypatch, onet, esco, leaking, task, tiny_model
 ):
@@ -240,7 +241,7 @@ def test_a_limit_that_nothing_mended_stops_a_recipe_and_stays_unmet(capsys, tmp_
     given = ["--input", f"table={table}", "--against", str(leaking)]
     _, said = called(capsys, "finetune", "--recipe", own(tmp_path, CHECK.replace("FIX", "")), *given, code=3)
     assert "1 of 3 relevant pairs of" in said
-    assert "to repeat this step and go on: hrembed finetune --resume recipe/" in said
+    assert "to repeat this step and go on: `hrembed finetune --resume recipe/" in said
     (run,) = past_runs(Path("runs"), "recipe")
     assert run.status == "failed"
     # Going on repeats the check, which fails again, and not the import.
@@ -295,6 +296,7 @@ def test_a_training_that_was_resumed_by_itself_is_not_done_again(tmp_path, monke
         assert _unchanged(_ended(found), settings, run) is None
 
 
+@pytest.mark.slow
 def test_a_killed_recipe_goes_on_with_its_training(capsys, tmp_path, monkeypatch, titles, task, tiny_model):
     monkeypatch.chdir(tmp_path)
     file = own(

@@ -171,7 +171,7 @@ def test_without_the_engine_one_is_told_what_to_install(index: LanceIndex, monke
     monkeypatch.setattr("hrembed.index.lance_table.version_of", lambda package: None)
     with pytest.raises(ModelError, match="needs LanceDB, which is not installed") as err:
         open_index(index.folder)
-    assert err.value.hint == 'pip install "hrembed[index]"'
+    assert err.value.hint == '`pip install "hrembed[index]"`'
 
 
 def test_lancedb_reads_what_we_write(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_a_missing_package_is_named_before_anything_is_done(form, package, setti
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModelError, match=f"the package `{package}` is not installed") as caught:
         run_export(settings("legacy", form), Workspace(tmp_path / "runs"))
-    assert caught.value.hint == "pip install 'hrembed[export]'"
+    assert caught.value.hint == "`pip install 'hrembed[export]'`"
     assert not (tmp_path / "runs").exists()
 
 

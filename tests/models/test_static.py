@@ -381,7 +381,7 @@ def test_without_the_package_the_hint_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "wordllama", None)
     with pytest.raises(ModelError, match="model 'wordllama' requires the package `wordllama`") as caught:
         open_wordllama()
-    assert caught.value.hint == "pip install 'hrembed[static]'"
+    assert caught.value.hint == "`pip install 'hrembed[static]'`"
 
 
 def test_another_table_under_the_name_of_wordllama_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -466,7 +466,7 @@ def test_engine_ray_without_ray_says_what_to_install(tmp_path: Path, run: Any, m
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="`engine: ray` requires Ray") as caught:
         run(engine="ray")
-    assert caught.value.hint == "pip install 'hrembed[ray]'"
+    assert caught.value.hint == "`pip install 'hrembed[ray]'`"
 
 
 @pytest.mark.torch

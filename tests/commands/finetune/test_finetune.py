@@ -227,7 +227,7 @@ def test_an_interrupted_run_says_so_and_its_last_checkpoint_loads(tiny_config, t
     [
         # test_readme trains real weights with adapters as well, by the README's block.
         pytest.param("{name: lora, rank: 8, layers: 3}", marks=pytest.mark.slow, id="lora"),
-        pytest.param("{name: partial, layers: 2}", id="partial"),
+        pytest.param("{name: partial, layers: 2}", marks=pytest.mark.slow, id="partial"),
     ],
 )
 def test_real_weights_learn_to_match_ads_with_profiles(tmp_path: Path, capsys, method):

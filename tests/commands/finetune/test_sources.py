@@ -203,6 +203,7 @@ def test_each_part_of_a_mixed_run_improves(tiny_model, task, tmp_path: Path, pai
     assert all(after < 0.9 * before for before, after in zip(*losses, strict=True))
 
 
+@pytest.mark.slow
 def test_a_killed_mixed_run_ends_as_if_nothing_had_happened(mixed, trained, tmp_path: Path, monkeypatch):
     mixed = trained.settled(mixed)
     straight = Path(trained(mixed).run)
