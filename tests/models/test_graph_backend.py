@@ -196,6 +196,7 @@ def test_texts_that_share_a_row_do_not_see_each_other(shallow_model: Path, tmp_p
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_texts_that_share_a_row_do_not_see_each_other_in_int8(minilm: Path, tmp_path: Path) -> None:
     """Layers of MiniLM, for a tiny model with random weights hardly looks at its neighbours; two, to save time."""
     model = load_model(minilm)

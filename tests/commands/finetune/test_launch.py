@@ -178,6 +178,7 @@ def wide_teacher(tiny_model: Path, tmp_path: Path) -> ModelSection:
     return ModelSection(ref=f"path:{tmp_path / 'wide'}")
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_accumulation(
     still_model, tiny_model, pairs, loose, task, tmp_path, wide_teacher
 ):
