@@ -31,7 +31,7 @@ from hrembed.cli import (
 )
 from hrembed.cli.common import AsJson, Config, Quiet, RunsDir, Set, Verbose, run_command
 from hrembed.cli.groups import GroupedCommands
-from hrembed.cli.lines import filled
+from hrembed.cli.line_breaks import filled
 from hrembed.cli.streams import discard_rest, guarded
 from hrembed.errors import HrembedError
 from hrembed.progress import quiet_libraries

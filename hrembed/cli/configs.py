@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hrembed.cli.lines import hanging
+from hrembed.cli.line_breaks import hanging
 
 _HELP = """List the configs that ship, or print one.
 

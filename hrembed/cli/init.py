@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hrembed.cli.lines import hanging
+from hrembed.cli.line_breaks import hanging
 from hrembed.errors import ConfigError
 from hrembed.files import user_path
 

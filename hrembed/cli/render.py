@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from hrembed.cli.lines import filled
+from hrembed.cli.line_breaks import filled
 from hrembed.cli.streams import OutputError, drawn
 from hrembed.files import json_text
 from hrembed.records.base import Record, as_json

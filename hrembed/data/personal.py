@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hrembed.data.emails_and_links import EmailRules, any_of, links
 from hrembed.data.person_names import NameRules
-from hrembed.data.phones import YEAR, PhoneRules
+from hrembed.data.phone_numbers import YEAR, PhoneRules
 from hrembed.data.views import plain, without_tags
 
 if TYPE_CHECKING:

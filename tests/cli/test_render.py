@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hrembed.cli.lines import filled
+from hrembed.cli.line_breaks import filled
 from hrembed.cli.render import command_lines, fitting, wrap
 from hypothesis import given
 from hypothesis import strategies as st

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from exports import write_export
 from hrembed.cli.app import app, main
-from hrembed.cli.lines import filled
+from hrembed.cli.line_breaks import filled
 from hrembed.progress import Journal
 from hrembed.records.compare import EmbeddingTimes, ModelCost, SizeCost
 from hrembed.records.doctor import Finding
