@@ -14,7 +14,7 @@ import numpy as np
 
 from hrembed.errors import HrembedError
 from hrembed.memory import MB
-from hrembed.training.by_length import can_be_cut
+from hrembed.training.by_length import ROWS, can_be_cut
 from hrembed.training.methods import blocks, transformer_of
 from hrembed.training.plan import features_of
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from hrembed.types import Floats
 
 _TEXTS_AT_ONCE = 1024
-_ROWS = 64  # texts of one forward pass
 
 
 class _ReachedError(Exception):
@@ -93,8 +92,8 @@ class FrozenLayers:
         with tempfile.TemporaryFile(dir=folder) as file:
             self._cached = np.memmap(file, dtype=np.float32, mode="w+", shape=(max(count, 1), dim))
         start = 0
-        for place in range(0, len(rows), _ROWS):
-            part = rows[place : place + _ROWS]
+        for place in range(0, len(rows), ROWS):
+            part = rows[place : place + ROWS]
             hidden = self._activations(part, tokens)
             for row, key in enumerate(part):
                 length = len(key) // 8

@@ -9,14 +9,13 @@ if TYPE_CHECKING:
 
     from hrembed.training.plan import Features
 
-_ROWS = 256  # texts of one forward pass: fewer waste less on padding, but every pass casts all weights
-_TOKENS = 1024  # of one forward pass, which fills the matrix products
+ROWS = 64  # texts of one forward pass: fewer waste less on padding, more fill the matrix products better
 # Tokens of a step on a CPU whose activations are kept for the way back: about 0.7 GB for six layers of 384 numbers.
 # What is beyond is computed again, in a third more time for these tokens alone; titles and most ads stay below.
 _KEPT_TOKENS = 4096
 
 
-def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = _ROWS) -> list[Any]:
+def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = ROWS) -> list[Any]:
     """Embed every column of a batch, with gradients, as one call of the model for each would.
 
     Titles have 4 to 40 tokens: padded to the longest of a batch, most of the work is on padding. Here equal texts are
@@ -64,23 +63,9 @@ def _embed(model: Any, columns: Sequence[Features], rows: int) -> list[Any]:
     lengths = whole["attention_mask"].sum(dim=1)
     firsts, inverse = _distinct(whole["input_ids"], lengths)
     order = lengths[firsts].argsort(stable=True)
-    parts = [
-        _cut(whole, firsts[places], int(lengths[firsts[places[-1]]])) for places in _parts(order, lengths[firsts], rows)
-    ]
+    parts = [_cut(whole, firsts[places], int(lengths[firsts[places[-1]]])) for places in order.split(rows)]
     vectors = torch.cat(_in_turn(model, parts))
     return list(vectors[order.argsort()[inverse]].split([len(column["input_ids"]) for column in columns]))
-
-
-def _parts(order: Any, lengths: Any, rows: int) -> list[Any]:
-    """Divide places, the shortest text first, into parts of so many texts and tokens at most."""
-    sizes: list[int] = []
-    widths = lengths[order].tolist()
-    while (start := sum(sizes)) < len(widths):
-        size = 1
-        while size < rows and start + size < len(widths) and (size + 1) * widths[start + size] <= _TOKENS:
-            size += 1
-        sizes.append(size)
-    return list(order.split(sizes))
 
 
 def _in_turn(model: Any, parts: Sequence[Features]) -> list[Any]:

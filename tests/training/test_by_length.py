@@ -94,7 +94,7 @@ def kept_bytes(model, features):
     torch.manual_seed(13)
     model.zero_grad()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        (vectors,) = embed_by_length(model, features)
+        (vectors,) = embed_by_length(model, features, rows=10)
     vectors.pow(3).sum().backward()
     gradients = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     return sum(kept.values()), vectors.detach(), gradients
@@ -105,21 +105,9 @@ def test_beyond_a_limit_activations_are_computed_again_and_nothing_else_changes(
     model.train()
     model[0].model.apply(lambda part: setattr(part, "p", 0.3) if isinstance(part, torch.nn.Dropout) else None)
     features = [model.preprocess([f"{text}, number {n}" for n in range(20) for text in ANCHORS])]
-    monkeypatch.setattr("hrembed.training.by_length._TOKENS", 100)
     whole, *plain_numbers = kept_bytes(model, features)
     monkeypatch.setattr("hrembed.training.by_length._KEPT_TOKENS", 200)
     bounded, *numbers = kept_bytes(model, features)
     assert bounded < 0.5 * whole
     for one, other in zip(plain_numbers, numbers, strict=True):
         assert torch.equal(one, other)
-
-
-def test_a_part_holds_a_bounded_number_of_tokens(model, monkeypatch):
-    seen = []
-    whole = model.forward
-    model.forward = lambda features: (seen.append(tuple(features["input_ids"].shape)), whole(features))[1]
-    monkeypatch.setattr("hrembed.training.by_length._TOKENS", 24)
-    embed_by_length(model, columns(model, query={}, document={}))
-    assert sum(rows for rows, _ in seen) == len(set(ANCHORS + POSITIVES))
-    assert all(rows == 1 or rows * width <= 24 for rows, width in seen)
-    assert any(rows > 1 for rows, _ in seen)
