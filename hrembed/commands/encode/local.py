@@ -34,28 +34,37 @@ def encode_locally(job: Job, shards: Sequence[ShardPlan], workers: int) -> Itera
     """
     waiting = list(reversed(shards))
     with _processes(job, min(workers, len(shards))) as processes:
-        for pipe in processes:
-            pipe.send(waiting.pop())
+        for pipe, process in processes.items():
+            with _death_said(process):
+                pipe.send(waiting.pop())
         while processes:
             ready = wait(list(processes))
             for pipe in [each for each in processes if each in ready]:
                 yield _received(pipe, processes[pipe])
                 if waiting:
-                    pipe.send(waiting.pop())
+                    with _death_said(processes[pipe]):
+                        pipe.send(waiting.pop())
                 else:
                     pipe.close()
                     processes.pop(pipe).join()
 
 
-def _received(pipe: Connection, process: BaseProcess) -> Receipt:
+@contextmanager
+def _death_said(process: BaseProcess) -> Iterator[None]:
+    """Say that a worker died where its pipe is broken, whether we were reading from it or writing to it."""
     try:
-        outcome: Any = pipe.recv()
-    except EOFError:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         process.join()
         raise HrembedError(
             f"a worker process died (exit code {process.exitcode}); a lack of memory is the usual reason",
             hint="finished shards are kept: repeat the command with fewer `workers`, or a smaller `rows_per_shard`",
         ) from None
+
+
+def _received(pipe: Connection, process: BaseProcess) -> Receipt:
+    with _death_said(process):
+        outcome: Any = pipe.recv()
     if isinstance(outcome, HrembedError):
         raise outcome
     if isinstance(outcome, str):  # a bug: its traceback is what a report needs

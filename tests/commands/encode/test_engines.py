@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from encoding import encode, hashes, profiles
-from hrembed.commands.encode import on_ray
+from hrembed.commands.encode import local, on_ray
 from hrembed.config.encode import RaySection
 from hrembed.errors import DataError, HrembedError
 from hrembed.shards.reading import open_shards
@@ -25,6 +25,10 @@ from conftest import jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+    from hrembed.shards.plan import Receipt
 
 ROOT = Path(__file__).resolve().parents[3]
 MARKER = "zyxmarker"
@@ -203,6 +207,23 @@ def test_a_worker_that_dies_is_said_and_finished_shards_are_kept(tmp_path: Path)
     assert "a worker process died (exit code -9); a lack of memory is the usual reason" in said
     assert "finished shards are kept" in said
     assert len(hashes(tmp_path / "out")) >= 5
+
+
+def test_a_worker_that_dies_between_two_shards_is_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its pipe then breaks where the next shard is written to it, not where a receipt is read."""
+    receive = local._received
+
+    def received_then_killed(pipe: Connection, process: BaseProcess) -> Receipt:
+        receipt = receive(pipe, process)
+        process.kill()
+        process.join()
+        return receipt
+
+    monkeypatch.setattr(local, "_received", received_then_killed)
+    source = jsonl(tmp_path / "in.jsonl", profiles(80))
+    with pytest.raises(HrembedError, match=r"a worker process died \(exit code -9\)"):
+        encode(tmp_path, input=str(source), out=str(tmp_path / "out"), rows_per_shard=40)
+    assert len(hashes(tmp_path / "out")) == 1
 
 
 @pytest.mark.slow
