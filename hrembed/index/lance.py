@@ -7,7 +7,8 @@ can rewrite a file because of a single deleted row, and one engine on a folder c
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 _IDS_AT_ONCE = 1000  # of a condition
 _ROWS_AT_ONCE = 16_384
+_IN_PARALLEL = {
+    "query_parallelism": -1
+}  # partitions of one query on all processors; its default is one after the other
+_MOST = 0.4  # of the rows: where more meet the conditions, these are looked at after the search
+_SPARE = 1.4  # times the candidates that should then be left
 
 
 class LanceIndex:
@@ -47,6 +53,7 @@ class LanceIndex:
         self.manifest = manifest
         self.generation = generation
         self.table = open_table(folder / generation.folder / TABLE)
+        self._counts: dict[str | None, int] = {}  # by condition, in the version that is open
 
     @cached_property
     def _words(self) -> Words:
@@ -78,21 +85,32 @@ class LanceIndex:
             return ask(self.table)
         except OSError:
             self.table = open_table(self.folder / self.generation.folder / TABLE)
+            self._counts.clear()
             return ask(self.table)
 
     def _nearest(self, query: Floats, k: int, where: Sequence[Condition], matching: int) -> Hits:
         wanted = k * self.generation.refine
-        found = self._scan(
-            columns=["id", "vector", "_distance"],
-            nearest={"column": "vector", "q": query, "k": wanted, "nprobes": self._probes(where)},
-            filter=self._sql(where),
-            prefilter=True,
-        )
+        found = self._candidates(query, wanted, where, matching)
         vectors = _matrix(found["vector"], self.generation.space.dim)
         hits = ranked(found["id"].to_pylist(), vectors, query, k)
         if self._undecided(hits, vectors @ query, min(k, matching), wanted):
             return self._compared(query[None], k, where)[0]
         return hits
+
+    def _candidates(self, query: Floats, wanted: int, where: Sequence[Condition], matching: int) -> Any:
+        """The rows that the engine puts first, `wanted` of them or all that match; sometimes more.
+
+        Looking every row up in a list of most rows costs a quarter of a query. There, more neighbours are found first,
+        and those are kept that match: where enough are left, they are the ones that the list would have given.
+        """
+        asked: dict[str, Any] = {"column": "vector", "q": query, "nprobes": self._probes(where), **_IN_PARALLEL}
+        scan = partial(self._scan, columns=["id", "vector", "_distance"], filter=self._sql(where))
+        share = matching / self.generation.rows
+        if where and share > _MOST:
+            found = scan(nearest=asked | {"k": ceil(_SPARE * wanted / share)}, prefilter=False)
+            if len(found) >= wanted:
+                return found
+        return scan(nearest=asked | {"k": wanted}, prefilter=True)
 
     def _probes(self, where: Sequence[Condition]) -> int:
         """Partitions that are read: all of them under a condition, whose best rows may lie in any."""
@@ -109,7 +127,7 @@ class LanceIndex:
             return True
         if self.generation.zero_vectors and hits.scores[-1] <= 0:
             return True
-        return len(scores) == wanted and bool(scores.min() >= hits.scores[-1] - 1e-6)
+        return len(scores) >= wanted and bool(scores.min() >= hits.scores[-1] - 1e-6)
 
     def exact(self, queries: Floats, k: int, where: Sequence[Condition] = ()) -> list[Hits]:
         """Compare all documents that meet all conditions, as a matrix product.
@@ -178,8 +196,11 @@ class LanceIndex:
         return kept[:k]
 
     def count(self, where: Sequence[Condition] = ()) -> int:
-        """Count the documents that meet all conditions."""
-        return int(self._again(lambda table: table.count_rows(self._sql(where))))
+        """Count the documents that meet all conditions, once: counting a range takes half as long as a search."""
+        sql = self._sql(where)
+        if sql not in self._counts:
+            self._counts[sql] = int(self._again(lambda table: table.count_rows(sql)))
+        return self._counts[sql]
 
     def ids(self, where: Sequence[Condition] = ()) -> list[str]:
         """Ids of the documents that meet all conditions, in the order of their hashes."""

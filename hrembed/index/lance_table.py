@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import DataError, ModelError
 from hrembed.index.conditions import quoted, text_literal
+from hrembed.models.machine import threads
 from hrembed.version import version_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def lance() -> Any:
         raise ModelError(
             "an index of this size needs LanceDB, which is not installed", hint='`pip install "hrembed[index]"`'
         )
-    os.environ.setdefault("LANCE_LOG", "error")  # it is read when the engine is imported
+    # Read when the engine is imported. Left alone, it keeps two processors for reading files, of two all but one.
+    os.environ.setdefault("LANCE_LOG", "error")
+    os.environ.setdefault("LANCE_CPU_THREADS", str(threads()))
     import lance as engine
 
     return engine

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 COUNT, DIM = 20_000, 64
 TYPES = {"country": "string", "years": "int64", "pay": "double", "permit": "bool", "languages": "strings"}
-CONDITIONS = ["country=o'x", "country=DE,AT", "years>=35", "years<2", "pay<=0.25", "permit=true", "languages=en"]
+CONDITIONS = [
+    "country=o'x",
+    "country=DE,AT",
+    "years>=35",
+    "years<30",
+    "years<2",
+    "pay<=0.25",
+    "permit=true",
+    "languages=en",
+]
 
 
 def _columns(count: int) -> dict[str, list]:
@@ -69,6 +78,42 @@ def test_both_backends_give_the_same(lance, exact, where: list[str]) -> None:
         assert found.ids == true.ids == brute.ids
         np.testing.assert_array_equal(found.scores, true.scores)
         np.testing.assert_array_equal(found.vectors, true.vectors)
+
+
+def test_most_rows_meet_a_condition_but_none_of_the_nearest(tmp_path: Path) -> None:
+    """Neighbours that are looked at after the search would leave too few, or none."""
+    vectors = composed(5000, 32)[0]
+    query = vectors[:1]
+    nearest = np.argsort(-(vectors @ query[0]))[:1000]
+    far = np.ones(len(vectors), dtype=bool)
+    far[nearest] = False
+    ids = [f"c{n}" for n in range(len(vectors))]
+    index = small_index(tmp_path / "i", ids, vectors, {"far": "bool"}, {"far": far.tolist()}, backend="lancedb")
+    conditions = parse_conditions(["far=true"], index.manifest.filters)
+    assert len(index._candidates(query[0], 50, conditions, 4000)) == 50
+    assert index.search(query, 10, conditions)[0].ids == index.exact(query, 10, conditions)[0].ids
+
+
+def test_a_count_is_of_the_version_that_is_open(tmp_path: Path) -> None:
+    vectors = composed(3000, 16)[0]
+    index = small_index(
+        tmp_path / "i", [f"c{n}" for n in range(3000)], vectors, TYPES, _columns(3000), backend="lancedb"
+    )
+    conditions = parse_conditions(["country=DE"], index.manifest.filters)
+    asked = []
+
+    class Vanished:
+        """A version whose files a writer has removed."""
+
+        def count_rows(self, sql: str) -> int:
+            asked.append(sql)
+            raise OSError("Not found")
+
+    index._counts["other"] = 1
+    index.table = Vanished()
+    assert index.count(conditions) == index.count(conditions) == 600
+    assert len(asked) == 1
+    assert "other" not in index._counts, "it was counted in the version that is gone"
 
 
 @pytest.mark.parametrize("where", CONDITIONS)
