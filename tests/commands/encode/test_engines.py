@@ -145,25 +145,25 @@ def until(ready: Callable[[], bool], seconds: float = 120) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "kills", "shards"),  # of each start, most shards before it is killed
+    ("engine", "kills", "at_most", "count"),  # of each start, most shards before it is killed; of all, shards there are
     [
-        pytest.param("local", 2, 30, marks=pytest.mark.long),
-        pytest.param("local", 20, 6, marks=pytest.mark.slow),
-        pytest.param("ray", 2, 30, marks=pytest.mark.slow),
+        pytest.param("local", 2, 30, 150, marks=pytest.mark.long),
+        pytest.param("local", 20, 6, 600, marks=pytest.mark.slow),
+        pytest.param("ray", 2, 30, 150, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.timeout(900)  # minutes only where other work shares the machine
 def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(
-    tmp_path: Path, engine: str, kills: int, shards: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, engine: str, kills: int, at_most: int, count: int, monkeypatch: pytest.MonkeyPatch
 ):
-    source = jsonl(tmp_path / "in.jsonl", profiles(6_000))
+    source = jsonl(tmp_path / "in.jsonl", profiles(40 * count))
     encode(tmp_path, monkeypatch, input=str(source), out=str(tmp_path / "whole"), rows_per_shard=40)
     whole, rng = hashes(tmp_path / "whole"), random.Random(1)
-    assert len(whole) == 150
+    assert len(whole) == count
     said, kept, killed = words(tmp_path, "out", engine, 2, 40), 0, list[int]()
     for _ in range(kills):
         process = start(tmp_path, *said)
-        until(partial(has, tmp_path / "out", kept + rng.randint(1, shards)))
+        until(partial(has, tmp_path / "out", kept + rng.randint(1, at_most)))
         time.sleep(rng.random() / 50)  # at any moment of a shard
         process.send_signal(signal.SIGKILL)
         killed.append(process.pid)
@@ -172,14 +172,14 @@ def test_a_killed_run_goes_on_and_its_survivors_do_no_harm(
             if stream is not None:
                 stream.close()
         kept = len(hashes_there(tmp_path / "out"))
-        assert kept < 150, "too late to be of use"
+        assert kept < count - at_most, "too late to be of use"
         with pytest.raises(DataError, match="is incomplete"):
             open_shards(tmp_path / "out")
         # Under a final name lies nothing but whole shards.
         assert hashes(tmp_path / "out").items() <= whole.items()
     finish(start(tmp_path, *said))  # at once: what the killed ones left may still be running
     assert hashes(tmp_path / "out") == whole
-    assert open_shards(tmp_path / "out").ids() == [f"c{n}" for n in range(6_000)]
+    assert open_shards(tmp_path / "out").ids() == [f"c{n}" for n in range(40 * count)]
     assert not list((tmp_path / "out").glob("*.part"))
     until(lambda: processes_of(tmp_path) == [], 60)
     assert [folder for pid in killed for folder in left_of(pid)] == []  # the last run removed it
