@@ -147,9 +147,9 @@ def until(ready: Callable[[], bool], seconds: float = 120) -> None:
 @pytest.mark.parametrize(
     ("engine", "kills", "at_most", "count"),  # of each start, most shards before it is killed; of all, shards there are
     [
-        pytest.param("local", 2, 30, 150, marks=pytest.mark.long),
-        pytest.param("local", 20, 6, 600, marks=pytest.mark.slow),
-        pytest.param("ray", 2, 30, 150, marks=pytest.mark.slow),
+        pytest.param("local", 2, 30, 150, marks=pytest.mark.long, id="local-2-30"),
+        pytest.param("local", 20, 6, 600, marks=pytest.mark.slow, id="local-20-6"),
+        pytest.param("ray", 2, 30, 150, marks=pytest.mark.slow, id="ray-2-30"),
     ],
 )
 @pytest.mark.timeout(900)  # minutes only where other work shares the machine
