@@ -536,7 +536,7 @@ BREAKS = (
             Edit("cli/encode.py", "from pathlib import Path\n", "from pathlib import Path\n\nimport ray\n"),
             Edit("cli/index.py", "from pathlib import Path\n", "from pathlib import Path\n\nimport lance\n"),
         ),
-        (f"{_HELP}[encode --help]", f"{_HELP}[index build --help]"),
+        (_HELP,),
     ),
 )
 
