@@ -9,6 +9,7 @@ import pytest
 from hrembed.errors import DataError, ModelError
 from hrembed.index.conditions import parse_conditions
 from hrembed.index.lance import LanceIndex
+from hrembed.index.lance_table import delete_ids, purge
 from hrembed.index.open import open_index
 from hrembed.index.ranking import id_key
 from indexes import composed, small_index, unit
@@ -114,6 +115,21 @@ def test_a_count_is_of_the_version_that_is_open(tmp_path: Path) -> None:
     assert index.count(conditions) == index.count(conditions) == 600
     assert len(asked) == 1
     assert "other" not in index._counts, "it was counted in the version that is gone"
+
+
+def test_a_purge_rewrites_a_file_for_the_sake_of_one_row(tmp_path: Path) -> None:
+    """The engine alone keeps a file until a tenth of its rows is deleted, and with it the deleted ones."""
+    ids = [f"c{n}" for n in range(3000)]
+    index = small_index(tmp_path / "i", ids, composed(3000, 16)[0], backend="lancedb")
+    probe = index.vectors(["c1500"]).tobytes()
+
+    def kept() -> list[Path]:
+        return [file for file in (tmp_path / "i").rglob("*") if file.is_file() and probe in file.read_bytes()]
+
+    assert kept(), "it cannot be found at all"
+    delete_ids(index.table, ["c1500"])
+    purge(index.table)
+    assert kept() == []
 
 
 @pytest.mark.parametrize("where", CONDITIONS)
