@@ -53,6 +53,7 @@ TYPES = {
 }
 K, ADS, FILTERED = 10, 200, 50
 TARGETS = {"recall": 0.99, "p95_ms": 50.0}
+PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "index-million.png"
 CACHE = Path(tempfile.gettempdir()) / "hrembed-index-million"
 _PARTS, _NOISE, _FOREIGN = 3, 0.12, 0.2
 _ROWS_AT_ONCE = 50_000
@@ -351,7 +352,7 @@ def main() -> None:
         for size in SHORT if options.short else SIZES:
             rows += measure(size, words, Path(folder) / "index")
     record("index_million", options, rows)
-    plot(rows, options.results / f"index_million{'-short' if options.short else ''}.png")
+    plot(rows, options.results / "index_million-short.png" if options.short else PICTURE)
 
 
 if __name__ == "__main__":
