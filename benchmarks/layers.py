@@ -32,7 +32,6 @@ seeds find a difference of .01 in 80 % of such studies, and .005 needs 20; by th
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -51,7 +50,7 @@ from hrembed.commands.finetune.phases import training_phases
 from hrembed.commands.finetune.prepare import prepare, prepare_again, recipe_of
 from hrembed.commands.finetune.proof import as_eval
 from hrembed.config.finetune import FinetuneConfig
-from hrembed.memory import peak_memory_mb
+from hrembed.memory import give_back_freed_memory, peak_memory_mb
 from hrembed.models.machine import settled
 from hrembed.progress import Silent
 from hrembed.runs.environment import git_state
@@ -174,7 +173,7 @@ def one_training(prepared: Prepared, layers: Sequence[int], scores: Scores) -> d
 def reset_peak() -> None:
     """Give freed memory back, and start the largest memory of this process anew; does nothing but on Linux."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
+        give_back_freed_memory()
         Path("/proc/self/clear_refs").write_text("5")
 
 

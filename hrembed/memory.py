@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -20,3 +21,10 @@ def peak_memory_mb() -> float:
             return round(int(lines[0].split()[1]) * 1024 / MB, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / MB, 1)
+
+
+def give_back_freed_memory() -> None:
+    """Return memory that was freed to the system, which glibc keeps in pieces; does nothing but on Linux."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
+    if trim is not None:
+        trim(0)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hrembed.errors import StoppedError
+from hrembed.memory import give_back_freed_memory
 from hrembed.training.activation_cache import keep_frozen
 from hrembed.training.callbacks import History, Watch
 from hrembed.training.checkpoints import (
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from hrembed.training.callbacks import HistoryNotes
     from hrembed.training.checkpoints import Fingerprint, ResumePoint
     from hrembed.training.plan import Recipe, TrainingPlan
+
+_STEPS_BETWEEN_TRIMS = 16
+"""Batches differ in size: what is freed lies in pieces that the next do not fit, and the process would only grow."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def train(model: Any, plan: TrainingPlan, recipe: Recipe, context: Context) -> H
             loss_parameters=learned_by_losses,
         )
         _trainer(model, plan, recipe, steps, watch, context.resume, frozen).train()
+    give_back_freed_memory()
     if any(context.processes.gather(context.stop_requested())) and len(history.losses) < steps:
         raise StoppedError(f"stopped after {len(history.losses)} of {steps} steps")
     return history
@@ -122,6 +127,8 @@ def _trainer_class(model: Any, watch: Watch, done: int, frozen: FrozenLayers | N
             return epochs
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            if self.state.global_step % _STEPS_BETWEEN_TRIMS == 0:
+                give_back_freed_memory()
             with frozen.in_place() if frozen else nullcontext():
                 loss = super().training_step(*args, **kwargs)
             if self.accelerator.sync_gradients:
