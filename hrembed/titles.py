@@ -150,12 +150,6 @@ def normal_form(title: str) -> str:
     return without_inversion(singular(title))
 
 
-def other_forms(title: str) -> list[str]:
-    """Write a title in its other number, and with its comma turned: up to two texts, none where it has neither form."""
-    number = plural(title) if singular(title) == title else singular(title)
-    return [form for form in dict.fromkeys((number, inverted(title))) if form != title]
-
-
 class _Part(NamedTuple):
     """A part of a title between commas, slashes and conjunctions.
 

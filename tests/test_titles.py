@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hrembed.titles import inverted, normal_form, other_forms, plural, singular, without_inversion
+from hrembed.titles import inverted, normal_form, plural, singular, without_inversion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,16 +193,3 @@ def test_number_goes_there_and_back(front, head):
     one = " ".join([*front, head])
     assert plural(one) != one
     assert singular(plural(one)) == one
-
-
-@pytest.mark.parametrize(
-    ("title", "forms"),
-    [
-        ("Bakers, Night Shift", ["Baker, Night Shift", "Night Shift Bakers"]),
-        ("Night Shift Baker", ["Night Shift Bakers", "Baker, Night Shift"]),
-        ("Baker", ["Bakers"]),
-        ("forklift", []),
-    ],
-)
-def test_other_forms_are_the_other_number_and_the_other_comma_order(title, forms):
-    assert other_forms(title) == forms

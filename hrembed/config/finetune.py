@@ -151,13 +151,6 @@ class SourceSection(Section):
     encoding: str = ENCODING
     kinds: tuple[str, ...] = Field(default=(), description="Kinds of pairs to use; empty uses all.")
     limit: int | None = Field(default=None, ge=2, description="Size of a seeded sample of the rows; null uses all.")
-    other_forms: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Share of the pairs in which one of the two job titles is put in its other number (`Bakers`) or "
-        "comma order (`Baker, Night`), which teaches the model that these say the same.",
-    )
     weight: float = Field(
         default=1.0,
         gt=0,
@@ -197,8 +190,6 @@ class SourceSection(Section):
             raise ValueError(f"the loss `{name}` does not use negatives; remove `mine`")
         if self.mine is not None and name == "gist" and self.mine.count > 1:
             raise ValueError("the loss `gist` expects one negative per row; set `mine.count: 1`")
-        if self.other_forms and name in NOT_PAIRS:
-            raise ValueError(f"the loss `{name}` reads no pairs; remove `other_forms`")
         if self.kinds and name in NOT_PAIRS:
             raise ValueError(f"the loss `{name}` reads rows without kinds; remove `kinds`")
         if self.every_step and self.weight != 1:

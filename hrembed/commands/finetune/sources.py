@@ -20,7 +20,7 @@ from hrembed.errors import DataError
 from hrembed.models.dense import normalises
 from hrembed.records.finetune import ScoreRange, SourceFacts
 from hrembed.text import normalise
-from hrembed.titles import normal_form, other_forms
+from hrembed.titles import normal_form
 from hrembed.types import LabelTask, Pair, PairTask
 
 if TYPE_CHECKING:
@@ -202,24 +202,11 @@ def _pairs(path: Path, section: SourceSection, rng: np.random.Generator) -> Sour
     numbered = [numbered[n] for n in _sample(len(numbered), section.limit, rng)]
     if len(numbered) < 2:
         raise DataError(f"{path}: training needs at least two pairs, found {len(numbered)}")
-    numbered = [(number, _in_other_form(pair, section.other_forms, rng)) for number, pair in numbered]
     if section.loss.name not in TAKE_NEGATIVES:
         return Source([replace(pair, negatives=()) for _, pair in numbered])
     source = _with_equal_negatives(path, numbered)
     _check_negatives(path, source.facts.negatives or 0, section)
     return source
-
-
-def _in_other_form(pair: Pair, share: float, rng: np.random.Generator) -> Pair:
-    """Put one of the titles of a pair in another form, in this share of the pairs."""
-    if not share or rng.random() >= share:
-        return pair
-    of_anchor = rng.random() < 0.5
-    forms = other_forms(pair.anchor if of_anchor else pair.positive)
-    if not forms:
-        return pair
-    form = forms[int(rng.integers(len(forms)))]
-    return replace(pair, anchor=form) if of_anchor else replace(pair, positive=form)
 
 
 def _with_equal_negatives(path: Path, numbered: Sequence[tuple[int, Pair]]) -> Source:

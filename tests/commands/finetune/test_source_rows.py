@@ -135,7 +135,6 @@ DISTIL = {"name": "embedding-distillation"}
         ({"sources": [{"loss": DISTIL, "mine": {}}]}, "does not use negatives; remove `mine`"),
         ({"sources": [{"loss": {"name": "gist"}, "mine": {"count": 2}}]}, "the loss `gist` expects one negative"),
         ({"sources": [{"loss": {"name": "cosent"}, "kinds": ["title"]}]}, "the loss `cosent` reads rows without"),
-        ({"sources": [{"loss": {"name": "cosent"}, "other_forms": 0.3}]}, "the loss `cosent` reads no pairs; remove"),
         ({"sources": [{"loss": {**DISTIL, "matryoshka": [8]}}]}, "a prefix of the teacher's vectors is not"),
         ({"sources": [{"loss": {**DISTIL, "teacher": {"ref": "bm25"}}}]}, "'bm25' has no embeddings"),
         ({"sources": [{}, {"weight": 2, "loss": {**DISTIL, "every_step": 8}}]}, "`weight` has no effect with"),
@@ -228,21 +227,3 @@ def test_invariance_needs_slots_and_two_groups(tiny_model, task, tmp_path: Path,
         ValidationError, match="`sides: query` does not train the document encoder, so `invariance` has no effect"
     ):
         FinetuneConfig(sources=(SourceSection(), SourceSection(path=str(resumes), loss=loss)), sides="query")
-
-
-def test_other_forms_change_one_side_of_so_many_pairs_and_no_group(tiny_model, task, tmp_path: Path):
-    rows = [{"anchor": f"Bakers {n}", "positive": f"Night Cook, Shift {n}", "group": f"g{n}"} for n in range(400)]
-    rows.append({"anchor": "no form", "positive": "neither has this", "group": "none"})
-    path = str(jsonl(tmp_path / "t.jsonl", rows))
-    plain, changed, again, every = (
-        open_sources(config_of(tiny_model, task, SourceSection(path=path, other_forms=share)), Run())[0].rows
-        for share in (0.0, 0.3, 0.3, 1.0)
-    )
-    assert changed == again
-    sides = [(a.anchor != b.anchor, a.positive != b.positive) for a, b in zip(plain, changed, strict=True)]
-    assert 80 < sum(map(any, sides)) < 160
-    assert not any(map(all, sides))
-    assert min(sum(side) for side in zip(*sides, strict=True)) > 25
-    assert [pair.group for pair in changed] == [pair.group for pair in plain]
-    assert plain[-1] == every[-1]
-    assert all(a != b for a, b in zip(plain[:-1], every[:-1], strict=True))
