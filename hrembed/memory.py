@@ -24,7 +24,7 @@ def peak_memory_mb() -> float:
 
 
 def give_back_freed_memory() -> None:
-    """Return memory that was freed to the system, which glibc keeps in pieces; does nothing but on Linux."""
+    """Return freed memory to the system, since glibc keeps much of it; does nothing on systems without glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
     if trim is not None:
         trim(0)

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 _IDS_AT_ONCE = 1000  # of a condition
 _ROWS_AT_ONCE = 16_384
-_IN_PARALLEL = {
-    "query_parallelism": -1
-}  # partitions of one query on all processors; its default is one after the other
+_IN_PARALLEL = {"query_parallelism": -1}  # partitions on all processors; the default is one after the other
 _MOST = 0.4  # of the rows: where more meet the conditions, these are looked at after the search
 _SPARE = 1.4  # times the candidates that should then be left
 

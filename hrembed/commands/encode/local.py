@@ -34,37 +34,34 @@ def encode_locally(job: Job, shards: Sequence[ShardPlan], workers: int) -> Itera
     """
     waiting = list(reversed(shards))
     with _processes(job, min(workers, len(shards))) as processes:
-        for pipe, process in processes.items():
-            with _death_said(process):
-                pipe.send(waiting.pop())
+        for pipe in processes:
+            _send(pipe, waiting.pop())
         while processes:
             ready = wait(list(processes))
             for pipe in [each for each in processes if each in ready]:
                 yield _received(pipe, processes[pipe])
                 if waiting:
-                    with _death_said(processes[pipe]):
-                        pipe.send(waiting.pop())
+                    _send(pipe, waiting.pop())
                 else:
                     pipe.close()
                     processes.pop(pipe).join()
 
 
-@contextmanager
-def _death_said(process: BaseProcess) -> Iterator[None]:
-    """Say that a worker died where its pipe is broken, whether we were reading from it or writing to it."""
+def _send(pipe: Connection, shard: ShardPlan) -> None:
+    """Hand a shard over; where the worker has ended, what it said last, or that it died, is read next."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        pipe.send(shard)
+
+
+def _received(pipe: Connection, process: BaseProcess) -> Receipt:
     try:
-        yield
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        outcome: Any = pipe.recv()
+    except (EOFError, ConnectionResetError):  # the latter where it left unread what it was sent
         process.join()
         raise HrembedError(
             f"a worker process died (exit code {process.exitcode}); a lack of memory is the usual reason",
             hint="finished shards are kept: repeat the command with fewer `workers`, or a smaller `rows_per_shard`",
         ) from None
-
-
-def _received(pipe: Connection, process: BaseProcess) -> Receipt:
-    with _death_said(process):
-        outcome: Any = pipe.recv()
     if isinstance(outcome, HrembedError):
         raise outcome
     if isinstance(outcome, str):  # a bug: its traceback is what a report needs
