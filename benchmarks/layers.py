@@ -1,6 +1,6 @@
 """Which layers are worth training: all 20 choices of three of MiniLM's six layers, trained with several seeds.
 
-    python benchmarks/layers.py --seeds 13 14 15 16 17 [--threads 1] [--results FOLDER] [--short]
+    python benchmarks/layers.py --seeds 13 14 15 16 17 [--threads 1] [--workers 2] [--results FOLDER] [--short]
     python benchmarks/layers.py --report [--results FOLDER]
 
 A training is that of `hrembed finetune` with `method: {name: partial, layers: [...]}` (a test compares the numbers), on
@@ -10,7 +10,8 @@ best of several: dev may choose layers, but no step. Every training is a line of
 of the dev and of the test side of ad-profile, of each topic of the retention probe, seconds until the last step, and
 the largest memory until then. A line for each seed holds what the rules of `layers: auto` would choose, and the scores
 of the base. What is there already, under a hash of its settings, is not computed again. `idle: false` says that other
-programs ran meanwhile: seconds are then no measurement.
+programs ran meanwhile: seconds are then no measurement. Neither are they with several workers, each a process of so
+many threads that trains its share of a seed's choices; no other number depends on them.
 
 Fixed before any result was seen. Regret of a rule: the mean over seeds of nDCG@10 on test of the one choice that has
 the highest such mean on dev, less that of what the rule chooses for each seed; with a paired interval that draws
@@ -34,13 +35,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from hrembed.commands.finetune.distributed import only_process
@@ -197,20 +201,36 @@ def seed_facts(prepared: Prepared, scores: Scores) -> dict[str, Any]:
     }
 
 
-def study(seed: int, file: Path, *, short: bool, idle: bool) -> None:
-    """Train every choice of layers with a seed, and add what is missing to a file, a line each."""
+class Share(NamedTuple):
+    """A part of a seed's trainings, for one worker.
+
+    Attributes:
+        seed: Of sample, batches and dropout.
+        first: Which worker; of `of`, it takes every choice of layers from this one on.
+        of: How many share the seed.
+    """
+
+    seed: int
+    first: int = 0
+    of: int = 1
+
+
+def study(share: Share, file: Path, *, short: bool, idle: bool) -> None:
+    """Train a share of a seed's choices of layers, and add what is missing to a file, a line each."""
+    seed = share.seed
     config = settings_of(seed, short=short)
     known = {row["key"] for row in read_lines(file)}
-    subsets = [LAST, *SUBSETS[:-1]][: 2 if short else None]
+    subsets = [LAST, *SUBSETS[:-1]][: 2 if short else None][share.first :: share.of]
     missing = [layers for layers in subsets if key_of(config, layers) not in known]
-    if not missing and key_of(config, ()) in known:
+    facts = share.first == 0 and key_of(config, ()) not in known
+    if not missing and not facts:
         return
     with tempfile.TemporaryDirectory() as folder:
         dump, phases = config.model_dump(mode="json"), training_phases(config)
         with open_run(Workspace(Path(folder)), "finetune", dump, seeds={"train": seed}, phases=phases) as run:
             prepared = prepare(config, run, only_process())
             scores = Scores(prepared)
-            if key_of(config, ()) not in known:
+            if facts:
                 add_line(file, {"key": key_of(config, ()), "seed": seed, "layers": [], **seed_facts(prepared, scores)})
             state = git_state()
             for layers in missing:
@@ -240,6 +260,7 @@ def main() -> None:
         __doc__ or "",
         seeds={"type": int, "nargs": "+", "default": [13, 14, 15, 16, 17]},
         threads={"type": int, "default": 1},
+        workers={"type": int, "default": 1, "help": "processes, each with so many threads"},
         report={"action": "store_true", "help": "train nothing; print what the complete seeds say"},
         idle={"action": "store_true", "help": "nothing else runs on this machine, so seconds are a measurement"},
     )
@@ -248,8 +269,14 @@ def main() -> None:
     if options.report:
         print(report(read_study(read_lines(file), SUBSETS)), end="")
         return
-    for seed in options.seeds:
-        study(seed, file, short=options.short, idle=options.idle)
+    train_share = partial(study, file=file, short=options.short, idle=options.idle and options.workers == 1)
+    shares = [Share(seed, first, options.workers) for seed in options.seeds for first in range(options.workers)]
+    if options.workers == 1:
+        for share in shares:
+            train_share(share)
+        return
+    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(train_share, shares))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.data.layout import Form
@@ -11,9 +12,10 @@ from hrembed.data.taxonomy import Concept, Phrase, Source, distinct, phrase, wit
 from hrembed.errors import DataError
 from hrembed.records.tables import report_table
 from hrembed.text import normalise
+from hrembed.types import Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hrembed.data.archive import Release
     from hrembed.data.taxonomy import Counts
@@ -24,7 +26,7 @@ SOURCE = Source(
     attribution="This product uses the ESCO classification of the European Commission. hrembed has modified it.",
     url="https://esco.ec.europa.eu/en/use-esco/download",
 )
-SKILL_KINDS = {"skill", "skill-synonym", "skill-description"}
+SKILL_KINDS = {"skill", "skill-synonym", "skill-description", "joined-skill"}
 FILE_NAME = "ESCO dataset - v1.2.0 - classification - en - csv.zip"
 _CSV = Form()
 # Column: its name in the official files, its name in Tabiya's.
@@ -37,6 +39,14 @@ _LABEL, _OTHERS, _ABOUT = (
 _TABIYA = ("occupations.csv", "skills.csv", "occupation_to_skill_relations.csv")
 _LABELS = ("skill_labels.csv.gz", "skill_labels.csv")
 _DESCRIPTIONS = ("skill_descriptions.csv.gz", "skill_descriptions.csv")
+_JOINED = (2, 3, 4)
+_LINES_OF_ADS = (
+    "Experience with {}.",
+    "Knowledge of {} is required.",
+    "What you bring: {}.",
+    "What you will do: {}.",
+    "* {}",
+)
 
 
 class _Files(NamedTuple):
@@ -151,6 +161,40 @@ def read_skills(release: Release, max_skills: int, counts: Counts, *, described:
         concepts.append(Concept(id=f"esco-skill:{key}", family="", titles=tuple(titles), description=description))
     counts.add("skills", len(concepts))
     return without_common(concepts, "titles", max_skills, counts, "skill labels")
+
+
+def joined_skill_pairs(skills: Sequence[Concept], limit: int, seed: str) -> Iterator[list[Pair]]:
+    """Pair lines as of an ad, each of which names two to four skills by other labels, with what these are called.
+
+    A line stands in the groups of all its skills, so that batches hold none of them as its negative. The label itself
+    is never in the line by our doing: comparing letters would find it.
+
+    Args:
+        skills: All of them; one without another label stands in no line.
+        limit: Most lines of a skill.
+        seed: Of every draw.
+
+    Yields:
+        The pairs of one line.
+    """
+    rng = Random(f"{seed} joined-skill")
+    others = [(skill, rng.sample(skill.titles[1:], min(limit, len(skill.titles) - 1))) for skill in skills]
+    for turn in range(limit):
+        named = [(skill, labels[turn]) for skill, labels in others if turn < len(labels)]
+        rng.shuffle(named)
+        start = 0
+        while len(named) - start >= min(_JOINED):
+            line = named[start : start + rng.choice(_JOINED)]
+            start += len(line)
+            *first, last = (label.text for _, label in line)
+            text = rng.choice(_LINES_OF_ADS).format(f"{', '.join(first)} and {last}")
+            ids = "+".join(label.id for _, label in line)
+            yield [
+                Pair(
+                    text, skill.titles[0].text, skill.id, "joined-skill", anchor_id=ids, positive_id=skill.titles[0].id
+                )
+                for skill, _ in line
+            ]
 
 
 def _labels_of_skills(release: Release) -> dict[str, list[str]]:

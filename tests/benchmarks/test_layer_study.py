@@ -33,9 +33,9 @@ def test_every_choice_has_a_key_of_its_own(layers: ModuleType) -> None:
     assert len(keys) == 2 * 2 * 21
 
 
-def test_only_what_is_missing_is_trained(
-    layers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def trained(layers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The choices of layers that were trained, by a study that trains nothing and is killed once, at the fifth."""
     trained: list[Any] = []
 
     def training(prepared: Any, subset: Any, scores: Any) -> dict[str, Any]:
@@ -49,11 +49,27 @@ def test_only_what_is_missing_is_trained(
     monkeypatch.setattr(layers, "as_eval", lambda *_: None)
     monkeypatch.setattr(layers, "seed_facts", lambda *_: {"rules": {}})
     monkeypatch.setattr(layers, "one_training", training)
+    return trained
+
+
+def test_workers_share_the_choices_of_a_seed(layers: ModuleType, trained: list[Any], tmp_path: Path) -> None:
+    trained += [None] * 5  # nobody is killed
+    file = tmp_path / "layers.jsonl"
+    for first in (1, 2, 0):
+        layers.study(layers.Share(13, first, 3), file, short=False, idle=False)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert sorted(trained[5:]) == layers.SUBSETS
+    assert sorted(tuple(row["layers"]) for row in rows) == [(), *layers.SUBSETS]
+
+
+def test_only_what_is_missing_is_trained(
+    layers: ModuleType, trained: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "folder" / "layers.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        layers.study(13, file, short=False, idle=False)
+        layers.study(layers.Share(13), file, short=False, idle=False)
     for _ in range(2):
-        layers.study(13, file, short=False, idle=False)
+        layers.study(layers.Share(13), file, short=False, idle=False)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert trained == [*trained[:5], trained[4], *trained[6:]], "only the killed one is repeated"
     assert len(trained) == 21
@@ -72,7 +88,7 @@ def test_the_numbers_are_those_of_finetune(layers: ModuleType, minilm: Path, tmp
 
     subset = layers.SUBSETS[0]
     file = tmp_path / "layers-short.jsonl"
-    layers.study(13, file, short=True, idle=False)
+    layers.study(layers.Share(13), file, short=True, idle=False)
     row = next(row for row in layers.read_lines(file) if tuple(row["layers"]) == subset)
     settings = layers.settings_of(13, short=True).model_dump(mode="json")
     settings["method"] = {"name": "partial", "layers": subset}

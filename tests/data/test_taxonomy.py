@@ -6,6 +6,7 @@ from collections import Counter
 from random import Random
 
 import pytest
+from hrembed.data.esco import joined_skill_pairs
 from hrembed.data.onet import ads_and_profiles
 from hrembed.data.taxonomy import (
     BUILDERS,
@@ -217,3 +218,32 @@ def test_an_ad_names_a_title_and_a_profile_none():
 def test_three_tasks_are_too_few_for_an_ad_and_a_profile():
     assert ads_and_profiles(occupation(tasks=3), 3, 4, 40, "13") == []
     assert ads_and_profiles(occupation(tasks=4, tools=0), 3, 4, 40, "13")
+
+
+def test_a_line_of_several_skills_names_each_by_another_label_and_is_paired_with_what_they_are_called():
+    skills = [
+        Concept(
+            id=f"esco-skill:{n}",
+            family="",
+            titles=tuple(
+                Phrase(f"s{n}:{k}", f"{word} number {n}") for k, word in enumerate(("plan", "devise", "draft"))
+            ),
+        )
+        for n in range(40)
+    ]
+    skills.append(Concept(id="esco-skill:alone", family="", titles=(Phrase("alone", "swim"),)))
+    lines = list(joined_skill_pairs(skills, 2, "13"))
+    assert lines == list(joined_skill_pairs(skills, 2, "13"))
+    assert lines != list(joined_skill_pairs(skills, 2, "14"))
+    stands_in = Counter(pair.group for line in lines for pair in line)
+    assert max(stands_in.values()) == 2
+    assert len(stands_in) >= 39  # at most one of a turn is left over
+    assert "esco-skill:alone" not in stands_in
+    for line in lines:
+        assert 2 <= len(line) <= 4
+        assert len({pair.anchor for pair in line}) == len({pair.anchor_id for pair in line}) == 1
+        for pair in line:
+            number = pair.group.removeprefix("esco-skill:")
+            assert pair.positive == f"plan number {number}"
+            assert any(f"{word} number {number}" in line[0].anchor for word in ("devise", "draft"))
+        assert "plan" not in line[0].anchor

@@ -46,7 +46,7 @@ from hrembed.types import CommandResult
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from hrembed.config.data import ImportEscoConfig, ImportOnetConfig, ImportTableConfig, OnetKind
+    from hrembed.config.data import EscoKind, ImportEscoConfig, ImportOnetConfig, ImportTableConfig, OnetKind
     from hrembed.data.cells import Problem
     from hrembed.data.pairs import PairColumn
     from hrembed.data.table import Imported
@@ -131,9 +131,14 @@ def run_import_esco(config: ImportEscoConfig, workspace: Workspace) -> CommandRe
         if esco.SKILL_KINDS & {*config.kinds}:
             described = "skill-description" in config.kinds
             skills = esco.read_skills(release, config.max_occupations, counts, described=described)
-        return {
-            kind: _drawn(skills if kind in esco.SKILL_KINDS else occupations, kind, config) for kind in config.kinds
-        }
+
+        def builder(kind: EscoKind) -> _Builder:
+            if kind == "joined-skill":
+                lines = list(esco.joined_skill_pairs(skills, config.per_group, str(config.seed)))
+                return _Builder(len(lines), lines)
+            return _drawn(skills if kind in esco.SKILL_KINDS else occupations, kind, config)
+
+        return {kind: builder(kind) for kind in config.kinds}
 
     return _import_release(DataImportEscoRecord, config, _esco_source(config), esco.SOURCE, plan, workspace)
 
