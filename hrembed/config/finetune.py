@@ -118,7 +118,6 @@ class GroupRankingLoss(Loss):
 
     name: Literal["group-ranking"] = Field(description="Ranking loss with several positives per anchor.")
     symmetric: bool = Field(default=True, description="Also rank the anchors for each positive, and take the mean.")
-    hardness: float = Field(default=0.0, ge=0, description="Extra weight of the closer negatives; 9 is published.")
 
 
 class GistLoss(Loss):

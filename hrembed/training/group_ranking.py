@@ -73,7 +73,7 @@ def _matrix(keys: Sequence[frozenset[str]], number: dict[str, int]) -> csr_array
     return csr_array((np.ones(len(columns), dtype=np.int32), columns, ends), shape=(len(keys), len(number)))
 
 
-def group_loss(scores: Any, relation: Relation, hard: Any | None = None, *, hardness: float = 0.0) -> Any:
+def group_loss(scores: Any, relation: Relation, hard: Any | None = None) -> Any:
     """Contrastive loss with several positives.
 
     For anchor i with relevant positives P: the mean over p in P of -log(exp(s_ip) / (exp(s_ip) + sum of exp(s_in)))
@@ -85,27 +85,23 @@ def group_loss(scores: Any, relation: Relation, hard: Any | None = None, *, hard
         relation: What is relevant to what.
         hard: Scores against hard negatives, shape (n, k·n), k blocks in the order of the rows. Left out are those that
             are relevant to the anchor, and those of a row that is relevant to it, or unclear; but never its own.
-        hardness: A negative with score s weighs exp(hardness * s) as much in the sum; no gradient goes through the
-            weight.
 
     Source:
         With one positive each: van den Oord et al. (2018), arXiv:1807.03748. Positives outside of each other's
-        denominator as in Khosla et al. (2020), arXiv:2004.11362, but for the normalisation. Weights of negatives: Lan
-        et al. (2025), arXiv:2503.04812.
+        denominator as in Khosla et al. (2020), arXiv:2004.11362, but for the normalisation.
     """
     import torch
 
     relevant = torch.as_tensor(relation.relevant, device=scores.device)
     skipped = relevant | torch.as_tensor(relation.unclear, device=scores.device)
-    negatives = (scores + hardness * scores.detach()).masked_fill(skipped, _NEVER)
+    negatives = scores.masked_fill(skipped, _NEVER)
     if hard is not None:
         blocks = hard.shape[1] // len(scores)
         foreign = skipped.repeat(1, blocks)
         if relation.hard is not None:
             foreign = foreign | torch.as_tensor(relation.hard, device=scores.device)
         of_anchor = torch.eye(len(scores), dtype=torch.bool, device=scores.device).repeat(1, blocks)
-        harder = hard + hardness * hard.detach()
-        negatives = torch.cat([negatives, harder.masked_fill(foreign & ~of_anchor, _NEVER)], dim=1)
+        negatives = torch.cat([negatives, hard.masked_fill(foreign & ~of_anchor, _NEVER)], dim=1)
     against = torch.logsumexp(negatives, dim=1, keepdim=True)
     each = torch.nn.functional.softplus(against - scores)
     return (each * relevant).sum(dim=1).div(relevant.sum(dim=1)).mean()
@@ -114,9 +110,7 @@ def group_loss(scores: Any, relation: Relation, hard: Any | None = None, *, hard
 _NEVER = -1e9  # not minus infinity: a row without negatives would have no gradient but NaN
 
 
-def build_group_ranking(
-    model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, hardness: float
-) -> Any:
+def build_group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool) -> Any:
     """Build the loss of a data set whose labels are positions into `pairs`.
 
     Args:
@@ -124,8 +118,8 @@ def build_group_ranking(
         pairs: The training set.
         temperature: Cosines are divided by it.
         symmetric: Also rank the anchors of each positive, and take the mean of both.
-        hardness: How much more the closer negatives weigh, by their cosine; 0 weighs all alike.
     """
+    import torch
     from sentence_transformers.util import cos_sim
     from torch import nn
 
@@ -140,15 +134,11 @@ def build_group_ranking(
             anchors, positives, *hard = embed_by_length(self.model, list(sentence_features))
             relation = relevance.among(labels.cpu().numpy())
             scores = cos_sim(anchors, positives) / temperature
-            harder = None
-            if hard:
-                import torch
-
-                harder = cos_sim(anchors, torch.cat(hard)) / temperature
-            loss = group_loss(scores, relation, harder, hardness=hardness * temperature)
+            against = cos_sim(anchors, torch.cat(hard)) / temperature if hard else None
+            loss = group_loss(scores, relation, against)
             if symmetric:
                 back = Relation(relation.relevant.T, relation.unclear.T)
-                loss = (loss + group_loss(scores.T, back, hardness=hardness * temperature)) / 2
+                loss = (loss + group_loss(scores.T, back)) / 2
             return loss
 
     return GroupRankingLoss()

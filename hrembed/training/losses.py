@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from hrembed.types import Ints, Pair, Side
 
 
-def group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, hardness: float) -> Any:
+def group_ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool) -> Any:
     """Rank all texts of the anchor's group above the others of the batch; see `group_ranking`."""
-    return build_group_ranking(model, pairs, temperature=temperature, symmetric=symmetric, hardness=hardness)
+    return build_group_ranking(model, pairs, temperature=temperature, symmetric=symmetric)
 
 
 def ranking(model: Any, pairs: Sequence[Pair], *, temperature: float, symmetric: bool, hardness: float) -> Any:
