@@ -18,9 +18,7 @@ from hrembed.config.parts import (
 from hrembed.config.section import Section
 from hrembed.records.data import Match, PersonalType
 
-OnetKind = Literal[
-    "title", "canonical", "description", "task", "technology", "ad-profile", "activity", "joined-activity"
-]
+OnetKind = Literal["title", "canonical", "description", "task", "technology", "ad-profile", "activity"]
 EscoKind = Literal[
     "title", "canonical", "description", "skill", "occupation-skill", "skill-synonym", "skill-description",
     "joined-skill",
@@ -54,9 +52,8 @@ class ImportOnetConfig(Section):
     kinds: tuple[OnetKind, ...] = Field(
         default=("title", "description", "task", "technology", "ad-profile"),
         min_length=1,
-        description="Kinds of pairs to build. Only on request: `canonical` (every other title with the preferred one), "
-        "`activity` (a task with the work activities that it is an instance of), `joined-activity` (two to four tasks "
-        "in a line with them).",
+        description="Kinds of pairs to build. Only on request: `canonical` (every other title with the preferred one) "
+        "and `activity` (a task with the work activities that it is an instance of).",
     )
     per_group: int = _PER_GROUP
     max_occupations: int = _MAX_OCCUPATIONS

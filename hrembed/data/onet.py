@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from random import Random
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.data.layout import Form
 from hrembed.data.taxonomy import Concept, Phrase, Source, across, distinct, phrase, without_common
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hrembed.data.taxonomy import Counts
 
 MAX_TOOL_OCCUPATIONS = 50
-ActivityKind = Literal["activity", "joined-activity"]
-ACTIVITY_KINDS: tuple[ActivityKind, ...] = ("activity", "joined-activity")
 _TEXT = Form(delimiter="\t", quoted=False)
 _CODE = "O*NET-SOC Code"
 
@@ -189,7 +187,6 @@ def read_activities(release: Release, counts: Counts) -> list[Duties]:
 
 
 _ACTIVITIES = "Tasks to DWAs.txt"
-_JOINED = (2, 3, 4)
 
 
 class Duties(NamedTuple):
@@ -204,40 +201,21 @@ class Duties(NamedTuple):
     tasks: tuple[tuple[Phrase, tuple[Phrase, ...]], ...]
 
 
-def activity_pairs(duties: Duties, kind: ActivityKind, limit: int, seed: str) -> list[Pair]:
-    """Pair tasks with their activities.
-
-    An activity is the group of its pairs. A line that joins several tasks stands in the groups of all their
-    activities, so that batches hold none of them as its negative.
+def activity_pairs(duties: Duties, limit: int, seed: str) -> list[Pair]:
+    """Pair tasks with the work activities that they are instances of; an activity is the group of its pairs.
 
     Args:
         duties: Of one occupation.
-        kind: `activity` for single tasks; `joined-activity` for two to four of them in a line, as in an ad.
         limit: Most pairs.
-        seed: Of every draw.
+        seed: Of the draw.
     """
-    rng = Random(f"{seed} {kind} {duties.id}")
-    tasks = rng.sample(duties.tasks, len(duties.tasks))
-    lines = [[task] for task in tasks] if kind == "activity" else _in_lines(tasks, rng)
-    pairs = []
-    for line in lines:
-        text = " ".join(task.text for task, _ in line)
-        ids = "+".join(task.id for task, _ in line)
-        activities = dict.fromkeys(activity for _, each in line for activity in each)
-        pairs += [Pair(text, a.text, a.id, kind, anchor_id=ids, positive_id=a.id) for a in activities]
+    tasks = Random(f"{seed} activity {duties.id}").sample(duties.tasks, len(duties.tasks))
+    pairs = [
+        Pair(task.text, activity.text, activity.id, "activity", anchor_id=task.id, positive_id=activity.id)
+        for task, activities in tasks
+        for activity in activities
+    ]
     return pairs[:limit]
-
-
-def _in_lines(
-    tasks: Sequence[tuple[Phrase, tuple[Phrase, ...]]], rng: Random
-) -> list[Sequence[tuple[Phrase, tuple[Phrase, ...]]]]:
-    lines: list[Sequence[tuple[Phrase, tuple[Phrase, ...]]]] = []
-    start = 0
-    while len(tasks) - start >= min(_JOINED):
-        size = min(rng.choice(_JOINED), len(tasks) - start)
-        lines.append(tasks[start : start + size])
-        start += size
-    return lines
 
 
 class _Register(NamedTuple):

@@ -96,11 +96,11 @@ def run_import_onet(config: ImportOnetConfig, workspace: Workspace) -> CommandRe
         concepts = onet.read_onet(release, config.max_occupations, counts)
         write_related(run.path / RELATED, {concept.id: concept.related for concept in concepts})
         specific = onet.without_common_tools(concepts, counts)
-        duties = onet.read_activities(release, counts) if {*onet.ACTIVITY_KINDS} & {*config.kinds} else []
+        duties = onet.read_activities(release, counts) if "activity" in config.kinds else []
 
         def builder(kind: OnetKind) -> _Builder:
-            if kind == "activity" or kind == "joined-activity":
-                return _Builder(len(duties), (onet.activity_pairs(each, kind, *draw) for each in duties))
+            if kind == "activity":
+                return _Builder(len(duties), (onet.activity_pairs(each, *draw) for each in duties))
             if kind == "ad-profile":
                 composed = (onet.ads_and_profiles(each, config.ads, config.profiles, *draw) for each in concepts)
                 return _Builder(len(concepts), composed)

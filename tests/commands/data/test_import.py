@@ -315,24 +315,6 @@ def test_a_task_leads_to_all_its_activities_which_are_the_groups(capsys, tmp_pat
     assert {pair.group for pair in pairs if pair.positive == "Do any work"} == {"onet:activity:0.0"}
 
 
-def test_a_line_of_several_tasks_stands_in_the_groups_of_all_their_activities(capsys, tmp_path, release):
-    folder, _, _ = run(capsys, tmp_path, "onet", str(activities(release)), "--set", "kinds=[activity,joined-activity]")
-    pairs = read_pairs(folder)
-    of_task: dict[str, set[str]] = {}
-    for pair in pairs:
-        if pair.kind == "activity":
-            of_task.setdefault(pair.anchor, set()).add(pair.group)
-    lines: dict[str, set[str]] = {}
-    for pair in pairs:
-        if pair.kind == "joined-activity":
-            lines.setdefault(pair.anchor, set()).add(pair.group)
-    assert lines
-    for line, groups in lines.items():
-        tasks = [task for task in of_task if task in line]
-        assert 2 <= len(tasks) <= 4
-        assert groups == set().union(*(of_task[task] for task in tasks))
-
-
 def test_without_the_file_of_links_no_activity_is_found_and_that_is_said(capsys, tmp_path, release):
     _, metrics, said = run(capsys, tmp_path, "onet", str(release), "--set", "kinds=[activity,title]")
     assert metrics["kinds"]["activity"]["pairs"] == 0
@@ -351,3 +333,16 @@ def test_descriptions_and_synonyms_of_skills(capsys, tmp_path):
     assert found - described == {
         ("skill-synonym", frozenset((a, b))) for a in labels for b in labels if a < b
     }  # fmt: skip
+
+
+def test_a_line_of_skills_leads_to_what_each_is_called(capsys, tmp_path):
+    source = esco_release(tmp_path / "esco", "labels")
+    with (source / "skill_labels.csv").open("a") as file:
+        file.write("s2,preferredLabel,draw blood\ns2,altLabels,take blood samples\ns3,preferredLabel,swim\n")
+    folder, metrics, _ = run(capsys, tmp_path, "esco", str(source), "--set", "kinds=[joined-skill]")
+    assert metrics["kinds"]["joined-skill"] == {"pairs": 2, "groups": 2, "largest_group": 1}
+    pairs = read_pairs(folder)
+    assert {pair.positive for pair in pairs} == {"dress wounds", "draw blood"}
+    (line,) = {pair.anchor for pair in pairs}
+    assert "take blood samples" in line
+    assert "bandage wounds" in line or "wound care" in line
