@@ -158,11 +158,11 @@ def test_skills_trains_on_sentences_and_labels_that_it_imports(
     ]
     table(onet / "Tasks to DWAs.txt", head, links)
     given = ["--onet", str(onet), "--esco", str(esco), "--against", str(leaking)]
-    short_run = short(tiny_model, task, sources=6)
+    short_run = short(tiny_model, task, sources=7)
     result, _ = called(capsys, "finetune", "--recipe", "skills", *given, *short_run, "--runs-dir", "r")
     trained = find_run(Path("r"), next(s["run"] for s in result["metrics"]["steps"] if s["name"] == "finetune"))
     record = json.loads(trained.text("metrics.json"))
-    assert [branch["sources"] for branch in record["branches"]] == [[0], [1, 2, 3]]
+    assert [branch["sources"] for branch in record["branches"]] == [[0, 1], [2, 3, 4]]
     assert all(branch["steps"] > 0 for branch in record["branches"])
     assert all(source["rows"] > 1 for source in record["sources"])
 
