@@ -206,8 +206,8 @@ class Share(NamedTuple):
 
     Attributes:
         seed: Of sample, batches and dropout.
-        first: Which worker; of `of`, it takes every choice of layers from this one on.
-        of: How many share the seed.
+        first: Number of the worker, from 0: the first choice of layers that it takes.
+        of: How many workers share the seed; each takes one choice in so many.
     """
 
     seed: int

@@ -166,8 +166,8 @@ def read_skills(release: Release, max_skills: int, counts: Counts, *, described:
 def joined_skill_pairs(skills: Sequence[Concept], limit: int, seed: str) -> Iterator[list[Pair]]:
     """Pair lines as of an ad, each of which names two to four skills by other labels, with what these are called.
 
-    A line stands in the groups of all its skills, so that batches hold none of them as its negative. The label itself
-    is never in the line by our doing: comparing letters would find it.
+    A line stands in the groups of all its skills, so that batches hold none of them as its negative. Skills are named
+    by other labels than the preferred one, which could be found by its letters alone.
 
     Args:
         skills: All of them; one without another label stands in no line.

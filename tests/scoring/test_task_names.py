@@ -35,13 +35,13 @@ def scores_of(capsys: pytest.CaptureFixture[str], tmp_path: Path, *paths: str) -
 
 
 @pytest.mark.parametrize(
-    "path", ["similar.jsonl", "./similar.jsonl", "../work/similar.jsonl", "../work/./similar.jsonl"]
+    "path", ["similar.jsonl", "./similar.jsonl", "../here/similar.jsonl", "../here/./similar.jsonl"]
 )
 def test_a_file_beside_the_caller_has_the_name_of_its_folder(capsys, tmp_path: Path, monkeypatch, path: str):
-    (tmp_path / "work").mkdir()
-    similarity(tmp_path / "work" / "similar.jsonl")
-    monkeypatch.chdir(tmp_path / "work")
-    assert scores_of(capsys, tmp_path, path) == ["work/similar"]
+    (tmp_path / "here").mkdir()
+    similarity(tmp_path / "here" / "similar.jsonl")
+    monkeypatch.chdir(tmp_path / "here")
+    assert scores_of(capsys, tmp_path, path) == ["here/similar"]
 
 
 @pytest.mark.parametrize("path", [".", "./", "../task", "qrels/.."])
