@@ -20,9 +20,8 @@ from hrembed.records.data import Match, PersonalType
 
 OnetKind = Literal["title", "canonical", "description", "task", "technology", "ad-profile", "activity"]
 EscoKind = Literal[
-    "title", "canonical", "description", "skill", "occupation-skill", "skill-synonym", "skill-description",
-    "joined-skill",
-]  # fmt: skip
+    "title", "canonical", "description", "skill", "occupation-skill", "skill-description", "joined-skill"
+]
 
 _PAIRS = "shipped:hr-core/pairs/train.jsonl"
 _PER_GROUP = Field(
@@ -75,8 +74,8 @@ class ImportEscoConfig(Section):
         default=("title", "description", "skill", "occupation-skill"),
         min_length=1,
         description="Kinds of pairs to build; one whose file is not in the source is left out, and said so. Only on "
-        "request: `canonical`, `skill-synonym` (any two labels of a skill), `skill-description` and `joined-skill` (a "
-        "line that names two to four skills by other labels, with the preferred ones).",
+        "request: `canonical`, `skill-description` and `joined-skill` (a line that names two to four skills by other "
+        "labels, with the preferred ones).",
     )
     per_group: int = _PER_GROUP
     max_occupations: int = _MAX_OCCUPATIONS

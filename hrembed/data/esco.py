@@ -26,7 +26,7 @@ SOURCE = Source(
     attribution="This product uses the ESCO classification of the European Commission. hrembed has modified it.",
     url="https://esco.ec.europa.eu/en/use-esco/download",
 )
-SKILL_KINDS = {"skill", "skill-synonym", "skill-description", "joined-skill"}
+SKILL_KINDS = {"skill", "skill-description", "joined-skill"}
 FILE_NAME = "ESCO dataset - v1.2.0 - classification - en - csv.zip"
 _CSV = Form()
 # Column: its name in the official files, its name in Tabiya's.

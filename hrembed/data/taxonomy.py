@@ -199,6 +199,5 @@ BUILDERS: dict[str, Callable[[Concept, int, Random], Iterable[tuple[Phrase, Phra
     "technology": _tools,
     "occupation-skill": _tools,
     "skill": _labels,
-    "skill-synonym": _titles,
     "skill-description": _descriptions,
 }

@@ -321,18 +321,15 @@ def test_without_the_file_of_links_no_activity_is_found_and_that_is_said(capsys,
     assert "no pairs of kind 'activity'" in said
 
 
-def test_descriptions_and_synonyms_of_skills(capsys, tmp_path):
+def test_every_label_of_a_skill_is_paired_with_its_description(capsys, tmp_path):
     source = esco_release(tmp_path / "esco", "labels")
     table(source / "skill_descriptions.csv", "skill_id|description", ['s1|"Clean  a wound\nand cover it."'], ",")
-    words = ["esco", str(source), "--set", "kinds=[skill-synonym,skill-description]"]
+    words = ["esco", str(source), "--set", "kinds=[skill-description]"]
     folder, _, _ = run(capsys, tmp_path, *words)
     found = {(pair.kind, frozenset((pair.anchor, pair.positive))) for pair in read_pairs(folder)}
     labels = ("dress wounds", "bandage wounds", "wound care")
     described = {("skill-description", frozenset((label, "Clean a wound and cover it."))) for label in labels}
-    assert described <= found
-    assert found - described == {
-        ("skill-synonym", frozenset((a, b))) for a in labels for b in labels if a < b
-    }  # fmt: skip
+    assert found == described
 
 
 def test_a_line_of_skills_leads_to_what_each_is_called(capsys, tmp_path):
