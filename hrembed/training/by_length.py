@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hrembed.training.plan import Features
 
 ROWS = 64  # texts of one forward pass: fewer waste less on padding, more fill the matrix products better
-# Tokens of a step on a CPU whose activations are kept for the way back: about 0.7 GB for six layers of 384 numbers.
-# What is beyond is computed again, in a third more time for these tokens alone; titles and most ads stay below.
-_KEPT_TOKENS = 4096
+# Tokens of a step on a CPU whose activations are kept for the way back: 0.4 GB for six layers of 384 numbers. What
+# is beyond is computed again, in a third more time for these tokens alone; most batches of titles stay below.
+_KEPT_TOKENS = 2048
+# Tokens of which the input of every layer is kept, a fifteenth as much, so that one layer is computed again at a time.
+# Of what is beyond nothing is kept, and a part is computed again whole.
+_KEPT_INPUTS = 32_768
 
 
 def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = ROWS) -> list[Any]:
@@ -21,8 +26,8 @@ def embed_by_length(model: Any, columns: Sequence[Features], *, rows: int = ROWS
     Titles have 4 to 40 tokens: padded to the longest of a batch, most of the work is on padding. Here equal texts are
     embedded once, and all are sorted by length and embedded in parts, each as wide as its longest text. Without dropout
     the vectors are those of the plain calls up to rounding; with it, equal texts share a draw. On a CPU the activations
-    of the longest parts of a large batch are not kept but computed again on the way back, from the same random numbers:
-    memory is bounded, and no number changes.
+    of the longest parts of a large batch are not kept but computed again on the way back, layer by layer or, beyond
+    another limit, part by part, from the same random numbers: memory is bounded, and no number changes.
 
     Args:
         model: A Sentence Transformers model.
@@ -69,17 +74,43 @@ def _embed(model: Any, columns: Sequence[Features], rows: int) -> list[Any]:
 
 
 def _in_turn(model: Any, parts: Sequence[Features]) -> list[Any]:
-    """Embed part by part; on a CPU, what is beyond `_KEPT_TOKENS` keeps no activations."""
+    """Embed part by part; on a CPU, parts beyond `_KEPT_TOKENS` keep the inputs of layers, or nothing."""
     from torch.utils.checkpoint import checkpoint
 
+    layers = _layers(model)
     vectors, tokens = [], 0
     for part in parts:
         tokens += part["input_ids"].numel()
         if tokens <= _KEPT_TOKENS or model.device.type != "cpu":
             vectors.append(_vectors(model, part))
+        elif layers and tokens <= _KEPT_INPUTS:
+            with _inputs_alone(layers):
+                vectors.append(_vectors(model, part))
         else:
             vectors.append(checkpoint(_vectors, model, part, use_reentrant=False))
     return vectors
+
+
+def _layers(model: Any) -> list[Any]:
+    """Layers that can be computed again on the way back by themselves; none in a model that transformers has not."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+
+
+@contextmanager
+def _inputs_alone(layers: Sequence[Any]) -> Iterator[None]:
+    """While the block runs, layers in training keep their input, and compute what follows from it again."""
+    from torch.utils.checkpoint import checkpoint
+
+    for layer in layers:
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        layer.gradient_checkpointing = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer._gradient_checkpointing_func, layer.gradient_checkpointing
 
 
 def _vectors(model: Any, part: Features) -> Any:

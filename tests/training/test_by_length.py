@@ -100,14 +100,27 @@ def kept_bytes(model, features):
     return sum(kept.values()), vectors.detach(), gradients
 
 
-def test_beyond_a_limit_activations_are_computed_again_and_nothing_else_changes(model, monkeypatch):
+@pytest.mark.parametrize(("inputs", "share"), [(100_000, 0.7), (200, 0.5)], ids=["layer by layer", "part by part"])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_beyond_a_limit_activations_are_computed_again_and_nothing_else_changes(
+    model, monkeypatch, inputs, share, precision
+):
     """Dropout is on: the second pass must draw what the first drew."""
     model.train()
     model[0].model.apply(lambda part: setattr(part, "p", 0.3) if isinstance(part, torch.nn.Dropout) else None)
     features = [model.preprocess([f"{text}, number {n}" for n in range(20) for text in ANCHORS])]
-    whole, *plain_numbers = kept_bytes(model, features)
-    monkeypatch.setattr("hrembed.training.by_length._KEPT_TOKENS", 200)
-    bounded, *numbers = kept_bytes(model, features)
-    assert bounded < 0.5 * whole
+    with torch.autocast("cpu", precision, enabled=precision is torch.bfloat16):
+        whole, *plain_numbers = kept_bytes(model, features)
+        monkeypatch.setattr("hrembed.training.by_length._KEPT_TOKENS", 200)
+        monkeypatch.setattr("hrembed.training.by_length._KEPT_INPUTS", inputs)
+        bounded, *numbers = kept_bytes(model, features)
+    assert bounded < share * whole
     for one, other in zip(plain_numbers, numbers, strict=True):
         assert torch.equal(one, other)
+
+
+def test_layers_are_computed_again_only_where_they_were_asked_to(model, monkeypatch):
+    monkeypatch.setattr("hrembed.training.by_length._KEPT_TOKENS", 0)
+    before = [set(vars(part)) for part in model.modules()]
+    embed_by_length(model.train(), columns(model, query={}, document={}))
+    assert [set(vars(part)) for part in model.modules()] == before
