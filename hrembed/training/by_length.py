@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ROWS = 64  # texts of one forward pass: fewer waste less on padding, more fill the matrix products better
 # Tokens of a step on a CPU whose activations are kept for the way back: 0.4 GB for six layers of 384 numbers. What
-# is beyond is computed again, in a third more time for these tokens alone; most batches of titles stay below.
+# is beyond is computed again, in a third more time for these tokens alone.
 _KEPT_TOKENS = 2048
 # Tokens of which the input of every layer is kept, a fifteenth as much, so that one layer is computed again at a time.
 # Of what is beyond nothing is kept, and a part is computed again whole.
