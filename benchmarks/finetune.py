@@ -1,11 +1,11 @@
 """Compare ways to fine-tune on what ships: the tables of `docs/results.md`.
 
-    python benchmarks/finetune.py methods|layers OUT.json [SEED...]
+    python benchmarks/finetune.py OUT.json [SEED...]
 
-`methods`: lora, partial, full and scratch with the settings below. `layers`: those that each rule of `layers: auto`
-chooses, the last ones, and a random choice, for every seed. Every run is `hrembed finetune` in a process of its own,
-with as many threads as `OMP_NUM_THREADS` of the caller says, on the pairs of hr-core. What is reported is measured on
-the test side of `ad-profile`, whose occupations were never trained on, and which chose no checkpoint.
+lora, partial, full and scratch with the settings below. Every run is `hrembed finetune` in a process of its own, with
+as many threads as `OMP_NUM_THREADS` of the caller says, on the pairs of hr-core. What is reported is measured on the
+test side of `ad-profile`, whose occupations were never trained on, and which chose no checkpoint. Which layers are
+worth training is the question of `layers.py`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,20 @@ from pathlib import Path
 from typing import Any
 
 COUNT = 3
-RULES = ("fisher", "snr", "change")
 METHODS = {
     "lora": {"method": {"name": "lora", "rank": 16, "layers": COUNT}},
     "partial": {"method": {"name": "partial", "layers": COUNT}, "train": {"learning_rate": 1e-4}},
     "full": {"method": {"name": "full"}, "train": {"learning_rate": 1e-4}},
     "scratch": {"method": {"name": "scratch"}, "train": {"epochs": 10, "learning_rate": 5e-4}},
 }
-PARTIAL = {"learning_rate": 1e-4}
 SHARED = {"evaluations": 2, "saves": 0, "precision": "bfloat16"}
 
 
-def run(settings: dict[str, Any], seed: int, *, limit: int | None = None) -> dict[str, Any]:
+def run(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Run `hrembed finetune`, and take from its folder what the tables show."""
     config = {
         **settings,
         "train": {**settings.get("train", {}), **SHARED, "seed": seed},
-        "sources": [{"limit": limit}],
         "proof": {"tests": [{}], "strengths": []},
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +52,6 @@ def run(settings: dict[str, Any], seed: int, *, limit: int | None = None) -> dic
         "base": test["base"],
         "difference": test["difference"],
         "retention": kept["difference"],
-        "layers": metrics.get("layers", {}).get("chosen"),
         "trained": metrics["parameters"]["trainable"],
         "seconds": manifest["seconds"],
         "peak_memory_mb": manifest["peak_memory_mb"],
@@ -68,49 +64,14 @@ def methods(seeds: list[int]) -> list[dict[str, Any]]:
     return [{"name": name, **run(settings, seed)} for seed in seeds for name, settings in METHODS.items()]
 
 
-def layers(seeds: list[int]) -> list[dict[str, Any]]:
-    """Every way to choose layers, on a third of the pairs; one training for each distinct choice of a seed."""
-    rows = []
-    for seed in seeds:
-        known: dict[tuple[int, ...], dict[str, Any]] = {}
-        for name in (*RULES, "last", "random"):
-            method: dict[str, Any] = {"name": "partial", "layers": COUNT}
-            if name in RULES:
-                method |= {"layers": "auto", "choice": {"by": name, "count": COUNT}}
-            elif name == "random":
-                method |= {"layers": "random", "choice": {"count": COUNT}}
-            chosen = tuple(range(6 - COUNT, 6)) if name == "last" else _choice(method, seed)
-            if chosen not in known:
-                known[chosen] = run(
-                    {"method": {"name": "partial", "layers": chosen}, "train": PARTIAL}, seed, limit=700
-                )
-            rows.append({"name": name, **known[chosen], "layers": list(chosen)})
-    return rows
-
-
-def _choice(method: dict[str, Any], seed: int) -> tuple[int, ...]:
-    """Ask a dry run which layers would be trained."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.json"
-        settings = {"method": method, "train": {**PARTIAL, "seed": seed}, "sources": [{"limit": 700}]}
-        file.write_text(json.dumps(settings))
-        command = [sys.executable, "-m", "hrembed", "finetune", str(file), "--runs-dir", folder, "--json", "--dry-run"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(done.stderr)
-        return tuple(json.loads(done.stdout)["metrics"]["layers"]["chosen"])
-
-
-def main(what: str, out: Path, seeds: list[int]) -> None:
+def main(out: Path, seeds: list[int]) -> None:
     """Run, write the rows, and print them as a table."""
-    rows = {"methods": methods, "layers": layers}[what](seeds)
+    rows = methods(seeds)
     out.write_text(json.dumps(rows, indent=2) + "\n")
-    print(
-        "| | seed | layers | nDCG@10 | difference to the base | outside of hiring | seconds | MB memory | MB shipped |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| | seed | nDCG@10 | difference to the base | outside of hiring | seconds | MB memory | MB shipped |")
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows:
-        cells = [row["name"], row["seed"], row["layers"] or "", f"{row['test']['value']:.3f}"]
+        cells = [row["name"], row["seed"], f"{row['test']['value']:.3f}"]
         cells += [_interval(row["difference"]), _interval(row["retention"]), f"{row['seconds']:.0f}"]
         cells += [f"{row['peak_memory_mb']:,.0f}", f"{row['megabytes']:.0f}"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
@@ -122,4 +83,4 @@ def _interval(entry: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), [int(seed) for seed in sys.argv[3:]] or [13])
+    main(Path(sys.argv[1]), [int(seed) for seed in sys.argv[2:]] or [13])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hrembed.types import Floats, Ints
 
 MATTERS = 0.005
+RATE = 1e-4  # learning rate of the trainings that are compared
 CONFIDENCE = 0.95
 _UNIT = 1e-6  # what scores are rounded to where a distribution is computed exactly
 
@@ -82,7 +83,7 @@ def read_study(rows: Sequence[Mapping[str, Any]], choices: Sequence[tuple[int, .
     Raises:
         ValueError: No seed is complete, or trainings of one seed saw other batches.
     """
-    trained = {(row["seed"], tuple(row["layers"])): row for row in rows}
+    trained = {(row["seed"], tuple(row["layers"])): row for row in rows if row.get("rate") == RATE}
     facts = {row["seed"]: row for row in rows if not row["layers"]}
     seeds = [seed for seed in sorted(facts) if all((seed, layers) in trained for layers in choices)]
     if not seeds:
@@ -312,8 +313,40 @@ def report(study: Study, *, resamples: int = 10_000) -> str:
             shares = variance_shares(side.means)
             named = ", ".join(f"{name} {100 * shares[name]:.0f} %" for name in ("choices", "seeds", "rest"))
             lines.append(f"Variance of {task}: standard deviation {shares['spread']:.4f}; {named}")
+    effects = layer_effects(study, draws)
+    lines += ["", "| layer | test, choices with it minus the others |", "|---|---|"]
+    lines += [_row([str(layer), str(effect)]) for layer, effect in effects.items()]
     lines += ["", *_choices(study, draws), "", *decisions(regret, gains, float(random.mean()))]
     return "\n".join(lines) + "\n"
+
+
+def rates_report(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write a table of what was trained at other learning rates too, over the seeds that have all of them."""
+    others = {(tuple(row["layers"]), row["rate"]) for row in rows if row["layers"] and row["rate"] != RATE}
+    asked = sorted({*others, *((layers, RATE) for layers, _ in others)})
+    trained = {(row["seed"], tuple(row["layers"]), row["rate"]): row for row in rows if row["layers"]}
+    seeds = sorted({seed for seed, _, _ in trained if all((seed, *what) in trained for what in asked)})
+    if not others or not seeds:
+        return ""
+    lines = [f"Learning rates, seeds {', '.join(map(str, seeds))}:", "", _row(["layers", "rate", "dev", "test"])]
+    lines.append("|---" * 4 + "|")
+    for layers, rate in asked:
+        found = [trained[seed, layers, rate] for seed in seeds]
+        means = (f"{np.mean([row[task] for row in found]):.4f}" for task in ("dev", "test"))
+        lines.append(_row([" ".join(map(str, layers)), f"{rate:g}", *means]))
+    return "\n".join(lines) + "\n"
+
+
+def layer_effects(study: Study, draws: Draws, task: str = "test") -> dict[int, Interval]:
+    """What it is worth on the average that a layer is among those that are trained: choices with it less the others."""
+    side, means = study.tasks[task], draws.means(task)
+    depth = 1 + max(map(max, study.choices))
+    found = {}
+    for layer in range(depth):
+        member = np.array([layer in choice for choice in study.choices])
+        contrast = member / member.sum() - ~member / (~member).sum()
+        found[layer] = _interval(np.einsum("scg,c->sg", side.by_group, contrast), means @ contrast)
+    return found
 
 
 def _choices(study: Study, draws: Draws) -> list[str]:

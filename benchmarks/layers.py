@@ -1,6 +1,7 @@
 """Which layers are worth training: all 20 choices of three of MiniLM's six layers, trained with several seeds.
 
     python benchmarks/layers.py --seeds 13 14 15 16 17 [--threads 1] [--workers 2] [--results FOLDER] [--short]
+    python benchmarks/layers.py --seeds 15 16 17 --choices 3,4,5 2,3,4 --rates 5e-5 2e-4
     python benchmarks/layers.py --report [--results FOLDER]
 
 A training is that of `hrembed finetune` with `method: {name: partial, layers: [...]}` (a test compares the numbers), on
@@ -8,10 +9,11 @@ a sample of 700 of the pairs of hr-core, as in `finetune.py`. A seed draws the s
 all choices of a seed see the same batches in the same order, at one learning rate. The last weights are kept, not the
 best of several: dev may choose layers, but no step. Every training is a line of `layers.jsonl`: nDCG@10 of each query
 of the dev and of the test side of ad-profile, of each topic of the retention probe, seconds until the last step, and
-the largest memory until then. A line for each seed holds what the rules of `layers: auto` would choose, and the scores
-of the base. What is there already, under a hash of its settings, is not computed again. `idle: false` says that other
-programs ran meanwhile: seconds are then no measurement. Neither are they with several workers, each a process of so
-many threads that trains its share of a seed's choices; no other number depends on them.
+the largest memory until then. A line for each seed holds what the rules of `layer_rules.py` would choose, and the
+scores of the base. What is there already, under a hash of its settings, is not computed again. `idle: false` says that
+other programs ran meanwhile: seconds are then no measurement. Neither are they with several workers, each a process of
+so many threads that trains its share of a seed's choices; no other number depends on them. A seed's trainings have one
+number format, that of the machine: bfloat16 (seeds 13 and 14) or float32 (15 to 17).
 
 Fixed before any result was seen. Regret of a rule: the mean over seeds of nDCG@10 on test of the one choice that has
 the highest such mean on dev, less that of what the rule chooses for each seed; with a paired interval that draws
@@ -41,6 +43,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -48,10 +51,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from hrembed.commands.finetune.distributed import only_process
-from hrembed.commands.finetune.layers import rank
 from hrembed.commands.finetune.models import encoder_of, load, score_dev_task
 from hrembed.commands.finetune.phases import training_phases
-from hrembed.commands.finetune.prepare import prepare, prepare_again, recipe_of
+from hrembed.commands.finetune.prepare import apply_method, prepare, recipe_of
 from hrembed.commands.finetune.proof import as_eval
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.memory import give_back_freed_memory, peak_memory_mb
@@ -65,7 +67,8 @@ from hrembed.scoring.retrieval import groups_of
 from hrembed.scoring.systems import System
 from hrembed.training.trainer import Context, train
 
-from layer_regret import read_study, report
+from layer_regret import RATE, rates_report, read_study, report
+from layer_rules import gradient_fisher, rank, representation_change, weight_signal
 from measuring import arguments
 
 if TYPE_CHECKING:
@@ -76,33 +79,26 @@ if TYPE_CHECKING:
 
 DEPTH, COUNT = 6, 3
 SUBSETS = [*combinations(range(DEPTH), COUNT)]
-RULES = ("fisher", "snr", "change")
 LAST = SUBSETS[-1]
 PAIRS = {False: 700, True: 64}
 
 
-def settings_of(seed: int, *, short: bool) -> FinetuneConfig:
-    """Settings of a training; `layers: auto` makes the preparation score the layers."""
+def settings_of(seed: int, layers: Sequence[int] = (), *, rate: float = RATE, short: bool) -> FinetuneConfig:
+    """Settings of a training; without layers, of what a seed's trainings share, for which every parameter is free."""
+    method = {"name": "partial", "layers": list(layers)} if layers else {"name": "full"}
     return FinetuneConfig.model_validate(
         {
             "sources": [{"limit": PAIRS[short]}],
-            "method": {"name": "partial", "layers": "auto", "choice": {"count": COUNT}},
-            "train": {
-                "learning_rate": 1e-4,
-                "precision": settled("auto"),
-                "evaluations": 1,
-                "saves": 0,
-                "seed": seed,
-            },
+            "method": method,
+            "train": {"learning_rate": rate, "precision": settled("auto"), "evaluations": 1, "saves": 0, "seed": seed},
             "proof": {"tests": [{}], "strengths": [], **({"retention": []} if short else {})},
         }
     )
 
 
-def key_of(config: FinetuneConfig, layers: Sequence[int]) -> str:
-    """Hash of the settings of one training; without layers, of what a seed shares."""
-    settings = {"config": config.model_dump(mode="json"), "layers": list(layers)}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+def key_of(config: FinetuneConfig) -> str:
+    """Hash of the settings of one training."""
+    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Scores:
@@ -140,11 +136,13 @@ def _listed(values: Iterable[float]) -> list[float]:
     return [round(float(value), 6) for value in values]
 
 
-def one_training(prepared: Prepared, layers: Sequence[int], scores: Scores) -> dict[str, Any]:
-    """Train some layers from the base, and score what comes out."""
+def one_training(prepared: Prepared, config: FinetuneConfig, scores: Scores) -> dict[str, Any]:
+    """Train with some settings from the base, and score what comes out."""
     reset_peak()
     started, computed = time.monotonic(), time.process_time()
-    again = prepare_again(prepared, layers=layers)
+    model = load(config, prepared.base_folder)
+    plan = prepared.plan_for(model)
+    again = replace(prepared, config=config, model=model, plan=plan, parameters=apply_method(config, model))
     found: dict[str, Any] = {}
 
     def score(plain: Any) -> float:
@@ -183,15 +181,18 @@ def reset_peak() -> None:
 
 def seed_facts(prepared: Prepared, scores: Scores) -> dict[str, Any]:
     """What all trainings of a seed share: choices of the rules, scores of the base, groups of queries."""
-    if prepared.choice is None:
-        raise ValueError("the settings name layers")
-    of_rules = prepared.choice.layers.scores
+    model, plan = prepared.model, prepared.plan
+    of_rules = {
+        "fisher": gradient_fisher(model, plan, batches=4),
+        "snr": weight_signal(model),
+        "change": representation_change(model, plan, steps=8, seed=prepared.config.train.seed),
+    }
     tasks = prepared.tasks
     dev, test = (groups_of(task) for task in (tasks.dev, tasks.tests[0]))
     topics = np.unique(groups_of(tasks.retention[0]), return_counts=True) if tasks.retention else ([], [])
     return {
-        "rules": {rule: sorted(rank(np.array(of_rules[rule]))[:COUNT]) for rule in RULES} | {"last": list(LAST)},
-        "scores": {rule: [float(f"{value:.6g}") for value in of_rules[rule]] for rule in RULES},
+        "rules": {rule: sorted(rank(values)[:COUNT]) for rule, values in of_rules.items()} | {"last": list(LAST)},
+        "scores": {rule: [float(f"{value:.6g}") for value in values] for rule, values in of_rules.items()},
         "base": {
             "dev": _listed(prepared.base_scores),
             **scores.others(load(prepared.config, prepared.base_folder)),
@@ -206,8 +207,8 @@ class Share(NamedTuple):
 
     Attributes:
         seed: Of sample, batches and dropout.
-        first: Number of the worker, from 0: the first choice of layers that it takes.
-        of: How many workers share the seed; each takes one choice in so many.
+        first: Number of the worker, from 0: the first training that it takes.
+        of: How many workers share the seed; each takes one training in so many.
     """
 
     seed: int
@@ -215,31 +216,39 @@ class Share(NamedTuple):
     of: int = 1
 
 
-def study(share: Share, file: Path, *, short: bool, idle: bool) -> None:
-    """Train a share of a seed's choices of layers, and add what is missing to a file, a line each."""
-    seed = share.seed
-    config = settings_of(seed, short=short)
+Asked = tuple[tuple[int, ...], float]
+"""Layers and a learning rate."""
+
+
+def study(share: Share, asked: Sequence[Asked], file: Path, *, short: bool, idle: bool) -> None:
+    """Train a share of what is asked for with a seed, and add what is missing to a file, a line each."""
+    seed, shared = share.seed, settings_of(share.seed, short=short)
     known = {row["key"] for row in read_lines(file)}
-    subsets = [LAST, *SUBSETS[:-1]][: 2 if short else None][share.first :: share.of]
-    missing = [layers for layers in subsets if key_of(config, layers) not in known]
-    facts = share.first == 0 and key_of(config, ()) not in known
+    configs = {
+        (layers, rate): settings_of(seed, layers, rate=rate, short=short)
+        for layers, rate in asked[share.first :: share.of]
+    }
+    missing = {what: config for what, config in configs.items() if key_of(config) not in known}
+    facts = share.first == 0 and key_of(shared) not in known
     if not missing and not facts:
         return
+    precision = shared.train.precision
     with tempfile.TemporaryDirectory() as folder:
-        dump, phases = config.model_dump(mode="json"), training_phases(config)
+        dump, phases = shared.model_dump(mode="json"), training_phases(shared)
         with open_run(Workspace(Path(folder)), "finetune", dump, seeds={"train": seed}, phases=phases) as run:
-            prepared = prepare(config, run, only_process())
+            prepared = prepare(shared, run, only_process())
             scores = Scores(prepared)
+            row: dict[str, Any] = {"key": key_of(shared), "seed": seed, "layers": [], "precision": precision}
             if facts:
-                add_line(file, {"key": key_of(config, ()), "seed": seed, "layers": [], **seed_facts(prepared, scores)})
+                add_line(file, row | seed_facts(prepared, scores))
             state = git_state()
-            for layers in missing:
-                row = {"key": key_of(config, layers), "seed": seed, "layers": list(layers), "idle": idle}
-                row["commit"] = state.commit[:7] if state else ""
-                row |= one_training(prepared, layers, scores)
+            for (layers, rate), config in missing.items():
+                row = {"key": key_of(config), "seed": seed, "layers": list(layers), "rate": rate}
+                row |= {"precision": precision, "idle": idle, "commit": state.commit[:7] if state else ""}
+                row |= one_training(prepared, config, scores)
                 add_line(file, row)
                 shown = (f"{name} {np.mean(row[name]):.4f}" for name in ("dev", "test"))
-                print(seed, layers, *shown, f"{row['whole_cpu_seconds']:.0f} s of processor", flush=True)
+                print(seed, layers, f"{rate:g}", *shown, f"{row['whole_cpu_seconds']:.0f} s of processor", flush=True)
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -261,15 +270,22 @@ def main() -> None:
         seeds={"type": int, "nargs": "+", "default": [13, 14, 15, 16, 17]},
         threads={"type": int, "default": 1},
         workers={"type": int, "default": 1, "help": "processes, each with so many threads"},
+        choices={"nargs": "+", "help": "layers such as 3,4,5; all choices of three where none is named"},
+        rates={"type": float, "nargs": "+", "default": [RATE], "help": "learning rates"},
         report={"action": "store_true", "help": "train nothing; print what the complete seeds say"},
         idle={"action": "store_true", "help": "nothing else runs on this machine, so seconds are a measurement"},
     )
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # read when torch is imported, which no import above does
     file = options.results / ("layers-short.jsonl" if options.short else "layers.jsonl")
     if options.report:
-        print(report(read_study(read_lines(file), SUBSETS)), end="")
+        rows = read_lines(file)
+        print(report(read_study(rows, SUBSETS)), rates_report(rows), sep="\n", end="")
         return
-    train_share = partial(study, file=file, short=options.short, idle=options.idle and options.workers == 1)
+    named = [tuple(map(int, choice.split(","))) for choice in options.choices or ()]
+    choices = named or [LAST, *SUBSETS[:-1]][: 2 if options.short else None]
+    asked = [(layers, rate) for layers in choices for rate in options.rates]
+    idle = options.idle and options.workers == 1
+    train_share = partial(study, asked=asked, file=file, short=options.short, idle=idle)
     shares = [Share(seed, first, options.workers) for seed in options.seeds for first in range(options.workers)]
     if options.workers == 1:
         for share in shares:

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrembed.config.layers import ChoiceSection, check_choice, check_layers, check_word
 from hrembed.config.losses import (
     NOT_PAIRS,
     TAKE_NEGATIVES,
@@ -41,6 +40,22 @@ from hrembed.models.refs import parse_ref
 DEV = TaskSection(path="shipped:hr-core/dev/ad-profile")
 
 
+def _no_word(value: object) -> object:
+    """Refuse a text before the types of `layers` are tried one by one."""
+    if isinstance(value, str):
+        raise ValueError(f"must be a number of layers, a list of layers, or null, got {value!r}")
+    return value
+
+
+def _some_layers(value: object) -> object:
+    """Refuse layers that no model has."""
+    if isinstance(value, int) and value < 1:
+        raise ValueError("must be at least 1, a list of layers, or null")
+    if isinstance(value, tuple) and (not value or min(value) < 0):
+        raise ValueError("a list of layers must contain at least one layer, counted from 0")
+    return value
+
+
 class LoraMethod(Section):
     """Low-rank adapters on the layers of the encoder."""
 
@@ -53,32 +68,28 @@ class LoraMethod(Section):
     targets: Literal["all-linear", "attention"] = Field(
         default="all-linear", description="Which linear layers get adapters."
     )
-    layers: int | tuple[int, ...] | Literal["auto", "random"] | None = Field(
+    layers: int | tuple[int, ...] | None = Field(
         default=None,
         description="Layers with adapters: this many of the last ones, which is faster than all; or a list, counted "
-        "from 0; null for all. `auto` measures which layers matter, `random` draws them.",
+        "from 0; null for all.",
     )
-    choice: ChoiceSection = ChoiceSection()
     rslora: bool = Field(default=False, description="Multiply by alpha / sqrt(rank) instead, for high ranks (rsLoRA).")
     dora: bool = Field(
         default=False, description="Learn the magnitude of the weights apart from their direction (DoRA)."
     )
 
-    _word = field_validator("layers", mode="before")(check_word)
-    _layers = field_validator("layers")(check_layers)
-    _choice = field_validator("choice")(check_choice)
+    _word = field_validator("layers", mode="before")(_no_word)
+    _layers = field_validator("layers")(_some_layers)
 
 
 class PartialMethod(Section):
     """Some layers of the encoder."""
 
     name: Literal["partial"] = Field(description="Train some layers, freeze everything else.")
-    layers: int | tuple[int, ...] | Literal["auto", "random"] | None = Field(
+    layers: int | tuple[int, ...] | None = Field(
         default=2,
-        description="Layers to train: this many of the last ones; or a list, counted from 0; null for all. `auto` "
-        "measures which layers matter, `random` draws them.",
+        description="Layers to train: this many of the last ones; or a list, counted from 0; null for all.",
     )
-    choice: ChoiceSection = ChoiceSection()
     only: Literal["all", "layernorm", "bias"] = Field(
         default="all", description="Which parameters of these layers: all, the layer norms or the biases."
     )
@@ -86,9 +97,8 @@ class PartialMethod(Section):
         default=(), description="Further parameters to train, as patterns, for example `embeddings.*`."
     )
 
-    _word = field_validator("layers", mode="before")(check_word)
-    _layers = field_validator("layers")(check_layers)
-    _choice = field_validator("choice")(check_choice)
+    _word = field_validator("layers", mode="before")(_no_word)
+    _layers = field_validator("layers")(_some_layers)
 
 
 class FullMethod(Section):
@@ -319,8 +329,6 @@ class FinetuneConfig(Section):
             raise ValueError(
                 "`method: scratch` has no base model for branches to share; use the same `branch` for all sources"
             )
-        if isinstance(self.method, LoraMethod | PartialMethod) and self.method.choice.control:
-            raise ValueError("`choice.control` does not support several branches; remove it, or use one branch")
         return self
 
     @model_validator(mode="after")

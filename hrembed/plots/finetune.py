@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hrembed.plots.eval import differences_chart
-from hrembed.plots.svg import Bar, Bars, Curve, Curves, Line, Point
+from hrembed.plots.svg import Curve, Curves, Line, Point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hrembed.plots.svg import Chart
-    from hrembed.records.finetune import FinetuneRecord, LayerChoice, LayerRule, Pretraining
+    from hrembed.records.finetune import FinetuneRecord, Pretraining
     from hrembed.types import Floats
 
 _POINTS = 300  # of a curve; more cannot be seen
-_RULES: dict[LayerRule, str] = {
-    "fisher": "squared gradients of the loss",
-    "snr": "signal in the weights",
-    "change": "change added by a short training",
-}
 
 
 def charts(record: FinetuneRecord) -> Mapping[str, tuple[str, Chart, str]]:
@@ -56,8 +51,6 @@ def charts(record: FinetuneRecord) -> Mapping[str, tuple[str, Chart, str]]:
         alt = "Loss of hidden tokens over the steps, in training and on texts held out."
         title = "Masked language modelling from random weights"
         found["pretraining"] = (title, pretraining_chart(record.pretraining), alt)
-    if record.layers is not None:
-        found |= layer_charts(record.layers)
     return found
 
 
@@ -127,23 +120,6 @@ def strengths_chart(record: FinetuneRecord) -> Curves:
     ]
     chosen = Line(record.strength, f"chosen: {record.strength:g}", "edge")
     return Curves(drawn, "strength: 0 is the base, 1 the tuned model", "score", upright=[chosen])
-
-
-def layer_charts(choice: LayerChoice) -> dict[str, tuple[str, Chart, str]]:
-    """A chart of bars for each rule, the highest layer at the top; trained ones are darker and called so."""
-    found: dict[str, tuple[str, Chart, str]] = {}
-    for rule, scores in choice.scores.items():
-        bars = [
-            Bar(f"layer {layer}{' (trained)' if layer in choice.chosen else ''}", score, f"{score:.3g}",
-                layer in choice.chosen)
-            for layer, score in reversed([*enumerate(scores)])
-        ]  # fmt: skip
-        chose = ", which chose the layers" if rule == choice.by else ""
-        axis = f"{_RULES[rule]}; layer 0 is the lowest"
-        alt = f"Bars: layers {', '.join(map(str, choice.chosen))} are trained."
-        name = "layers" if rule == choice.by else f"layers-{rule}"
-        found[name] = (f"What each layer is worth by {rule}{chose}", Bars(bars, axis), alt)
-    return found
 
 
 def _points(steps: Sequence[int], values: Floats) -> list[Point]:

@@ -12,7 +12,6 @@ from hrembed.records.data import Leak, TaskPart
 from hrembed.records.eval import Comparison
 
 Precision = Literal["float32", "bfloat16"]
-LayerRule = Literal["fisher", "snr", "change"]
 
 
 class ParameterCounts(Record):
@@ -101,22 +100,6 @@ class SourceRecord(SourceFacts):
     mined: MiningFacts | None
 
 
-class LayerChoice(Record):
-    """Layers that the method trains, where the config leaves the choice to a rule.
-
-    Attributes:
-        by: The rule that chose.
-        chosen: Layers that are trained, 0 the lowest.
-        scores: Rule -> score of each layer; empty for a random choice.
-        rank: All layers from the highest score of the rule to the lowest; empty for a random choice.
-    """
-
-    by: LayerRule | Literal["random"]
-    chosen: tuple[int, ...]
-    scores: dict[LayerRule, tuple[Number, ...]]
-    rank: tuple[int, ...]
-
-
 class TunedComparison(Comparison):
     """The tuned model against its base on one task.
 
@@ -127,36 +110,6 @@ class TunedComparison(Comparison):
 
     base: Measured
     tuned: Measured
-
-
-class ControlComparison(Comparison):
-    """The chosen layers against random ones on one task.
-
-    Attributes:
-        control: Score of the model whose random layers were trained.
-        chosen: Score of the model of the run, whose chosen layers were trained.
-    """
-
-    control: Measured
-    chosen: Measured
-
-
-class Control(Record):
-    """The same training on a random choice of layers.
-
-    Attributes:
-        layers: The random choice.
-        best_step: Step of the weights that were compared.
-        steps_done: Steps of its training.
-        dev: Chosen minus random on the dev task, which chose the checkpoints of both.
-        tests: The same on each test task; p-values are corrected for their number.
-    """
-
-    layers: tuple[int, ...]
-    best_step: int
-    steps_done: int
-    dev: ControlComparison
-    tests: tuple[ControlComparison, ...]
 
 
 class StrengthPoint(Record):
@@ -292,8 +245,6 @@ class FinetuneRecord(CommandRecord):
         retention: The same on each task outside of hiring, a family of its own.
         strength: How much of the training is kept: 0 is the base, 1 the tuned model.
         strengths: Scores at each strength; empty where none was asked for.
-        layers: Which layers were chosen; null where the config names them.
-        control: Against a random choice of layers; null where it was not asked for.
         branches: Trainings whose weights were averaged; empty for a single one.
         pretraining: Of a model from random weights; null otherwise.
         parameters: Of the model in training.
@@ -324,8 +275,6 @@ class FinetuneRecord(CommandRecord):
     retention: tuple[TunedComparison, ...]
     strength: float
     strengths: tuple[StrengthPoint, ...]
-    layers: LayerChoice | None
-    control: Control | None
     branches: tuple[Branch, ...]
     pretraining: Pretraining | None
     parameters: ParameterCounts
@@ -399,13 +348,11 @@ class PreflightRecord(Preflight, CommandRecord):
     """All that a dry run says.
 
     Attributes:
-        layers: Which layers would be trained; null where the config names them.
         pretraining: What masked language modelling will take; null for a model that has weights.
         sources: Each source, in the order of the config.
     """
 
     command: ClassVar[str] = "finetune-preflight"
 
-    layers: LayerChoice | None
     pretraining: PretrainingEstimate | None
     sources: tuple[SourceRecord, ...]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hrembed.config.section import Section
 from hrembed.metrics.verdicts import verdict_words
-from hrembed.plots.finetune import charts, layer_charts
+from hrembed.plots.finetune import charts
 from hrembed.plots.svg import write_svg
 from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import render
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hrembed.config.finetune import FinetuneConfig
-    from hrembed.records.finetune import FinetuneRecord, LayerChoice, TunedComparison
+    from hrembed.records.finetune import FinetuneRecord, TunedComparison
     from hrembed.runs.record import Run
 
 
@@ -42,16 +42,9 @@ class _TrainedOn(NamedTuple):
 
 
 def draw(folder: Path, record: FinetuneRecord) -> None:
-    """Draw the training, the strengths where there are several, and the scores of layers where they were measured."""
+    """Draw the training, and the strengths where there are several."""
     for name, (_, chart, alt) in charts(record).items():
         write_svg(folder / f"{name}.svg", chart, alt)
-
-
-def draw_layer_scores(folder: Path, layers: LayerChoice | None) -> None:
-    """Draw the scores of all layers, where there are any, into `layers.svg`, and those of other rules beside it."""
-    if layers is not None:
-        for name, (_, chart, alt) in layer_charts(layers).items():
-            write_svg(folder / f"{name}.svg", chart, alt)
 
 
 def model_card(config: FinetuneConfig, record: FinetuneRecord, run: Run) -> str:
@@ -62,11 +55,10 @@ def model_card(config: FinetuneConfig, record: FinetuneRecord, run: Run) -> str:
         ref=_inline(config.model.ref),
         sides=config.sides,
         titles=config.model.normalise_titles or "none",
-        method=_inline(_listed(config.method, without="choice")),
+        method=_inline(_listed(config.method)),
         train=_listed(config.train, without="max_tokens"),
         max_tokens=config.train.max_tokens,
         record=record,
-        control=_control_rows(record),
         results=_results(record),
         sources=_sources(config, record, run),
         credits=run.manifest.attributions,
@@ -80,14 +72,6 @@ def _listed(section: Section, prefix: str = "", without: str = "") -> str:
         for name, value in section
         if name != without
     )
-
-
-def _control_rows(record: FinetuneRecord) -> list[str]:
-    """What the chosen layers gained over a random choice, a task each; empty without such a control."""
-    if record.control is None:
-        return []
-    rows = record.control.dev, *record.control.tests
-    return [f"{_inline(row.task)} {format_estimate(row.difference, sign=True)}" for row in rows]
 
 
 def _results(record: FinetuneRecord) -> list[list[str]]:

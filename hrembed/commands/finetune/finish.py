@@ -12,13 +12,13 @@ from hrembed.commands.finetune.models import apply_sides, encoder_of, identity_o
 from hrembed.commands.finetune.phases import PROVE, STRENGTHS, WRITE
 from hrembed.commands.finetune.plan import source_records
 from hrembed.commands.finetune.prepare import recipe_of
-from hrembed.commands.finetune.proof import choose_strength, compare_layers, prove, sweep
+from hrembed.commands.finetune.proof import choose_strength, prove, sweep
 from hrembed.files import write_text, writing
 from hrembed.metrics.intervals import sign_flip_p
 from hrembed.metrics.verdicts import judge
 from hrembed.models.folder import write_title_setting
 from hrembed.progress import Silent
-from hrembed.records.finetune import Branch, Control, DevScore, FinetuneRecord
+from hrembed.records.finetune import Branch, DevScore, FinetuneRecord
 from hrembed.scoring.encoders import describe_use
 from hrembed.scoring.retrieval import compare, estimate, groups_of
 from hrembed.training.callbacks import joined
@@ -55,10 +55,9 @@ def finish(prepared: Prepared, trainings: Trainings) -> FinetuneRecord:
     write_title_setting(run.path / "model", titles(config))
     run.phases.begin(PROVE)
     proof = prove(config, tasks, encoder_of(config, base), encoder_of(config, final), run.progress)
-    control = _compare_control(prepared, trainings.control, final, strength) if trainings.control else None
     tuned_scores = score_dev_task(config, final, tasks.dev, run.progress)
     run.phases.begin(WRITE)
-    record = _record(prepared, trainings, tuned_scores, strengths, strength, proof, control)
+    record = _record(prepared, trainings, tuned_scores, strengths, strength, proof)
     queries = [query.id for query in tasks.dev.queries]
     run.write_table("per_query", {"query": queries, "base": prepared.base_scores, "tuned": tuned_scores})
     run.write_metrics(record)
@@ -119,23 +118,6 @@ def _choose_strength(prepared: Prepared, base: Any, best: Any) -> tuple[list[Str
     return points, chosen, blend.at(chosen)
 
 
-def _compare_control(prepared: Prepared, training: Training, final: Any, strength: float) -> Control:
-    """Compare the chosen layers with a random choice at the same strength, whose model is thrown away."""
-    config, run = prepared.config, prepared.run
-    best = _read_best(config, run.path / training.folder / "best", training)
-    tuned = Blend(apply_sides(config, load(config, prepared.base_folder)), best).at(strength)
-    dev, tests = compare_layers(
-        config, prepared.tasks, encoder_of(config, final), encoder_of(config, tuned), run.progress
-    )
-    return Control(
-        layers=prepared.control_layers,
-        best_step=training.history.best_step,
-        steps_done=len(training.history.losses),
-        dev=dev,
-        tests=tests,
-    )
-
-
 def _record(
     prepared: Prepared,
     trainings: Trainings,
@@ -143,7 +125,6 @@ def _record(
     strengths: Sequence[StrengthPoint],
     strength: float,
     proof: Proof,
-    control: Control | None,
 ) -> FinetuneRecord:
     """Compare base and tuned model on the dev task, and write down the trainings."""
     config, dev, base_scores = prepared.config, prepared.tasks.dev, prepared.base_scores
@@ -165,8 +146,6 @@ def _record(
         retention=proof.retention,
         strength=strength,
         strengths=tuple(strengths),
-        layers=prepared.choice.layers if prepared.choice else None,
-        control=control,
         branches=_branches(config, trainings.branches),
         pretraining=trainings.pretraining,
         parameters=prepared.parameters,

@@ -10,7 +10,6 @@ from hrembed.metrics.verdicts import verdict_words
 from hrembed.plots.finetune import charts
 from hrembed.plots.svg import NARROW, WIDE
 from hrembed.reports.conclusions import found_and_next, interval_in_words, listed
-from hrembed.reports.estimates import format_estimate
 from hrembed.reports.page import Drawing, Figure, Page, Prose, Section, Table, tone_of
 from hrembed.text import counted
 
@@ -141,11 +140,6 @@ def _phases(record: FinetuneRecord) -> list[dict[str, str]]:
                 ),
             }
         )
-    if record.control is not None:
-        dev = record.control.dev
-        result = f"chosen layers less random ones: {format_estimate(dev.difference, sign=True)}"
-        steps = f"{record.control.steps_done:,} steps"
-        rows.append({"phase": "control: random layers", "length": steps, "result": result})
     return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.config.finetune import LoraMethod, PartialMethod
 from hrembed.config.scratch import ScratchMethod
 from hrembed.models.machine import multiplies_bfloat16
 from hrembed.scoring.tasks import texts_in
@@ -23,7 +22,6 @@ PREPARE = "plan the training"
 PROBE = "try a few steps"
 PRETRAIN = "read texts (masked language modelling)"
 TRAIN = "train, with dev scores"
-CONTROL = "train other layers for comparison"
 STRENGTHS = "choose the strength"
 PROVE = "proof: base against tuned"
 WRITE = "write model and report"
@@ -34,13 +32,11 @@ _BACKWARD = 2  # a text that is trained on takes about twice as long on the way 
 def training_phases(config: FinetuneConfig) -> tuple[str, ...]:
     """Name the phases that a config leads to."""
     scratch = isinstance(config.method, ScratchMethod)
-    control = isinstance(config.method, LoraMethod | PartialMethod) and config.method.choice.control
     return (
         *(READ, BASE, PREPARE),
         *([PROBE] if probes(config) else []),
         *([PRETRAIN] if scratch else []),
         *([branch_phase(branch) for branch in config.branches] if len(config.branches) > 1 else [TRAIN]),
-        *([CONTROL] if control else []),
         *([STRENGTHS] if config.proof.strengths and not scratch else []),
         *(PROVE, WRITE),
     )
@@ -77,7 +73,6 @@ def expected_work(config: FinetuneConfig, tasks: Tasks, plan: TrainingPlan, proc
     work = {
         BASE: dev,
         **dict.fromkeys(branches, training / len(branches)),
-        CONTROL: training,
         STRENGTHS: strengths * (dev + retention),
         PROVE: 2 * (tests + retention) + dev,
     }

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hrembed.commands.finetune.enrich import enrich
-from hrembed.commands.finetune.layers import choose_layers
 from hrembed.commands.finetune.models import apply_sides, identity_of, load, score_dev_task
 from hrembed.commands.finetune.phases import BASE, PREPARE, READ
 from hrembed.commands.finetune.plan import build_plan, texts_of
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hrembed.commands.finetune.layers import Choice
     from hrembed.commands.finetune.pretrain import Untrained
     from hrembed.commands.finetune.sources import Source
     from hrembed.config.finetune import FinetuneConfig
@@ -60,7 +58,6 @@ class Prepared:
         base_folder: Folder of the base model.
         base_scores: Dev scores of the base, one per query; zeros in a process that follows.
         untrained: What a model from random weights starts from; None for a model that has weights.
-        choice: Layers that were chosen; None where the config names them.
         model: The model in training, its method applied.
         plan: Its planned batches.
         parameters: How many it has.
@@ -76,17 +73,11 @@ class Prepared:
     base_folder: Path
     base_scores: Floats
     untrained: Untrained | None
-    choice: Choice | None
     model: Any
     plan: TrainingPlan
     parameters: ParameterCounts
     leaks: Leaks
     warnings: tuple[str, ...]
-
-    @property
-    def control_layers(self) -> tuple[int, ...]:
-        """A random choice of layers that is trained as well; empty where none was asked for."""
-        return self.choice.control if self.choice else ()
 
     def plan_for(self, model: Any, branch: int | None = None) -> TrainingPlan:
         """Plan the batches anew for another model: those of a branch, or of all."""
@@ -121,10 +112,8 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
     if isinstance(config.method, ScratchMethod):
         untrained = from_random_weights(config, config.method, texts_of(config, sources))
     model = apply_sides(config, untrained.model if untrained else model)
-    # Planned before the method is applied, which changes the model in place: layers are scored on the plan.
     plan = _plan(config, sources, model, run, processes, dev)
-    choice = choose_layers(config, model, plan, run.progress)
-    parameters = apply_method(config, model, choice.layers.chosen if choice else None)
+    parameters = apply_method(config, model)
     return Prepared(
         config=config,
         run=run,
@@ -134,7 +123,6 @@ def prepare(config: FinetuneConfig, run: Run, processes: Processes) -> Prepared:
         base_folder=folder,
         base_scores=base_scores,
         untrained=untrained,
-        choice=choice,
         model=model,
         plan=plan,
         parameters=parameters,
@@ -166,16 +154,16 @@ def _plan(
     return whole_rounds(build_plan(config, sources, model, run.root, dev.instruction, branch), processes.count)
 
 
-def prepare_again(prepared: Prepared, *, layers: Sequence[int] | None = None, branch: int | None = None) -> Prepared:
-    """Prepare another training from the base: of other layers, or of one branch."""
+def prepare_branch(prepared: Prepared, branch: int) -> Prepared:
+    """Prepare the training of one branch, from the base."""
     config = prepared.config
     model = apply_sides(config, load(config, prepared.base_folder))
     plan = prepared.plan_for(model, branch)
-    return replace(prepared, model=model, plan=plan, parameters=apply_method(config, model, layers))
+    return replace(prepared, model=model, plan=plan, parameters=apply_method(config, model))
 
 
-def apply_method(config: FinetuneConfig, model: Any, layers: Sequence[int] | None) -> ParameterCounts:
-    """Apply the method in place, to these layers if they were chosen; returns what is trained of how much."""
+def apply_method(config: FinetuneConfig, model: Any) -> ParameterCounts:
+    """Apply the method in place; returns what is trained of how much."""
     from transformers import set_seed
 
     set_seed(config.train.seed)  # adapters start from random numbers
@@ -183,9 +171,7 @@ def apply_method(config: FinetuneConfig, model: Any, layers: Sequence[int] | Non
         resolve("method", "full")(model)  # a model from random weights has its sizes already
     else:
         # Keyword arguments of the registered function, which are settings of its section under the same names.
-        arguments: dict[str, Any] = config.method.model_dump(exclude={"name", "choice"})
-        if layers:
-            arguments["layers"] = tuple(layers)
+        arguments: dict[str, Any] = config.method.model_dump(exclude={"name"})
         resolve("method", config.method.name)(model, **arguments)
     if config.sides == "query":
         freeze_documents(model)
@@ -205,10 +191,11 @@ def preflight(prepared: Prepared, *, probe: bool) -> Preflight:
     """
     require_batches(prepared.plan)
     config, run = prepared.config, prepared.run
-    trainings = len(config.branches) + bool(prepared.control_layers)
     precision = settled(config.train.precision)
     timed = worth_timing(precision) if probe else ()
-    checked = check(prepared.model, prepared.plan, recipe_of(prepared), run.path, timed=timed, trainings=trainings)
+    checked = check(
+        prepared.model, prepared.plan, recipe_of(prepared), run.path, timed=timed, trainings=len(config.branches)
+    )
     warnings = [*checked.warnings]
     if precision == "bfloat16" and not multiplies_bfloat16():
         warnings.append(

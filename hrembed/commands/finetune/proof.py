@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hrembed.config.eval import CompareSection, EvalConfig
 from hrembed.progress import Silent
-from hrembed.records.finetune import ControlComparison, StrengthPoint, TunedComparison
+from hrembed.records.finetune import StrengthPoint, TunedComparison
 from hrembed.scoring.comparisons import correct_family, estimates, paired_tests
 from hrembed.scoring.measures import measure
 from hrembed.scoring.systems import System
@@ -128,32 +128,6 @@ def prove(config: FinetuneConfig, tasks: Tasks, base: Encoder, tuned: Encoder, p
 
     with progress.bar("proof", len(tasks.tests) + len(tasks.retention)) as advance:
         return Proof(compare_family(tasks.tests, advance), compare_family(tasks.retention, advance))
-
-
-def compare_layers(
-    config: FinetuneConfig, tasks: Tasks, chosen: Encoder, control: Encoder, progress: Progress
-) -> tuple[ControlComparison, tuple[ControlComparison, ...]]:
-    """Compare the chosen layers with the random ones, chosen - control, on the dev task and on the test tasks.
-
-    Args:
-        config: Metric, and how intervals are made.
-        tasks: What is measured on; the dev task chose the checkpoint of both.
-        chosen: The model of the run.
-        control: The same recipe on other layers.
-        progress: Receives progress updates.
-
-    Returns:
-        The dev task, and each test task with p-values corrected for their number.
-    """
-    settings, models = as_eval(config), (System("control", control), System("chosen", chosen))
-
-    def compare_family(family: Sequence[AnyTask], advance: Advance) -> tuple[ControlComparison, ...]:
-        rows = compare_on(family, *models, settings, advance)
-        return tuple(ControlComparison(**dict(row.comparison), control=row.first, chosen=row.second) for row in rows)
-
-    with progress.bar("control", 1 + len(tasks.tests)) as advance:
-        (dev,) = compare_family([tasks.dev], advance)
-        return dev, compare_family(tasks.tests, advance)
 
 
 def compare_on(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.commands.finetune.card import draw_layer_scores
 from hrembed.commands.finetune.conclusion import conclusion_of
 from hrembed.commands.finetune.distributed import join_launch, leader_first, only_process, shared_run
 from hrembed.commands.finetune.finish import finish
@@ -179,10 +178,8 @@ def _report(prepared: Prepared, checked: Preflight) -> CommandResult[PreflightRe
     config, run, untrained = prepared.config, prepared.run, prepared.untrained
     record = PreflightRecord(
         **dict(checked),
-        layers=prepared.choice.layers if prepared.choice else None,
         pretraining=estimate_pretraining(config, untrained) if untrained else None,
         sources=source_records(config, prepared.sources, prepared.plan),
     )
     run.write_metrics(record)
-    draw_layer_scores(run.path, record.layers)
     return CommandResult(str(run.path), "ok", record, preflight_tables(record))

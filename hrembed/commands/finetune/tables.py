@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hrembed.commands.finetune.layers import listed
 from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.estimates import format_estimate, format_p
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from hrembed.records.eval import Comparison
     from hrembed.records.finetune import (
         FinetuneRecord,
-        LayerChoice,
         PreflightRecord,
         Pretraining,
         PretrainingEstimate,
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, str]
 
-DETAILS = ("Branches", "How much of the training is kept", "Layers by")
+DETAILS = ("Branches", "How much of the training is kept")
 """Tables for whoever wants to look closer, by how their titles begin."""
 
 
@@ -37,8 +35,6 @@ def finetune_tables(record: FinetuneRecord) -> dict[str, list[Row]]:
         "Test tasks, base against tuned": _tuned(record.tests, record.delta),
         "Outside of hiring": _tuned(record.retention, record.delta),
         f"How much of the training is kept (chosen: {record.strength:g})": _strengths(record),
-        **_layer_scores(record.layers),
-        **_control(record),
         "Warnings": [{"warning": warning} for warning in record.warnings],
     }
     return {title: rows for title, rows in tables.items() if rows}
@@ -118,32 +114,6 @@ def _strengths(record: FinetuneRecord) -> list[Row]:
     ]
 
 
-def _layer_scores(layers: LayerChoice | None) -> dict[str, list[Row]]:
-    """Scores of all layers, the best first; nothing where they were not measured."""
-    if layers is None:
-        return {}
-    rows = [
-        {
-            "rank": str(place),
-            "layer": str(layer),
-            **{rule: f"{scores[layer]:.3g}" for rule, scores in layers.scores.items()},
-            "trained": "yes" if layer in layers.chosen else "",
-        }
-        for place, layer in enumerate(layers.rank, start=1)
-    ]
-    return {f"Layers by {layers.by} (trained: {listed(layers.chosen)})": rows}
-
-
-def _control(record: FinetuneRecord) -> dict[str, list[Row]]:
-    if record.control is None:
-        return {}
-    rows = [
-        _comparison(row, {"control": row.control, "chosen": row.chosen}, record.delta)
-        for row in (record.control.dev, *record.control.tests)
-    ]
-    return {f"Chosen layers against random ones ({listed(record.control.layers)})": rows}
-
-
 def preflight_tables(record: PreflightRecord) -> dict[str, list[Row]]:
     """What `--dry-run` shows."""
     parameters, probe = record.parameters, record.probe
@@ -166,7 +136,6 @@ def preflight_tables(record: PreflightRecord) -> dict[str, list[Row]]:
     for column, cut in record.cut.items():
         rows[f"texts cut in `{column}`"] = f"{cut.texts:.1%}, with {cut.tokens:.1%} of the tokens"
     tables = {
-        **_layer_scores(record.layers),
         "Before the training": [{"what": key, "found": value} for key, value in rows.items()],
         "Warnings": [{"warning": warning} for warning in record.warnings],
     }

@@ -1,4 +1,4 @@
-"""The trainings of a run, in every process of a launch: masked language modelling, each branch, the control."""
+"""The trainings of a run, in every process of a launch: masked language modelling, each branch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 
 from hrembed.commands.finetune.distributed import check_alike, leader_first
 from hrembed.commands.finetune.fingerprints import training_fingerprint
-from hrembed.commands.finetune.layers import listed
 from hrembed.commands.finetune.models import score_dev_task
-from hrembed.commands.finetune.phases import CONTROL, PRETRAIN, TRAIN, branch_phase
-from hrembed.commands.finetune.prepare import prepare_again, recipe_of
+from hrembed.commands.finetune.phases import PRETRAIN, TRAIN, branch_phase
+from hrembed.commands.finetune.prepare import prepare_branch, recipe_of
 from hrembed.commands.finetune.pretrain import pretrain
 from hrembed.progress import Silent
 from hrembed.training.callbacks import HistoryNotes
@@ -50,12 +49,10 @@ class Trainings(NamedTuple):
     Attributes:
         pretraining: Masked language modelling; None for a model that has weights.
         branches: One for each branch of the config, in order.
-        control: The same on other layers; None where it was not asked for.
     """
 
     pretraining: Pretraining | None
     branches: Sequence[Training]
-    control: Training | None
 
 
 def train_all(prepared: Prepared) -> Trainings:
@@ -72,8 +69,7 @@ def train_all(prepared: Prepared) -> Trainings:
             launched = prepared.processes.count > 1
             pretraining = pretrain(prepared.config, prepared.untrained, prepared.run, launched=launched)
     branches = _train_branches(prepared)
-    control = _train_control(prepared) if prepared.control_layers else None
-    return Trainings(pretraining, branches, control)
+    return Trainings(pretraining, branches)
 
 
 def _train_branches(prepared: Prepared) -> list[Training]:
@@ -82,21 +78,12 @@ def _train_branches(prepared: Prepared) -> list[Training]:
     if len(branches) == 1:
         phases.begin(TRAIN)
         return [_train(prepared, _CHECKPOINTS)]
-    layers = prepared.choice.layers.chosen if prepared.choice else None
     trainings = []
     for branch in branches:
         phases.begin(branch_phase(branch))
-        of_branch = prepare_again(prepared, layers=layers, branch=branch)
+        of_branch = prepare_branch(prepared, branch)
         trainings.append(_train(of_branch, f"{_CHECKPOINTS}/branch-{branch}"))
     return trainings
-
-
-def _train_control(prepared: Prepared) -> Training:
-    """Train the same on a random choice of layers, from the base."""
-    layers = prepared.control_layers
-    prepared.run.phases.begin(CONTROL)
-    prepared.run.progress.note(f"control: repeating the training with layers {listed(layers)}")
-    return _train(prepare_again(prepared, layers=layers), f"{_CHECKPOINTS}/control")
 
 
 def _train(prepared: Prepared, folder: str) -> Training:

@@ -16,11 +16,9 @@ from hrembed.config.finetune import (
     FinetuneConfig,
     FullMethod,
     GroupRankingLoss,
-    PartialMethod,
     SourceSection,
     TrainSection,
 )
-from hrembed.config.layers import ChoiceSection
 from hrembed.config.losses import EmbeddingDistillationLoss
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
@@ -136,9 +134,6 @@ def test_branches_that_cannot_be_are_refused(alone: FinetuneConfig, pairs: Path)
         match="`method: scratch` has no base model for branches to share; use the same `branch` for all sources",
     ):
         branched(alone, pairs, method=ScratchMethod(name="scratch"))
-    control = PartialMethod(name="partial", layers="auto", choice=ChoiceSection(control=True))
-    with pytest.raises(ValidationError, match=r"`choice\.control` does not support several branches"):
-        branched(alone, pairs, method=control)
     held = EmbeddingDistillationLoss(name="embedding-distillation", every_step=4)
     with pytest.raises(
         ValidationError,

@@ -21,7 +21,6 @@ import yaml
 from hrembed.commands.finetune.distributed import _of_follower, _of_leader, check_alike, only_process
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig, FullMethod, LoraMethod, SourceSection, TrainSection
-from hrembed.config.layers import ChoiceSection
 from hrembed.config.losses import EmbeddingDistillationLoss
 from hrembed.config.parts import ModelSection, TaskSection
 from hrembed.config.proof import ProofSection
@@ -210,12 +209,6 @@ def test_two_processes_are_one_with_twice_the_accumulation(
             task,
             method=ScratchMethod(name="scratch", mlm=MaskedSection(epochs=1), **small),
         ),
-        "control": configure(
-            still_model,
-            {loose: "ranking"},
-            task,
-            method=LoraMethod(rank=4, layers="auto", choice=ChoiceSection(count=2, control=True, batches=2, steps=2)),
-        ),
     }
     (tmp_path / "plan.json").write_text(json.dumps({n: as_json(c) for n, c in configs.items()}), encoding="utf-8")
     leader, _ = forked.pair(launched.train, str(tmp_path / "plan.json"), said=tmp_path / "said")
@@ -229,9 +222,6 @@ def test_two_processes_are_one_with_twice_the_accumulation(
         assert read(two)["loss_history"] == pytest.approx(read(one)["loss_history"], abs=1e-4)
         assert np.abs(vectors(two) - vectors(one)).max() <= 1e-4
         assert read(two)["tuned"]["value"] == pytest.approx(read(one)["tuned"]["value"], abs=1e-6)
-        if name == "control":
-            assert read(two)["control"]["layers"] == read(one)["control"]["layers"]
-            assert read(two)["control"]["steps_done"] == read(two)["steps"]
         assert read(one, "manifest.json")["processes"] == 1
         assert read(two, "manifest.json")["processes"] == 2
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hrembed.commands.finetune import finish
 from hrembed.commands.finetune.run import run_finetune
 from hrembed.config.finetune import FinetuneConfig, FullMethod, LoraMethod, PartialMethod, SourceSection, TrainSection
 from hrembed.config.parts import ModelSection, TaskSection
@@ -153,3 +154,21 @@ def test_kill_nine_at_ten_random_moments(config, tmp_path, method):
 
 def newest(runs: Path) -> str:
     return max((path.name for path in runs.rglob("step-*") if path.suffix != ".part"), default="")
+
+
+def test_a_run_that_was_killed_between_training_and_card_goes_on(config, task, trained, tmp_path, monkeypatch):
+    proof = ProofSection(tests=(TaskSection(path=str(task)),), retention=(), strengths=(), strength=0.5)
+    config = trained.settled(config.model_copy(update={"proof": proof}))
+    straight = Path(trained(config).run)
+
+    def killed(*args, **kwargs):
+        raise KilledError
+
+    for where in ("prove", "model_card"):
+        run = run_id(tmp_path / "b") if (tmp_path / "b").exists() else None
+        with monkeypatch.context() as patch:
+            patch.setattr(finish, where, killed)
+            with pytest.raises(KilledError):
+                run_finetune(config, Workspace(tmp_path / "b"), resume=run)
+    resumed = Path(run_finetune(config, Workspace(tmp_path / "b"), resume=run_id(tmp_path / "b")).run)
+    assert (resumed / "metrics.json").read_bytes() == (straight / "metrics.json").read_bytes()

@@ -1,8 +1,7 @@
-"""How much each layer of an encoder matters for a training, by three rules.
+"""How much each layer of an encoder matters for a training, by three rules that hrembed offered until this study.
 
-Scores are comparable within a rule and a model only; nothing says that a layer with a high score is worth training, so
-a control is offered beside them. Every function leaves weights, `requires_grad`, training mode and random numbers as
-they were, and throws gradients away.
+Scores are comparable within a rule and a model only. Every function leaves weights, `requires_grad`, training mode and
+random numbers as they were, and throws gradients away.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from hrembed.training.methods import blocks, transformer_of
 from hrembed.training.plan import batch_loss, features_of, require_batches
 
@@ -34,6 +32,11 @@ def stack_of(model: Any) -> list[Any]:
         ModelError: It does not start with a transformer.
     """
     return blocks(transformer_of(model).model)
+
+
+def rank(scores: Floats) -> list[int]:
+    """Order layers from the highest score to the lowest; of equal ones the upper first, which is faster to train."""
+    return sorted(range(len(scores)), key=lambda layer: (-scores[layer], -layer))
 
 
 def gradient_fisher(model: Any, plan: TrainingPlan, *, batches: int) -> Floats:
