@@ -89,7 +89,7 @@ def write_training(workspace: Workspace) -> None:
     record = FinetuneRecord(
         verdict="better", delta=0.02, confidence=0.95, task="titles/dev", metric="ndcg@10", base=test.base,
         tuned=test.tuned, difference=test.difference, p_value=0.01, tests=(test,), retention=(kept,), strength=1.0,
-        strengths=(), layers=None, control=None, branches=(), pretraining=None,
+        strengths=(), branches=(), pretraining=None,
         parameters=ParameterCounts(trainable=10, all=100), pairs=200, sources=tuple(sources), steps=40, steps_done=40,
         best_step=20, dev_history=tuple(DevScore(step=n, score=0.6 + n / 400) for n in (0, 20, 40)),
         loss_history=tuple(losses), step_sources=(0, 1) * 20, warnings=("The pairs overlap with the test.",),

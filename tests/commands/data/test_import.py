@@ -208,7 +208,7 @@ def test_a_model_card_carries_the_credit_of_the_pairs(capsys, tmp_path, release)
     source = SourceRecord(kind="pairs", loss="ranking", rows=3, batches=1, mined=None)
     metrics = FinetuneRecord(
         verdict="better", delta=0.02, confidence=0.95, task="dev", metric="ndcg@10", base=half, tuned=half,
-        difference=half, p_value=0.01, tests=(), retention=(), strength=1.0, strengths=(), layers=None, control=None,
+        difference=half, p_value=0.01, tests=(), retention=(), strength=1.0, strengths=(),
         branches=(), pretraining=None, parameters=ParameterCounts(trainable=1, all=2), pairs=3, sources=(source,),
         steps=3, steps_done=3, best_step=3, dev_history=(), loss_history=(),
     )  # fmt: skip
