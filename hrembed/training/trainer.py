@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hrembed.training.checkpoints import Fingerprint, ResumePoint
     from hrembed.training.plan import Recipe, TrainingPlan
 
-_STEPS_BETWEEN_TRIMS = 4
+_STEPS_BETWEEN_TRIMS = 16
 """Batches differ in size: what is freed lies in pieces that the next do not fit, and the process would only grow."""
 
 
