@@ -1,6 +1,6 @@
 """What the retention probe can see: the smallest loss it finds, before and after it grew, and the strengths it chooses.
 
-    python benchmarks/retention_power.py --models MODEL... [--strengths 0.5 0.75 1] [--short]
+    PYTHONPATH=tools python benchmarks/retention_power.py --models MODEL... [--strengths 0.5 0.75 1] [--short]
 
 Each MODEL is a folder trained from MiniLM, such as `runs/finetune/ID/model`. `before` are the 176 questions and their
 distractors alone, as the probe was until its passages came; `after` is all of it. Models between the base and each

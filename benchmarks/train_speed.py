@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from hrembed.commands.finetune.prepare import load, model_folder, prepare, score_dev_task
-from hrembed.commands.finetune.run import recipe_of
+from hrembed.commands.finetune.models import load, score_dev_task
+from hrembed.commands.finetune.phases import training_phases
+from hrembed.commands.finetune.prepare import prepare, recipe_of
 from hrembed.config.finetune import FinetuneConfig
 from hrembed.config.proof import ProofSection
 from hrembed.data.locate import locate
@@ -28,6 +29,7 @@ from hrembed.data.read import read_task
 from hrembed.progress import Silent
 from hrembed.runs.record import open_run
 from hrembed.runs.workspace import Workspace
+from hrembed.scoring.encoders import model_folder
 from hrembed.training.processes import Processes
 from hrembed.training.trainer import Context, train
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -83,11 +85,12 @@ def config_of(settings: dict[str, Any], epochs: int, limit: int | None, evaluati
 def ours(config: FinetuneConfig, folder: Path) -> Curve:
     """Train as `hrembed finetune` does; the kept activations are computed within the time."""
     dev = read_task(locate(config.dev.path), config.dev.split)
-    with open_run(Workspace(folder), "finetune", config.model_dump(mode="json"), seeds={}) as run:
+    dump, phases = config.model_dump(mode="json"), training_phases(config)
+    with open_run(Workspace(folder), "finetune", dump, seeds={}, phases=phases) as run:
         ready = prepare(config, run, Processes())
         watch = Watch(lambda model: score_dev_task(config, model, dev, Silent()))
         context = Context(0.0, watch, lambda: False, run.path / "checkpoints", Silent())
-        train(ready.model, ready.plan, recipe_of(config, ready.processes), context)
+        train(ready.model, ready.plan, recipe_of(ready), context)
     return watch.curve
 
 
