@@ -59,14 +59,9 @@ def run(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     }
 
 
-def methods(seeds: list[int]) -> list[dict[str, Any]]:
-    """Every method on all pairs."""
-    return [{"name": name, **run(settings, seed)} for seed in seeds for name, settings in METHODS.items()]
-
-
 def main(out: Path, seeds: list[int]) -> None:
     """Run, write the rows, and print them as a table."""
-    rows = methods(seeds)
+    rows = [{"name": name, **run(settings, seed)} for seed in seeds for name, settings in METHODS.items()]
     out.write_text(json.dumps(rows, indent=2) + "\n")
     print("| | seed | nDCG@10 | difference to the base | outside of hiring | seconds | MB memory | MB shipped |")
     print("|---|---|---|---|---|---|---|---|")

@@ -8,9 +8,8 @@ from hrembed.metrics.verdicts import verdict_words
 from hrembed.reports.estimates import format_estimate, format_p
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from hrembed.records.eval import Comparison
     from hrembed.records.finetune import (
         FinetuneRecord,
         PreflightRecord,
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
         PretrainingEstimate,
         TunedComparison,
     )
-    from hrembed.types import Estimate
 
     Row = dict[str, str]
 
@@ -88,19 +86,18 @@ def _pretraining(pretraining: Pretraining | None) -> list[Row]:
 
 
 def _tuned(comparisons: Sequence[TunedComparison], delta: float) -> list[Row]:
-    return [_comparison(row, {"base": row.base, "tuned": row.tuned}, delta) for row in comparisons]
-
-
-def _comparison(comparison: Comparison, scores: Mapping[str, Estimate], delta: float) -> Row:
-    """Write a comparison, with the scores of both models under their names."""
-    return {
-        "task": comparison.task,
-        "metric": comparison.metric,
-        **{name: format_estimate(score) for name, score in scores.items()},
-        "difference": format_estimate(comparison.difference, sign=True),
-        "p (Holm)": format_p(comparison.p_holm),
-        "verdict": verdict_words(comparison.verdict, delta),
-    }
+    return [
+        {
+            "task": row.task,
+            "metric": row.metric,
+            "base": format_estimate(row.base),
+            "tuned": format_estimate(row.tuned),
+            "difference": format_estimate(row.difference, sign=True),
+            "p (Holm)": format_p(row.p_holm),
+            "verdict": verdict_words(row.verdict, delta),
+        }
+        for row in comparisons
+    ]
 
 
 def _strengths(record: FinetuneRecord) -> list[Row]:
