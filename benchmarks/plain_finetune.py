@@ -2,18 +2,21 @@
 
     python benchmarks/plain_finetune.py OUT FOLDER
     python benchmarks/plain_finetune.py OUT PAIRS.parquet...
+    python benchmarks/plain_finetune.py OUT PAIRS.jsonl --tokens 128 --batch 32 --rate 1e-4 [--float32]
 
 FOLDER holds `onet/` and `esco/`, which are no part of the project. Trains all of MiniLM on every pair of an alternative
 title and its canonical one, as the documentation of Sentence Transformers would have it: MultipleNegativesRankingLoss,
 batches of 256 without equal texts, one epoch, learning rate 3e-4, 24 tokens, bfloat16 autocast. The pairs of FOLDER
 show answers of a benchmark that is made of these taxonomies; with the files that `hrembed data check --fix` wrote, the
-script sees what a recipe sees. OUT is then evaluated like any model: `hrembed eval --set models.0.ref=path:OUT`.
+script sees what a recipe sees. The third line is for ads and profiles. OUT is then evaluated like any model:
+`hrembed eval --set models.0.ref=path:OUT`.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
-import sys
+import json
 import time
 from pathlib import Path
 
@@ -39,25 +42,39 @@ def pairs(data: Path) -> list[tuple[str, str]]:
 
 
 def pairs_of_files(files: list[Path]) -> list[tuple[str, str]]:
-    """The pairs that these Parquet files hold, each once."""
-    columns = [pq.read_table(file, columns=["anchor", "positive"]).to_pydict() for file in files]
-    return list(dict.fromkeys(pair for each in columns for pair in zip(each["anchor"], each["positive"], strict=True)))
+    """The pairs that these Parquet or JSONL files hold, each once."""
+    rows: list[dict[str, str]] = []
+    for file in files:
+        if file.suffix == ".jsonl":
+            rows += [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        else:
+            rows += pq.read_table(file, columns=["anchor", "positive"]).to_pylist()
+    return list(dict.fromkeys((row["anchor"], row["positive"]) for row in rows))
 
 
-def main(out: Path, sources: list[Path]) -> None:
+def main() -> None:
     """Train, save, and say what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("sources", type=Path, nargs="+")
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--float32", action="store_true", help="for a machine that has no instructions for bfloat16")
+    options = parser.parse_args()
+    out, sources = options.out, options.sources
     rows = pairs(sources[0]) if sources[0].is_dir() else pairs_of_files(sources)
     print(f"{len(rows):,} pairs", flush=True)
     model = SentenceTransformer(str(get_model_path()), device="cpu", model_kwargs={"dtype": "float32"})
-    model.max_seq_length = 24
+    model.max_seq_length = options.tokens
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(out / "trainer"),
         num_train_epochs=1,
-        per_device_train_batch_size=256,
-        learning_rate=3e-4,
+        per_device_train_batch_size=options.batch,
+        learning_rate=options.rate,
         warmup_steps=0.1,
         use_cpu=True,
-        bf16=True,
+        bf16=not options.float32,
         seed=13,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
         save_strategy="no",
@@ -77,4 +94,4 @@ def main(out: Path, sources: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(each) for each in sys.argv[2:]])
+    main()

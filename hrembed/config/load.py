@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -240,7 +240,13 @@ def _holds(values: Any, key: str) -> bool:
 def _phrase(problem: ErrorDetails, schema: type[BaseModel], loc: KeyPath) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"unknown key{nearest(str(loc[-1]), _known_keys(schema, loc[:-1]))}"
+        return _unknown_key(problem, schema, loc)
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        names = [tag for section in _sections_at(schema, loc) for tag in _tags(section)]
+        given = problem.get("ctx", {}).get("tag")
+        if given is None:
+            return f"`name` is required: one of {', '.join(names)}"
+        return f"unknown name '{given}'{nearest(given, names)}; known: {', '.join(names)}"
     if kind == "missing":
         return "is required"
     if kind == "value_error":
@@ -259,9 +265,21 @@ def _literal_names(problem: ErrorDetails) -> list[str]:
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
 
 
-def _known_keys(schema: type[BaseModel], path: KeyPath) -> list[str]:
-    """Field names of the section at `path`; those of all variants where a union stands there."""
-    return [name for section in _sections_at(schema, path) for name in section.model_fields]
+def _unknown_key(problem: ErrorDetails, schema: type[BaseModel], loc: KeyPath) -> str:
+    """Name the closest key, or all that are possible; of a union, those of the variant that was chosen by `name`."""
+    key, sections = str(loc[-1]), _sections_at(schema, loc[:-1])
+    owners = [tag for section in sections for tag in _tags(section) if key in section.model_fields]
+    chosen = [section for section in sections if problem["loc"][-2:-1] == _tags(section)]
+    if owners and chosen:
+        return f"unknown key for '{_tags(chosen[0])[0]}'; it belongs to {', '.join(owners)}"
+    known = list(dict.fromkeys(name for section in chosen or sections for name in section.model_fields))
+    return f"unknown key{nearest(key, known) or '; possible here: ' + ', '.join(known)}"
+
+
+def _tags(section: type[BaseModel]) -> tuple[str, ...]:
+    """What `name` has to be for this section, where that is fixed."""
+    field = section.model_fields.get("name")
+    return get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
 
 
 def _sections_at(schema: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:

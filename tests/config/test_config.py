@@ -11,6 +11,7 @@ from hrembed.config.load import load_config
 from hrembed.config.schema import SCHEMAS, FinetuneConfig
 from hrembed.config.section import Section
 from hrembed.config.source import parse, scalar
+from hrembed.config.starters import config_file
 from hrembed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def test_every_section_with_a_short_form_can_be_written_out():
         ("models.3.ref=bm25", "'3' is not a valid index for a list of length 1"),
         ("models.0.ref.x=1", "'ref' is a value, not a section"),
         ("bootstrap.sed=1", r"--set bootstrap.sed: unknown key \(did you mean 'seed'\?\)"),
+        ("bootstrap.zzz=1", "--set bootstrap.zzz: unknown key; possible here: .*seed"),
     ],
 )
 def test_a_wrong_override_is_named(tmp_path: Path, override, message):
@@ -137,6 +139,21 @@ def test_a_wrong_override_is_named(tmp_path: Path, override, message):
     file.write_text("models:\n  - ref: minilm\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
         load_config(file, EvalConfig, [override])
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("{name: full, layers: 2}", "method.layers: unknown key for 'full'; it belongs to lora, partial, scratch$"),
+        ("{name: full, rnk: 2}", "method.rnk: unknown key; possible here: name$"),
+        ("{name: lora, rnk: 2}", r"method.rnk: unknown key \(did you mean 'rank'\?\)$"),
+        ("{name: lara}", r"unknown name 'lara' \(did you mean 'lora'\?\); known: lora, partial, full, scratch$"),
+        ("{rank: 2}", "`name` is required: one of lora, partial, full, scratch$"),
+    ],
+)
+def test_a_key_of_another_variant_is_told_from_one_that_nobody_has(method, message):
+    with pytest.raises(ConfigError, match=f"^--set method: {message}"):
+        load_config(config_file("shipped:finetune"), FinetuneConfig, [f"method={method}"])
 
 
 def test_a_list_is_only_called_too_short_when_it_is(tmp_path: Path):

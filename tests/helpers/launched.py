@@ -2,7 +2,8 @@
 
 `launched.py train PLAN`: several trainings in one launch, which saves the imports of the others.
 `launched.py fail RANK STEP ARGUMENTS...`: the command line, in which one process fails at a step.
-`launched.py twice FIRST SECOND ARGUMENTS...`: the command line with --json into one folder, and without into another.
+`launched.py twice FIRST SECOND ARGUMENTS...`: the command line with --json into one folder, and without into another,
+where each step takes long enough to be stopped after it, also on a machine that does other work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from hrembed.cli.app import entry_point, main
@@ -41,6 +43,13 @@ def fail(rank: str, step: str, *arguments: str) -> None:
 def twice(first: str, second: str, *arguments: str) -> None:
     if status := main([*arguments, "--runs-dir", first, "--json"]):
         sys.exit(status)
+    whole = Watch.step_done
+
+    def slow(self, now, loss, parts):
+        time.sleep(0.2)
+        return whole(self, now, loss, parts)
+
+    Watch.step_done = slow
     sys.argv[1:] = [*arguments, "--runs-dir", second]
     entry_point()
 

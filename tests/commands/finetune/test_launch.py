@@ -183,7 +183,7 @@ def test_two_processes_are_one_with_twice_the_accumulation(
 ):
     """Adapters; a router with a frozen side and unused parameters; two losses in one step; a loss that learns.
 
-    Random weights, which the first process teaches their texts; a control, which the second process trains as well.
+    Random weights, which the first process teaches their texts.
     """
     small = {"vocabulary": 256, "layers": 1, "width": 16, "heads": 2, "feed_forward": 32, "dropout": 0.0}
     teaching = SourceSection(
