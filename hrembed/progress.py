@@ -260,10 +260,10 @@ class Journal:
         _log.info("%s", level.heading)
 
     def where(self) -> str:
-        """Say in one line how far things are: the phases, the bar, the time."""
+        """Say in one line how far things are: the phases, the outermost bar and the one that moves, the time."""
         begun = [level for level in self._levels if level.current >= 0]
         bars = self._bars[begun[-1].bars_before :] if begun else self._bars
-        parts = [level.heading for level in begun] + [str(bar) for bar in bars[:1]]
+        parts = [level.heading for level in begun] + [str(bar) for bar in (*bars[:1], *bars[1:][-1:])]
         timed = next((level for level in begun if self._left(level) is not None), begun[0] if begun else None)
         return ", ".join(parts) + (self._time_in_words(timed) if timed else "")
 

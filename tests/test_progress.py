@@ -92,6 +92,16 @@ def test_a_bar_refines_the_estimate_within_its_phase(journal, shown, clock):
     assert shown.signs == ["1 of 2: train, steps: 10 of 100 (90 s so far, about 15 min left)"]
 
 
+def test_a_sign_of_life_shows_the_bar_that_moves_beside_the_one_of_the_phase(journal, shown):
+    """A slow model may take an hour for its share of the texts: without its own bar the line would stand still."""
+    with journal.phases("score") as phases:
+        phases.begin("score")
+        with journal.bar("texts", 200), journal.bar("tasks", 2), journal.bar("slow: document vectors", 100) as advance:
+            advance(30, "")
+            journal.sign()
+    assert shown.signs == ["1 of 1: score, texts: 0 of 200, slow: document vectors: 30 of 100"]
+
+
 def test_what_an_interrupted_run_had_done_says_nothing_about_the_pace_and_is_not_left(journal, shown, clock):
     with journal.phases("score", "train", "prove") as phases:
         phases.expect({"score": 100, "train": 800, "prove": 100})
