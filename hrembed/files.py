@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import hashlib
 import json
@@ -9,6 +10,7 @@ import math
 import os
 import shutil
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _ROWS_PER_BATCH = 20_000
+_NAMES_LOOKED_AT = 5_000  # of a folder, for the closest one: more would make an error wait
 
 
 def user_path(text: str) -> Path:
@@ -42,6 +45,30 @@ def exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def instead_of(path: Path) -> str:
+    """Say what to look at where nothing is: a path of a close name, or the folder that lacks it.
+
+    Args:
+        path: As the user wrote it.
+
+    Returns:
+        A hint; empty where the name can be no path at all.
+    """
+    missing, above = path, path.parent
+    while not exists(above) and above != above.parent:
+        missing, above = above, above.parent
+    try:
+        beside = [inner.name for inner in islice(above.iterdir(), _NAMES_LOOKED_AT)]
+    except (OSError, ValueError):
+        return ""
+    for name in difflib.get_close_matches(missing.name, beside, cutoff=0.8):
+        if exists(close := above / name / path.relative_to(missing)):
+            return f"did you mean '{close}'?"
+    if path.is_absolute() or str(above) != ".":
+        return f"there is no '{missing.name}' in '{above}'"
+    return f"there is no '{missing.name}' in the current directory"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hrembed.errors import HrembedError
-from hrembed.files import files_below, json_text, sha256, write_json, write_text, writing
+from hrembed.files import files_below, instead_of, json_text, sha256, write_json, write_text, writing
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_no_part(tmp_path: Path):
@@ -86,3 +86,24 @@ def test_links_that_lead_in_a_circle_end(tmp_path: Path):
     (tmp_path / "folder" / "sub" / "up").symlink_to(tmp_path / "folder", target_is_directory=True)
     (tmp_path / "folder" / "nowhere").symlink_to(tmp_path / "gone")
     assert sha256(tmp_path / "folder") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("jobs/it/nurs.csv", "did you mean 'jobs/it/nurse.csv'?"),
+        ("job/it/nurse.csv", "did you mean 'jobs/it/nurse.csv'?"),
+        ("job/it/cook.csv", "there is no 'job' in the current directory"),  # `jobs` has none either
+        ("jobs/hr/nurse.csv", "there is no 'hr' in 'jobs'"),
+        ("other", "there is no 'other' in the current directory"),
+        ("jobs/it/nurse.csv/x", ""),
+        ("x" * 5_000, f"there is no '{'x' * 5_000}' in the current directory"),
+        ("a\0b", "there is no 'a\0b' in the current directory"),
+    ],
+)
+def test_where_nothing_is_the_hint_names_what_is_there(tmp_path: Path, monkeypatch, path: str, hint: str):
+    (tmp_path / "jobs" / "it").mkdir(parents=True)
+    (tmp_path / "jobs" / "it" / "nurse.csv").write_text("job\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert instead_of(Path(path)) == hint
+    assert instead_of(tmp_path / "job") == f"did you mean '{tmp_path / 'jobs'}'?"

@@ -11,7 +11,10 @@ from pydantic import BaseModel, ValidationError
 from hrembed.config.pinned import pin_runs
 from hrembed.config.section import Section
 from hrembed.config.source import KeyPath, Source, parse, scalar
+from hrembed.config.starters import starters
+from hrembed.data.locate import SHIPPED
 from hrembed.errors import ConfigError
+from hrembed.files import instead_of
 from hrembed.registry import nearest
 
 if TYPE_CHECKING:
@@ -82,13 +85,16 @@ def read_config(path: Path) -> Source:
 
 def _read(path: Path) -> str:
     if path.is_dir():
-        raise ConfigError(f"config '{path}' is a folder, not a file", hint=f"did you mean '{path}/config.yaml'?")
+        inside = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+        hint = f"did you mean '{inside[0]}'?" if inside else "`hrembed configs` lists the configs that ship"
+        raise ConfigError(f"config '{path}' is a folder, not a file", hint=hint)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(
-            f"config '{path}' does not exist", hint="omit it to use the built-in default config"
-        ) from None
+        name = path.with_suffix("").as_posix()
+        shipped = [row.name for row in starters() if f"/{row.name}".endswith(f"/{name}")]
+        hint = f"one ships with hrembed: `{SHIPPED}{shipped[0]}`" if shipped else instead_of(path)
+        raise ConfigError(f"config '{path}' does not exist", hint=hint) from None
     except UnicodeDecodeError as err:
         raise ConfigError(f"config '{path}' is not UTF-8 text (byte {err.start})") from None
     except OSError as err:
@@ -253,6 +259,8 @@ def _phrase(problem: ErrorDetails, schema: type[BaseModel], loc: KeyPath) -> str
         return str(problem["msg"]).removeprefix("Value error, ")
     if kind in {"model_type", "model_attributes_type"}:
         return f"must be a section of `key: value` lines, got {problem['input']!r}"
+    if kind == "tuple_type":
+        return f"must be a list, in brackets or with `- ` before each item, got {problem['input']!r}"
     message = str(problem["msg"]).replace("Tuple ", "List ").removesuffix(" after validation, not 0")
     given = problem["input"]
     guess = nearest(str(given), _literal_names(problem)) if kind == "literal_error" else ""

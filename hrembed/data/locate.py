@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from hrembed.errors import DataError
-from hrembed.files import exists, user_path
+from hrembed.files import exists, instead_of, user_path
 
 SHIPPED = "shipped:"
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -31,7 +31,9 @@ def locate(reference: str) -> Path:
     else:
         path = user_path(reference)
     if not exists(path):
-        hint = f"shipped data is in '{shipped_root() / 'data'}'" if reference.startswith(SHIPPED) else ""
+        hint = instead_of(path)
+        if reference.startswith(SHIPPED):
+            hint = hint.replace(f"'{shipped_root() / 'data'}{os.sep}", f"'{SHIPPED}")
         raise DataError(f"'{reference}' does not exist", hint=hint)
     return path
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from hrembed.data.cells import Problem, Row
 from hrembed.data.columns import with_names
 from hrembed.errors import DataError
+from hrembed.files import instead_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def parquet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
         DataError: The file is missing or broken, or has no such column.
     """
     if not file.is_file():
-        raise DataError(f"'{file}' does not exist")
+        raise DataError(f"'{file}' does not exist", hint=instead_of(file))
     with file.open("rb") as stream:
         yield from rows_from(stream, names)
 

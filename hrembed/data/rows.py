@@ -23,6 +23,7 @@ from hrembed.data.cells import _ZERO, MAX_CELL, Problem, Row
 from hrembed.data.columns import Header, Names, track_columns
 from hrembed.data.layout import AS_USUAL, DELIMITERS, encoding_of, is_wide, look_at
 from hrembed.errors import ConfigError, DataError
+from hrembed.files import instead_of
 from hrembed.records.tables import report_table
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
             yield _with_newlines(stream)  # type: ignore[arg-type]
     except FileNotFoundError:
-        raise DataError(f"'{file}' does not exist") from None
+        raise DataError(f"'{file}' does not exist", hint=instead_of(file)) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as err:
         raise DataError(f"'{file}' is not a valid gzip file: {err}") from None
     except OSError as err:

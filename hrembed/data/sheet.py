@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hrembed.data.columns import Header
 from hrembed.data.layout import header_row
 from hrembed.errors import DataError
+from hrembed.files import instead_of
 from hrembed.records.tables import report_table
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def sheet_rows(file: Path, names: Names) -> Iterator[Row | Problem]:
         DataError: openpyxl is not installed; the file is missing or broken, or has no such column.
     """
     if not file.is_file():
-        raise DataError(f"'{file}' does not exist")
+        raise DataError(f"'{file}' does not exist", hint=instead_of(file))
     try:
         import openpyxl
     except ImportError:

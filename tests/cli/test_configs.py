@@ -51,6 +51,21 @@ def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]):
     assert "did you mean 'eval'?" in capsys.readouterr().err
 
 
+def test_a_config_that_is_not_there_gets_one_that_is(capsys, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def hint(name: str) -> str:
+        assert main(["finetune", name]) == 2
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    assert hint(".") == "hint: `hrembed configs` lists the configs that ship"
+    (tmp_path / "own.yaml").write_text("{}", encoding="utf-8")
+    assert hint(".") == "hint: did you mean 'own.yaml'?"
+    assert hint("won.yaml") == "hint: did you mean 'own.yaml'?"
+    assert hint("finetune/titles") == hint("titles.yaml") == "hint: one ships with hrembed: `shipped:finetune/titles`"
+    assert hint("nothing.yaml") == "hint: there is no 'nothing.yaml' in the current directory"
+
+
 @pytest.mark.parametrize("ending", ["", ".yaml"])
 def test_a_command_takes_a_shipped_config_by_its_name(ending: str, task: Path, tmp_path: Path, capsys):
     changed = [f"tasks=[{{path: {json.dumps(str(task))}}}]", "models=[tfidf]", "baselines=[]", "retention=[]"]

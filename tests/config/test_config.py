@@ -164,6 +164,9 @@ def test_a_list_is_only_called_too_short_when_it_is(tmp_path: Path):
     assert str(caught.value).endswith(
         "c.yaml:2: models.0.ref: model 'hf:nobody': Hub models must have the form hf:ORG/NAME or hf:ORG/NAME@REVISION"
     )
+    file.write_text("models: minilm\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"c.yaml:1: models: must be a list, in brackets or .*, got 'minilm'$"):
+        load_config(file, EvalConfig)
     file.write_text("models: []\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"c.yaml:1: models: list should have at least 1 item$"):
         load_config(file, EvalConfig)
