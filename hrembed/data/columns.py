@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hrembed.data.cells import Problem, Row, require_columns
+from hrembed.data.locate import is_shipped
 from hrembed.errors import DataError
 from hrembed.records.tables import report_table
 
@@ -163,6 +164,8 @@ class Header:
 def track_columns(rows: Iterable[Row | Problem], file: Path, used: Callable[[str], bool]) -> Iterator[Row | Problem]:
     """Pass rows on, and report at the end which columns of the file were used.
 
+    Of a file that ships none is called unused: nobody declared them, and nobody could mend it.
+
     Args:
         rows: What was read.
         file: Where.
@@ -182,5 +185,5 @@ def track_columns(rows: Iterable[Row | Problem], file: Path, used: Callable[[str
     report_table(
         file,
         used=[column for column, is_used in uses.items() if is_used],
-        unused=[column for column, is_used in uses.items() if not is_used],
+        unused=[] if is_shipped(file) else [column for column, is_used in uses.items() if not is_used],
     )

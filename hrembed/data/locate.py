@@ -18,6 +18,11 @@ def shipped_root() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of the data that ships."""
+    return path.is_relative_to(shipped_root() / "data")
+
+
 def locate(reference: str) -> Path:
     """Turn `shipped:NAME` or a path into a path that exists.
 

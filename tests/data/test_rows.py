@@ -21,7 +21,8 @@ import pytest
 from hrembed.data.cells import CellError, Problem, Row, key_cell, text_cell
 from hrembed.data.hub import hub_rows
 from hrembed.data.layout import Form
-from hrembed.data.rows import read_rows
+from hrembed.data.locate import locate
+from hrembed.data.rows import read_rows, rows_or_raise
 from hrembed.errors import ConfigError, DataError
 from hrembed.records.tables import collecting
 from hypothesis import example, given, settings
@@ -199,6 +200,18 @@ def test_a_filled_column_without_a_name_is_named_as_unused(tmp_path):
         file = put(tmp_path / "t.csv", "a,,b\n1,,x\n2,kept?,y\n")
         assert [row.values for row in rows(file)] == [row.values for row in GOOD]
     assert tables[file.as_posix()].notes == ("column 2 has no name and is ignored (first value in row 3)",)
+
+
+def test_columns_of_what_ships_are_not_called_unused(tmp_path):
+    """Nobody declared them; a copy of the file is somebody's own."""
+    ships = locate("shipped:names/us-census-2020.csv")
+    own = put(tmp_path / "names.csv", ships.read_bytes())
+    said: list[str] = []
+    with collecting({}, said.append):
+        for file in (ships, own):
+            assert len(list(rows_or_raise(file, ("name",), used=("name",).__contains__))) > 100
+    (line,) = said
+    assert line.startswith(f"{own.as_posix()}: not used: columns 'gender', 'race'")
 
 
 def test_a_repeated_column_that_nobody_wants_is_named_and_left_out(tmp_path):
