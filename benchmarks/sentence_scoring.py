@@ -1,6 +1,6 @@
 """Sentences and skills: whole vectors, windows, a lexical part and both; chosen on one domain, reported on the other.
 
-    python benchmarks/sentence_scoring.py --data FOLDER [--tuned MODEL_FOLDER] [--runs FOLDER] [--audit] [--short]
+    python benchmarks/sentence_scoring.py --data FOLDER [--tuned NAME=MODEL_FOLDER] [--runs FOLDER] [--audit] [--short]
 
 FOLDER holds `skill_extract_tech_val` and `skill_extract_house_val` in BEIR layout; without it the skill tasks of
 hr-core stand in. What is chosen is what `score.windows: auto` and `score.lexical: auto` choose. Memory and time are
@@ -234,7 +234,7 @@ def main() -> None:
     options = arguments(
         __doc__ or "",
         data={"type": Path},
-        tuned={"type": Path},
+        tuned={"help": "NAME=MODEL_FOLDER, a model beside MiniLM"},
         runs={"type": Path, "help": "folder of the runs, whose vectors are used again"},
         audit={"action": "store_true", "help": "audit names as well (minutes)"},
     )
@@ -243,7 +243,8 @@ def main() -> None:
     folders = [data / name for name in names]
     models = {"MiniLM": {"ref": "minilm", "backend": "openvino"}}
     if options.tuned:
-        models["titles.yaml, seed 13"] = {"ref": f"path:{options.tuned}", "backend": "openvino"}
+        name, _, folder = options.tuned.partition("=")
+        models[name] = {"ref": f"path:{folder}", "backend": "openvino"}
     with tempfile.TemporaryDirectory() as empty:
         runs = options.runs or Path(empty)
         rows = [row for label, model in models.items() for row in quality(label, model, folders, Workspace(runs))]
