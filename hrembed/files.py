@@ -54,7 +54,7 @@ def instead_of(path: Path) -> str:
         path: As the user wrote it.
 
     Returns:
-        A hint; empty where the name can be no path at all.
+        A hint; empty where what stands above it is a file, or cannot be looked into.
     """
     missing, above = path, path.parent
     while not exists(above) and above != above.parent:

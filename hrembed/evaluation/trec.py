@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hrembed.errors import DataError
-from hrembed.files import writing
+from hrembed.files import instead_of, writing
 from hrembed.types import Ranking
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(stream, start=1):
                 yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
     except FileNotFoundError:
-        raise DataError(f"'{path}' does not exist") from None
+        raise DataError(f"'{path}' does not exist", hint=instead_of(path)) from None
     except OSError as err:
         raise DataError(f"'{path}' cannot be read: {err.strerror}") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrembed.errors import ModelError
-from hrembed.files import files_below, sha256
+from hrembed.files import files_below, instead_of, sha256
 from hrembed.models.folder import check_kind, check_modules, check_weights, outside_parts
 from hrembed.models.layout import check_layout
 from hrembed.models.refs import CATALOGUE
@@ -56,7 +56,7 @@ def check_folder(folder: Path) -> None:
             with a JSON file that no model can be built of, or no embedding model.
     """
     if not folder.exists():
-        raise ModelError(f"model folder '{folder}' does not exist")
+        raise ModelError(f"model folder '{folder}' does not exist", hint=instead_of(folder))
     if not folder.is_dir():
         raise ModelError(f"'{folder}' is a file, not a model folder")
     if not (folder / "config.json").exists() and not (folder / "modules.json").exists():

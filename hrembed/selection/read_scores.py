@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hrembed.data.layout import AS_USUAL
 from hrembed.data.rows import format_of, rows_or_raise
 from hrembed.errors import DataError
+from hrembed.files import instead_of
 from hrembed.records.tables import report_table
 from hrembed.registry import nearest
 from hrembed.selection.scores import ScoreRow
@@ -39,8 +40,10 @@ def read_scores(path: Path, tasks: Collection[str], unit: Unit = "fraction", for
         DataError: The file is missing or unreadable, lacks a column, or holds a score that is no number or in the other
             unit.
     """
+    if not path.exists():
+        raise DataError(f"scores file '{path}' does not exist", hint=instead_of(path))
     if not path.is_file():
-        raise DataError(f"scores file '{path}' does not exist" if not path.exists() else f"'{path}' is not a file")
+        raise DataError(f"'{path}' is not a file")
     rows = _parquet_rows(path, tasks, form) if format_of(path) == ".parquet" else _other_rows(path, tasks, form)
     return in_unit([_row(cells, f"{path}:{number}") for number, cells in rows], unit, str(path))
 
@@ -155,7 +158,7 @@ def read_results_dir(folder: Path, tasks: Collection[str]) -> list[ScoreRow]:
         DataError: Missing, or a file that is no task result.
     """
     if not folder.is_dir():
-        raise DataError(f"results folder '{folder}' does not exist")
+        raise DataError(f"results folder '{folder}' does not exist", hint=instead_of(folder))
     root = folder / "results" if (folder / "results").is_dir() else folder
     files = [(file, "") for pattern in ("*/*.json", "*/*/*.json") for file in sorted(root.glob(pattern))]
     files += [(file, file.parent.name) for file in sorted(root.glob("*/*/experiments/*/*.json"))]
